@@ -1,0 +1,201 @@
+"""Frames: which numbers mean which place in one image.
+
+A frame says where the image's top-left and bottom-right corners lie in it, and nothing else.
+Coordinates are continuous: pixel (row i, column j) covers x in [j, j + 1) and y in [i, i + 1), so
+the corners of a W x H image are (0, 0) and (W, H) in its pixel frame and no conversion ever needs
+half a pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fiducial.errors import FrameError
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A coordinate frame of one image.
+
+    Args:
+        left: x of the image's left edge.
+        top: y of the image's top edge.
+        right: x of the image's right edge; may be smaller than ``left`` (a mirrored axis).
+        bottom: y of the image's bottom edge; may be smaller than ``top`` (y pointing up).
+
+    Raises:
+        FrameError: an edge is not finite, or the image has no extent along an axis.
+
+    Example:
+        >>> Frame.thousand().points_to([[500, 250]], Frame.pixels(640, 480)).tolist()
+        [[320.0, 120.0]]
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def __post_init__(self) -> None:
+        for name in ("left", "top", "right", "bottom"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        edges = (self.left, self.top, self.right, self.bottom)
+        if not all(math.isfinite(edge) for edge in edges):
+            raise FrameError(f"a frame needs finite edges, got {edges}")
+        if self.left == self.right or self.top == self.bottom:
+            raise FrameError(f"a frame needs an extent along both axes, got {edges}")
+
+    @classmethod
+    def pixels(cls, width: float, height: float) -> Frame:
+        """Pixels of the original image: (0, 0) to (width, height)."""
+        return cls._sized(0.0, 0.0, width, height)
+
+    @classmethod
+    def unit(cls) -> Frame:
+        """Fractions of the image: (0, 0) to (1, 1)."""
+        return cls(0.0, 0.0, 1.0, 1.0)
+
+    @classmethod
+    def thousand(cls, maximum: float = 1000.0) -> Frame:
+        """Thousandths of the image: (0, 0) to (1000, 1000), or to another ``maximum`` (999, 1024)."""
+        return cls(0.0, 0.0, maximum, maximum)
+
+    @classmethod
+    def canvas(cls, width: float, height: float) -> Frame:
+        """Pixels of the image after it was resized, aspect kept or not, to width x height."""
+        return cls._sized(0.0, 0.0, width, height)
+
+    @classmethod
+    def crop(cls, x: float, y: float, width: float, height: float) -> Frame:
+        """Pixels counted from the corner (x, y) of a crop of a width x height image.
+
+        Args:
+            x: left edge of the crop in pixels of the whole image.
+            y: top edge of the crop in pixels of the whole image.
+            width: width of the *whole* image in pixels.
+            height: height of the *whole* image in pixels.
+        """
+        return cls._sized(-x, -y, width, height)
+
+    @classmethod
+    def letterbox(
+        cls,
+        width: float,
+        height: float,
+        canvas_width: float,
+        canvas_height: float,
+        *,
+        centred: bool = True,
+    ) -> Frame:
+        """Pixels of a canvas into which the image was fitted with its aspect kept, then padded.
+
+        Args:
+            width: image width in pixels.
+            height: image height in pixels.
+            canvas_width: canvas width in pixels.
+            canvas_height: canvas height in pixels.
+            centred: padding on both sides; False puts the image at the top left, as SAM does.
+        """
+        if min(width, height, canvas_width, canvas_height) <= 0:
+            raise FrameError(
+                f"a letterbox needs positive sizes, got image {width} x {height} "
+                f"on canvas {canvas_width} x {canvas_height}"
+            )
+        scale = min(canvas_width / width, canvas_height / height)
+        shown_width, shown_height = width * scale, height * scale
+        x = (canvas_width - shown_width) / 2 if centred else 0.0
+        y = (canvas_height - shown_height) / 2 if centred else 0.0
+        return cls(x, y, x + shown_width, y + shown_height)
+
+    @classmethod
+    def centred(cls) -> Frame:
+        """The frame of Text2Centroid: (-1, 1) at the top left, (1, -1) at the bottom right, y up."""
+        return cls(-1.0, 1.0, 1.0, -1.0)
+
+    @classmethod
+    def _sized(cls, left: float, top: float, width: float, height: float) -> Frame:
+        if not (width > 0 and height > 0):
+            raise FrameError(f"a frame needs a positive width and height, got {width} x {height}")
+        return cls(left, top, left + width, top + height)
+
+    @property
+    def width(self) -> float:
+        """Extent of the image along x, in this frame's unit, never negative."""
+        return abs(self.right - self.left)
+
+    @property
+    def height(self) -> float:
+        """Extent of the image along y, in this frame's unit, never negative."""
+        return abs(self.bottom - self.top)
+
+    @property
+    def flips(self) -> tuple[bool, bool]:
+        """Whether x, and whether y, runs against the image's direction."""
+        return self.right < self.left, self.bottom < self.top
+
+    def points_to(self, points: ArrayLike, other: Frame) -> NDArray[np.float64]:
+        """Convert points of this frame into another frame of the same image.
+
+        The image's corners are mapped to the corners exactly, whatever the numbers.
+
+        Args:
+            points: (..., 2) x, y in this frame, any number, also outside the image.
+            other: the frame wanted.
+
+        Returns:
+            (..., 2) float64 array of x, y in ``other``; a fresh array.
+
+        Raises:
+            FrameError: the last axis does not hold x and y.
+        """
+        given = np.array(points, dtype=np.float64)
+        if given.shape[-1:] != (2,):
+            raise FrameError(f"points need shape (..., 2), got {given.shape}")
+        if self == other:
+            return given
+        start = np.array([self.left, self.top])
+        along = (given - start) / (np.array([self.right, self.bottom]) - start)
+        return np.asarray(
+            (1.0 - along) * np.array([other.left, other.top]) + along * np.array([other.right, other.bottom])
+        )
+
+    def boxes_to(self, boxes: ArrayLike, other: Frame) -> NDArray[np.float64]:
+        """Convert boxes of this frame into another frame of the same image.
+
+        Args:
+            boxes: (..., 4) x1, y1, x2, y2 in this frame, with x1 <= x2 and y1 <= y2.
+            other: the frame wanted.
+
+        Returns:
+            (..., 4) float64 array in ``other``. Where an axis runs the other way there, its two
+            edges change places, so that x1 <= x2 and y1 <= y2 still hold.
+
+        Raises:
+            FrameError: the last axis does not hold four numbers.
+        """
+        given = np.asarray(boxes, dtype=np.float64)
+        if given.shape[-1:] != (4,):
+            raise FrameError(f"boxes need shape (..., 4), got {given.shape}")
+        corners = self.points_to(given.reshape(*given.shape[:-1], 2, 2), other)
+        swap_x, swap_y = (a != b for a, b in zip(self.flips, other.flips, strict=True))
+        if swap_x:
+            corners[..., 0] = corners[..., ::-1, 0].copy()
+        if swap_y:
+            corners[..., 1] = corners[..., ::-1, 1].copy()
+        return corners.reshape(given.shape)
+
+    def require(self, other: Frame, what: str = "coordinates") -> None:
+        """Raise when ``other`` is not this frame: mixing frames is an error, not a rescale.
+
+        Raises:
+            FrameError: the two frames differ.
+        """
+        if self != other:
+            raise FrameError(f"{what} are in {other}, but {self} is needed: convert with .to(frame)")
+
+    def __str__(self) -> str:
+        return f"frame ({self.left:g}, {self.top:g})-({self.right:g}, {self.bottom:g})"

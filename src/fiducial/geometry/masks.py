@@ -1,0 +1,337 @@
+"""Masks: sets of pixels kept as runs, never dense unless asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fiducial.errors import GeometryError
+from fiducial.geometry import polygons as _polygons
+from fiducial.geometry import rle as _rle
+from fiducial.geometry import runs as _runs
+from fiducial.geometry.frames import Frame
+from fiducial.geometry.polygons import Polygon
+
+PolygonRule = Literal["centre", "coco"]
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """A set of pixels of one image.
+
+    Only the foreground's runs are stored, so memory follows the target and not the picture.
+    Masks with the same pixels on the same canvas are equal, whatever their score.
+
+    Args:
+        height: height of the canvas in pixels.
+        width: width of the canvas in pixels.
+        runs: (N, 2) half-open runs over column-major pixel numbers, sorted and apart.
+        score: the segmenter's own estimate of the quality (predicted IoU in 0..1), or None.
+
+    Example:
+        >>> mask = Mask.from_box((1, 1, 4, 3), height=5, width=6)
+        >>> mask.area, mask.box, mask.centroid
+        (6, (1.0, 1.0, 4.0, 3.0), (2.5, 2.0))
+    """
+
+    height: int
+    width: int
+    runs: NDArray[np.int64] = field(default_factory=lambda: _runs.EMPTY, repr=False)
+    score: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.height <= 0 or self.width <= 0:
+            raise GeometryError(f"a mask needs a positive size, got {self.height} x {self.width}")
+        small = self.height * self.width < 2**31
+        runs = np.array(self.runs, dtype=np.int32 if small else np.int64).reshape(-1, 2)
+        gaps = np.diff(runs.ravel())
+        inside = not len(runs) or (runs[0, 0] >= 0 and runs[-1, 1] <= self.height * self.width)
+        if not inside or (gaps <= 0).any():
+            raise GeometryError("a mask needs sorted runs that lie inside its canvas and do not touch")
+        runs.setflags(write=False)
+        object.__setattr__(self, "runs", runs)
+
+    # -- making ---------------------------------------------------------------------------------
+
+    @classmethod
+    def empty(cls, height: int, width: int) -> Mask:
+        """Make a mask without a pixel."""
+        return cls(height, width)
+
+    @classmethod
+    def from_dense(
+        cls,
+        dense: ArrayLike,
+        *,
+        offset: tuple[int, int] = (0, 0),
+        size: tuple[int, int] | None = None,
+        score: float | None = None,
+    ) -> Mask:
+        """Make a mask of a dense array, or of a dense piece of a larger canvas.
+
+        Args:
+            dense: (h, w); what is not zero is foreground.
+            offset: x, y of the piece's corner on the canvas.
+            size: height, width of the canvas; default: that of the array.
+            score: the segmenter's own estimate.
+
+        Raises:
+            GeometryError: not two axes, or the piece does not lie on the canvas.
+        """
+        piece = np.asarray(dense)
+        if piece.ndim != 2:
+            raise GeometryError(f"a dense mask needs shape (height, width), got {piece.shape}")
+        height, width = size if size is not None else piece.shape
+        x, y = offset
+        if x < 0 or y < 0 or x + piece.shape[1] > width or y + piece.shape[0] > height:
+            raise GeometryError(
+                f"a {piece.shape[0]} x {piece.shape[1]} piece at x={x}, y={y} "
+                f"does not lie on a {height} x {width} canvas"
+            )
+        return cls(height, width, _runs.from_dense(piece.astype(bool, copy=False), x, y, height), score)
+
+    @classmethod
+    def from_box(cls, box: Sequence[float], height: int, width: int) -> Mask:
+        """Make the mask of the pixels whose centre lies in a box x1, y1, x2, y2, clipped to the canvas."""
+        x1, y1, x2, y2 = (float(value) for value in box)
+        if not all(map(math.isfinite, (x1, y1, x2, y2))):
+            raise GeometryError(f"a box needs finite numbers, got {tuple(box)}")
+        left, right = (math.ceil(min(max(x - 0.5, 0), width)) for x in (x1, x2))
+        top, bottom = (math.ceil(min(max(y - 0.5, 0), height)) for y in (y1, y2))
+        column = np.arange(left, right, dtype=np.int64)
+        return cls(height, width, _runs.normalise(np.stack([column * height + top, column * height + bottom], 1)))
+
+    @classmethod
+    def from_polygons(cls, polygons: Sequence[Any], height: int, width: int, *, rule: PolygonRule = "centre") -> Mask:
+        """Fill polygons and join them.
+
+        Args:
+            polygons: each one ring, or a list of rings: the outline, then its holes. A ring is
+                (K, 2) x, y in pixels, or a flat list x1, y1, x2, y2, ...
+            height: height of the canvas in pixels.
+            width: width of the canvas in pixels.
+            rule: ``"centre"`` takes pixels whose centre lies inside, holes by the even-odd rule;
+                ``"coco"`` is what pycocotools gives, ring by ring (it knows no holes).
+
+        Raises:
+            GeometryError: a ring of fewer than three points, numbers that are not finite, or a hole
+                under the rule ``"coco"``.
+        """
+        filled = []
+        for polygon in polygons:
+            rings = [_polygons.as_ring(ring) for ring in _rings(polygon)]
+            if rule == "coco":
+                if len(rings) > 1:
+                    raise GeometryError("the coco rule knows no holes: use rule='centre'")
+                filled.append(_polygons.fill_coco(rings[0], height, width))
+            elif rings:
+                filled.append(_polygons.fill_centres(rings, height, width))
+        return cls(height, width, _runs.union(filled))
+
+    @classmethod
+    def from_coco(cls, segmentation: Any, height: int | None = None, width: int | None = None) -> Mask:
+        """Read a COCO ``segmentation``: a run-length code (compressed or not) or polygons.
+
+        Args:
+            segmentation: ``{"size": [h, w], "counts": str | bytes | list}``, or a list of flat polygons.
+            height: canvas height; needed for polygons, checked against a code.
+            width: canvas width; likewise.
+
+        Raises:
+            GeometryError: neither of the two, broken, or of another size than asked.
+        """
+        if isinstance(segmentation, Mapping):
+            h, w, runs = _rle.read_code(segmentation)
+            if (height or h, width or w) != (h, w):
+                raise GeometryError(f"a run-length code of {h} x {w} does not fit an image of {height} x {width}")
+            return cls(h, w, runs)
+        if height is None or width is None:
+            raise GeometryError("polygons need the height and width of their image")
+        return cls.from_polygons(segmentation, height, width, rule="coco")
+
+    # -- leaving --------------------------------------------------------------------------------
+
+    def to_dense(self) -> NDArray[np.bool_]:
+        """Return a dense (height, width) bool array."""
+        return _runs.to_dense(self._wide, self.height, self.width)
+
+    def to_coco(self, *, compressed: bool = True) -> dict[str, Any]:
+        """Return COCO's run-length code, byte for byte as pycocotools writes it.
+
+        Args:
+            compressed: ``counts`` as a string; False gives the list of lengths.
+        """
+        counts = _rle.encode_counts(self._wide, self.height * self.width)
+        return {
+            "size": [self.height, self.width],
+            "counts": _rle.compress(counts) if compressed else counts.tolist(),
+        }
+
+    def to_polygons(self) -> list[Polygon]:
+        """Trace the outlines along pixel edges, one polygon (outline, holes...) per 4-connected part.
+
+        ``Mask.from_polygons`` with the rule ``"centre"`` gives exactly this mask back.
+        """
+        return _polygons.trace(self._wide, self.height)
+
+    # -- measuring ------------------------------------------------------------------------------
+
+    @cached_property
+    def area(self) -> int:
+        """Number of pixels."""
+        return _runs.area(self._wide)
+
+    @cached_property
+    def box(self) -> tuple[float, float, float, float] | None:
+        """Tight box x1, y1, x2, y2 around the pixels (one pixel has area 1), or None when empty."""
+        pieces = self._columns
+        if not len(pieces):
+            return None
+        left, right = pieces[0, 0], pieces[-1, 0] + 1
+        return float(left), float(pieces[:, 1].min()), float(right), float(pieces[:, 2].max())
+
+    @cached_property
+    def centroid(self) -> tuple[float, float] | None:
+        """Mean x, y of the pixels' centres, in continuous coordinates, or None when empty."""
+        if not len(self.runs):
+            return None
+        column, top, bottom = self._columns.T
+        length = bottom - top
+        x = float((length * (column + 0.5)).sum()) / self.area
+        y = float((length * (top + bottom) / 2).sum()) / self.area
+        return x, y
+
+    @property
+    def frame(self) -> Frame:
+        """The pixel frame of the mask's canvas."""
+        return Frame.pixels(self.width, self.height)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the runs take."""
+        return int(self.runs.nbytes)
+
+    def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
+        """Say for each (..., 2) point x, y in pixels whether it lies on the mask."""
+        given = np.asarray(points, dtype=np.float64)
+        x, y = given[..., 0], given[..., 1]
+        on_canvas = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
+        column, row = (np.where(on_canvas, np.floor(value), 0).astype(np.int64) for value in (x, y))
+        number = column * self.height + row
+        hit = _runs.count_below(self._wide, number + 1) > _runs.count_below(self._wide, number)
+        return np.asarray(hit & on_canvas)
+
+    def components(self, connectivity: Literal[4, 8] = 8) -> list[Mask]:
+        """Split into connected parts, largest first (ties: the one further left, then up, first)."""
+        if connectivity not in (4, 8):
+            raise GeometryError(f"connectivity is 4 or 8, got {connectivity}")
+        labels = _runs.label_columns(self._columns, connectivity)
+        order = np.argsort(labels, kind="stable")
+        cuts = np.flatnonzero(np.diff(labels[order])) + 1
+        pieces = np.split(self._columns[order], cuts) if len(labels) else []
+        parts = [Mask(self.height, self.width, _runs.from_columns(part, self.height)) for part in pieces]
+        return sorted(parts, key=lambda part: -part.area)
+
+    # -- combining ------------------------------------------------------------------------------
+
+    def intersection(self, other: Mask) -> Mask:
+        """Keep the pixels that are in both."""
+        self._require(other)
+        return Mask(self.height, self.width, _runs.intersection(self._wide, other._wide))
+
+    def union(self, *others: Mask) -> Mask:
+        """Join the pixels of this mask and others."""
+        for other in others:
+            self._require(other)
+        return Mask(self.height, self.width, _runs.union([self._wide, *(other._wide for other in others)]))
+
+    def difference(self, other: Mask) -> Mask:
+        """Keep the pixels that are in this mask only."""
+        return self.intersection(other.inverse())
+
+    def inverse(self) -> Mask:
+        """Keep the pixels that are not in this mask."""
+        return Mask(self.height, self.width, _runs.complement(self._wide, self.height * self.width))
+
+    def iou(self, other: Mask) -> float:
+        """Intersection over union in 0..1; 0 when both are empty (policies decide otherwise)."""
+        return float(mask_iou([self], [other])[0, 0])
+
+    def with_score(self, score: float | None) -> Mask:
+        """Return the same pixels with another score."""
+        return replace(self, score=score)
+
+    def __bool__(self) -> bool:
+        return bool(len(self.runs))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mask):
+            return NotImplemented
+        same_canvas = (self.height, self.width) == (other.height, other.width)
+        return same_canvas and np.array_equal(self.runs, other.runs)
+
+    def __hash__(self) -> int:
+        return hash((self.height, self.width, self.runs.tobytes()))
+
+    @cached_property
+    def _wide(self) -> _runs.Runs:
+        return self.runs.astype(np.int64, copy=False)
+
+    @property
+    def _columns(self) -> NDArray[np.int64]:
+        return _runs.columns(self._wide, self.height)
+
+    def _require(self, other: Mask) -> None:
+        if (self.height, self.width) != (other.height, other.width):
+            raise GeometryError(
+                f"masks of {self.height} x {self.width} and {other.height} x {other.width} do not share a canvas"
+            )
+
+
+def mask_iou(a: Sequence[Mask], b: Sequence[Mask]) -> NDArray[np.float64]:
+    """Pairwise intersection over union of two lists of masks on one canvas.
+
+    Args:
+        a: N masks.
+        b: M masks.
+
+    Returns:
+        (N, M) float64 in 0..1; 0 where both masks are empty.
+
+    Raises:
+        GeometryError: the masks do not share one canvas.
+    """
+    if not a or not b:
+        return np.zeros((len(a), len(b)))
+    for mask in (*a, *b):
+        a[0]._require(mask)
+    counts = np.array([len(mask.runs) for mask in b])
+    edges = np.concatenate([mask._wide for mask in b])
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    areas_a, areas_b = (np.array([mask.area for mask in masks], dtype=np.float64) for masks in (a, b))
+    overlaps = np.zeros((len(a), len(b)))
+    for i, mask in enumerate(a):
+        below = _runs.count_below(mask._wide, edges)
+        total = np.concatenate([[0], np.cumsum(below[:, 1] - below[:, 0])])
+        overlaps[i] = total[bounds[1:]] - total[bounds[:-1]]
+    unions = areas_a[:, None] + areas_b[None, :] - overlaps
+    return np.divide(overlaps, unions, out=np.zeros_like(overlaps), where=unions > 0)
+
+
+def _rings(polygon: Any) -> Sequence[Any]:
+    """Tell one ring from a list of rings by how deep it is nested."""
+    if isinstance(polygon, np.ndarray):
+        return [polygon]
+    first = polygon[0] if len(polygon) else None
+    if first is None:
+        raise GeometryError("a polygon needs at least three x, y points, got none")
+    deep = isinstance(first, (list, tuple, np.ndarray)) and len(first) and np.ndim(first[0]) > 0
+    flat_rings = isinstance(first, (list, tuple)) and len(first) > 2 and np.ndim(first[0]) == 0
+    array_rings = isinstance(first, np.ndarray) and first.ndim == 2
+    return polygon if deep or flat_rings or array_rings else [polygon]

@@ -1,0 +1,203 @@
+"""Prompts: the geometry that a promptable segmenter is given, one prompt per target."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiducial.errors import GeometryError
+from fiducial.geometry.frames import Frame
+
+Box = tuple[float, float, float, float]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One target: a box and/or points, in the numbers of one frame.
+
+    Args:
+        frame: the frame of every coordinate here.
+        box: x1, y1, x2, y2 with x1 < x2 and y1 < y2, or None.
+        points: (x, y) pairs; may lie outside the image.
+        point_labels: one per point: 1 on the target, 0 beside it. Default: all 1.
+        label: what the target is called, or None.
+        score: confidence in 0..1, or None when nobody measured one.
+
+    Raises:
+        GeometryError: neither box nor points, a number that is not finite, an inverted or empty
+            box, or labels that do not fit the points.
+
+    Example:
+        >>> Prompt(Frame.unit(), box=(0.1, 0.2, 0.5, 0.6)).to(Frame.pixels(100, 200)).box
+        (10.0, 40.0, 50.0, 120.0)
+    """
+
+    frame: Frame
+    box: Box | None = None
+    points: tuple[Point, ...] = ()
+    point_labels: tuple[int, ...] | None = field(default=None)
+    label: str | None = None
+    score: float | None = None
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        if self.box is not None:
+            put(self, "box", _numbers(self.box, 4, "a box"))
+            x1, y1, x2, y2 = self.box
+            if not (x1 < x2 and y1 < y2):
+                raise GeometryError(f"a box needs x1 < x2 and y1 < y2, got ({x1:g}, {y1:g}, {x2:g}, {y2:g})")
+        put(self, "points", tuple(_numbers(point, 2, "a point") for point in self.points))
+        labels = (1,) * len(self.points) if self.point_labels is None else self.point_labels
+        put(self, "point_labels", tuple(int(label) for label in labels))
+        if len(self.labels) != len(self.points):
+            raise GeometryError(f"{len(self.points)} points but {len(self.labels)} point labels")
+        if any(label not in (0, 1) for label in self.labels):
+            raise GeometryError(f"point labels are 1 (on the target) or 0, got {self.labels}")
+        if self.box is None and not self.points:
+            raise GeometryError("a prompt needs a box or at least one point")
+        if self.score is not None:
+            put(self, "score", float(self.score))
+            if not math.isfinite(self.score):
+                raise GeometryError(f"a score needs to be finite, got {self.score}")
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """One label per point: 1 on the target, 0 beside it."""
+        return self.point_labels or ()
+
+    @property
+    def positive_points(self) -> tuple[Point, ...]:
+        """The points that lie on the target."""
+        return tuple(p for p, kind in zip(self.points, self.labels, strict=True) if kind == 1)
+
+    @property
+    def negative_points(self) -> tuple[Point, ...]:
+        """The points that lie beside the target."""
+        return tuple(p for p, kind in zip(self.points, self.labels, strict=True) if kind == 0)
+
+    def to(self, frame: Frame) -> Prompt:
+        """Return the same prompt with its coordinates in another frame of the same image."""
+        if frame == self.frame:
+            return self
+        box = None
+        if self.box is not None:
+            box = tuple(self.frame.boxes_to(self.box, frame).tolist())
+        points = self.points
+        if points:
+            points = tuple(map(tuple, self.frame.points_to(points, frame).tolist()))
+        return replace(self, frame=frame, box=box, points=points)
+
+    def with_points(self, points: Iterable[Point], labels: Iterable[int] | None = None) -> Prompt:
+        """Return this prompt with further points of the same frame (positive unless said)."""
+        new = tuple(points)
+        kinds = (1,) * len(new) if labels is None else tuple(labels)
+        return replace(self, points=self.points + new, point_labels=self.labels + kinds)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the prompt as plain JSON values: label, score, box, points, point_labels."""
+        return {
+            "label": self.label,
+            "score": self.score,
+            "box": None if self.box is None else [*self.box],
+            "points": [[*point] for point in self.points],
+            "point_labels": [*self.labels],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts(Sequence[Prompt]):
+    """All prompts of one answer, in one frame.
+
+    Args:
+        frame: the frame of every prompt.
+        items: the prompts, in the order in which they were written.
+
+    Raises:
+        FrameError: a prompt is in another frame.
+    """
+
+    frame: Frame
+    items: tuple[Prompt, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", tuple(self.items))
+        for prompt in self.items:
+            self.frame.require(prompt.frame, "the prompts")
+
+    @classmethod
+    def from_boxes(
+        cls,
+        frame: Frame,
+        boxes: Iterable[Sequence[float]],
+        *,
+        labels: Sequence[str | None] | None = None,
+        scores: Sequence[float | None] | None = None,
+    ) -> Prompts:
+        """Make one prompt per box.
+
+        Args:
+            frame: the frame of the boxes.
+            boxes: x1, y1, x2, y2 each.
+            labels: what each target is called.
+            scores: the confidence of each.
+
+        Raises:
+            GeometryError: a box is not valid, or the lists differ in length.
+        """
+        rows = list(boxes)
+        names = [None] * len(rows) if labels is None else list(labels)
+        trust = [None] * len(rows) if scores is None else list(scores)
+        if not len(rows) == len(names) == len(trust):
+            raise GeometryError(f"{len(rows)} boxes, {len(names)} labels, {len(trust)} scores")
+        return cls(
+            frame,
+            tuple(
+                Prompt(frame, box=_numbers(box, 4, "a box"), label=name, score=score)
+                for box, name, score in zip(rows, names, trust, strict=True)
+            ),
+        )
+
+    @property
+    def boxes(self) -> NDArray[np.float64]:
+        """(N, 4) float64 boxes x1, y1, x2, y2; a row of NaN where a prompt has points only."""
+        rows = [(math.nan,) * 4 if prompt.box is None else prompt.box for prompt in self.items]
+        return np.array(rows, dtype=np.float64).reshape(-1, 4)
+
+    def to(self, frame: Frame) -> Prompts:
+        """Return the same prompts with their coordinates in another frame of the same image."""
+        return Prompts(frame, tuple(prompt.to(frame) for prompt in self.items))
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return the prompts as plain JSON values, in their own frame."""
+        return [prompt.as_json() for prompt in self.items]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Prompt]:
+        return iter(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Prompt: ...
+    @overload
+    def __getitem__(self, index: slice) -> Prompts: ...
+    def __getitem__(self, index: int | slice) -> Prompt | Prompts:
+        if isinstance(index, slice):
+            return Prompts(self.frame, self.items[index])
+        return self.items[index]
+
+
+def _numbers(values: Sequence[float], count: int, what: str) -> Any:
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise GeometryError(f"{what} needs {count} numbers, got {values!r}") from None
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise GeometryError(f"{what} needs {count} finite numbers, got {values!r}")
+    return numbers

@@ -1,0 +1,157 @@
+"""Sets of pixels as sorted runs: the arithmetic under :class:`fiducial.geometry.masks.Mask`.
+
+A set of pixels of an H x W canvas is an (N, 2) int64 array of half-open runs [start, end) over the
+column-major pixel numbers x * H + y, sorted, disjoint and never touching, so equal sets have equal
+arrays. Only foreground is stored: a small target costs the same on a canvas of any size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Runs = NDArray[np.int64]
+EMPTY: Runs = np.empty((0, 2), dtype=np.int64)
+EMPTY.setflags(write=False)
+
+
+def normalise(runs: Runs) -> Runs:
+    """Sort runs, drop empty ones and join those that overlap or touch."""
+    runs = runs[runs[:, 1] > runs[:, 0]]
+    if len(runs) < 2:
+        return runs
+    starts = runs[:, 0]
+    if not (starts[1:] > runs[:-1, 1]).all():
+        runs = runs[np.argsort(starts, kind="stable")]
+        reach = np.maximum.accumulate(runs[:, 1])
+        first = np.flatnonzero(np.r_[True, runs[1:, 0] > reach[:-1]])
+        last = np.r_[first[1:] - 1, len(runs) - 1]
+        runs = np.stack([runs[first, 0], reach[last]], axis=1)
+    return runs
+
+
+def from_dense(dense: NDArray[np.bool_], x: int, y: int, height: int) -> Runs:
+    """Find the runs of a dense (h, w) piece whose corner lies at (x, y) of a canvas ``height`` rows high."""
+    rows = np.flatnonzero(dense.any(axis=1))
+    if not len(rows):
+        return EMPTY
+    columns = np.flatnonzero(dense.any(axis=0))
+    top, left = int(rows[0]), int(columns[0])
+    piece = dense[top : rows[-1] + 1, left : columns[-1] + 1]
+    tall = piece.shape[0] + 1
+    flat = np.zeros((piece.shape[1], tall), dtype=np.int8)
+    flat[:, :-1] = piece.T
+    edges = np.flatnonzero(np.diff(flat.ravel(), prepend=np.int8(0)))
+    column, row = np.divmod(edges.reshape(-1, 2), tall)
+    return normalise((column[:, :1] + left + x) * height + row + top + y)
+
+
+def to_dense(runs: Runs, height: int, width: int) -> NDArray[np.bool_]:
+    """Paint runs onto a dense (H, W) canvas."""
+    flat = np.zeros(height * width + 1, dtype=np.int8)
+    flat[runs[:, 0]] = 1
+    flat[runs[:, 1]] = -1
+    filled = np.cumsum(flat[:-1], dtype=np.int8).view(np.bool_)
+    return np.ascontiguousarray(filled.reshape(width, height).T)
+
+
+def columns(runs: Runs, height: int) -> NDArray[np.int64]:
+    """Split runs at the columns' ends: (M, 3) rows of column, top, bottom (bottom exclusive)."""
+    if not len(runs):
+        return np.empty((0, 3), dtype=np.int64)
+    first, last = runs[:, 0] // height, (runs[:, 1] - 1) // height
+    spans = last - first + 1
+    owner = np.repeat(np.arange(len(runs)), spans)
+    column = np.arange(spans.sum()) - np.repeat(np.cumsum(spans) - spans, spans) + first[owner]
+    top = np.maximum(runs[owner, 0] - column * height, 0)
+    bottom = np.minimum(runs[owner, 1] - column * height, height)
+    return np.stack([column, top, bottom], axis=1)
+
+
+def from_columns(pieces: NDArray[np.int64], height: int) -> Runs:
+    """Join (M, 3) rows of column, top, bottom into runs."""
+    return normalise(pieces[:, :1] * height + pieces[:, 1:])
+
+
+def area(runs: Runs) -> int:
+    """Count the pixels."""
+    return int((runs[:, 1] - runs[:, 0]).sum())
+
+
+def union(many: Sequence[Runs]) -> Runs:
+    """Join several sets."""
+    return normalise(np.concatenate([EMPTY, *many]))
+
+
+def intersection(a: Runs, b: Runs) -> Runs:
+    """Keep what is in both sets."""
+    if not len(a) or not len(b):
+        return EMPTY
+    low = np.searchsorted(b[:, 1], a[:, 0], side="right")
+    high = np.searchsorted(b[:, 0], a[:, 1], side="left")
+    owner, other = expand(low, high)
+    start = np.maximum(a[owner, 0], b[other, 0])
+    end = np.minimum(a[owner, 1], b[other, 1])
+    return np.stack([start, end], axis=1)
+
+
+def complement(runs: Runs, total: int) -> Runs:
+    """Keep what is not in the set, of a canvas of ``total`` pixels."""
+    edges = np.concatenate([[0], runs.ravel(), [total]]).reshape(-1, 2)
+    return edges[edges[:, 1] > edges[:, 0]]
+
+
+def count_below(runs: Runs, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count, for each position, the pixels of the set that lie before it."""
+    if not len(runs):
+        return np.zeros(positions.shape, dtype=np.int64)
+    lengths = runs[:, 1] - runs[:, 0]
+    before = np.concatenate([[0], np.cumsum(lengths)])
+    index = np.searchsorted(runs[:, 0], positions, side="right") - 1
+    inside = np.minimum(positions - runs[index, 0], lengths[index])
+    return np.where(index < 0, 0, before[index] + inside)
+
+
+def expand(low: NDArray[np.int64], high: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """List all pairs (i, k) with low[i] <= k < high[i]."""
+    counts = np.maximum(high - low, 0)
+    owner = np.repeat(np.arange(len(low)), counts)
+    offset = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return owner, low[owner] + offset
+
+
+def label_columns(pieces: NDArray[np.int64], connectivity: int) -> NDArray[np.int64]:
+    """Number the connected components of column pieces.
+
+    Args:
+        pieces: (M, 3) rows of column, top, bottom, sorted.
+        connectivity: 4 (edges) or 8 (edges and corners).
+
+    Returns:
+        (M,) component numbers 0..K-1, in the order in which components first appear.
+    """
+    count = len(pieces)
+    if not count:
+        return np.empty(0, dtype=np.int64)
+    reach = 1 if connectivity == 8 else 0
+    stride = int(pieces[:, 2].max()) + 2  # taller than any column: pieces of two columns never mix
+    column, top, bottom = pieces.T
+    key = column * stride
+    following = key + stride
+    low = np.searchsorted(key + bottom, following + np.maximum(top - reach, 0), side="right")
+    high = np.searchsorted(key + top, following + bottom + reach, side="left")
+    left, right = expand(low, high)
+    parent = np.arange(count)
+    while True:
+        root_left, root_right = parent[left], parent[right]
+        changed = root_left != root_right
+        if not changed.any():
+            break
+        left, right = left[changed], right[changed]
+        smaller = np.minimum(root_left, root_right)[changed]
+        np.minimum.at(parent, np.maximum(root_left, root_right)[changed], smaller)
+        while not np.array_equal(parent, jumped := parent[parent]):
+            parent = jumped
+    return np.unique(parent, return_inverse=True)[1].astype(np.int64)

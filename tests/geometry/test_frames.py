@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fiducial.errors import FrameError
+from fiducial.geometry import Frame
+
+size = st.integers(1, 20_000)
+number = st.floats(-1e5, 1e5, allow_nan=False)
+
+
+@st.composite
+def frames(draw):
+    """Any frame of a width x height image, with that image's pixel frame."""
+    width, height = draw(size), draw(size)
+    kind = draw(st.sampled_from(["pixels", "unit", "thousand", "canvas", "crop", "letterbox", "corner", "centred"]))
+    made = {
+        "pixels": lambda: Frame.pixels(width, height),
+        "unit": Frame.unit,
+        "thousand": lambda: Frame.thousand(draw(st.sampled_from([1000, 999, 1024]))),
+        "canvas": lambda: Frame.canvas(draw(size), draw(size)),
+        "crop": lambda: Frame.crop(draw(number), draw(number), width, height),
+        "letterbox": lambda: Frame.letterbox(width, height, draw(size), draw(size)),
+        "corner": lambda: Frame.letterbox(width, height, 1024, 1024, centred=False),
+        "centred": Frame.centred,
+    }[kind]()
+    return made, Frame.pixels(width, height)
+
+
+@settings(max_examples=1500)
+@given(frames(), frames(), st.lists(st.tuples(number, number), min_size=1, max_size=5))
+def test_conversion_there_and_back_returns_the_points(one, other, points):
+    frame, target = one[0], other[0]
+    there = frame.points_to(points, target)
+    back = target.points_to(there, frame)
+    scale = max(1.0, frame.width, frame.height, np.abs(points).max())
+    ratio = 1 + np.abs(there).max() / min(target.width, target.height)
+    np.testing.assert_allclose(back, points, atol=1e-12 * scale * ratio, rtol=1e-9)
+
+
+@settings(max_examples=1000)
+@given(frames(), frames())
+def test_corners_go_to_corners_exactly(one, other):
+    frame, target = one[0], other[0]
+    corners = frame.points_to([[frame.left, frame.top], [frame.right, frame.bottom]], target)
+    assert corners.tolist() == [[target.left, target.top], [target.right, target.bottom]]
+
+
+@settings(max_examples=1000)
+@given(frames(), frames(), st.tuples(number, number), st.tuples(number, number))
+def test_boxes_stay_ordered_whatever_way_the_axes_run(one, other, a, b):
+    box = [min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])]
+    moved = one[0].boxes_to(box, other[0])
+    assert moved[0] <= moved[2]
+    assert moved[1] <= moved[3]
+
+
+@pytest.mark.parametrize(
+    ("frame", "point", "pixel"),
+    [
+        (Frame.unit(), (0.5, 0.25), (320, 120)),
+        (Frame.thousand(), (500, 250), (320, 120)),
+        (Frame.thousand(999), (999, 0), (640, 0)),
+        (Frame.canvas(1288, 952), (644, 238), (320, 120)),
+        (Frame.crop(100, 50, 640, 480), (220, 70), (320, 120)),
+        (Frame.letterbox(640, 480, 1024, 1024), (512, 320), (320, 120)),
+        (Frame.letterbox(640, 480, 1024, 1024, centred=False), (512, 192), (320, 120)),
+        (Frame.centred(), (0, 0.5), (320, 120)),
+        (Frame.centred(), (-1, 1), (0, 0)),
+    ],
+)
+def test_known_places(frame, point, pixel):
+    np.testing.assert_allclose(frame.points_to(point, Frame.pixels(640, 480)), pixel, atol=1e-9)
+
+
+def test_a_mirrored_axis_swaps_the_edges_of_a_box():
+    box = Frame.centred().boxes_to([-1, -1, 0, 0], Frame.pixels(100, 100))
+    assert box.tolist() == [0, 50, 50, 100]
+    assert Frame.pixels(100, 100).boxes_to(box, Frame.centred()).tolist() == [-1, -1, 0, 0]
+
+
+def test_the_same_frame_returns_the_same_numbers_in_a_fresh_array():
+    points = np.array([[0.1, 1 / 3]])
+    same = Frame.unit().points_to(points, Frame.unit())
+    assert same.tolist() == points.tolist()
+    assert same is not points
+
+
+def test_sizes_are_extents():
+    assert (Frame.centred().width, Frame.centred().height) == (2, 2)
+    assert Frame.centred().flips == (False, True)
+
+
+def test_frames_of_one_kind_are_equal_and_hashable():
+    assert Frame.pixels(4, 3) == Frame.canvas(4, 3)
+    assert len({Frame.unit(), Frame(0, 0, 1, 1), Frame.thousand()}) == 2
+
+
+@pytest.mark.parametrize("edges", [(0, 0, 0, 1), (0, 0, 1, 0), (0, 0, float("nan"), 1), (0, float("inf"), 1, 1)])
+def test_impossible_frames_are_refused(edges):
+    with pytest.raises(FrameError, match="a frame needs"):
+        Frame(*edges)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Frame.pixels(0, 5), lambda: Frame.canvas(5, -1), lambda: Frame.letterbox(0, 1, 2, 2)],
+)
+def test_sizes_must_be_positive(make):
+    with pytest.raises(FrameError, match="positive"):
+        make()
+
+
+def test_shapes_are_checked():
+    with pytest.raises(FrameError, match=r"shape \(\.\.\., 2\), got \(3,\)"):
+        Frame.unit().points_to([1, 2, 3], Frame.thousand())
+    with pytest.raises(FrameError, match=r"shape \(\.\.\., 4\), got \(2,\)"):
+        Frame.unit().boxes_to([1, 2], Frame.thousand())
+
+
+def test_mixing_frames_is_an_error_that_names_both():
+    with pytest.raises(FrameError, match=r"frame \(0, 0\)-\(1, 1\).*frame \(0, 0\)-\(1000, 1000\)"):
+        Frame.thousand().require(Frame.unit())
+    Frame.unit().require(Frame.unit())

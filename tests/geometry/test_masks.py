@@ -1,0 +1,265 @@
+import numpy as np
+import pytest
+import scipy.ndimage
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from pycocotools import mask as coco
+
+from fiducial.errors import GeometryError
+from fiducial.geometry import Frame, Mask
+from fiducial.geometry.masks import mask_iou
+
+side = st.integers(1, 12)
+
+
+@st.composite
+def dense_masks(draw, shape=None):
+    height, width = shape or (draw(side), draw(side))
+    block = draw(st.sampled_from([1, 1, 2, 3]))
+    coarse = draw(hnp.arrays(bool, (-(-height // block), -(-width // block))))
+    return np.kron(coarse, np.ones((block, block), dtype=bool))[:height, :width]
+
+
+@st.composite
+def pairs(draw):
+    shape = (draw(side), draw(side))
+    return draw(dense_masks(shape)), draw(dense_masks(shape))
+
+
+@settings(max_examples=1500)
+@given(dense_masks())
+def test_dense_runs_and_coco_agree_byte_for_byte(dense):
+    mask = Mask.from_dense(dense)
+    theirs = coco.encode(np.asfortranarray(dense.astype(np.uint8)))
+    assert np.array_equal(mask.to_dense(), dense)
+    assert mask.to_coco()["counts"] == theirs["counts"].decode()
+    assert Mask.from_coco(theirs) == mask
+    assert Mask.from_coco(mask.to_coco(compressed=False)) == mask
+    assert mask.area == int(coco.area(theirs)) == dense.sum()
+
+
+@settings(max_examples=300)
+@given(st.lists(st.integers(0, 3_000_000), min_size=1, max_size=12), st.booleans())
+def test_long_runs_are_written_as_pycocotools_writes_them(counts, zero_first):
+    counts = ([0] if zero_first else []) + [count + 1 for count in counts]
+    total = sum(counts)
+    theirs = coco.frPyObjects({"size": [total, 1], "counts": counts}, total, 1)
+    mask = Mask.from_coco(theirs)
+    assert mask.to_coco()["counts"] == theirs["counts"].decode()
+    assert mask.to_coco(compressed=False)["counts"] == counts
+    assert mask.area == sum(counts[1::2])
+
+
+@settings(max_examples=1000)
+@given(pairs())
+def test_set_operations_match_dense_ones(pair):
+    a, b = pair
+    one, two = Mask.from_dense(a), Mask.from_dense(b)
+    assert np.array_equal(one.union(two).to_dense(), a | b)
+    assert np.array_equal(one.intersection(two).to_dense(), a & b)
+    assert np.array_equal(one.difference(two).to_dense(), a & ~b)
+    assert np.array_equal(one.inverse().to_dense(), ~a)
+    joined = (a | b).sum()
+    assert one.iou(two) == pytest.approx((a & b).sum() / joined if joined else 0)
+    theirs = [coco.encode(np.asfortranarray(x.astype(np.uint8))) for x in (a, b)]
+    if joined:
+        assert one.iou(two) == pytest.approx(float(coco.iou(theirs[:1], theirs[1:], [0])[0, 0]))
+
+
+@settings(max_examples=800)
+@given(dense_masks())
+def test_measures_match_dense_ones(dense):
+    mask = Mask.from_dense(dense)
+    rows, columns = np.nonzero(dense)
+    if not len(rows):
+        assert mask.box is None
+        assert mask.centroid is None
+        assert not mask
+        return
+    assert mask.box == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    assert mask.centroid == pytest.approx((columns.mean() + 0.5, rows.mean() + 0.5))
+    height, width = dense.shape
+    grid = np.stack(np.meshgrid(np.arange(-1, width + 1) + 0.5, np.arange(-1, height + 1) + 0.5), axis=-1)
+    assert np.array_equal(mask.contains(grid), np.pad(dense, 1))
+
+
+@settings(max_examples=800)
+@given(dense_masks(), st.sampled_from([4, 8]))
+def test_components_match_scipy(dense, connectivity):
+    structure = np.ones((3, 3)) if connectivity == 8 else None
+    labels, count = scipy.ndimage.label(dense, structure=structure)
+    parts = Mask.from_dense(dense).components(connectivity)
+    expected = {Mask.from_dense(labels == number) for number in range(1, count + 1)}
+    assert set(parts) == expected
+    assert len(parts) == count
+    assert [part.area for part in parts] == sorted((part.area for part in parts), reverse=True)
+
+
+def test_components_of_a_long_spiral_come_back_as_one():
+    dense = np.zeros((101, 101), dtype=bool)
+    for ring in range(0, 50, 2):
+        dense[ring, ring : 101 - ring] = dense[ring : 101 - ring, 100 - ring] = True
+        dense[100 - ring, ring : 101 - ring] = dense[ring + 2 : 101 - ring, ring] = True
+        dense[ring + 2, ring : ring + 2] = True
+    assert len(Mask.from_dense(dense).components()) == scipy.ndimage.label(dense, np.ones((3, 3)))[1] == 1
+
+
+@settings(max_examples=1000)
+@given(dense_masks())
+def test_outlines_give_the_mask_back(dense):
+    mask = Mask.from_dense(dense)
+    polygons = mask.to_polygons()
+    assert Mask.from_polygons(polygons, mask.height, mask.width) == mask
+    assert len(polygons) == scipy.ndimage.label(dense)[1]
+    for outline, *holes in polygons:
+        assert _area(outline) > 0
+        assert all(_area(hole) < 0 for hole in holes)
+
+
+def test_an_outline_with_a_hole_has_four_corners_each():
+    dense = np.ones((6, 8), dtype=bool)
+    dense[2:4, 3:5] = False
+    [[outline, hole]] = Mask.from_dense(dense).to_polygons()
+    assert sorted(map(tuple, outline)) == [(0, 0), (0, 6), (8, 0), (8, 6)]
+    assert sorted(map(tuple, hole)) == [(3, 2), (3, 4), (5, 2), (5, 4)]
+
+
+@settings(max_examples=1500)
+@given(
+    st.lists(st.tuples(st.floats(-4, 16), st.floats(-4, 16)), min_size=3, max_size=7),
+    side,
+    side,
+    st.sampled_from([0, 1, 3]),
+)
+def test_coco_polygons_fill_as_pycocotools_fills_them(points, height, width, digits):
+    flat = np.round(np.array(points), digits).ravel().tolist()
+    theirs = coco.decode(coco.merge(coco.frPyObjects([flat], height, width)))
+    assert np.array_equal(Mask.from_coco([flat], height, width).to_dense(), theirs)
+
+
+@settings(max_examples=500)
+@given(
+    hnp.arrays(np.float64, (5, 2), elements=st.floats(-3, 12, width=32)),
+    side,
+    side,
+)
+def test_the_centre_rule_takes_pixels_whose_centre_lies_inside(ring, height, width):
+    mask = Mask.from_polygons([ring], height, width)
+    for row in range(height):
+        for column in range(width):
+            distance, inside = _place(ring, column + 0.5, row + 0.5)
+            if distance > 1e-6:
+                assert mask.to_dense()[row, column] == inside
+
+
+def test_polygons_join_and_holes_open():
+    square, hole = [[0, 0], [4, 0], [4, 4], [0, 4]], [[1, 1], [3, 1], [3, 3], [1, 3]]
+    with_hole = Mask.from_polygons([[square, hole]], 6, 10)
+    assert with_hole.area == 12
+    assert Mask.from_polygons([square, hole], 6, 10).area == 16
+    assert Mask.from_polygons([[0, 0, 4, 0, 4, 4, 0, 4]], 6, 10).area == 16
+    assert Mask.from_polygons([[[0, 0, 4, 0, 4, 4, 0, 4], [1, 1, 3, 1, 3, 3, 1, 3]]], 6, 10) == with_hole
+    assert Mask.from_polygons([[np.array(square), np.array(hole)]], 6, 10) == with_hole
+    assert Mask.from_polygons([np.array(square)], 6, 10).area == 16
+    assert Mask.from_polygons([], 6, 10).area == 0
+
+
+@settings(max_examples=300)
+@given(dense_masks(), st.integers(0, 5), st.integers(0, 5), st.integers(0, 3), st.integers(0, 3))
+def test_a_piece_lands_where_it_belongs(dense, x, y, right, below):
+    height, width = dense.shape
+    size = (y + height + below, x + width + right)
+    canvas = np.zeros(size, dtype=bool)
+    canvas[y : y + height, x : x + width] = dense
+    assert Mask.from_dense(dense, offset=(x, y), size=size, score=0.5) == Mask.from_dense(canvas)
+
+
+@settings(max_examples=500)
+@given(st.lists(st.floats(-3, 15), min_size=4, max_size=4), side, side)
+def test_a_box_mask_holds_the_pixels_with_their_centre_inside(box, height, width):
+    dense = Mask.from_box(box, height, width).to_dense()
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    expected = (x >= box[0]) & (x < box[2]) & (y >= box[1]) & (y < box[3])
+    assert np.array_equal(dense, expected)
+
+
+def test_memory_follows_the_target_and_not_the_canvas():
+    small = Mask.from_dense(np.ones((20, 20)), offset=(4000, 3000), size=(10_000, 10_000))
+    assert small.nbytes == 20 * 2 * 4
+    assert small.area == 400
+    huge = Mask.from_dense(np.ones((3, 3)), offset=(99_990, 99_990), size=(100_000, 100_000))
+    assert huge.box == (99_990, 99_990, 99_993, 99_993)
+    assert huge.runs.dtype == np.int64
+    assert huge.frame == Frame.pixels(100_000, 100_000)
+
+
+def test_runs_cannot_be_changed_and_scores_do_not_make_masks_differ():
+    mask = Mask.from_dense(np.ones((2, 2)), score=0.7)
+    with pytest.raises(ValueError, match="read-only"):
+        mask.runs[0, 0] = 1
+    assert mask == mask.with_score(0.1)
+    assert hash(mask) == hash(mask.with_score(None))
+    assert mask != "mask"
+    assert mask != Mask.empty(2, 2)
+
+
+def test_the_iou_matrix_has_a_row_per_mask():
+    masks = [Mask.from_box((x, 0, x + 4, 4), 4, 12) for x in (0, 2, 8)]
+    matrix = mask_iou(masks, masks[:2])
+    assert matrix == pytest.approx(np.array([[1, 1 / 3], [1 / 3, 1], [0, 0]]))
+    assert mask_iou([], masks).shape == (0, 3)
+    assert mask_iou([Mask.empty(4, 12)], [Mask.empty(4, 12)])[0, 0] == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Mask(0, 3), "positive size"),
+        (lambda: Mask(2, 2, np.array([[0, 9]])), "lie inside"),
+        (lambda: Mask(2, 2, np.array([[0, 2], [2, 3]])), "do not touch"),
+        (lambda: Mask.from_dense(np.ones(3)), r"shape \(height, width\)"),
+        (lambda: Mask.from_dense(np.ones((2, 2)), offset=(1, 0), size=(2, 2)), "does not lie on"),
+        (lambda: Mask.from_box((0, 0, float("nan"), 1), 2, 2), "finite"),
+        (lambda: Mask.empty(2, 2).union(Mask.empty(2, 3)), "do not share a canvas"),
+        (lambda: mask_iou([Mask.empty(2, 2)], [Mask.empty(2, 3)]), "do not share a canvas"),
+        (lambda: Mask.empty(2, 2).components(5), "4 or 8"),
+        (lambda: Mask.from_coco({"counts": [4]}), "needs"),
+        (lambda: Mask.from_coco({"size": [0, 2], "counts": [0]}), "positive size"),
+        (lambda: Mask.from_coco({"size": [2, 2], "counts": [1, 2]}), "covers 3 pixels, its size says 4"),
+        (lambda: Mask.from_coco({"size": [2, 2], "counts": [5, -1]}), "negative length"),
+        (lambda: Mask.from_coco({"size": [2, 2], "counts": ["a"]}), "whole numbers"),
+        (lambda: Mask.from_coco({"size": [2, 2], "counts": "\x7f"}), "outside its 64 letters"),
+        (lambda: Mask.from_coco({"size": [2, 2], "counts": "ü"}), "not ASCII"),
+        (lambda: Mask.from_coco({"size": [2, 2], "counts": "P"}), "breaks off"),
+        (lambda: Mask.from_coco({"size": [2, 2], "counts": "P" * 20 + "0"}), "too long"),
+        (lambda: Mask.from_coco({"size": [2, 2], "counts": ""}), "covers 0 pixels"),
+        (lambda: Mask.from_coco({"size": [2, 2], "counts": "4"}, 3, 2), "does not fit"),
+        (lambda: Mask.from_coco([[0, 0, 1, 0, 1, 1]]), "need the height and width"),
+        (lambda: Mask.from_polygons([[0, 0, 1, 1]], 2, 2), "three"),
+        (lambda: Mask.from_polygons([[]], 2, 2), "got none"),
+        (lambda: Mask.from_polygons([["a", "b"]], 2, 2), "needs numbers|three"),
+        (lambda: Mask.from_polygons([[0, 0, 1, 0, float("inf"), 1]], 2, 2), "finite"),
+        (lambda: Mask.from_polygons([[[0, 0, 9, 0, 9, 9], [1, 1, 2, 1, 2, 2]]], 9, 9, rule="coco"), "no holes"),
+    ],
+)
+def test_what_is_no_mask_is_refused_with_a_reason(call, message):
+    with pytest.raises(GeometryError, match=message):
+        call()
+
+
+def _area(ring):
+    x, y = ring.T
+    return (x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2
+
+
+def _place(ring, x, y):
+    """Distance of a point to the outline, and whether it lies inside (even-odd)."""
+    inside, nearest = False, np.inf
+    for (x1, y1), (x2, y2) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
+        length = (x2 - x1) ** 2 + (y2 - y1) ** 2
+        along = 0 if length == 0 else np.clip(((x - x1) * (x2 - x1) + (y - y1) * (y2 - y1)) / length, 0, 1)
+        nearest = min(nearest, np.hypot(x - x1 - along * (x2 - x1), y - y1 - along * (y2 - y1)))
+        if (y1 > y) != (y2 > y) and x < x1 + (y - y1) / (y2 - y1) * (x2 - x1):
+            inside = not inside
+    return nearest, inside
