@@ -1,0 +1,113 @@
+"""The Image type: RGB pixels that nobody changes, with their frame and content digest."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fiducial.errors import ImageError
+from fiducial.geometry import Frame
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """One picture, upright, in RGB.
+
+    Args:
+        pixels: (H, W, 3) uint8, RGB. The array is made read-only; a view of foreign memory is copied.
+        name: where it came from, for messages and file names.
+        notes: what reading it had to change ("16-bit values scaled from 12..4080", ...).
+
+    Raises:
+        ImageError: wrong shape or type, or no pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    name: str = "image"
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        array = np.asarray(self.pixels)
+        if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+            raise ImageError(
+                f"{self.name}: an image needs shape (H, W, 3) and uint8 RGB values, "
+                f"got {array.shape} {array.dtype}: use Image.from_array for other arrays"
+            )
+        if array.size == 0:
+            raise ImageError(f"{self.name}: the image has no pixels ({array.shape})")
+        if array.flags.writeable or array.base is not None:
+            array = array.copy()
+            array.setflags(write=False)
+        object.__setattr__(self, "pixels", array)
+
+    @classmethod
+    def from_array(cls, array: ArrayLike, name: str = "image") -> Image:
+        """Make an image of an array in memory.
+
+        Args:
+            array: (H, W) grey, (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16, bool,
+                or floating point with values in 0..1. Alpha is laid over white.
+            name: for messages and file names.
+
+        Raises:
+            ImageError: another shape, another type, or floating values outside 0..1.
+        """
+        given = np.asarray(array)
+        if given.ndim == 3 and given.shape[2] == 1:
+            given = given[..., 0]
+        if given.ndim not in (2, 3) or (given.ndim == 3 and given.shape[2] not in (3, 4)):
+            raise ImageError(f"{name}: an image needs shape (H, W), (H, W, 3) or (H, W, 4), got {given.shape}")
+        if given.size == 0:
+            raise ImageError(f"{name}: the image has no pixels ({given.shape})")
+        scaled = _as_uint8(given, name)
+        if scaled.ndim == 2:
+            scaled = np.repeat(scaled[..., None], 3, axis=2)
+        elif scaled.shape[2] == 4:
+            alpha = scaled[..., 3:].astype(np.float32) / 255.0
+            over_white = scaled[..., :3] * alpha + 255.0 * (1.0 - alpha)
+            scaled = np.rint(over_white).astype(np.uint8)
+        return cls(np.ascontiguousarray(scaled), name=name)
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def frame(self) -> Frame:
+        """The pixel frame of this image: (0, 0) to (width, height)."""
+        return Frame.pixels(self.width, self.height)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of size and pixels, in hex: equal pictures have equal digests, whatever their name."""
+        digest = hashlib.sha256(f"{self.width}x{self.height}:".encode())
+        digest.update(np.ascontiguousarray(self.pixels).data)
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        return f"Image({self.name!r}, {self.width} x {self.height})"
+
+
+def _as_uint8(array: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
+    if array.dtype == np.uint8:
+        return array.astype(np.uint8)
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype == np.uint16:
+        return (array.astype(np.uint32) // 257).astype(np.uint8)
+    if np.issubdtype(array.dtype, np.floating):
+        values = array.astype(np.float64)
+        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
+            raise ImageError(f"{name}: floating point pixels need finite values in 0..1")
+        return np.rint(values * 255).astype(np.uint8)
+    raise ImageError(f"{name}: pixels need uint8, uint16, bool or floating point values, got {array.dtype}")

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fiducial.errors import ImageError
+from fiducial.geometry import Frame
+from fiducial.images import Image
+
+
+def test_pixels_cannot_be_changed_nor_reached_from_outside():
+    array = np.zeros((4, 6, 3), dtype=np.uint8)
+    image = Image(array)
+    array[0, 0] = 255
+    assert image.pixels[0, 0].tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="read-only"):
+        image.pixels[0, 0] = 1
+    assert (image.width, image.height) == (6, 4)
+    assert image.frame == Frame.pixels(6, 4)
+    assert repr(image) == "Image('image', 6 x 4)"
+
+
+def test_equal_pictures_have_equal_digests_whatever_their_name():
+    array = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
+    assert Image(array, name="a").digest == Image(array.copy(), name="b").digest
+    assert Image(array).digest != Image(array.reshape(6, 4, 3)).digest
+    changed = array.copy()
+    changed[3, 5, 2] ^= 1
+    assert Image(array).digest != Image(changed).digest
+
+
+@pytest.mark.parametrize(
+    ("array", "pixel"),
+    [
+        (np.full((2, 2), 7, np.uint8), [7, 7, 7]),
+        (np.full((2, 2, 1), 7, np.uint8), [7, 7, 7]),
+        (np.full((2, 2), True), [255, 255, 255]),
+        (np.full((2, 2), 65535, np.uint16), [255, 255, 255]),
+        (np.full((2, 2, 3), 0.5), [128, 128, 128]),
+        (np.full((2, 2, 4), [10, 20, 30, 255], np.uint8), [10, 20, 30]),
+        (np.full((2, 2, 4), [10, 20, 30, 0], np.uint8), [255, 255, 255]),
+    ],
+)
+def test_arrays_of_many_kinds_become_rgb(array, pixel):
+    assert Image.from_array(array).pixels[1, 1].tolist() == pixel
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Image(np.zeros((4, 4), np.uint8)), "shape .H, W, 3."),
+        (lambda: Image(np.zeros((4, 4, 3))), "float64"),
+        (lambda: Image(np.zeros((0, 4, 3), np.uint8), name="x.png"), "x.png: the image has no pixels"),
+        (lambda: Image.from_array(np.zeros((4, 4, 2))), r"got \(4, 4, 2\)"),
+        (lambda: Image.from_array(np.zeros(4)), r"got \(4,\)"),
+        (lambda: Image.from_array(np.zeros((4, 0))), "no pixels"),
+        (lambda: Image.from_array(np.full((2, 2), 1.5)), "in 0..1"),
+        (lambda: Image.from_array(np.full((2, 2), np.nan)), "in 0..1"),
+        (lambda: Image.from_array(np.zeros((2, 2), np.int32)), "int32"),
+    ],
+)
+def test_what_is_no_image_is_refused(make, message):
+    with pytest.raises(ImageError, match=message):
+        make()
+
+
+@given(st.integers(1, 9), st.integers(1, 9))
+def test_from_array_keeps_size_and_values(height, width):
+    array = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    assert np.array_equal(Image.from_array(array).pixels, array)
