@@ -1,0 +1,49 @@
+"""Answers: what a prompter said, as a value, also when what it said was of no use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from fiducial.geometry import Frame, Prompts
+
+
+class Outcome(StrEnum):
+    """How asking ended: a value, never a silent empty list."""
+
+    FOUND = "found"
+    """There is at least one prompt."""
+    NO_TARGET = "no_target"
+    """The prompter says plainly that nothing in the image is meant."""
+    MALFORMED = "malformed"
+    """The reply holds no coordinates that could be read."""
+    TRUNCATED = "truncated"
+    """The reply broke off; the items that were whole are kept."""
+    FAILED = "failed"
+    """The prompter gave no reply at all: a model or a server failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A prompter's whole reply.
+
+    Args:
+        outcome: how it ended.
+        prompts: the prompts, in the frame that they say.
+        thinking: what the model wrote between its thinking tags.
+        text: plain words for a person: how the choice was made, what the model said beside the
+            coordinates, or why there is nothing.
+        raw: the reply, letter by letter.
+        repairs: what had to be mended to read it, one short line each.
+    """
+
+    outcome: Outcome
+    prompts: Prompts
+    thinking: str = ""
+    text: str = ""
+    raw: str = ""
+    repairs: tuple[str, ...] = ()
+
+    def to(self, frame: Frame) -> Answer:
+        """Return the same answer with its prompts in another frame of the same image."""
+        return replace(self, prompts=self.prompts.to(frame))
