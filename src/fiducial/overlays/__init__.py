@@ -1,0 +1,18 @@
+"""What is drawn onto the image before a model sees it: grids, numbered marks, boxes and masks."""
+
+from fiducial.overlays.colours import PALETTE, Colour, palette_colour, parse_colour
+from fiducial.overlays.grid import GridOverlay, parse_grid
+from fiducial.overlays.marks import MarkOverlay
+from fiducial.overlays.shapes import BoxOverlay, MaskOverlay
+
+__all__ = [
+    "PALETTE",
+    "BoxOverlay",
+    "Colour",
+    "GridOverlay",
+    "MarkOverlay",
+    "MaskOverlay",
+    "palette_colour",
+    "parse_colour",
+    "parse_grid",
+]

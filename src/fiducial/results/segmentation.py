@@ -1,0 +1,157 @@
+"""Segmentation: everything that came of one instruction on one image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from fiducial.errors import GeometryError, InputError
+from fiducial.geometry import Mask, Prompts
+from fiducial.images import Image
+from fiducial.language import Answer, Outcome
+
+if TYPE_CHECKING:
+    import supervision
+
+DEFAULT_FORMATS = ("png", "json")
+STAGES = ("prompt", "encode", "decode", "refine", "total")
+"""What is timed, in the order of the work."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmentation:
+    """The result for one image and one instruction.
+
+    Args:
+        image: the image that was asked about.
+        instruction: what the user said.
+        answer: the prompter's reply, its prompts in pixels of the image, as they were given.
+        masks: one per prompt, in order, at the size of the image.
+        prompts: as the segmenter saw them: in pixels of the image, after every prompt refiner.
+        recipe: name of the recipe that made it, or "".
+        seconds: time per stage: "prompt", "encode", "decode", "refine", "total"; what nobody timed is missing.
+
+    Raises:
+        FrameError: prompts that are not in pixels of the image.
+        GeometryError: not one mask per prompt, or a mask of another size than the image.
+        InputError: a stage that does not exist.
+
+    Example:
+        >>> import numpy as np
+        >>> image = Image(np.zeros((40, 60, 3), np.uint8), name="harbour.jpg")
+        >>> prompts = Prompts.from_boxes(image.frame, [(10, 10, 30, 20)], labels=["ship"], scores=[0.9])
+        >>> mask = Mask.from_box((10, 10, 30, 20), height=40, width=60)
+        >>> result = Segmentation(image, "the ship", Answer(Outcome.FOUND, prompts), (mask,), prompts)
+        >>> result.mask.area, result.scores, result.outcome.value
+        (200, (0.9,), 'found')
+    """
+
+    image: Image
+    instruction: str
+    answer: Answer
+    masks: tuple[Mask, ...]
+    prompts: Prompts
+    recipe: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "masks", tuple(self.masks))
+        put(self, "seconds", MappingProxyType(dict(self.seconds)))
+        self.image.frame.require(self.answer.prompts.frame, "the answer's prompts")
+        self.image.frame.require(self.prompts.frame, "the segmenter's prompts")
+        if len(self.masks) != len(self.prompts):
+            raise GeometryError(
+                f"{len(self.prompts)} prompts but {len(self.masks)} masks: one mask per prompt is needed"
+            )
+        for mask in self.masks:
+            if (mask.height, mask.width) != (self.image.height, self.image.width):
+                raise GeometryError(
+                    f"a mask of {mask.height} x {mask.width} (height x width) does not fit "
+                    f"{self.image.name} of {self.image.height} x {self.image.width}"
+                )
+        unknown = sorted(set(self.seconds) - set(STAGES))
+        if unknown:
+            raise InputError(f"seconds are kept for {', '.join(STAGES)}, not for {', '.join(unknown)}")
+
+    @property
+    def mask(self) -> Mask:
+        """All masks as one; an empty mask when there is none."""
+        return Mask.empty(self.image.height, self.image.width).union(*self.masks)
+
+    @property
+    def text(self) -> str:
+        """The prompter's plain words: how the choice was made, or why there is nothing."""
+        return self.answer.text
+
+    @property
+    def outcome(self) -> Outcome:
+        """How asking ended."""
+        return self.answer.outcome
+
+    @property
+    def scores(self) -> tuple[float | None, ...]:
+        """One number per target: the mask's own score, else the prompt's, else None."""
+        return tuple(
+            prompt.score if mask.score is None else mask.score
+            for mask, prompt in zip(self.masks, self.prompts, strict=True)
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values for strict JSON, always with the same keys in the same order.
+
+        Coordinates are in pixels of the original image; the prompts are those that the segmenter saw;
+        masks are COCO run-length codes; what nobody measured is None.
+        """
+        from fiducial.results.record import record
+
+        return record(self)
+
+    def save(
+        self,
+        folder: str | Path,
+        formats: Sequence[str] = DEFAULT_FORMATS,
+        *,
+        stem: str | None = None,
+        overwrite: bool = True,
+    ) -> dict[str, Path]:
+        """Write files, each whole or not at all.
+
+        Args:
+            folder: where to; made when it does not exist.
+            formats: any of ``"png"`` (the overlay), ``"mask"`` (black and white, and numbered instances),
+                ``"json"``, ``"coco"``, ``"labelme"``.
+            stem: how the names of the files begin. Default: the image's file name with its suffix, so that
+                a.jpg and a.png do not meet (see :func:`fiducial.results.file_stem`); for images of one name
+                from several folders use :func:`fiducial.results.file_stems`.
+            overwrite: False refuses to replace a file.
+
+        Returns:
+            The path per kind of file; the format ``"mask"`` gives ``"mask"`` and ``"instances"``.
+
+        Raises:
+            UnknownNameError: a format that does not exist; nothing is written then.
+            InputError: the folder or a file cannot be written, or is there and must not be replaced.
+        """
+        from fiducial.results.formats import save
+
+        return save(self, folder, formats, stem=stem, overwrite=overwrite)
+
+    def to_supervision(self) -> supervision.Detections:
+        """Return the targets as ``supervision.Detections``: boxes, masks, scores, classes.
+
+        Raises:
+            MissingExtraError: the package ``supervision`` is not installed.
+        """
+        from fiducial.results.detections import to_supervision
+
+        return to_supervision(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"Segmentation({self.image.name!r}, {self.instruction!r}, {self.outcome.value}, "
+            f"{len(self.masks)} mask{'' if len(self.masks) == 1 else 's'})"
+        )
