@@ -1,5 +1,10 @@
-"""Words and coordinates: answers, dialects, reply parsing, spatial phrases."""
+"""Words and coordinates: answers, dialects, reply parsing, spatial phrases.
+
+``language.dialects`` reads and writes coordinates as each model family does; ``language.phrases``
+picks among candidates as people say places; both give answers.
+"""
 
 from fiducial.language.answers import Answer, Outcome
+from fiducial.language.candidates import Candidate
 
-__all__ = ["Answer", "Outcome"]
+__all__ = ["Answer", "Candidate", "Outcome"]

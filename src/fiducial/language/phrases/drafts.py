@@ -1,0 +1,176 @@
+"""Drafts: one noun phrase while it is being read, before it is known what it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fiducial.language.phrases import words as lexicon
+from fiducial.language.phrases.nouns import head_index, is_plural
+from fiducial.language.phrases.request import Region
+
+if TYPE_CHECKING:
+    from lark import Token
+
+MAX_NOUN_WORDS = 8
+"""Longest name of a thing; words before it are not understood."""
+_NAMING = ("WORD", "PRONOUN")
+_ADJECTIVES = ("SIDE", "COLOUR", "TRAIT", "SUPERLATIVE", "PLAIN")
+
+
+@dataclass
+class DraftRelation:
+    """A relation whose references are drafts still."""
+
+    kind: str
+    drafts: list[Draft]
+    words: str
+
+
+@dataclass
+class Draft:
+    """One noun phrase: its tokens by their place around the noun, and what was attached to it.
+
+    Args:
+        before: tokens before the noun, in order.
+        noun: the noun's words; empty when none was said.
+        pronoun: "one", "things", "everything": a noun that says nothing.
+        after: tokens after the noun, in order.
+    """
+
+    before: list[Token]
+    noun: list[str]
+    pronoun: str = ""
+    after: list[Token] = field(default_factory=list)
+    regions: list[Region] = field(default_factory=list)
+    relations: list[DraftRelation] = field(default_factory=list)
+    of: Draft | None = None
+    unknown: list[str] = field(default_factory=list)
+    counted_from: tuple[str, ...] = ()
+    toward: list[tuple[tuple[str, ...], bool]] = field(default_factory=list)
+    shares_noun: bool = False
+    words: str = ""
+
+    @classmethod
+    def of_tokens(cls, tokens: Iterable[Token]) -> Draft:
+        """Find the noun among the tokens of a phrase: the last run of words that name something."""
+        items = [token for token in tokens if str(token)]
+        end = next((i + 1 for i in range(len(items) - 1, -1, -1) if items[i].type in _NAMING), 0)
+        start = end
+        while start > 0 and items[start - 1].type in _NAMING:
+            start -= 1
+        named, before, after = items[start:end], items[:start], items[end:]
+        if not named and before == [] and _last_is_orange(after):
+            named, before, after = [after[-1]], after[:-1], []
+        elif not named:
+            before, after = after, []
+        draft = cls(before, [], after=after, words=" ".join(items))
+        draft._name(named)
+        draft._set_aside()
+        return draft
+
+    def _name(self, named: list[Token]) -> None:
+        said = [part for token in named if token.type != "PRONOUN" for part in str(token).split()]
+        pronouns = [str(token) for token in named if token.type == "PRONOUN"]
+        if said and pronouns and named[-1].type == "PRONOUN" and pronouns[-1] not in ("one", "ones"):
+            said.append(pronouns[-1])  # "shaded area": a name after all
+        elif not said and pronouns:
+            self.pronoun = pronouns[-1]
+        if len(said) > 1 and said[0] in ("side", "hand") and self.before and self.before[-1].type == "SIDE":
+            said = said[1:]  # "the left side cow"
+        self.noun = said[-MAX_NOUN_WORDS:]
+        self.unknown += said[:-MAX_NOUN_WORDS]
+
+    def _set_aside(self) -> None:
+        """Name adjectives that nothing here can check, and words before further adjectives."""
+        aside = ("PLAIN", "WORD", "PRONOUN")
+        self.unknown += [str(token) for token in (*self.before, *self.after) if token.type in aside]
+        self.before = [token for token in self.before if token.type not in ("WORD", "PRONOUN")]
+
+    # -- asking ---------------------------------------------------------------------------------
+
+    def all_of(self, *kinds: str) -> list[Token]:
+        """Return the tokens of these types, in order."""
+        return [token for token in (*self.before, *self.after) if token.type in kinds]
+
+    @property
+    def plural(self) -> bool:
+        """Whether more than one thing is named."""
+        if self.noun:
+            return is_plural(self.noun[head_index(tuple(self.noun))])
+        return self.pronoun in ("ones", "them", "everything", "anything") or self.pronoun.endswith("s")
+
+    @property
+    def place_word(self) -> str:
+        """The noun when it names a part of the image ("corner", "half"), or nothing."""
+        last = self.noun[-1] if len(self.noun) == 1 else self.pronoun
+        return last if last in lexicon.PLACE_NOUNS else ""
+
+    @property
+    def is_place(self) -> bool:
+        """Whether the phrase is a part of the image: "the top right", "the upper left corner"."""
+        named = bool(self.noun or self.pronoun)
+        if named and not self.place_word:
+            return False
+        if self.all_of("COLOUR", "TRAIT", "COUNT", "ORDINAL", "CLOSEST"):
+            return False
+        return bool(self.sides) or self.place_word in lexicon.EDGES | lexicon.CORNERS
+
+    @property
+    def positions(self) -> list[list[Token]]:
+        """The words of direction before the noun and after it, in runs; "and" begins a new run."""
+        runs: list[list[Token]] = [[]]
+        for token in self.all_of("SIDE", "SUPERLATIVE", "JOIN"):
+            if token.type == "JOIN":
+                runs.append([])
+            elif token.type == "SIDE" or lexicon.superlative(str(token)).measure == "place":
+                runs[-1].append(token)
+        return [run for run in runs if run]
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The sides named in the first run of words of direction."""
+        runs = self.positions
+        return sides_in(runs[0]) if runs else ()
+
+    def region(self, words: str) -> Region:
+        """Return the part of the image that a place phrase names.
+
+        Args:
+            words: the phrase as said, with its preposition.
+        """
+        share = 1 / 2 if self.place_word in lexicon.HALVES else 1 / 3
+        extra: tuple[str, ...] = ("edge",) if self.place_word in lexicon.EDGES else ()
+        places = tuple(sides_in(run) + extra for run in self.positions) or (extra,)
+        if self.place_word in lexicon.CORNERS:
+            places = tuple(place if len(place) > 1 else (*place, "corner") for place in places)
+        return Region(tuple(place for place in places if place), share, words)
+
+    # -- lending --------------------------------------------------------------------------------
+
+    def borrow(self, lender: Draft) -> None:
+        """Take the noun of another phrase: "the red and the blue ship", "the red ship and the blue one"."""
+        self.noun = list(lender.noun)
+        self.shares_noun = True
+
+    def hoist(self, child: Draft) -> None:
+        """Take over what was attached to a place phrase: in "on the left near the pier" the pier is mine."""
+        self.regions += child.regions
+        self.relations += child.relations
+        self.unknown += child.unknown
+
+
+def sides_in(run: list[Token]) -> tuple[str, ...]:
+    """Return the sides that a run of words of direction names together, each once."""
+    named = (side for token in run for side in _token_sides(token))
+    return tuple(dict.fromkeys(named))
+
+
+def _token_sides(token: Token) -> tuple[str, ...]:
+    return lexicon.sides_of(str(token)) if token.type == "SIDE" else lexicon.superlative(str(token)).sides
+
+
+def _last_is_orange(tokens: list[Token]) -> bool:
+    """Say whether a phrase without a noun ends in the one colour that is a thing: "the orange"."""
+    return bool(tokens) and tokens[-1].type == "COLOUR" and tokens[-1] == "orange"

@@ -1,0 +1,185 @@
+"""Filtering: which candidates fit a noun phrase, before anything is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+
+from fiducial.language.phrases.nouns import in_number, name_stem, stem
+from fiducial.language.phrases.picking import Pick, pick
+from fiducial.language.phrases.request import Quantifier, Region, Relation, Target
+from fiducial.language.phrases.scene import Scene
+
+_TOLD_BY_ONE = ("near", "beside", "inside", "on", "between")
+"""Relations that hold when they hold to one of several references; the others need each of them."""
+_DISTANCES = ("closest", "furthest")
+
+
+@dataclass
+class Filter:
+    """Sieves candidates by everything that a phrase says, and keeps account of what it could not do.
+
+    Args:
+        scene: the candidates.
+        match: tells whether a label is what a noun names.
+        recognises_nouns: False lets every candidate fit every noun.
+        unknown: words that played no part, filled while filtering.
+        unmet: what could not be had or checked, filled while filtering.
+        inner: what was chosen for the inner half of "the leftmost of the two largest", by the identity
+            of the outer target.
+    """
+
+    scene: Scene
+    match: Callable[[str, str | None], bool]
+    recognises_nouns: bool = True
+    unknown: list[str] = field(default_factory=list)
+    unmet: list[str] = field(default_factory=list)
+    inner: dict[int, Pick] = field(default_factory=dict)
+
+    def reading(self, target: Target) -> Target:
+        """Return the reading of a phrase that fits how the candidates are called.
+
+        A candidate called exactly adjective and noun ("left hand") decides for that reading. When no
+        candidate fits the whole noun, words are dropped from it until one does. Where nouns are not
+        recognised, "the orange" can only be a colour.
+        """
+        if not self.recognises_nouns:
+            lone = target.noun in (("orange",), ("oranges",))
+            return replace(target, noun=(), colours=("orange",)) if lone else target
+        called = {name_stem(candidate.prompt.label or "") for candidate in self.scene.candidates}
+        for other in target.compounds:
+            if stem(other.noun) in called:
+                return replace(other, relations=target.relations, of=target.of)
+        for noun, dropped in _shorter(target.noun):
+            if any(self._is_called(noun, index) for index in range(len(self.scene.candidates))):
+                self.unknown += dropped
+                return replace(target, noun=noun)
+        return target
+
+    def cannot_tell(self, target: Target) -> bool:
+        """Say whether a phrase is told by its noun alone, where nouns are not recognised."""
+        return not self.recognises_nouns and bool(target.noun) and target.bare
+
+    def fitting(self, target: Target, pool: Sequence[int]) -> list[int]:
+        """Return the candidates of a pool that fit a phrase: noun, colours, places, relations, adjectives.
+
+        Args:
+            target: a phrase in the reading wanted (see :meth:`reading`).
+            pool: indices to choose from.
+        """
+        found = list(pool)
+        if target.of is not None:
+            inner = self.reading(target.of)
+            one = pick(inner, self.fitting(inner, found), self)
+            found = list(one.chosen)
+            self.inner[id(target)] = one
+        found = self._named(target, found)
+        found = self._coloured(target, found)
+        for region in target.regions:
+            found = self._placed(region, found)
+        for relation in target.relations:
+            if relation.kind not in _DISTANCES:
+                found = self._related(relation, found)
+        return self._described(target, found)
+
+    def references(self, relation: Relation) -> list[list[int]]:
+        """Return, per target of a relation, the candidates it may mean, likeliest first."""
+        return [self._reference(self.reading(target), relation) for target in relation.targets]
+
+    # -- one filter each -------------------------------------------------------------------------
+
+    def _named(self, target: Target, pool: list[int]) -> list[int]:
+        if not target.noun or not self.recognises_nouns:
+            return pool
+        found = [index for index in pool if self._is_called(target.noun, index)]
+        if pool and not found:
+            self.unmet.append(f"no candidate is called '{in_number(target.noun, 1)}'")
+        return found
+
+    def _is_called(self, noun: tuple[str, ...], index: int) -> bool:
+        return self.match(" ".join(noun), self.scene.candidates[index].prompt.label)
+
+    def _coloured(self, target: Target, pool: list[int]) -> list[int]:
+        if not target.colours:
+            return pool
+        has = {i: self.scene.has_colours(i, target.colours, any_of=target.any_colour) for i in pool}
+        self.not_measured("colour", [i for i in pool if has[i] is None], pool)
+        return [i for i in pool if has[i]]
+
+    def _placed(self, region: Region, pool: list[int]) -> list[int]:
+        for share in dict.fromkeys((region.share, 1 / 2)):
+            found = [i for i in pool if any(self.scene.lies_in(i, place, share) for place in region.places)]
+            if found and share != region.share:
+                self.unmet.append(f"nothing that fits lies in the third {region.words}: the half was taken instead")
+            if found:
+                return found
+        return []
+
+    def _related(self, relation: Relation, pool: list[int]) -> list[int]:
+        if any(self.cannot_tell(self.reading(target)) for target in relation.targets):
+            self.unmet.append(f"'{relation.words}' was not used: what the regions show is not recognised here")
+            return pool
+        references = self.references(relation)
+        if not all(references):
+            return []
+        if relation.kind == "between":
+            return [i for i in pool if self._between(i, references)]
+        every = relation.kind not in _TOLD_BY_ONE and relation.targets[0].quantifier is not Quantifier.ANY
+        return [i for i in pool if self._holds(relation, i, references[0], every=every)]
+
+    def _described(self, target: Target, pool: list[int]) -> list[int]:
+        found = pool
+        for trait in target.traits:
+            fits = {i: self.scene.has_trait(i, trait, pool) for i in found}
+            self.not_measured(trait.order.measure, [i for i in found if fits[i] is None], found)
+            found = [i for i in found if fits[i]]
+        return found
+
+    def not_measured(self, what: str, missing: Sequence[int], pool: Sequence[int]) -> None:
+        """Note that a candidate's property is needed, but nobody measured it."""
+        if missing:
+            self.unmet.append(f"the {what} of {len(missing)} of {len(pool)} candidates is not known: left out")
+
+    # -- references ------------------------------------------------------------------------------
+
+    def _reference(self, target: Target, relation: Relation) -> list[int]:
+        fits = self.fitting(target, range(len(self.scene.candidates)))
+        if not fits:
+            self.unmet.append(f"nothing fits '{target.words}', which '{relation.words}' needs")
+            return []
+        picks = target.orders or target.ranked or target.quantifier in (Quantifier.COUNT, Quantifier.BOTH)
+        if picks or any(other.kind in _DISTANCES for other in target.relations):
+            return list(pick(target, fits, self).chosen)
+        one = target.quantifier is Quantifier.THE
+        if one and len(fits) > 1 and relation.kind not in ("near", "beside", "inside", "on", *_DISTANCES):
+            self.unmet.append(f"{len(fits)} candidates fit '{target.words}' in '{relation.words}': one was taken")
+            # a second one is kept, for the candidate that would else be told by itself
+            ranked = pick(replace(target, quantifier=Quantifier.ALL), fits, self).chosen
+            return list(ranked[:2])
+        return fits
+
+    def _holds(self, relation: Relation, index: int, references: list[int], *, every: bool) -> bool:
+        others = [other for other in references if other != index]
+        if every and relation.targets[0].quantifier is Quantifier.THE:
+            others = others[:1]
+        held = [self.scene.holds(relation.kind, index, other) for other in others]
+        return bool(held) and (all(held) if every else any(held))
+
+    def _between(self, index: int, references: list[list[int]]) -> bool:
+        if len(references) == 1:
+            pairs = list(combinations(references[0], 2))
+        else:
+            firsts, seconds = ([i for i in found if i != index] for found in references)
+            pairs = [(a, b) for a in firsts[:1] for b in seconds[:2] if a != b][:1]
+        return any(self.scene.between(index, a, b) for a, b in pairs if index not in (a, b))
+
+
+def _shorter(noun: tuple[str, ...]) -> list[tuple[tuple[str, ...], list[str]]]:
+    """Return a noun, then what is left of it when words are dropped, each with what was dropped."""
+    base = noun[: noun.index("of")] if "of" in noun[1:] else noun
+    tail = [" ".join(noun[len(base) :])] if base != noun else []
+    options: list[tuple[tuple[str, ...], list[str]]] = [(noun, [])]
+    if tail:
+        options.append((base, tail))
+    return options + [(base[start:], [*base[:start], *tail]) for start in range(1, len(base))]

@@ -1,0 +1,169 @@
+"""Requests: what an instruction asks for, as a small typed tree.
+
+The tree holds words and their meaning but no pixels: it is made from the text alone, can be
+printed, compared and edited, and is resolved against candidates by :func:`resolve`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Quantifier(StrEnum):
+    """How many things a target asks for."""
+
+    THE = "the"
+    """One that is thought to be known: "the ship", "ship"."""
+    ANY = "any"
+    """One, whichever: "a ship", "any ship"."""
+    COUNT = "count"
+    """As many as said: "two ships", "the three ships"."""
+    BOTH = "both"
+    """Two, and there should be no more."""
+    ALL = "all"
+    """Every one: "all ships", "every ship", "ships"; with a count, there should be that many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A superlative: candidates sorted by something, best first.
+
+    Args:
+        measure: ``"area"``, ``"length"``, ``"roundness"``, ``"brightness"``, ``"height"``,
+            ``"width"`` (of the box), or ``"place"``: the distance to ``sides``.
+        largest: the largest value comes first; a place is a distance, so False is the closest.
+        sides: for a place: one of left, right, top, bottom (that edge of the image), two of them
+            (that corner), ``centre`` or ``edge`` (the closest edge).
+        words: the superlative in plain words, such as ``"largest"`` or ``"closest to the centre"``.
+    """
+
+    measure: str
+    largest: bool
+    words: str
+    sides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """A vague adjective used as a filter, such as "large" or "round".
+
+    Args:
+        order: the superlative of the adjective.
+        words: the adjective as said.
+    """
+
+    order: Order
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of the image.
+
+    Args:
+        places: alternatives; each names the sides that must hold together, out of left, right, top,
+            bottom, centre, corner (any of the four) and edge.
+        share: how much of the image along an axis a side takes, in 0..1: 1/3, or 1/2 for halves.
+        words: as said, such as ``"in the top right"``.
+    """
+
+    places: tuple[tuple[str, ...], ...]
+    share: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A place told by other things.
+
+    Args:
+        kind: ``left_of``, ``right_of``, ``above``, ``below``, ``between``, ``near``, ``beside``,
+            ``closest``, ``furthest``, ``inside``, ``on``, ``larger`` or ``smaller``.
+        targets: the reference: one target, or two for "between A and B".
+        words: as said, such as ``"near the pier"``.
+    """
+
+    kind: str
+    targets: tuple[Target, ...]
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One noun phrase: what is asked for, or what something is told by.
+
+    Args:
+        noun: the noun's words as said, such as ``("fishing", "boats")``; empty for anything at all.
+        quantifier: how many are asked for.
+        count: the number said, or None.
+        orders: superlatives; the first decides, the next break ties.
+        rank: 1 for the first in that order, 2 for the second, -1 for the last.
+        ranked: whether an ordinal ("second", "last") was said.
+        colours: basic colour terms.
+        any_colour: one of the colours is enough; else each of them is needed.
+        traits: vague adjectives that filter.
+        regions: parts of the image, all of which must hold.
+        relations: relations to other targets, all of which must hold.
+        of: the choice is made among what this target gives ("the leftmost of the two largest ships").
+        words: the phrase as said, without what follows its noun.
+        unknown: what was not understood in this phrase, as said.
+        compounds: the same phrase read with adjectives as part of the noun, longest first, without
+            ``relations`` and ``of``; such a reading is preferred where a candidate is called exactly
+            that ("left hand", "black bear").
+    """
+
+    noun: tuple[str, ...] = ()
+    quantifier: Quantifier = Quantifier.THE
+    count: int | None = None
+    orders: tuple[Order, ...] = ()
+    rank: int = 1
+    ranked: bool = False
+    colours: tuple[str, ...] = ()
+    any_colour: bool = False
+    traits: tuple[Trait, ...] = ()
+    regions: tuple[Region, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    of: Target | None = None
+    words: str = ""
+    unknown: tuple[str, ...] = ()
+    compounds: tuple[Target, ...] = ()
+
+    def walk(self) -> Iterator[Target]:
+        """Yield this target, then every target that it is told by, outermost first."""
+        yield self
+        for relation in self.relations:
+            for target in relation.targets:
+                yield from target.walk()
+        if self.of is not None:
+            yield from self.of.walk()
+
+    @property
+    def bare(self) -> bool:
+        """Whether nothing but a noun tells what is meant."""
+        told = self.orders or self.colours or self.traits or self.regions or self.relations or self.of
+        return not told and not self.ranked
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An instruction, parsed.
+
+    Args:
+        text: the instruction as given.
+        targets: what is asked for, in the order said.
+        exclusions: what is to be left out of all of it.
+        strays: what belonged to no phrase and was not understood.
+    """
+
+    text: str
+    targets: tuple[Target, ...]
+    exclusions: tuple[Target, ...] = ()
+    strays: tuple[str, ...] = ()
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Everything that was not understood, as said, each once."""
+        inside = (words for root in (*self.targets, *self.exclusions) for part in root.walk() for words in part.unknown)
+        return tuple(dict.fromkeys((*inside, *self.strays)))

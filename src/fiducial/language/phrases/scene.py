@@ -1,0 +1,223 @@
+"""The scene: where candidates lie and how they measure, in the pixels of the image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from fiducial.geometry import Frame
+from fiducial.language.candidates import Candidate
+from fiducial.language.phrases.request import Order, Trait
+
+COLOUR_SHARE = 0.25
+"""A candidate has a colour when this share of its pixels has it, or when no other colour has more."""
+NEAR = 1.0
+"""Near: the gap between the boxes is at most this multiple of the reference's size."""
+BESIDE = 0.5
+"""Next to, beside, by: likewise, closer."""
+EDGE_SHARE = 0.05
+"""At the edge: the box comes within this share of the image's extent to its edge."""
+ROUND = 0.75
+"""Round: roundness is at least this."""
+BRIGHT = 0.6
+"""Bright: mean luminance is at least this; dark: at most 1 minus this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Candidates of one image, measured.
+
+    Args:
+        candidates: the candidates.
+        boxes: one box x1, y1, x2, y2 per candidate, in pixels from the top left, y downwards.
+        width: width of the image in pixels.
+        height: height of the image in pixels.
+    """
+
+    candidates: tuple[Candidate, ...]
+    boxes: tuple[tuple[float, float, float, float], ...]
+    width: float
+    height: float
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate], frame: Frame) -> Scene:
+        """Make a scene of candidates that are all in one frame.
+
+        Raises:
+            FrameError: a candidate is in another frame.
+        """
+        upright = Frame.pixels(frame.width, frame.height)
+        boxes = []
+        for candidate in candidates:
+            frame.require(candidate.prompt.frame, "the candidates")
+            x1, y1, x2, y2 = frame.boxes_to(candidate.prompt.box or (), upright).tolist()
+            boxes.append((x1, y1, x2, y2))
+        return cls(tuple(candidates), tuple(boxes), frame.width, frame.height)
+
+    # -- one candidate ---------------------------------------------------------------------------
+
+    def centre(self, index: int) -> tuple[float, float]:
+        """Return the centre x, y of a candidate's box."""
+        x1, y1, x2, y2 = self.boxes[index]
+        return (x1 + x2) / 2, (y1 + y2) / 2
+
+    def area(self, index: int) -> float:
+        """Return a candidate's area in square pixels: its own, or that of its box."""
+        x1, y1, x2, y2 = self.boxes[index]
+        own = self.candidates[index].area
+        return (x2 - x1) * (y2 - y1) if own is None else own
+
+    def measure(self, index: int, order: Order) -> float | None:
+        """Return what a superlative sorts by, or None where nobody measured it."""
+        x1, y1, x2, y2 = self.boxes[index]
+        if order.measure == "area":
+            return self.area(index)
+        if order.measure == "place":
+            return self.distance(index, order.sides)
+        if order.measure in ("width", "height"):
+            return x2 - x1 if order.measure == "width" else y2 - y1
+        candidate = self.candidates[index]
+        known = {"length": candidate.length, "roundness": candidate.roundness, "brightness": candidate.brightness}
+        return known[order.measure]
+
+    def has_colours(self, index: int, colours: Sequence[str], *, any_of: bool) -> bool | None:
+        """Say whether a candidate has one of the colours, or each of them; None when nobody measured any."""
+        shares = self.candidates[index].colours
+        if not shares:
+            return None
+        most = max(shares.values())
+        has = [shares.get(colour, 0.0) >= COLOUR_SHARE or 0.0 < most == shares.get(colour) for colour in colours]
+        return any(has) if any_of else all(has)
+
+    def has_trait(self, index: int, trait: Trait, among: Sequence[int]) -> bool | None:
+        """Say whether a vague adjective fits; None when nobody measured what it needs.
+
+        Roundness and brightness have fixed thresholds; a size is compared with the median of the
+        candidates it stands among (at least, or at most, the median).
+        """
+        order = trait.order
+        value = self.measure(index, order)
+        if value is None:
+            return None
+        if order.measure == "roundness":
+            return value >= ROUND
+        if order.measure == "brightness":
+            return value >= BRIGHT if order.largest else value <= 1 - BRIGHT
+        values = [known for known in (self.measure(other, order) for other in among) if known is not None]
+        middle = median(values)
+        return value >= middle if order.largest else value <= middle
+
+    # -- places ----------------------------------------------------------------------------------
+
+    def distance(self, index: int, sides: Sequence[str]) -> float:
+        """Return how far a candidate's centre is from a side, a corner, the centre or the closest edge."""
+        x, y = self.centre(index)
+        across = {"left": x, "right": self.width - x}
+        down = {"top": y, "bottom": self.height - y}
+        level = [value for side, value in across.items() if side in sides]
+        upright = [value for side, value in down.items() if side in sides]
+        if "edge" in sides:
+            return min([*level, *upright] or [*across.values(), *down.values()])
+        if "corner" in sides:
+            return math.hypot(min(level or across.values()), min(upright or down.values()))
+        if "centre" in sides:
+            level = level or [abs(x - self.width / 2)]
+            upright = upright or [abs(y - self.height / 2)]
+        return math.hypot(*level[:1], *upright[:1])
+
+    def lies_in(self, index: int, place: Sequence[str], share: float) -> bool:
+        """Say whether a candidate's centre lies in a part of the image.
+
+        Args:
+            index: the candidate.
+            place: sides that must hold together: a side holds in the outer ``share`` of its axis; the
+                centre in the middle share of each axis on which no side was named; ``corner`` means an
+                outer share on both axes; ``edge`` that the box comes to within 5 % of the edge.
+            share: in 0..1, of the image's extent along the axis.
+        """
+        x, y = self.centre(index)
+        level = _zones(x, self.width, share)
+        upright = _zones(y, self.height, share)
+        zones = {"left": level[0], "right": level[2], "top": upright[0], "bottom": upright[2]}
+        named = [side for side in place if side in zones]
+        if "edge" in place:
+            return any(self._at_edge(index, side) for side in named or zones)
+        holds = all(zones[side] for side in named)
+        across = any(side in ("left", "right") for side in named)
+        down = any(side in ("top", "bottom") for side in named)
+        if "corner" in place:
+            return holds and (level[0] or level[2]) and (upright[0] or upright[2])
+        if "centre" in place:
+            return holds and (across or level[1]) and (down or upright[1])
+        return holds
+
+    def _at_edge(self, index: int, side: str) -> bool:
+        x1, y1, x2, y2 = self.boxes[index]
+        reach = {"left": x1, "right": self.width - x2, "top": y1, "bottom": self.height - y2}
+        return reach[side] <= EDGE_SHARE * (self.width if side in ("left", "right") else self.height)
+
+    # -- two candidates --------------------------------------------------------------------------
+
+    def holds(self, kind: str, index: int, other: int) -> bool:
+        """Say whether a relation holds between a candidate and a reference.
+
+        Left, right, above and below compare the centres. Near and beside compare the gap between the
+        boxes with the reference's size, the square root of its box's area. Inside needs the centre,
+        and half of the candidate's box, in the reference's box. On needs the centre between the
+        reference's left and right edges and the lower edge between its top and bottom edges.
+        """
+        (x, y), (u, v) = self.centre(index), self.centre(other)
+        if kind in ("left_of", "right_of"):
+            return x < u if kind == "left_of" else x > u
+        if kind in ("above", "below"):
+            return y < v if kind == "above" else y > v
+        if kind in ("larger", "smaller"):
+            mine, its = self.area(index), self.area(other)
+            return mine > its if kind == "larger" else mine < its
+        if kind in ("near", "beside"):
+            return self.gap(index, other) <= (NEAR if kind == "near" else BESIDE) * math.sqrt(self._extent(other))
+        return self._inside(index, other) if kind == "inside" else self._on(index, other)
+
+    def between(self, index: int, first: int, second: int) -> bool:
+        """Say whether a candidate lies between two others.
+
+        Its centre falls between theirs along the line that joins them, and is off that line by at
+        most half of their distance.
+        """
+        (x, y), (ax, ay), (bx, by) = self.centre(index), self.centre(first), self.centre(second)
+        dx, dy = bx - ax, by - ay
+        squared = dx * dx + dy * dy
+        along = (x - ax) * dx + (y - ay) * dy
+        off = abs((x - ax) * dy - (y - ay) * dx)
+        return 0 < along < squared and off <= squared / 2
+
+    def gap(self, index: int, other: int) -> float:
+        """Return the distance between two boxes in pixels, 0 when they touch or overlap."""
+        a, b = self.boxes[index], self.boxes[other]
+        return math.hypot(max(0.0, a[0] - b[2], b[0] - a[2]), max(0.0, a[1] - b[3], b[1] - a[3]))
+
+    def apart(self, index: int, other: int) -> float:
+        """Return the distance between two centres in pixels."""
+        return math.dist(self.centre(index), self.centre(other))
+
+    def _extent(self, index: int) -> float:
+        x1, y1, x2, y2 = self.boxes[index]
+        return (x2 - x1) * (y2 - y1)
+
+    def _inside(self, index: int, other: int) -> bool:
+        a, b = self.boxes[index], self.boxes[other]
+        x, y = self.centre(index)
+        shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+        return b[0] <= x <= b[2] and b[1] <= y <= b[3] and 2 * shared >= self._extent(index)
+
+    def _on(self, index: int, other: int) -> bool:
+        x, _ = self.centre(index)
+        left, top, right, bottom = self.boxes[other]
+        return left <= x <= right and top <= self.boxes[index][3] <= bottom
+
+
+def _zones(value: float, extent: float, share: float) -> tuple[bool, bool, bool]:
+    """Say whether a coordinate lies in the first share, the middle share, the last share of an extent."""
+    return value < share * extent, abs(value - extent / 2) <= share * extent / 2, extent - value < share * extent

@@ -1,0 +1,299 @@
+"""Tokens: words with two readings settled.
+
+Lark's lexer cuts the text by the terminals of the grammar. Some words can only be read by looking
+at what stands beside them; :class:`Settler` does that in small passes, one decision each, and leaves
+a sequence that the grammar always accepts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lark import Token
+
+from fiducial.language.phrases.nouns import word_set
+
+MAX_LINKS = 8
+"""Longest chain of places told by places; what follows is not understood."""
+
+ITEMS = word_set("THE A QUANTIFIER COUNT ORDINAL SUPERLATIVE CLOSEST SIDE COLOUR TRAIT PLAIN WORD PRONOUN IMPLIED JOIN")
+_DETERMINERS = frozenset(("THE", "A", "QUANTIFIER"))
+_DESCRIBING = frozenset(("COLOUR", "TRAIT", "SIDE", "SUPERLATIVE", "PLAIN", "CLOSEST"))
+_NAMING = frozenset(("WORD", "PRONOUN"))
+_LINKS = frozenset(("PLACE", "OF", "BETWEEN", "UNKNOWN"))
+_DROPPED = frozenset(("COURTESY", "COPULA", "IMAGE"))
+_VERB_NOUNS = frozenset(("mask", "mark", "label", "outline", "segment", "trace", "cut"))
+_DIRECTED = word_set(
+    "pointing facing heading looking moving going travelling traveling sailing headed turned running walking"
+)
+_THINGS_IN_ING = word_set(
+    "building wing ring painting ceiling swing string awning clothing railing king thing lightning earring sibling "
+    "spring sling duckling dumpling crossing landing opening pudding wedding parking drawing writing sting viking "
+    "coating marking housing bearing casing fitting lining paving roofing scaffolding planting dressing icing stocking "
+    "clearing mooring airing flooring seedling sapling gosling starling morning evening being"
+)
+
+
+class Settler:
+    """Settles every token of an instruction whose reading depends on its neighbours."""
+
+    always_accept = ("REQUEST", "COURTESY", "COPULA", "IMAGE", "SHADE", "STRANGE", "COMMA", "COMPOUND")
+    """Terminals that only :meth:`process` sees; without this list lark would drop them as unused."""
+
+    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+        """Return the tokens as the grammar needs them (the hook that lark calls after lexing)."""
+        tokens = _opening(list(stream))
+        for settle in (
+            _numbers,
+            _closest,
+            _participles,
+            _swallowed,
+            _listed,
+            _separators,
+            _capped,
+            _pairs,
+            _ahead,
+            _behind,
+        ):
+            tokens = settle(tokens)
+        return iter(tokens)
+
+
+def _as(token: Token, kind: str, words: str | None = None) -> Token:
+    return Token.new_borrow_pos(kind, str(token) if words is None else words, token)
+
+
+def _kind(tokens: list[Token], index: int) -> str:
+    """Return the type of a token, or nothing beyond either end."""
+    return tokens[index].type if 0 <= index < len(tokens) else ""
+
+
+def _opening(tokens: list[Token]) -> list[Token]:
+    """Drop what is said around the request; request verbs further on are nouns."""
+    asked: list[Token] = []
+    rest = [token for token in tokens if token.type not in _DROPPED]
+    while rest and (rest[0].type == "REQUEST" or (asked and rest[0].type in ("AND", "COMMA"))):
+        asked.append(rest.pop(0))
+    verbs = [token for token in asked if str(token) in _VERB_NOUNS]
+    if verbs and (not rest or rest[0].type in ("PLACE", "BETWEEN", "EXCEPT")):
+        rest.insert(0, _as(verbs[-1], "WORD"))
+    renamed = {"REQUEST": "WORD", "COMPOUND": "WORD"}
+    return [_as(token, renamed.get(token.type, token.type)) for token in rest]
+
+
+def _numbers(tokens: list[Token]) -> list[Token]:
+    """Tell "one ship" from "the red one", "two ships" from "ship 2", "third" from "the left third"."""
+    settled = list(tokens)
+    for index, token in enumerate(tokens):
+        after, before = _kind(tokens, index + 1), _kind(tokens, index - 1)
+        opens = after in _NAMING or after in _DESCRIBING or after in ("OF", "ORDINAL", "COUNT")
+        if token == "third" and before == "SIDE" and after not in ITEMS:
+            settled[index] = _as(token, "WORD")
+        if token.type != "COUNT":
+            continue
+        if before == "SIDE" and tokens[index - 1] == "top" and after == "SUPERLATIVE":
+            settled[index - 1] = _as(tokens[index - 1], "IMPLIED", "")  # "the top 3 largest ships"
+        if token == "one" and not opens:
+            settled[index] = _as(token, "PRONOUN")
+        elif token.isdigit() and before == "WORD" and not opens:
+            settled[index] = _as(token, "WORD")
+    return settled
+
+
+def _closest(tokens: list[Token]) -> list[Token]:
+    """Tell "the closest ship" from "the ship closest to the pier"."""
+    settled = list(tokens)
+    for index, token in enumerate(tokens):
+        if token.type != "CLOSEST":
+            continue
+        bound = str(token).endswith((" to", " from"))
+        after_noun = _kind(tokens, index - 1) in _NAMING and _kind(tokens, index + 1) in ITEMS
+        kind = str(token).split()[0]
+        towards = str(token).endswith(" to") or (kind == str(token) and _kind(tokens, index + 1) == "SIDE")
+        # "furthest to the south" and "furthest south" are the closest to that side
+        name = "closest" if kind in ("closest", "nearest") or towards else "furthest"
+        settled[index] = _as(token, "PLACE" if bound or after_noun else "CLOSEST", name)
+    return settled
+
+
+def _participles(tokens: list[Token]) -> list[Token]:
+    """Read "man standing near the car" as a man of whom something is said that cannot be checked."""
+    settled = list(tokens)
+    for index, token in enumerate(tokens):
+        said = token.type in ("WORD", "PLAIN") and token.endswith(("ing", "parked", "moored", "docked", "painted"))
+        after = _kind(tokens, index - 1) in _NAMING and _kind(tokens, index + 1) not in _NAMING
+        if said and after and len(token) > 4 and singular_thing(str(token)) not in _THINGS_IN_ING:
+            settled[index] = _as(token, "STRANGE")
+    return settled
+
+
+def singular_thing(word: str) -> str:
+    """Return the last word without an s, to look it up among the things whose names end in -ing."""
+    return word.split()[-1].removesuffix("s")
+
+
+def _swallowed(tokens: list[Token]) -> list[Token]:
+    """Join what cannot be understood with its object: "wearing a red hat", "pointing north"."""
+    settled: list[Token] = []
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
+        index += 1
+        if token.type not in ("STRANGE", "SHADE"):
+            settled.append(token)
+            continue
+        words = [str(token)]
+        directed = str(token) in _DIRECTED and _kind(tokens, index) in ("PLACE", "STRANGE")
+        while token.type == "STRANGE" and (_kind(tokens, index) in ITEMS or _kind(tokens, index) == "OF" or directed):
+            words.append(str(tokens[index]))
+            index += 1
+            directed = False
+        settled.append(_as(token, "PLAIN" if token.type == "SHADE" else "UNKNOWN", " ".join(words)))
+    return settled
+
+
+def _listed(tokens: list[Token]) -> list[Token]:
+    """Begin a new target where a determiner follows a noun: "the cat the dog"."""
+    settled: list[Token] = []
+    for index, token in enumerate(tokens):
+        before = _kind(tokens, index - 1)
+        if token.type in _DETERMINERS and (before in _NAMING or before in _DESCRIBING) and before != "PLAIN":
+            settled.append(_as(token, "AND", "and"))
+        settled.append(token)
+    return settled
+
+
+def _separators(tokens: list[Token]) -> list[Token]:
+    """Read each comma and each "and": between adjectives, before a further place, or between targets."""
+    settled: list[Token] = []
+    for index, token in enumerate(tokens):
+        if token.type not in ("AND", "COMMA"):
+            settled.append(token)
+        elif settled and settled[-1].type in ("AND", "ALSO", "JOIN") and token.type == "COMMA":
+            continue
+        else:
+            if settled and settled[-1].type in ("AND", "ALSO") and token.type == "AND":
+                settled.pop()  # ", and"
+            reading = _separator(tokens, index, settled)
+            if reading:
+                settled.append(_as(token, reading))
+            if reading == "ALSO" and _kind(tokens, index + 1) == "SIDE":  # "and south of the road"
+                settled.append(_as(token, "PLACE", "to"))
+    return settled
+
+
+def _separator(tokens: list[Token], index: int, settled: list[Token]) -> str:
+    before = settled[-1].type if settled else ""
+    after = _kind(tokens, index + 1)
+    if not before or after in ("", "EXCEPT", "OF"):
+        return ""
+    if after in ("PLACE", "BETWEEN", "UNKNOWN") or _starts_side_of(tokens, index + 1):
+        return "ALSO"
+    comma = tokens[index].type == "COMMA"
+    if before == "SIDE" and after == "SIDE" and _told_by_place(settled) and _ends(tokens, index + 1, "SIDE"):
+        return "JOIN"
+    if before in ("COLOUR", "TRAIT", "PLAIN") and after in ("COLOUR", "TRAIT", "PLAIN"):
+        return "" if comma else "JOIN"
+    if comma and before in _DESCRIBING and after in _DESCRIBING and not _ends(tokens, index + 1, *_DESCRIBING):
+        return ""
+    if comma and after in ("COLOUR", "TRAIT", "SIDE") and _ends(tokens, index + 1, *_DESCRIBING):
+        return ""  # "the ship, red" and "the ship, top right"
+    return "AND"
+
+
+def _ends(tokens: list[Token], index: int, *kinds: str) -> bool:
+    """Say whether, from a token on, nothing but tokens of these kinds comes before the phrase ends."""
+    while _kind(tokens, index) in kinds:
+        index += 1
+    return _kind(tokens, index) not in ITEMS or str(tokens[index]) in ("corner", "half", "side", "corners", "sides")
+
+
+def _starts_side_of(tokens: list[Token], index: int) -> bool:
+    """Say whether "left of" starts at a token."""
+    start = index
+    while _kind(tokens, index) == "SIDE":
+        index += 1
+    return index > start and _kind(tokens, index) == "OF"
+
+
+def _told_by_place(settled: list[Token]) -> bool:
+    """Say whether the phrase at the end is "in the left", rather than "the left"."""
+    index = len(settled) - 1
+    while index >= 0 and settled[index].type in ("SIDE", "THE", "JOIN"):
+        index -= 1
+    return index >= 0 and settled[index].type == "PLACE"
+
+
+def _pairs(tokens: list[Token]) -> list[Token]:
+    """Find the "and" of "between A and B"; a between without one tells a place by a set."""
+    settled = list(tokens)
+    for index, token in enumerate(tokens):
+        if token.type != "BETWEEN" or settled[index].type != "BETWEEN":
+            continue
+        partner = index + 1
+        stops = ("AND", "EXCEPT", "ALSO", "BETWEEN", "")
+        while _kind(tokens, partner) not in stops:
+            partner += 1
+        set_of = any(kind in ("COUNT", "QUANTIFIER") for kind in (t.type for t in tokens[index + 1 : index + 3]))
+        follows = _kind(tokens, partner + 1) in ITEMS and _kind(tokens, index + 1) in ITEMS
+        if _kind(tokens, partner) == "AND" and follows and not set_of:
+            settled[partner] = _as(tokens[partner], "PAIR")
+        else:
+            settled[index] = _as(token, "PLACE", "between")
+    return settled
+
+
+def _ahead(tokens: list[Token]) -> list[Token]:
+    """Take what needs something after it and has nothing: unneeded words go, others are not understood."""
+    settled: list[Token] = []  # from the last to the first, so that what comes after is settled
+    for token in reversed(tokens):
+        after = settled[-1].type if settled else ""
+        if token.type in ("AND", "ALSO", "JOIN", "OF") and after not in (*ITEMS, *_LINKS):
+            continue
+        if token.type == "OF" and after not in ITEMS:
+            continue
+        if token.type in ("PLACE", "BETWEEN", "PAIR") and after not in ITEMS:
+            token = _as(token, "UNKNOWN")
+        if token.type == "EXCEPT" and after == "UNKNOWN":  # "not wearing a hat"
+            token = _as(token, "UNKNOWN", f"{token} {settled.pop()}")
+        elif token.type == "EXCEPT" and after not in (*ITEMS, *_LINKS):
+            token = _as(token, "UNKNOWN")
+        settled.append(token)
+    return settled[::-1]
+
+
+def _behind(tokens: list[Token]) -> list[Token]:
+    """Give every phrase a word before what needs one: "in the top right" is what there is in it."""
+    settled: list[Token] = []
+    for index, token in enumerate(tokens):
+        before = settled[-1].type if settled else ""
+        if before in ("", "AND", "EXCEPT") and _starts_side_of(tokens, index):  # "left of the pier"
+            settled += [_as(token, "IMPLIED", ""), _as(token, "PLACE", "to")]
+        if token.type in ("AND", "ALSO") and before in ("", "AND", "ALSO", "EXCEPT"):
+            continue
+        if token.type in ITEMS and before == "UNKNOWN":
+            token = _as(token, "UNKNOWN")
+        if (token.type in _LINKS and before in ("", "AND", "EXCEPT", "PAIR")) or (
+            token.type == "EXCEPT" and not before
+        ):
+            settled.append(_as(token, "IMPLIED", ""))
+        settled.append(token)
+    return settled or [Token("IMPLIED", "")]
+
+
+def _capped(tokens: list[Token]) -> list[Token]:
+    """End a chain of places after ``MAX_LINKS``: nobody means the tenth."""
+    settled: list[Token] = []
+    links, betweens = 0, 0
+    for token in tokens:
+        if token.type in ("AND", "EXCEPT"):
+            links = 0
+        links += token.type in ("PLACE", "OF", "BETWEEN")
+        betweens += token.type == "BETWEEN"
+        if links <= MAX_LINKS and betweens <= MAX_LINKS:
+            settled.append(token)
+        elif settled[-1].type == "UNKNOWN":
+            settled[-1] = _as(settled[-1], "UNKNOWN", f"{settled[-1]} {token}".strip())
+        else:
+            settled.append(_as(token, "UNKNOWN"))
+    return settled

@@ -1,0 +1,240 @@
+"""The tree: phrases as the grammar finds them, and what belongs to what.
+
+What follows "near", "in" or "of" belongs to the nearest noun before it; after a comma or an "and" it
+goes back to the noun of the clause.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import files
+
+from lark import Lark, Token, Tree
+
+from fiducial.language.phrases import words as lexicon
+from fiducial.language.phrases.drafts import Draft, DraftRelation
+from fiducial.language.phrases.nouns import singular
+from fiducial.language.phrases.request import Region
+from fiducial.language.phrases.tokens import Settler
+
+Link = tuple[str, str, list[Draft]]
+"""Type of the linking word, the word, and the phrases that follow it."""
+
+
+def read(plain: str) -> tuple[list[Draft], list[Draft]]:
+    """Read a normalised instruction with the grammar.
+
+    Args:
+        plain: what :func:`normalise` returned.
+
+    Returns:
+        What is asked for, and what is to be left out, in the order said; every noun lent to the
+        phrases that leave theirs unsaid.
+    """
+    head, *exclusions = (child for child in _parser().parse(plain).children if isinstance(child, Tree))
+    asked = _clauses(head)
+    left_out = [draft for exclusion in exclusions for draft in _clauses(exclusion)]
+    _lend_nouns(asked)
+    _lend_nouns(left_out)
+    return asked, left_out
+
+
+@lru_cache(maxsize=1)
+def _parser() -> Lark:
+    grammar = files("fiducial.language.phrases").joinpath("grammar.lark").read_text(encoding="utf-8")
+    return Lark(grammar, start="request", parser="lalr", lexer="basic", postlex=Settler())
+
+
+# -- the tree ------------------------------------------------------------------------------------
+
+
+def _trees(tree: Tree[Token], *names: str) -> list[Tree[Token]]:
+    return [child for child in tree.children if isinstance(child, Tree) and child.data in names]
+
+
+def _clauses(tree: Tree[Token]) -> list[Draft]:
+    clauses = tree if tree.data == "clauses" else _trees(tree, "clauses")[0]
+    return [_clause(child) for child in _trees(clauses, "clause")]
+
+
+def _clause(tree: Tree[Token]) -> Draft:
+    head = _phrase(_trees(tree, "phrase")[0])
+    _chain(head, [_link(child) for child in _trees(tree, "link", "between")])
+    for also in _trees(tree, "also"):
+        _chain(head, [_link(child) for child in _trees(also, "link", "between")])
+    return head
+
+
+def _phrase(tree: Tree[Token]) -> Draft:
+    return Draft.of_tokens(token for token in tree.children if isinstance(token, Token))
+
+
+def _link(tree: Tree[Token]) -> Link:
+    phrases = [_phrase(child) for child in _trees(tree, "phrase")]
+    token = next(child for child in tree.children if isinstance(child, Token))
+    if tree.data == "between":
+        _chain(phrases[0], [_link(child) for child in _trees(tree, "link")])
+    return token.type, str(token), phrases
+
+
+def _chain(head: Draft, links: list[Link]) -> None:
+    """Attach each link to the phrase before it, from the last to the first."""
+    owners = [head, *(phrases[-1] if phrases else None for _, _, phrases in links)]
+    for index in range(len(links) - 1, -1, -1):
+        owner = next(draft for draft in reversed(owners[: index + 1]) if draft is not None)
+        _attach(owner, links[index])
+
+
+# -- what belongs to what ------------------------------------------------------------------------
+
+
+def _attach(owner: Draft, link: Link) -> None:
+    kind, word, phrases = link
+    if kind == "UNKNOWN":
+        owner.unknown.append(word)
+    elif kind == "OF":
+        _attach_of(owner, phrases[0])
+    elif kind == "BETWEEN":
+        said = f"between {phrases[0].words} and {phrases[1].words}"
+        owner.relations.append(DraftRelation("between", phrases, said))
+    elif phrases[0].is_place:
+        _attach_place(owner, word, phrases[0])
+    else:
+        _attach_relation(owner, word, phrases[0])
+
+
+def _attach_of(owner: Draft, child: Draft) -> None:
+    trailing = [token for token in owner.after if token.type == "SIDE"]
+    if trailing:  # "the ship left of the pier"
+        owner.after = [token for token in owner.after if token.type != "SIDE"]
+        owner.words = owner.words.removesuffix(f" {' '.join(trailing)}")
+        for side in dict.fromkeys(side for token in trailing for side in lexicon.sides_of(str(token))):
+            said = f"{' '.join(trailing)} of {child.words}"
+            owner.relations.append(DraftRelation(lexicon.SIDE_RELATIONS.get(side, "inside"), [child], said))
+    elif not owner.noun or owner.place_word:
+        owner.of = child
+    elif child.noun and not (child.regions or child.relations or child.of):  # "bottle of water"
+        owner.noun += ["of", *child.noun]
+        owner.unknown += child.unknown
+    else:
+        owner.unknown.append(f"of {_in_full(child)}")
+
+
+def _attach_place(owner: Draft, word: str, place: Draft) -> None:
+    if place.of is not None:
+        _attach_side(owner, word, place)
+        return
+    sides = place.sides + (("edge",) if place.place_word in lexicon.EDGES else ())
+    if place.place_word in lexicon.CORNERS and len(sides) < 2:
+        sides += ("corner",)
+    if word in ("closest", "furthest"):
+        owner.toward.append((sides, word == "closest"))
+    elif word == "to" and owner.all_of("CLOSEST"):
+        token = owner.all_of("CLOSEST")[0]
+        owner.before = [other for other in owner.before if other is not token]
+        owner.toward.append((sides, token == "closest"))
+    elif owner.all_of("ORDINAL") and len(sides) == 1 and sides[0] in lexicon.OPPOSITE:
+        # "second from the left" and "second on the left" count the same way; "the last on the right"
+        # is the rightmost, "the last from the right" the leftmost
+        last = str(owner.all_of("ORDINAL")[0]) in ("last", "final") and word != "from"
+        owner.counted_from = (lexicon.OPPOSITE[sides[0]],) if last else sides
+    elif place.all_of("SUPERLATIVE") or word == "from":
+        owner.toward.append((sides, True))
+    else:
+        _add_region(owner, place.region(f"{word} {place.words}"))
+    owner.hoist(place)
+
+
+def _add_region(owner: Draft, region: Region) -> None:
+    """Add a part of the image; "on the left and on the right" are alternatives, not both at once."""
+    for index, other in enumerate(owner.regions):
+        opposite = {lexicon.OPPOSITE.get(side) for place in other.places for side in place}
+        if any(side in opposite for place in region.places for side in place):
+            joined = f"{other.words} or {region.words}"
+            owner.regions[index] = Region(other.places + region.places, min(other.share, region.share), joined)
+            return
+    owner.regions.append(region)
+
+
+def _attach_side(owner: Draft, word: str, place: Draft) -> None:
+    """Read "to the left of the pier" and "in the middle of the field"."""
+    child = place.of
+    if child is None:
+        return
+    said = f"{word} {place.words} of {child.words}"
+    if word == "to" and place.before and place.before[0].type == "SIDE":
+        said = said.removeprefix("to ")  # "left of", not "to left of"
+    if word in ("in", "inside", "within") and place.sides and place.sides != ("centre",):
+        owner.unknown.append(f"{place.words} of")
+        owner.relations.append(DraftRelation("inside", [child], f"in {child.words}"))
+    elif word in ("closest", "furthest", "from"):
+        said = {"closest": "closest to", "furthest": "furthest from"}.get(word, word)
+        owner.unknown.append(f"{said} {_in_full(place)}")
+        return
+    elif not place.sides or "centre" in place.sides:
+        kind = "inside" if place.sides else "near"
+        owner.relations.append(DraftRelation(kind, [child], said))
+    else:
+        for side in place.sides:
+            owner.relations.append(DraftRelation(lexicon.SIDE_RELATIONS[side], [child], said))
+    owner.hoist(place)
+
+
+def _attach_relation(owner: Draft, word: str, child: Draft) -> None:
+    closest = owner.all_of("CLOSEST")
+    if word == "to" and closest:  # "the closest ship to the pier"
+        owner.before = [token for token in owner.before if token is not closest[0]]
+        owner.relations.append(DraftRelation(str(closest[0]), [child], f"{closest[0]} to {child.words}"))
+    elif word in ("closest", "furthest"):
+        said = "closest to" if word == "closest" else "furthest from"
+        owner.relations.append(DraftRelation(word, [child], f"{said} {child.words}"))
+    elif word == "in" and child.noun and singular(child.noun[-1]) in lexicon.CLOTHES:  # "the man in the red shirt"
+        owner.unknown.append(f"{word} {_in_full(child)}")
+    elif word in lexicon.RELATIONS:
+        owner.relations.append(DraftRelation(lexicon.RELATIONS[word], [child], f"{word} {child.words}"))
+    else:
+        owner.unknown.append(f"{word} {_in_full(child)}")
+
+
+def _in_full(draft: Draft) -> str:
+    """Return a phrase with what was attached to it, so that nothing is lost when it is not understood."""
+    attached = [region.words for region in draft.regions] + [relation.words for relation in draft.relations]
+    inner = [f"of {_in_full(draft.of)}"] if draft.of is not None else []
+    return " ".join([draft.words, *inner, *dict.fromkeys(attached), *draft.unknown])
+
+
+# -- nouns left unsaid ---------------------------------------------------------------------------
+
+
+def _lend_nouns(drafts: list[Draft]) -> None:
+    """Give nouns to phrases that leave theirs to another: the next one's, else the one before's."""
+    if len(drafts) > 1 and not drafts[0].plural:  # "both the cat and the dog"
+        drafts[0].before = [token for token in drafts[0].before if token != "both"]
+    for index, draft in enumerate(drafts):
+        if draft.noun or draft.pronoun not in ("", "one", "ones") or draft.of is not None:
+            continue
+        later = None if draft.pronoun else next((other for other in drafts[index + 1 :] if other.noun), None)
+        lender = later or next((other for other in reversed(drafts[:index]) if other.noun), None)
+        if lender is None or not (draft.before or draft.after):
+            continue
+        draft.borrow(lender)
+        if later is not None:
+            draft.regions += [region for region in lender.regions if region not in draft.regions]
+            draft.relations += lender.relations
+            lender.shares_noun = True
+            if not (draft.all_of("SUPERLATIVE", "TRAIT", "COLOUR", "SIDE") or draft.counted_from):
+                draft.before += lender.all_of("SUPERLATIVE")
+                draft.counted_from = lender.counted_from
+    for draft in drafts:
+        _lend_to_references(draft)
+
+
+def _lend_to_references(draft: Draft) -> None:
+    """Let "one" in a reference mean the noun it follows: "the ship next to the red one"."""
+    for relation in draft.relations:
+        for child in relation.drafts:
+            if not child.noun and child.pronoun in ("one", "ones") and draft.noun:
+                child.noun = list(draft.noun)
+            _lend_to_references(child)
+    if draft.of is not None:
+        _lend_to_references(draft.of)

@@ -1,0 +1,184 @@
+"""Words and their meaning: numbers, superlatives, sides, relations."""
+
+from __future__ import annotations
+
+from fiducial.language.phrases.nouns import word_set
+from fiducial.language.phrases.request import Order
+
+NUMBERS = (
+    {"no": 0, "zero": 0}
+    | {
+        name: number
+        for number, name in enumerate(
+            ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), 1
+        )
+    }
+    | {"couple": 2, "dozen": 12}
+)
+
+ORDINALS = {
+    name: number
+    for number, name in enumerate(
+        (
+            *("first", "second", "third", "fourth", "fifth", "sixth"),
+            *("seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth"),
+        ),
+        1,
+    )
+} | {"last": -1, "final": -1, "penultimate": -2, "next to last": -2, "last but one": -2, "second last": -2}
+
+OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
+
+_SIDES = {
+    "left": ("left",),
+    "right": ("right",),
+    "top": ("top",),
+    "upper": ("top",),
+    "bottom": ("bottom",),
+    "lower": ("bottom",),
+    "north": ("top",),
+    "south": ("bottom",),
+    "east": ("right",),
+    "west": ("left",),
+    "centre": ("centre",),
+    "center": ("centre",),
+    "middle": ("centre",),
+    "central": ("centre",),
+}
+
+PLACE_NOUNS = word_set(
+    "corner corners half halves side sides part third quarter quadrant edge edges border borders boundary margin "
+    "area section end region portion most"
+)
+"""Nouns that, with a side, name a part of the image rather than a thing in it."""
+
+CLOTHES = word_set(
+    "shirt jacket coat dress hat cap suit sweater jersey uniform skirt shorts pants jeans trousers tie tee hoodie "
+    "short pant jean trouser vest helmet sunglass shoe boot glove scarf costume outfit overall"
+)
+"""What people are in without lying in it: the boxes of candidates cannot tell."""
+
+HALVES = frozenset(("half", "halves", "quarter", "quadrant"))
+EDGES = frozenset(("edge", "edges", "border", "borders", "boundary", "margin"))
+CORNERS = frozenset(("corner", "corners"))
+
+RELATIONS = {
+    "on top of": "on",
+    "next to": "beside",
+    "adjacent to": "beside",
+    "beside": "beside",
+    "alongside": "beside",
+    "by": "beside",
+    "touching": "beside",
+    "close to": "near",
+    "near": "near",
+    "near to": "near",
+    "nearby": "near",
+    "in the vicinity of": "near",
+    "at": "near",
+    "above": "above",
+    "over": "above",
+    "below": "below",
+    "under": "below",
+    "underneath": "below",
+    "beneath": "below",
+    "in the inside of": "inside",
+    "in the interior of": "inside",
+    "inside": "inside",
+    "inside of": "inside",
+    "within": "inside",
+    "into": "inside",
+    "in": "inside",
+    "on": "on",
+    "onto": "on",
+    "between": "between",
+    "larger than": "larger",
+    "bigger than": "larger",
+    "greater than": "larger",
+    "smaller than": "smaller",
+}
+"""What a word of place says of a thing and its reference."""
+
+SIDE_RELATIONS = {"left": "left_of", "right": "right_of", "top": "above", "bottom": "below"}
+
+_MEASURES = {
+    ("large", "larg", "big", "bigg", "great", "huge", "giant"): ("area", True, "largest"),
+    ("small", "little", "tiny", "tini", "littl"): ("area", False, "smallest"),
+    ("long", "elongated"): ("length", True, "longest"),
+    ("short",): ("length", False, "shortest"),
+    ("round", "circular"): ("roundness", True, "roundest"),
+    ("bright", "light"): ("brightness", True, "brightest"),
+    ("dark",): ("brightness", False, "darkest"),
+    ("tall",): ("height", True, "tallest"),
+    ("wide", "wid", "broad"): ("width", True, "widest"),
+    ("narrow",): ("width", False, "narrowest"),
+}
+_BY_STEM = {stem: meaning for stems, meaning in _MEASURES.items() for stem in stems}
+_MOST = {"left": "leftmost", "right": "rightmost", "top": "topmost", "bottom": "bottommost"}
+
+
+def sides_of(words: str) -> tuple[str, ...]:
+    """Return the sides that a word of direction names: "north east" gives top and right.
+
+    Args:
+        words: one direction, in lower case, with or without "-ern" and "-most".
+    """
+    text = words.replace("ern", " ").replace("most", " ").replace("hand", " ")
+    for vertical in ("north", "south"):
+        text = text.replace(vertical, f"{vertical} ")
+    named = (side for word in text.split() for side in _SIDES.get(word, ()))
+    return tuple(dict.fromkeys(named))
+
+
+def place_order(sides: tuple[str, ...], *, closest: bool = True) -> Order:
+    """Return the superlative of a place: ``("left",)`` gives leftmost.
+
+    Args:
+        sides: one side, two for a corner, ``("centre",)`` or ``("edge",)``.
+        closest: False sorts what is furthest from it first.
+    """
+    if "edge" in sides and len(sides) == 2:  # the right edge is as far as the right
+        sides = tuple(side for side in sides if side != "edge")
+    if len(sides) == 1 and sides[0] in _MOST:
+        side = sides[0] if closest else OPPOSITE[sides[0]]
+        return Order("place", False, _MOST[side], (side,))
+    named = " ".join(sorted(sides, key=("top", "bottom", "centre", "left", "right", "edge", "corner").index))
+    corner = " corner" if len(sides) > 1 and not {"centre", "corner", "edge"} & {*sides} else ""
+    return Order("place", not closest, f"{'closest to' if closest else 'furthest from'} the {named}{corner}", sides)
+
+
+def superlative(words: str) -> Order:
+    """Return what a superlative or comparative sorts by.
+
+    Args:
+        words: such as ``"biggest"``, ``"smaller"``, ``"left most"`` or ``"most round"``.
+    """
+    if words == "outermost":
+        return place_order(("edge",))
+    if words in ("innermost", "most central"):
+        return place_order(("centre",))
+    sides = sides_of({"highest": "top", "lowest": "bottom"}.get(words, words))
+    if sides:
+        return place_order(sides)
+    kind, _, stem = words.rpartition(" ")
+    for ending in ("est", "er", ""):
+        known = _BY_STEM.get(stem.removesuffix(ending)) if stem.endswith(ending) else None
+        if known is not None:
+            measure, largest, name = known
+            return Order(measure, not largest, f"least {stem}") if kind == "least" else Order(measure, largest, name)
+    raise KeyError(words)
+
+
+def number_of(words: str) -> int:
+    """Return the number that a numeral names: "two", "12", "a couple of"."""
+    name = words.removeprefix("a ").removesuffix(" of")
+    return NUMBERS[name] if name in NUMBERS else int(name)
+
+
+def ordinal_of(words: str) -> int:
+    """Return the rank that an ordinal names: 1 for the first, -1 for the last, -2 for the one before it."""
+    if words in ORDINALS:
+        return ORDINALS[words]
+    if words.endswith("last"):  # "third to last"
+        return -ORDINALS[words.split()[0]]
+    return max(1, int(words[:-2]))
