@@ -2,6 +2,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fiducial.errors import FrameError, GeometryError
 from fiducial.geometry import Frame, Prompt, Prompts
@@ -83,3 +85,37 @@ def test_mixing_frames_or_lengths_is_an_error():
         Prompts(PIXELS, (Prompt(UNIT, points=((0, 0),)),))
     with pytest.raises(GeometryError, match="1 boxes, 2 labels"):
         Prompts.from_boxes(UNIT, [(0, 0, 1, 1)], labels=["a", "b"])
+
+
+number = st.floats(-60, 100, allow_nan=False)
+
+
+@given(st.lists(st.tuples(number, number, number, number), max_size=4), st.lists(st.tuples(number, number), max_size=4))
+def test_fitted_prompts_lie_inside(corners, points):
+    frame = Frame.pixels(40, 30)
+    boxes = [(min(a, c), min(b, d), max(a, c) + 1, max(b, d) + 1) for a, b, c, d in corners]
+    items = [Prompt(frame, box=box, points=tuple(points)) for box in boxes]
+    fitted, notes = Prompts(frame, tuple(items)).fitted()
+    for prompt in fitted:
+        if prompt.box is not None:
+            x1, y1, x2, y2 = prompt.box
+            assert 0 <= x1 < x2 <= 40
+            assert 0 <= y1 < y2 <= 30
+        assert all(0 <= x <= 40 and 0 <= y <= 30 for x, y in prompt.points)
+    if tuple(fitted) != tuple(items):
+        assert notes
+
+
+def test_fitting_says_what_it_changed():
+    frame = Frame.centred()
+    prompts = Prompts(
+        frame, (Prompt(frame, box=(-2, -0.5, 0.5, 0.5), points=((0, 0), (0, 1.5))), Prompt(frame, box=(2, 0, 3, 1)))
+    )
+    fitted, notes = prompts.fitted()
+    assert [prompt.box for prompt in fitted] == [(-1, -0.5, 0.5, 0.5)]
+    assert fitted[0].points == ((0, 0),)
+    assert notes == (
+        "target 1: its box was clipped to the image",
+        "target 1: dropped 1 point outside the image",
+        "target 2: its box lies outside the image",
+    )

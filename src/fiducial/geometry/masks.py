@@ -311,17 +311,26 @@ def mask_iou(a: Sequence[Mask], b: Sequence[Mask]) -> NDArray[np.float64]:
         return np.zeros((len(a), len(b)))
     for mask in (*a, *b):
         a[0]._require(mask)
-    counts = np.array([len(mask.runs) for mask in b])
-    edges = np.concatenate([mask._wide for mask in b])
-    bounds = np.concatenate([[0], np.cumsum(counts)])
     areas_a, areas_b = (np.array([mask.area for mask in masks], dtype=np.float64) for masks in (a, b))
     overlaps = np.zeros((len(a), len(b)))
-    for i, mask in enumerate(a):
-        below = _runs.count_below(mask._wide, edges)
+    for i, one in enumerate(a):
+        near = [k for k, other in enumerate(b) if _may_meet(one, other)]
+        if not near:
+            continue
+        below = _runs.count_below(one._wide, np.concatenate([b[k]._wide for k in near]))
         total = np.concatenate([[0], np.cumsum(below[:, 1] - below[:, 0])])
-        overlaps[i] = total[bounds[1:]] - total[bounds[:-1]]
+        bounds = np.concatenate([[0], np.cumsum([len(b[k].runs) for k in near])])
+        overlaps[i, near] = total[bounds[1:]] - total[bounds[:-1]]
     unions = areas_a[:, None] + areas_b[None, :] - overlaps
     return np.divide(overlaps, unions, out=np.zeros_like(overlaps), where=unions > 0)
+
+
+def _may_meet(one: Mask, other: Mask) -> bool:
+    """Compare boxes first: masks that are far apart share nothing."""
+    if one.box is None or other.box is None:
+        return False
+    (a, b, c, d), (e, f, g, h) = one.box, other.box
+    return a < g and e < c and b < h and f < d
 
 
 def _rings(polygon: Any) -> Sequence[Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.errors import GeometryError
+from fiducial.geometry.boxes import clip
 from fiducial.geometry.frames import Frame
 
 Box = tuple[float, float, float, float]
@@ -173,6 +174,26 @@ class Prompts(Sequence[Prompt]):
         """Return the same prompts with their coordinates in another frame of the same image."""
         return Prompts(frame, tuple(prompt.to(frame) for prompt in self.items))
 
+    def fitted(self) -> tuple[Prompts, tuple[str, ...]]:
+        """Clip to the image: edges are moved onto its border, what lies wholly outside goes.
+
+        Returns:
+            The prompts that keep a box or a positive point, and one note per change.
+        """
+        kept, notes = [], []
+        for number, prompt in enumerate(self.items, start=1):
+            box, note = _fit_box(prompt.box, self.frame)
+            spots = [spot for spot in zip(prompt.points, prompt.labels, strict=True) if _fit_point(spot[0], self.frame)]
+            lost = len(prompt.points) - len(spots)
+            if note:
+                notes.append(f"target {number}: {note}")
+            if lost:
+                notes.append(f"target {number}: dropped {lost} point{'s' * (lost > 1)} outside the image")
+            if box is not None or any(kind for _, kind in spots):
+                points, kinds = tuple(point for point, _ in spots), tuple(kind for _, kind in spots)
+                kept.append(replace(prompt, box=box, points=points, point_labels=kinds))
+        return Prompts(self.frame, tuple(kept)), tuple(notes)
+
     def as_json(self) -> list[dict[str, Any]]:
         """Return the prompts as plain JSON values, in their own frame."""
         return [prompt.as_json() for prompt in self.items]
@@ -191,6 +212,22 @@ class Prompts(Sequence[Prompt]):
         if isinstance(index, slice):
             return Prompts(self.frame, self.items[index])
         return self.items[index]
+
+
+def _fit_box(box: Box | None, frame: Frame) -> tuple[Box | None, str]:
+    if box is None:
+        return None, ""
+    x1, y1, x2, y2 = clip(box, frame).tolist()
+    if not (x1 < x2 and y1 < y2):
+        return None, "its box lies outside the image"
+    if (x1, y1, x2, y2) != box:
+        return (x1, y1, x2, y2), "its box was clipped to the image"
+    return box, ""
+
+
+def _fit_point(point: Point, frame: Frame) -> bool:
+    x, y = frame.points_to(point, Frame.unit()).tolist()
+    return 0 <= x <= 1 and 0 <= y <= 1
 
 
 def _numbers(values: Sequence[float], count: int, what: str) -> Any:

@@ -50,11 +50,16 @@ def from_dense(dense: NDArray[np.bool_], x: int, y: int, height: int) -> Runs:
 
 def to_dense(runs: Runs, height: int, width: int) -> NDArray[np.bool_]:
     """Paint runs onto a dense (H, W) canvas."""
-    flat = np.zeros(height * width + 1, dtype=np.int8)
-    flat[runs[:, 0]] = 1
-    flat[runs[:, 1]] = -1
+    dense = np.zeros((height, width), dtype=np.bool_)
+    if not len(runs):
+        return dense
+    left, right = int(runs[0, 0]) // height, int(runs[-1, 1] - 1) // height + 1
+    flat = np.zeros((right - left) * height + 1, dtype=np.int8)
+    flat[runs[:, 0] - left * height] = 1
+    flat[runs[:, 1] - left * height] = -1
     filled = np.cumsum(flat[:-1], dtype=np.int8).view(np.bool_)
-    return np.ascontiguousarray(filled.reshape(width, height).T)
+    dense[:, left:right] = filled.reshape(right - left, height).T
+    return dense
 
 
 def columns(runs: Runs, height: int) -> NDArray[np.int64]:
