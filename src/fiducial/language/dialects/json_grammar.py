@@ -1,0 +1,207 @@
+"""The JSON forms: a list of dictionaries, perhaps in a code fence, perhaps after thinking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fiducial.errors import GeometryError
+from fiducial.geometry import Prompt, Prompts
+from fiducial.language.dialects.base import Grammar
+from fiducial.language.dialects.strictly import (
+    NotExact,
+    exact_fence,
+    exact_json,
+    exact_numbers,
+    exact_tags,
+    exact_text,
+)
+from fiducial.language.dialects.writing import Number, dumps, fitted_box, fitted_points, rounded, rounded_box
+from fiducial.language.parsing import Item, Notes, Reading, read_json_like, split_reply
+from fiducial.language.parsing.items import Order
+from fiducial.language.parsing.notes import clean_label
+
+
+@dataclass(frozen=True, slots=True)
+class PointKey:
+    """A key that holds points.
+
+    Args:
+        name: the key.
+        count: how many points it holds.
+        kind: 1 for points on the target, 0 for points beside it.
+        nested: whether it holds a list of points, rather than one point.
+    """
+
+    name: str
+    count: int = 1
+    kind: int = 1
+    nested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JsonGrammar:
+    """A JSON list with one dictionary per target.
+
+    Args:
+        name: the dialect's name, for messages.
+        box_key: the key of the box.
+        points: the keys of points; all of them stand in each item, unless ``either`` is set.
+        either: an item holds a box or one point, not both.
+        box_required: whether an item may do without a box.
+        label_key: the key of the label, or None when labels are not written.
+        order: which comes first in boxes and points.
+        fence: whether a ```json fence is part of the form, free, or no part of it.
+        tags: whether the form has thinking and answer tags.
+        single: the answer is one dictionary, not a list.
+        native: another form of the same family that is read when there is no JSON.
+    """
+
+    name: str
+    box_key: str = "bbox_2d"
+    points: tuple[PointKey, ...] = ()
+    either: bool = False
+    box_required: bool = True
+    label_key: str | None = "label"
+    order: Order = "xy"
+    fence: Literal["required", "free", "none"] = "free"
+    tags: bool = False
+    single: bool = False
+    native: Grammar | None = None
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def write(self, prompts: Prompts, thinking: str) -> str:
+        """Write prompts; one item a line."""
+        items = [self._item(prompt) for prompt in prompts]
+        if self.single:
+            if len(items) > 1:
+                raise GeometryError(f"{self.name} writes one target, got {len(items)} prompts")
+            body = dumps(items[0] if items else {})
+        else:
+            body = "[\n" + ",\n".join(map(dumps, items)) + "\n]" if items else "[]"
+        if self.fence != "none":
+            body = f"```json\n{body}\n```"
+        return f"<think>{thinking}</think>\n<answer>\n{body}\n</answer>" if self.tags else body
+
+    def _item(self, prompt: Prompt) -> dict[str, Any]:
+        box = fitted_box(prompt)
+        item: dict[str, Any] = {}
+        if box is not None:
+            item[self.box_key] = self._turned(rounded_box(box, prompt.frame, 0))
+        elif self.box_required and not self.either:
+            raise GeometryError(f"{self.name} needs a box, and this prompt has points only: give it a box")
+        if not self.either:
+            item |= self._all_points(prompt)
+        elif box is None:
+            key = self.points[0]
+            item[key.name] = self._point(self._some(fitted_points(prompt), 1, key)[0])
+        if self.label_key and prompt.label:
+            item[self.label_key] = prompt.label
+        return item
+
+    def _all_points(self, prompt: Prompt) -> dict[str, Any]:
+        left = {1: fitted_points(prompt, 1), 0: fitted_points(prompt, 0) if self._writes_negatives else []}
+        item: dict[str, Any] = {}
+        for key in self.points:
+            taken = self._some(left[key.kind], key.count, key)
+            left[key.kind] = left[key.kind][key.count :]
+            written = [self._point(point) for point in taken]
+            item[key.name] = written if key.nested else written[0]
+        return item
+
+    @property
+    def _writes_negatives(self) -> bool:
+        return any(key.kind == 0 for key in self.points)
+
+    def _some(self, points: list[tuple[float, float]], count: int, key: PointKey) -> list[tuple[float, float]]:
+        if len(points) < count:
+            which = "positive" if key.kind == 1 else "negative"
+            raise GeometryError(f"{self.name} needs {count} {which} point(s) for {key.name!r}, got {len(points)}")
+        return points[:count]
+
+    def _point(self, point: tuple[float, float]) -> list[Number]:
+        return self._turned([rounded(value, 0) for value in point])
+
+    def _turned(self, values: list[Number]) -> list[Number]:
+        return values if self.order == "xy" else [values[i ^ 1] for i in range(len(values))]
+
+    # -- reading, mending -----------------------------------------------------------------------
+
+    def read(self, text: str, notes: Notes) -> Reading:
+        """Read whatever a model made of it."""
+        reply = split_reply(text, notes)
+        reading = read_json_like(reply.answer, notes, ended=reply.ended, order=self.order, points=self.either)
+        if self.native and not reading.items and "<|box_start|>" in reply.answer:
+            notes.add("box tokens instead of JSON")
+            reading = self.native.read(reply.answer, notes)
+        reading.thinking = reply.thinking
+        reading.cut_off = reading.cut_off or reply.cut_off
+        if reading.items or reading.nothing:
+            self._note_form(reply.tagged, "```" in reply.answer, reading, notes)
+        return reading
+
+    def _note_form(self, tagged: bool, fenced: bool, reading: Reading, notes: Notes) -> None:
+        if self.tags and not tagged:
+            notes.add("no answer tags")
+        if self.fence == "required" and not fenced:
+            notes.add("no code fence")
+        wanted = {kind: sum(key.count for key in self.points if key.kind == kind) for kind in (0, 1)}
+        if self.either or not self.points:
+            return
+        for item in reading.items:
+            for kind, name in ((1, "positive"), (0, "negative")):
+                got = item.point_labels.count(kind)
+                if got != wanted[kind]:
+                    notes.add(f"{got} {name} points instead of {wanted[kind]}")
+
+    # -- reading, strict ------------------------------------------------------------------------
+
+    def read_strict(self, text: str) -> Reading:
+        """Read exactly this form."""
+        try:
+            return self._exact(exact_text(text))
+        except NotExact as error:
+            return Reading(problem=str(error))
+
+    def _exact(self, text: str) -> Reading:
+        thinking, body = exact_tags(text) if self.tags else ("", text)
+        if self.fence == "required" or (self.fence == "free" and body.startswith("```")):
+            body = exact_fence(body)
+        value = exact_json(body)
+        if self.single and isinstance(value, dict):
+            value = [value] if value else []
+        elif self.single or not isinstance(value, list):
+            raise NotExact("the answer needs to be a JSON " + ("object" if self.single else "array"))
+        items = [self._exact_item(item) for item in value]
+        return Reading(items, nothing=not items, thinking=thinking)
+
+    def _exact_item(self, item: Any) -> Item:
+        if not isinstance(item, dict):
+            raise NotExact("each item needs to be a JSON object")
+        known = {self.box_key, self.label_key, *(key.name for key in self.points)}
+        if unknown := sorted(item.keys() - known):
+            raise NotExact(f"unexpected key {unknown[0]!r}")
+        label = item.get(self.label_key) if self.label_key else None
+        if label is not None and not isinstance(label, str):
+            raise NotExact("a label needs to be a string")
+        has_box = self.box_key in item
+        box = self._exact_numbers(item[self.box_key], 4, self.box_key) if has_box else None
+        if self.either and has_box == (self.points[0].name in item):
+            raise NotExact(f"each item needs either {self.box_key!r} or {self.points[0].name!r}")
+        if box is None and self.box_required and not self.either:
+            raise NotExact(f"each item needs {self.box_key!r}")
+        keys = [key for key in self.points if not self.either or key.name in item]
+        points = [(point, key.kind) for key in keys for point in self._exact_points(item, key)]
+        return Item(box, tuple(p for p, _ in points), tuple(kind for _, kind in points), clean_label(label))
+
+    def _exact_points(self, item: dict[str, Any], key: PointKey) -> list[tuple[float, ...]]:
+        value = item.get(key.name)
+        rows = value if key.nested else [value]
+        if not isinstance(rows, list) or len(rows) != key.count:
+            raise NotExact(f"each item needs {key.name!r} with exactly {key.count} points")
+        return [self._exact_numbers(row, 2, key.name) for row in rows]
+
+    def _exact_numbers(self, value: Any, count: int, what: str) -> tuple[float, ...]:
+        numbers = exact_numbers(value, count, what)
+        return numbers if self.order == "xy" else tuple(numbers[i ^ 1] for i in range(count))

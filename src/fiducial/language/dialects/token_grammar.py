@@ -1,0 +1,233 @@
+"""Token forms: coordinates are words of the vocabulary, such as <loc0123>."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from fiducial.errors import GeometryError
+from fiducial.geometry import Box, Prompt, Prompts
+from fiducial.language.dialects.strictly import NotExact, exact_text
+from fiducial.language.dialects.writing import needed_box, plain_label
+from fiducial.language.parsing import Item, Notes, Reading, read_json_like, split_reply
+from fiducial.language.parsing.notes import clean, clean_label
+
+_PARTIAL = re.compile(r"<[A-Za-z_/]{0,30}\d{0,4}$")
+_NOISE = re.compile(r"<[^<>]{1,40}>")
+_SEPARATOR = re.compile(r"\s*+(?:</delimiter_of_multi_objects/>\s*+)?+")
+
+ToBox = Callable[[tuple[int, ...]], tuple[float, ...]]
+ToTokens = Callable[[Box], tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenGrammar:
+    """Runs of location tokens with a label before or behind; points are not written.
+
+    Signs in a label that could be taken for a tag or separator are written as spaces.
+
+    Args:
+        name: the dialect's name, for messages.
+        token: a token with a place for its number, such as ``"<loc{:04d}>"``.
+        count: how many tokens make a box.
+        bins: how many different tokens there are.
+        to_tokens: turns a box of the dialect's frame into token numbers.
+        to_box: turns token numbers into x1, y1, x2, y2.
+        labels: where a label stands: behind the tokens, before them, or before them in <phrase>.
+    """
+
+    name: str
+    token: str
+    count: int
+    bins: int
+    to_tokens: ToTokens
+    to_box: ToBox
+    labels: Literal["behind", "before", "phrase"]
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def write(self, prompts: Prompts, thinking: str) -> str:
+        """Write prompts one after the other; "[]" when there are none (the families define nothing for that)."""
+        glue = " ; " if self.labels == "behind" else ""
+        return glue.join(map(self._item, prompts)) or "[]"
+
+    def _item(self, prompt: Prompt) -> str:
+        numbers = self.to_tokens(needed_box(prompt, self.name))
+        if not all(0 <= number < self.bins for number in numbers):
+            raise GeometryError(f"{self.name} has no tokens for the box {prompt.box}: is it in the dialect's frame?")
+        tokens = "".join(self.token.format(number) for number in numbers)
+        label = plain_label(prompt.label)
+        if self.labels == "behind":
+            return f"{tokens} {label}".rstrip()
+        if self.labels == "before":
+            return f"{label}{tokens}"
+        return (f"<phrase>{label}</phrase>" if label else "") + f"<object>{tokens}</object>"
+
+    # -- reading, mending -----------------------------------------------------------------------
+
+    def read(self, text: str, notes: Notes) -> Reading:
+        """Read every run of tokens, with the label that belongs to it."""
+        reply = split_reply(text, notes)
+        answer = reply.answer
+        runs = list(self._runs(answer))
+        reading = Reading(thinking=reply.thinking, cut_off=reply.cut_off)
+        if not runs:
+            plain = read_json_like(answer, Notes(), ended=True)
+            reading.nothing = plain.nothing
+            reading.spoilt = len(plain.items)
+            if plain.items:
+                notes.add(f"numbers without {self.name}'s location tokens were left out")
+        if _PARTIAL.search(answer[-40:]) and not reply.ended:
+            reading.cut_off = True
+        for i, (start, end, numbers) in enumerate(runs):
+            before = answer[runs[i - 1][1] if i else 0 : start]
+            behind = answer[end : runs[i + 1][0] if i + 1 < len(runs) else len(answer)]
+            last = i + 1 == len(runs) and not behind.strip() and not reply.ended
+            self._run(numbers, self._label(before, behind), last, reading, notes)
+        reading.words = self._words(answer) if self.labels == "phrase" or not runs else ""
+        return reading
+
+    def _runs(self, text: str) -> Iterator[tuple[int, int, list[int]]]:
+        """Yield start, end and numbers of each run of tokens with nothing between them."""
+        start = end = -1
+        numbers: list[int] = []
+        pattern = re.escape(self.token).replace(r"\{:04d\}", r"(\d{1,6})").replace(r"\{\}", r"(\d{1,6})")
+        for match in re.finditer(pattern, text):
+            gap = _SEPARATOR.match(text, end) if numbers else None
+            if gap is None or gap.end() != match.start():
+                if numbers:
+                    yield start, end, numbers
+                start, numbers = match.start(), []
+            numbers.append(int(match[1]))
+            end = match.end()
+        if numbers:
+            yield start, end, numbers
+
+    def _label(self, before: str, behind: str) -> str | None:
+        if self.labels == "behind":
+            return clean_label(_NOISE.sub(" ", re.split(r"[;\n]", behind, maxsplit=1)[0]))
+        if self.labels == "before":
+            return clean_label(_NOISE.sub(" ", before).strip(" \n;,"))
+        opened = before.rfind("<phrase>")
+        return clean_label(_NOISE.sub(" ", before[opened + len("<phrase>") :])) if opened >= 0 else None
+
+    def _run(self, numbers: list[int], label: str | None, last: bool, reading: Reading, notes: Notes) -> None:
+        whole = len(numbers) - len(numbers) % self.count
+        if len(numbers) > whole:
+            if last:
+                reading.cut_off = True
+                notes.add("an item that broke off was dropped")
+            else:
+                reading.spoilt += 1
+                notes.add(f"{len(numbers) - whole} location tokens where a box needs {self.count}: dropped")
+        for i in range(0, whole, self.count):
+            chunk = tuple(numbers[i : i + self.count])
+            if all(number < self.bins for number in chunk):
+                reading.items.append(Item(self.to_box(chunk), label=label))
+            else:
+                reading.spoilt += 1
+                notes.add(f"a location token past {self.bins - 1}: its box was dropped")
+
+    def _words(self, text: str) -> str:
+        return clean(_NOISE.sub("", text))
+
+    # -- reading, strict ------------------------------------------------------------------------
+
+    def read_strict(self, text: str) -> Reading:
+        """Read exactly tokens and labels."""
+        try:
+            body = exact_text(text)
+            if body == "[]":
+                return Reading(nothing=True)
+            return Reading(self._exact(body), words=self._words(body) if self.labels == "phrase" else "")
+        except NotExact as error:
+            return Reading(problem=str(error))
+
+    def _exact(self, text: str) -> list[Item]:
+        items: list[Item] = []
+        pieces = text.split(";") if self.labels == "behind" else [text]
+        piece = self._exact_piece()
+        for part in pieces:
+            part = part.strip()
+            position = 0
+            while position < len(part) or not part:
+                match = piece.match(part, position)
+                if match is None:
+                    raise NotExact(f"the reply needs to be location tokens and labels only, not {clean(part, 60)!r}")
+                above = items[-1].label if items and self.labels == "before" else None
+                items += self._exact_items(match, above)
+                position = match.end()
+        return items
+
+    def _exact_piece(self) -> re.Pattern[str]:
+        token = re.escape(self.token).replace(r"\{:04d\}", r"\d{4}").replace(r"\{\}", r"\d{1,3}")
+        tokens = rf"(?P<tokens>(?:{token}){{{self.count}}})"
+        if self.labels == "behind":
+            return re.compile(rf"{tokens}(?:[ ](?P<label>[^<;]++))?+$")
+        if self.labels == "before":
+            return re.compile(rf"(?P<label>[^<]*+){tokens}")
+        more = rf"(?P<tokens>(?:{token}){{2}}(?:</delimiter_of_multi_objects/>(?:{token}){{2}})*+)"
+        return re.compile(
+            rf"(?:<grounding>)?[^<]*+(?:<phrase>(?P<label>[^<]++)</phrase>)?<object>{more}</object>(?:[^<]++$)?"
+        )
+
+    def _exact_items(self, match: re.Match[str], above: str | None) -> list[Item]:
+        numbers = [int(number) for number in re.findall(r"\d+", match["tokens"])]
+        if any(number >= self.bins for number in numbers):
+            raise NotExact(f"there is no location token past {self.bins - 1}")
+        label = clean_label(match["label"]) or above
+        rows = [tuple(numbers[i : i + self.count]) for i in range(0, len(numbers), self.count)]
+        return [Item(self.to_box(row), label=label) for row in rows]
+
+
+def paligemma_tokens(box: Box) -> tuple[int, ...]:
+    """Return y1, x1, y2, x2 as token numbers 0..1023 for a box of the frame 0..1024."""
+    x1, x2 = _bins(box[0], box[2], 1024, round)
+    y1, y2 = _bins(box[1], box[3], 1024, round)
+    return y1, x1, y2, x2
+
+
+def paligemma_box(tokens: tuple[int, ...]) -> tuple[float, ...]:
+    """Return the box of four tokens y1, x1, y2, x2: token k lies at k of 1024."""
+    y1, x1, y2, x2 = map(float, tokens)
+    return x1, y1, x2, y2
+
+
+def florence_tokens(box: Box) -> tuple[int, ...]:
+    """Return x1, y1, x2, y2 as the numbers 0..999 of the bins in which they lie, frame 0..1000."""
+    x1, x2 = _bins(box[0], box[2], 1000, math.floor)
+    y1, y2 = _bins(box[1], box[3], 1000, math.floor)
+    return x1, y1, x2, y2
+
+
+def florence_box(tokens: tuple[int, ...]) -> tuple[float, ...]:
+    """Return the box of four tokens: token k means the middle of bin k."""
+    return tuple(token + 0.5 for token in tokens)
+
+
+def kosmos_tokens(box: Box) -> tuple[int, ...]:
+    """Return the numbers of the first and the last of 32 x 32 patches that a box touches, frame 0..32."""
+    left, top = (min(math.floor(value), 31) for value in box[:2])
+    right, bottom = (max(math.ceil(value - 1), 0) for value in box[2:])
+    return top * 32 + left, bottom * 32 + right
+
+
+def kosmos_box(tokens: tuple[int, ...]) -> tuple[float, ...]:
+    """Return the box between two patches: their middles, or their edges when they share a row or column."""
+    (top, left), (bottom, right) = divmod(tokens[0], 32), divmod(tokens[1], 32)
+    if left == right or top == bottom:
+        return float(left), float(top), right + 1.0, bottom + 1.0
+    return left + 0.5, top + 0.5, right + 0.5, bottom + 0.5
+
+
+def _bins(low: float, high: float, bins: int, rule: Callable[[float], int]) -> tuple[int, int]:
+    """Return two different bins, so that the box keeps an extent; numbers past the last edge stay past it."""
+    a, b = (min(rule(value), bins - 1) if value <= bins else rule(value) for value in (low, high))
+    if a < b:
+        return a, b
+    if (a == bins - 1 or (low + high) / 2 < a + 0.5) and a > 0:
+        return a - 1, a
+    return a, a + 1

@@ -1,0 +1,366 @@
+"""Items: targets as a reply names them, whatever the keys, before anybody asks where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
+
+from fiducial.language.parsing.keys import (
+    BOX_KEYS,
+    CORNERS,
+    EITHER_KEYS,
+    LABEL_KEYS,
+    NEGATIVE_KEYS,
+    POSITIVE_KEYS,
+    SCORE_KEYS,
+    SIZED,
+    WRAPPERS,
+)
+from fiducial.language.parsing.limits import MAX_NUMBER, MAX_POINTS
+from fiducial.language.parsing.notes import Notes, clean_label
+from fiducial.language.parsing.reader import CutDictionary, CutList
+
+Order = Literal["xy", "yx"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One target as it was written.
+
+    Args:
+        box: x1, y1, x2, y2 in the reply's own numbers, perhaps with swapped corners, or None.
+        points: (x, y) pairs.
+        point_labels: 1 or 0 for each point.
+        label: what the reply calls it.
+        score: what the reply says about its certainty, in 0..1.
+    """
+
+    box: tuple[float, ...] | None = None
+    points: tuple[tuple[float, ...], ...] = ()
+    point_labels: tuple[int, ...] = ()
+    label: str | None = None
+    score: float | None = None
+
+
+@dataclass(slots=True)
+class Found:
+    """What the values of a reply amount to.
+
+    Args:
+        items: the targets.
+        empty: how many lists or dictionaries say plainly that there is nothing.
+        spoilt: how many targets could not be read.
+    """
+
+    items: list[Item] = field(default_factory=list)
+    empty: int = 0
+    spoilt: int = 0
+
+
+def number(value: object) -> float | None:
+    """Return a value as a number, also when it was written as a string; None when it is none."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, str) and len(value) <= MAX_NUMBER:
+        text = value.strip().removesuffix("px").strip()
+        try:
+            return float(text)
+        except ValueError:
+            return None
+    return None
+
+
+class Collector:
+    """Walks through values and gathers the targets in them.
+
+    Args:
+        notes: where repairs are noted.
+        order: which comes first where a list holds coordinates.
+        points: whether two bare numbers are a point.
+    """
+
+    def __init__(self, notes: Notes, *, order: Order = "xy", points: bool = True) -> None:
+        self._notes = notes
+        self._order = order
+        self._points = points
+        self.found = Found()
+
+    def walk(self, value: Any, label: str | None = None) -> None:
+        """Gather the targets of one value; its depth is bounded by the reader."""
+        if isinstance(value, dict):
+            self._dictionary({_key(key): content for key, content in value.items()}, value, label)
+        elif isinstance(value, list):
+            self._list(value, label)
+        elif value is None and label is not None:
+            self.found.empty += 1
+
+    # -- dictionaries ---------------------------------------------------------------------------
+
+    def _dictionary(self, fields: dict[str, Any], value: dict[str, Any], label: str | None) -> None:
+        if not fields:
+            if not isinstance(value, CutDictionary):
+                self.found.empty += 1
+            return
+        if not _is_target(fields):
+            for key, content in fields.items():
+                self.walk(content, self._name_of(key, content, label))
+            return
+        if isinstance(value, CutDictionary):
+            self._notes.add("an item that broke off was dropped")
+            return
+        named = _first(fields, LABEL_KEYS, clean_label) or label
+        self._target(fields, named, _first(fields, SCORE_KEYS, _share))
+
+    def _name_of(self, key: str, content: Any, label: str | None) -> str | None:
+        """Take a key as the label of the numbers below it, unless it is a word for a list of answers."""
+        if key in WRAPPERS or key in LABEL_KEYS or not isinstance(content, list):
+            return label
+        return clean_label(key)
+
+    def _target(self, fields: dict[str, Any], label: str | None, score: float | None) -> None:
+        fields = {"point" if _is_pair(key, content) else key: content for key, content in fields.items()}
+        empty_before = self.found.empty
+        boxes = [box for key, content in fields.items() if key in BOX_KEYS for box in self._boxes(content)]
+        boxes += self._own_box(fields)
+        points, kinds = self._all_points(fields)
+        if len(boxes) > 1:
+            self._notes.add("several boxes in one item")
+            self.found.items += [Item(box=box, label=label, score=score) for box in boxes[1:]]
+        if boxes or points:
+            item = Item(boxes[0] if boxes else None, tuple(points), tuple(kinds), label, score)
+            self.found.items.insert(len(self.found.items) - max(0, len(boxes) - 1), item)
+        elif self.found.empty == empty_before:
+            self._spoil("an item without readable coordinates was dropped")
+
+    def _own_box(self, fields: dict[str, Any]) -> list[tuple[float, ...]]:
+        """Read corners that stand in the item itself, beside its label."""
+        box = _named_box(fields, self._notes)
+        return [box] if box and not any(key in BOX_KEYS for key in fields) else []
+
+    def _boxes(self, content: Any) -> Iterator[tuple[float, ...]]:
+        """Read what stands under a box key: one box however written, or several."""
+        if isinstance(content, dict):
+            box = _named_box({_key(key): part for key, part in content.items()}, self._notes)
+            if box is None:
+                self._spoil("a box without readable corners was dropped")
+            else:
+                yield box
+        elif isinstance(content, str):
+            self._notes.add("coordinates in a string")
+            yield from self._boxes(content.strip(" []()").replace(",", " ").split()[:16])
+        elif isinstance(content, list):
+            yield from self._boxes_of_list(content)
+        elif content is None:
+            self.found.empty += 1
+
+    def _boxes_of_list(self, content: list[Any]) -> Iterator[tuple[float, ...]]:
+        if not content:
+            self.found.empty += 1
+        elif all(isinstance(part, list) for part in content):
+            corners = _corners(content)
+            if corners:
+                self._notes.add("a box written as two corners")
+                yield self._ordered(corners)
+                return
+            if len(content) == 1:
+                self._notes.add("too many brackets around a box")
+            for part in content:
+                yield from self._boxes(part)
+        else:
+            box = self._four(content)
+            if box:
+                yield box
+
+    def _four(self, content: list[Any]) -> tuple[float, ...] | None:
+        numbers = [number(part) for part in content if not isinstance(part, list | dict)]
+        if len(numbers) != len(content) or len(numbers) != 4:
+            self._spoil(f"{len(content)} numbers where a box needs 4: dropped")
+            return None
+        if None in numbers:
+            self._spoil("a box with something else than numbers was dropped")
+            return None
+        if any(isinstance(part, str) for part in content):
+            self._notes.add("numbers written as strings")
+        return self._ordered(tuple(value for value in numbers if value is not None))
+
+    def _all_points(self, fields: dict[str, Any]) -> tuple[list[tuple[float, ...]], list[int]]:
+        points: list[tuple[float, ...]] = []
+        kinds: list[int] = []
+        for key, content in fields.items():
+            if key in POSITIVE_KEYS or key in NEGATIVE_KEYS:
+                new = list(self._points_of(content))[: MAX_POINTS - len(points)]
+                points += new
+                kinds += [1 if key in POSITIVE_KEYS else 0] * len(new)
+        if not points and {"x", "y"} <= fields.keys() and not any(key in BOX_KEYS for key in fields):
+            x, y = number(fields["x"]), number(fields["y"])
+            if x is not None and y is not None and _named_box(fields, None) is None:
+                return [(x, y)], [1]
+        return points, kinds
+
+    def _points_of(self, content: Any) -> Iterator[tuple[float, ...]]:
+        if isinstance(content, dict):
+            content = (
+                [content.get("x"), content.get("y")] if self._order == "xy" else [content.get("y"), content.get("x")]
+            )
+        if isinstance(content, str):
+            self._notes.add("coordinates in a string")
+            content = content.strip(" []()").replace(",", " ").split()[:16]
+        if not isinstance(content, list) or not content:
+            return
+        if any(isinstance(part, list | dict) for part in content):
+            for part in content:
+                yield from self._points_of(part if isinstance(part, list | dict) else [part])
+            return
+        numbers = [number(part) for part in content]
+        if None in numbers or len(numbers) % 2 or isinstance(content, CutList):
+            self._notes.add("a point without two numbers was dropped")
+            return
+        if len(numbers) > 2:
+            self._notes.add("points in one flat list")
+        values = [value for value in numbers if value is not None]
+        yield from (self._ordered(values[i : i + 2]) for i in range(0, len(values), 2))
+
+    # -- lists ----------------------------------------------------------------------------------
+
+    def _list(self, value: list[Any], label: str | None) -> None:
+        if not value:
+            if not isinstance(value, CutList):
+                self.found.empty += 1
+            return
+        if any(isinstance(part, list | dict) for part in value):
+            self._nested(value, label)
+            return
+        words = [part for part in value if isinstance(part, str) and number(part) is None]
+        rest = [part for part in value if part not in words]
+        if isinstance(value, CutList):
+            self._notes.add("an item that broke off was dropped")
+        elif len(words) < len(value):
+            self._numbers(rest, label if len(words) != 1 else clean_label(words[0]))
+        elif all(part is None for part in value):
+            self.found.empty += 1
+
+    def _nested(self, value: list[Any], label: str | None) -> None:
+        corners = _corners(value)
+        if corners and not isinstance(value, CutList):
+            self._notes.add("a box written as two corners")
+            self.found.items.append(Item(box=self._ordered(corners), label=label))
+            return
+        if any(number(part) is not None for part in value):
+            self._broken_brackets(value, label)
+            return
+        names = [part for part in value if isinstance(part, str)]
+        if len(value) == 2 and names:
+            label = clean_label(names[0])
+        for part in value:
+            if isinstance(part, list | dict):
+                self.walk(part, label)
+
+    def _broken_brackets(self, value: list[Any], label: str | None) -> None:
+        """Read [1, 2, 3, [4]], a box with brackets too many."""
+        flat = [inner for part in value for inner in (part if isinstance(part, list) else [part])]
+        numbers = [number(part) for part in flat]
+        if len(flat) == 4 and None not in numbers and not isinstance(value, CutList):
+            self._notes.add("too many brackets around a box")
+            numbers_only = [part for part in numbers if part is not None]
+            self.found.items.append(Item(self._ordered(numbers_only), label=label))
+            return
+        self._spoil("a list of numbers and lists was dropped")
+        for part in value:
+            if isinstance(part, list | dict):
+                self.walk(part, label)
+
+    def _numbers(self, value: list[Any], label: str | None) -> None:
+        """Read a list of bare numbers: a box, or a point where points are spoken."""
+        if len(value) == 2 and self._points:
+            point = [number(part) for part in value]
+            if None not in point:
+                self._notes.add("two bare numbers read as a point")
+                numbers = [part for part in point if part is not None]
+                self.found.items.append(Item(points=(self._ordered(numbers),), point_labels=(1,), label=label))
+            return
+        if len(value) < 3 or not any(number(part) is not None for part in value):
+            return  # a footnote such as [1], a range such as [0, 1]
+        box = self._four(value)
+        if box:
+            self.found.items.append(Item(box=box, label=label))
+
+    # -- helpers --------------------------------------------------------------------------------
+
+    def _ordered(self, values: tuple[float, ...] | list[float]) -> tuple[float, ...]:
+        """Put x before y."""
+        if self._order == "xy":
+            return tuple(values)
+        return tuple(values[i ^ 1] for i in range(len(values)))
+
+    def _spoil(self, why: str) -> None:
+        self.found.spoilt += 1
+        self._notes.add(why)
+
+
+def relabel(item: Item, label: str | None) -> Item:
+    """Return an item with a label, where it has none of its own."""
+    return item if item.label or not label else replace(item, label=label)
+
+
+def has_targets(value: Any) -> bool:
+    """Say whether a value holds at least one dictionary that names coordinates."""
+    if isinstance(value, dict):
+        return _is_target({_key(key): content for key, content in value.items()}) or any(
+            map(has_targets, value.values())
+        )
+    return isinstance(value, list) and any(map(has_targets, value))
+
+
+def _is_target(fields: dict[str, Any]) -> bool:
+    if any(key in POSITIVE_KEYS or key in NEGATIVE_KEYS for key in fields):
+        return True
+    if any(key in BOX_KEYS and not _holds_dictionaries(content) for key, content in fields.items()):
+        return True
+    return any({*names} <= fields.keys() for names in (*CORNERS, *SIZED, ("x", "y")))
+
+
+def _is_pair(key: str, content: Any) -> bool:
+    """Tell a point from a box under a key that serves for both, such as "coordinates"."""
+    return key in EITHER_KEYS and isinstance(content, list) and len(content) == 2 and number(content[0]) is not None
+
+
+def _holds_dictionaries(content: Any) -> bool:
+    """Tell {"boxes": [{...}, {...}]}, a list of items, from a box."""
+    return isinstance(content, list) and any(isinstance(part, dict) for part in content)
+
+
+def _named_box(fields: dict[str, Any], notes: Notes | None) -> tuple[float, ...] | None:
+    for names in (*CORNERS, *SIZED):
+        values = [number(fields.get(name)) for name in names]
+        if None in values:
+            continue
+        a, b, c, d = (value for value in values if value is not None)
+        if notes is not None:
+            notes.add("a box with named corners" if names in CORNERS else "a box as corner, width and height")
+        return (a, b, c, d) if names in CORNERS else (a, b, a + c, b + d)
+    return None
+
+
+def _corners(content: list[Any]) -> tuple[float, ...] | None:
+    """Read [[x1, y1], [x2, y2]]."""
+    if len(content) != 2 or not all(isinstance(part, list) and len(part) == 2 for part in content):
+        return None
+    values = [number(part) for corner in content for part in corner]
+    return None if None in values else tuple(value for value in values if value is not None)
+
+
+def _key(key: str) -> str:
+    return key.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def _share(value: object) -> float | None:
+    share = number(value)
+    return share if share is not None and 0 <= share <= 1 else None
+
+
+def _first(fields: dict[str, Any], names: tuple[str, ...], read: Callable[[object], T | None]) -> T | None:
+    return next((found for name in names if name in fields and (found := read(fields[name])) is not None), None)

@@ -1,0 +1,90 @@
+"""Quoted strings as models write them: any quotation mark, unescaped ones inside, or no closing one."""
+
+from __future__ import annotations
+
+import re
+
+from fiducial.language.parsing.limits import MAX_RESCANS
+from fiducial.language.parsing.notes import Notes
+
+_DOUBLE, _SINGLE = '"“”„‟＂', "'‘’‚‛`´＇"
+_CHUNKS = {
+    kind: re.compile(rf"[^\\{marks}]*+(?:\\.[^\\{marks}]*+)*+", re.DOTALL)
+    for kind, marks in (("double", _DOUBLE), ("single", _SINGLE))
+}
+_ENDS = re.compile(r"[^\S\n]*+(?:(?P<colon>[:：=])|[,;，；、\]\[})】］）｝\n\"“”']|\s*+(?:$|```|//))")
+_LOOSE_END = re.compile(r"[,，\]}\n]")
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_PLAIN = {"n": "\n", "t": "\t", "r": "\r", "b": " ", "f": " "}
+
+
+class StringReader:
+    """Reads quoted strings of one text; remembers what keeps the whole linear in its length."""
+
+    def __init__(self, text: str, notes: Notes) -> None:
+        self._text = text
+        self._notes = notes
+        self._hopeless: set[str] = set()
+        self._rescans = 0
+
+    def read(self, start: int, *, key: bool) -> tuple[str, int, bool]:
+        """Read the string whose opening mark stands at ``start``.
+
+        Args:
+            start: where the opening quotation mark is.
+            key: whether a colon may follow, because no key was read yet.
+
+        Returns:
+            The string, where reading goes on, and whether the string was closed.
+        """
+        kind = "double" if self._text[start] in _DOUBLE else "single"
+        if self._text[start] != '"':
+            self._notes.add("other quotation marks than double ones")
+        end = self._end(start + 1, kind, key) if kind not in self._hopeless else None
+        if end is None:
+            return self._unclosed(start + 1)
+        return _unescape(self._text[start + 1 : end]), end + 1, True
+
+    def _end(self, position: int, kind: str, key: bool) -> int | None:
+        """Find the mark that closes: the first that punctuation or the end of the text follows."""
+        chunk = _CHUNKS[kind]
+        inner = False
+        while True:
+            match = chunk.match(self._text, position)
+            position = match.end() if match else position
+            if position >= len(self._text) or self._text[position] == "\\":
+                self._hopeless.add(kind)
+                return None
+            follows = _ENDS.match(self._text, position + 1)
+            if follows and follows["colon"] and not key and self._rescans < MAX_RESCANS:
+                # What closes here is the next key: the mark of this value was forgotten.
+                self._rescans += 1
+                return None
+            if follows:
+                if inner:
+                    self._notes.add("quotation marks inside a string")
+                return position
+            inner = True
+            position += 1
+
+    def _unclosed(self, start: int) -> tuple[str, int, bool]:
+        match = _LOOSE_END.search(self._text, start)
+        if match is None:
+            return self._text[start : start + 1000], len(self._text), False
+        self._notes.add("a string without its closing quotation mark")
+        return _unescape(self._text[start : match.start()]), match.start(), True
+
+
+def _unescape(text: str) -> str:
+    if "\\" not in text:
+        return text
+    plain = _ESCAPE.sub(_escaped, text)
+    # Letters outside the basic plane are escaped as two surrogates; a lone one cannot be kept.
+    return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = match[1]
+    if len(code) == 5:
+        return chr(int(code[1:], 16))
+    return _PLAIN.get(code, code)

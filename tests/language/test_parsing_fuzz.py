@@ -1,0 +1,125 @@
+"""No text makes the reader raise, wait, or say that it found what it did not."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fiducial.language import Outcome
+from fiducial.language.dialects import DIALECTS
+from fiducial.language.parsing import MAX_CHARACTERS, MAX_ITEMS, MAX_NOTES, read_values
+
+REPLIES = [
+    json.loads(line)["reply"]
+    for line in (Path(__file__).parent / "data" / "messy_replies.jsonl").read_text("utf-8").splitlines()
+]
+WORDS = """
+<think> </think> <answer> </answer> ```json ``` [ ] { } ( ) " ' , : ; = bbox_2d "bbox_2d": point x1 y1 label
+<loc0001> <loc_9> <patch_index_0003> <box> </box> <ref> </ref> <|ref|> <|/ref|> <|det|> <|/det|> <|box_start|>
+<|box_end|> <point <points x1="1" y1="2" > </point> 1 0.5 -3 1e999 99999999 NaN None true \\ \\" // /* */ #
+<phrase> </phrase> <object> </object> [1,2,3,4] {"x1":1,"y1":2,"x2":3,"y2":4} "positive_points":[[1,2]]
+width height boxes objects score ： ， ［ ］ 【 ” ‘ é ٣ ² 1_0 "nan" ship \\ud83d
+"""
+PIECES = [*WORDS.split(), "\n", " ", "\ud800", "\x00", "\u202e", "\udfff"]
+TEXTS = st.one_of(
+    st.text(max_size=60),
+    st.text(st.characters(), max_size=60),
+    st.lists(st.sampled_from(PIECES), max_size=30).map("".join),
+    st.tuples(st.sampled_from(REPLIES), st.integers(0, 200)).map(lambda pair: pair[0][: pair[1]]),
+    st.tuples(st.sampled_from(REPLIES), st.integers(0, 200), st.sampled_from(PIECES)).map(
+        lambda triple: triple[0][: triple[1]] + triple[2] + triple[0][triple[1] + 1 :]
+    ),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, st.sampled_from(sorted(DIALECTS)))
+def test_any_text_has_an_answer(text: str, name: str) -> None:
+    one = DIALECTS[name]
+    frame = one.frame(640, 480)
+    mended, strict = one.decode(text, frame), one.decode(text, frame, strict=True)
+    for answer in (mended, strict):
+        assert answer.raw == text
+        assert answer.prompts.frame == frame
+        assert len(answer.prompts) <= MAX_ITEMS
+        assert len(answer.repairs) <= MAX_NOTES + 1
+        assert (answer.outcome is Outcome.FOUND) <= bool(answer.prompts)
+        assert bool(answer.prompts) <= (answer.outcome in (Outcome.FOUND, Outcome.TRUNCATED))
+        for prompt in answer.prompts:
+            for value in (*(prompt.box or ()), *(number for point in prompt.points for number in point)):
+                assert 0 <= value <= max(frame.right, frame.bottom)
+    if strict.outcome is not Outcome.MALFORMED:
+        # what is exact needs no mending, and mending finds the same
+        assert strict.outcome is mended.outcome
+        assert strict.prompts == mended.prompts
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 300), st.sampled_from(["sjtu", "qwen3-vl", "think2seg", "internvl", "paligemma", "molmo"]))
+def test_a_reply_cut_anywhere_keeps_only_whole_items(cut: int, name: str) -> None:
+    wholes = {
+        "sjtu": "[[0.1, 0.2, 0.35, 0.45], [0.55, 0.65, 0.75, 0.85], [0.5, 0.6, 0.7, 0.8]]",
+        "qwen3-vl": '```json\n[{"bbox_2d": [101, 202, 303, 404], "label": "a"}, {"point_2d": [511, 622]}]\n```',
+        "think2seg": '<answer>```json\n[{"bbox_2d": [10, 20, 33, 44], "positive_points": [[12, 23], [14, 25]]}]\n```',
+        "internvl": "<ref>a</ref><box>[[101, 202, 303, 404]]</box><ref>b</ref><box>[[501, 602, 703, 804]]</box>",
+        "paligemma": "<loc0101><loc0202><loc0303><loc0404> a ; <loc0501><loc0602><loc0703><loc0804> b",
+        "molmo": '<points x1="10.5" y1="20.5" x2="30.5" y2="40.5" alt="a">a</points>',
+    }
+    one = DIALECTS[name]
+    frame = one.frame(640, 480)
+    whole = {(prompt.box, prompt.points) for prompt in one.decode(wholes[name], frame).prompts}
+    answer = one.decode(wholes[name][:cut], frame)
+    assert {(prompt.box, prompt.points) for prompt in answer.prompts} <= whole
+    assert answer.outcome is not Outcome.NO_TARGET
+
+
+SIZE = 30_000
+HOSTILE = {
+    "brackets": "[" * SIZE,
+    "keys": '{"a":' * (SIZE // 5),
+    "quotes": "[" + '"' * SIZE,
+    "backslashes": '["' + "\\" * SIZE,
+    "open fence": "```json\n[" + "1," * (SIZE // 2),
+    "fences": "```" * (SIZE // 3),
+    "digits": "[[" + "9" * SIZE,
+    "strings that never close": "{a:" + '"x,a:' * (SIZE // 5),
+    "apostrophes": "{a:'" + "'x " * (SIZE // 3),
+    "spaces": "(1" + " " * SIZE,
+    "spaces in a box": "<|box_start|>(1,1)" + " " * SIZE,
+    "comment": "[/*" + "*" * SIZE,
+    "pairs": "[]" * (SIZE // 2),
+    "thoughts": "<think>" * (SIZE // 7),
+    "answers": "<think></think><answer>" * (SIZE // 23),
+    "less than": "<" * SIZE,
+    "attributes": "<points " + 'x1="' * (SIZE // 4),
+    "boxes": "<box>" * (SIZE // 5),
+    "phrases": "<phrase>" * (SIZE // 8),
+    "tokens": "<loc_1>a" * (SIZE // 8),
+    "end tokens": "<|im_end|>" * (SIZE // 10),
+    "closers while thinking": "<think>" + "]" * SIZE,
+    "escapes": '{\\"' * (SIZE // 3),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(HOSTILE))
+def test_hostile_texts_take_little_time(kind: str) -> None:
+    # anything quadratic would take minutes at this size
+    assert len(HOSTILE[kind]) < MAX_CHARACTERS
+    for name in ("qwen2-vl", "think2seg", "internvl", "kosmos2", "molmo"):
+        one = DIALECTS[name]
+        for strict in (False, True):
+            start = time.process_time()
+            one.decode(HOSTILE[kind], one.frame(640, 480), strict=strict)
+            assert time.process_time() - start < 3, (kind, name, strict)
+
+
+def test_half_a_megabyte_is_read_without_a_limit_in_linear_time() -> None:
+    start = time.process_time()
+    document = read_values('[{"a":' * 80_000, limit=None)
+    assert document.cut_off
+    assert time.process_time() - start < 10

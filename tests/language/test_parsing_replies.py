@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fiducial.geometry import Frame
+from fiducial.language import Answer, Outcome
+from fiducial.language.dialects import DIALECTS, dialect
+from fiducial.language.parsing import (
+    MAX_CHARACTERS,
+    MAX_ITEMS,
+    MAX_LABEL,
+    MAX_NOTES,
+    MAX_POINTS,
+    MAX_WORDS,
+    Notes,
+    split_reply,
+)
+from fiducial.language.parsing.notes import clean, clean_label
+
+CORPUS = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "data" / "messy_replies.jsonl").read_text("utf-8").splitlines()
+]
+
+
+def decode(name: str, reply: str, frame: Frame | None = None) -> Answer:
+    one = dialect(name)
+    return one.decode(reply, frame or one.frame(640, 480))
+
+
+def test_the_corpus_covers_every_dialect_and_outcome() -> None:
+    assert len(CORPUS) >= 150
+    assert len({case["id"] for case in CORPUS}) == len(CORPUS)
+    assert {case["dialect"] for case in CORPUS} == set(DIALECTS)
+    assert {case["outcome"] for case in CORPUS} == set(Outcome) - {Outcome.FAILED}
+
+
+@pytest.mark.parametrize("case", CORPUS, ids=lambda case: case["id"])
+def test_messy_replies(case: dict[str, Any]) -> None:
+    canvas = tuple(case["canvas"]) if case["canvas"] else None
+    frame = dialect(case["dialect"]).frame(case["width"], case["height"], canvas)
+    answer = decode(case["dialect"], case["reply"], frame)
+    got = [
+        {
+            "box": prompt.box and list(prompt.box),
+            "points": [list(point) for point in prompt.points],
+            "point_labels": list(prompt.labels),
+            "label": prompt.label,
+        }
+        for prompt in answer.prompts
+    ]
+    assert answer.outcome == case["outcome"], answer
+    assert got == case["prompts"]
+    for expected in case["repairs_contain"]:
+        assert any(expected in line for line in answer.repairs), answer.repairs
+    assert answer.raw == case["reply"]
+    assert answer.prompts.frame == frame
+    if not got:
+        assert answer.text
+
+
+def test_thinking_is_kept_as_it_was_written() -> None:
+    answer = decode("think2seg", "<think>\n First,\n  the quay. \n</think><answer>```json\n[]\n```</answer>")
+    assert answer.thinking == "First,\n  the quay."
+    assert answer.repairs == ()
+
+
+def test_words_beside_the_coordinates() -> None:
+    answer = decode("sjtu", "The ship near the pier is here: [[0.1, 0.2, 0.3, 0.4]]")
+    assert answer.text == "The ship near the pier is here:"
+    assert decode("sjtu", "[[0.1, 0.2, 0.3, 0.4]].").text == ""
+    long = decode("sjtu", "word " * 1000 + "[[0.1, 0.2, 0.3, 0.4]]").text
+    assert len(long) == MAX_WORDS
+    assert long.endswith("...")
+
+
+def test_reasons_are_said() -> None:
+    assert decode("sjtu", "").text == "the reply is empty"
+    assert decode("sjtu", "I cannot.").text == "the reply holds no coordinates: 'I cannot.'"
+    assert decode("sjtu", "[]").text == "the reply names no target"
+    assert decode("sjtu", "[[0.1, 0.2, 0.3").text == "the reply broke off after 0 whole items"
+    assert decode("sjtu", "[[0.1, 0.2, 0.3, 0.4], [").text == "the reply broke off after 1 whole item"
+    assert decode("sjtu", "[[2, 2, 2, 2]]").text == "the reply holds coordinates, but none that can be used"
+    assert decode("think2seg", "<think>hm</think>").text == "the reply holds no coordinates"
+
+
+def test_scores_are_read() -> None:
+    found = decode(
+        "qwen3-vl", '[{"bbox_2d": [1, 2, 3, 4], "confidence": "0.75"}, {"bbox_2d": [1, 2, 3, 4], "score": 7}]'
+    )
+    assert [prompt.score for prompt in found.prompts] == [0.75, None]
+
+
+def test_several_boxes_in_one_item_keep_their_place() -> None:
+    first = '{"boxes": [[1, 2, 3, 4], [5, 6, 7, 8], [9, 1, 10, 2]], "label": "a"}'
+    text = f'[{first}, {{"bbox": [20, 20, 30, 30], "label": "b"}}]'
+    answer = decode("qwen3-vl", text)
+    assert [(prompt.box[0], prompt.label) for prompt in answer.prompts if prompt.box] == [
+        (1, "a"),
+        (5, "a"),
+        (9, "a"),
+        (20, "b"),
+    ]
+    assert "several boxes in one item" in answer.repairs
+
+
+@pytest.mark.parametrize(
+    ("text", "points", "kinds"),
+    [
+        ('{"points": [{"x": 1, "y": 2}, {"x": 3, "y": 4}]}', ((1, 2), (3, 4)), (1, 1)),
+        ('{"x": 1, "y": 2, "label": "mast"}', ((1, 2),), (1,)),
+        ('{"positive_points": [[1, 2]], "negative_points": [[3, 4]]}', ((1, 2), (3, 4)), (1, 0)),
+        ('{"point": "1, 2"}', ((1, 2),), (1,)),
+        ('{"point": {"x": "1", "y": 2}}', ((1, 2),), (1,)),
+    ],
+)
+def test_points(text: str, points: tuple[tuple[float, float], ...], kinds: tuple[int, ...]) -> None:
+    prompt = decode("qwen2.5-vl", text).prompts[0]
+    assert (prompt.points, prompt.labels) == (points, kinds)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"negative_points": [[3, 4]]}',
+        '{"point": []}',
+        '{"point": 3}',
+        '{"box": 3}',
+        '{"box": {"x1": 3}}',
+        '{"x": "left", "y": 3}',
+        '{"box": [1, 2, 3, [4, 5]]}',
+        "[1, 2, [3, 4, 5]]",
+        '[{"point": [NaN, 1]}]',
+        "[left, 3]",
+        '{"box": {"a": 1}, "label": "ship"}',
+    ],
+)
+def test_items_without_use_are_malformed(text: str) -> None:
+    answer = decode("qwen2.5-vl", text)
+    assert answer.outcome is Outcome.MALFORMED
+    assert len(answer.prompts) == 0
+
+
+def test_what_is_meant_by_numbers_far_outside() -> None:
+    pixels = Frame.canvas(640, 480)
+    for text, hint in [
+        ("[[1700, 900, 1900, 1000]]", "reach 1900 and look like pixels of a larger image, this one is 0..640 x 0..480"),
+        ("[[970, 500, 990, 700]]", "thousandths (0..1000) or pixels"),
+        ("[[-900, -900, -800, -800]]", "reach -900"),
+    ]:
+        answer = decode("qwen2.5-vl", text, pixels)
+        assert answer.outcome is Outcome.MALFORMED
+        assert any(hint in line for line in answer.repairs), answer.repairs
+
+
+def test_a_mirrored_frame_is_clipped_too() -> None:
+    answer = decode("sjtu", "[[-1.2, -0.5, 0.5, 0.5]]", Frame.centred())
+    assert answer.prompts[0].box == (-1.0, -0.5, 0.5, 0.5)
+
+
+def test_counts_are_bounded() -> None:
+    many = decode("sjtu", "[" + "[0.1,0.2,0.3,0.4]," * (MAX_ITEMS + 5) + "]")
+    assert len(many.prompts) == MAX_ITEMS
+    assert f"only the first {MAX_ITEMS} items were kept" in many.repairs
+    points = "[1,2]," * (MAX_POINTS + 5)
+    assert len(decode("think2seg", f'{{"positive_points": [{points}]}}').prompts[0].points) == MAX_POINTS
+    label = decode("qwen3-vl", f'{{"bbox": [1,2,3,4], "label": "{"x" * 1000}"}}').prompts[0].label
+    assert label is not None
+    assert len(label) == MAX_LABEL
+    cut = decode("sjtu", "[[0.1,0.2,0.3,0.4]]" + " " * MAX_CHARACTERS + "[[0.5,0.6,0.7,0.8]]")
+    assert (cut.outcome, len(cut.prompts)) == (Outcome.TRUNCATED, 1)
+    assert f"only the first {MAX_CHARACTERS} characters were read" in cut.repairs
+
+
+def test_notes_are_bounded_and_not_repeated() -> None:
+    notes = Notes()
+    for i in range(MAX_NOTES + 3):
+        notes.add(f"repair {i}")
+        notes.add(f"repair {i}")
+    assert len(notes.lines()) == MAX_NOTES + 1
+    assert notes.lines()[-1] == "6 further repairs"
+
+
+def test_clean_text() -> None:
+    assert clean("a\x00b\n\n c\ud800") == "a b c"
+    assert clean_label(3) == "3"
+    assert clean_label([1, "ship"]) == "ship"
+    assert clean_label(True) is None
+    assert clean_label(" \n") is None
+    assert clean_label({}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "thinking", "answer"),
+    [
+        ("<think>a</think>b", "a", "b"),
+        ("a</think>b", "a", "b"),
+        ("<think>a<answer>b</answer>", "a", "b"),
+        ("<think>a ```json\n[1]```", "a", "```json\n[1]```"),
+        ("<think>a [1] then [[2], {3}]", "a [1] then", "[[2], {3}]"),
+        ("<think>a ]", "a ]", ""),
+        ("x</answer>y", "", "x"),
+        ("< Think >a</ think ><ANSWER>b", "a", "b"),
+        ("b<eos><pad></s>", "", "b"),
+    ],
+)
+def test_replies_are_taken_apart(text: str, thinking: str, answer: str) -> None:
+    reply = split_reply(text, Notes())
+    assert (reply.thinking, reply.answer.strip()) == (thinking, answer)
+
+
+def test_escaped_json_is_unwrapped() -> None:
+    notes = Notes()
+    assert split_reply('"[{\\"a\\": 1}]"', notes).answer == '"[{"a": 1}]"'
+    assert notes.lines() == ("escaped quotation marks",)
+
+
+def test_tags_and_tokens_that_are_out_of_place() -> None:
+    deep = dialect("deepseek-vl2")
+    frame = deep.frame(640, 480)
+    for text, outcome, count in [
+        ("[[1,2,3,4]]<|/det|>", Outcome.MALFORMED, 0),
+        ("<|ref|>a<|ref|>b<|/ref|><|det|>[[1,2,3,4]]<|/det|>", Outcome.FOUND, 1),
+        ("<|ref|>a<|/ref|> is not there", Outcome.MALFORMED, 0),
+        ("<|ref|>a<|/ref|><|det|>[[1,2,3,4]]<|det|>[[5,6,7,8]]<|/det|>", Outcome.FOUND, 2),
+    ]:
+        answer = deep.decode(text, frame)
+        assert (answer.outcome, len(answer.prompts)) == (outcome, count), text
+    molmo = dialect("molmo")
+    for text, outcome, count in [
+        ("<points x1=10 y1=20 alt=ship>", Outcome.FOUND, 1),
+        ("<point alt='ship'>ship</point>", Outcome.MALFORMED, 0),
+        ('<point x="10" y="20', Outcome.TRUNCATED, 0),
+        ("see <poin", Outcome.TRUNCATED, 0),
+        ('<point x="ten" y="20">ship</point>', Outcome.MALFORMED, 0),
+        ("there are none", Outcome.NO_TARGET, 0),
+    ]:
+        answer = molmo.decode(text, molmo.frame(640, 480))
+        assert (answer.outcome, len(answer.prompts)) == (outcome, count), text
