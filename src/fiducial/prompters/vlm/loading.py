@@ -1,0 +1,207 @@
+"""Finding and loading a vision-language model, with errors that say what is missing and where."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fiducial.errors import HubError, InputError, ModelError
+from fiducial.prompters.vlm.families import FAMILIES, Family, family_of
+
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_NEEDED = (
+    ("config.json",),
+    _WEIGHTS,
+    ("tokenizer.json", "vocab.json", "tokenizer.model"),
+    ("preprocessor_config.json", "processor_config.json"),
+)
+"""What a checkpoint holds: one file of each row is enough."""
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A model with what belongs to it.
+
+    Args:
+        model: the model, in evaluation mode, on its device.
+        processor: its processor: images and chats to tensors.
+        family: its family.
+        source: the folder or the hub's id.
+    """
+
+    model: Any
+    processor: Any
+    family: Family
+    source: str
+
+
+def load(
+    model: str | Path,
+    *,
+    dtype: str = "auto",
+    local_files_only: bool = False,
+    revision: str | None = None,
+) -> Loaded:
+    """Load a model of a known family on the CPU; only safetensors are read, and no code of the checkpoint runs.
+
+    Args:
+        model: a local folder, or an id of the hub.
+        dtype: ``"auto"`` (that of the checkpoint), ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+        local_files_only: never ask the network.
+        revision: branch, tag or commit on the hub.
+
+    Raises:
+        HubError: files are neither here nor to be had.
+        InputError: a folder that holds no model, a family or a packing of weights that is not
+            supported, no chat template, or no such dtype.
+        ModelError: the checkpoint lacks weights of the model that its config describes.
+    """
+    import transformers
+    from safetensors import SafetensorError
+
+    if dtype not in DTYPES:
+        raise InputError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+    where: dict[str, Any] = {"local_files_only": local_files_only, "revision": revision}
+    source = _folder_or_id(model)
+    try:
+        config, _ = transformers.PreTrainedConfig.get_config_dict(source, **where)
+        family = _checked_family(source, config)
+        loaded, report = getattr(transformers, family.model_class).from_pretrained(
+            source, **where, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
+        processor = load_processor(source, loaded.config, family, **where)
+    except OSError as error:
+        raise HubError(_what_is_missing(source, revision, error)) from error
+    except SafetensorError as error:
+        raise ModelError(f"{source}: its weights cannot be read ({error}): fetch the files again") from error
+    broken = [*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])]
+    if broken:
+        raise ModelError(
+            f"{source}: the checkpoint does not fit a {family.model_class}: {len(broken)} weights are missing or "
+            f"of another shape, such as {', '.join(sorted(broken)[:3])}"
+        )
+    return Loaded(loaded.eval(), processor, family, source)
+
+
+def load_processor(source: str, config: Any, family: Family, **where: Any) -> Any:
+    """Put a family's processor together from a checkpoint's tokenizer and image settings.
+
+    Args:
+        source: a local folder or an id of the hub.
+        config: the model's config.
+        family: the model's family.
+        where: ``local_files_only`` and ``revision``.
+
+    Raises:
+        OSError: the files are neither here nor to be had.
+        InputError: the checkpoint has no chat template.
+    """
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source, **where)
+    tokenizer.padding_side = "left"  # generation goes on at the right
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    template = tokenizer.chat_template or _legacy_chat_template(source, where)
+    if not template:
+        raise InputError(f"{source}: the checkpoint has no chat template, so it is not known how to talk to it")
+    image_processor = family.image_processor.from_pretrained(source, **where)
+    return family.build_processor(image_processor, tokenizer, config, template)
+
+
+def pick_device(device: str) -> torch.device:
+    """Turn ``"auto"`` into the accelerator of this machine, or its CPU; other names are taken as they are.
+
+    Raises:
+        InputError: no such device, or not on this machine.
+    """
+    if device == "auto":
+        found = torch.accelerator.current_accelerator(check_available=True)
+        return torch.device("cpu") if found is None else found
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"device {device!r} cannot be used here ({error}): try 'auto' or 'cpu'") from None
+
+
+def _legacy_chat_template(source: str, where: Mapping[str, Any]) -> str | None:
+    """Read chat_template.json, where older checkpoints keep what the processor, not the tokenizer, says."""
+    from transformers.utils.hub import cached_file
+
+    found = cached_file(
+        source,
+        "chat_template.json",
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+        **where,
+    )
+    if found is None:
+        return None
+    template = json.loads(Path(found).read_text(encoding="utf-8")).get("chat_template")
+    return template if isinstance(template, str) else None
+
+
+def _checked_family(source: str, config: Mapping[str, Any]) -> Family:
+    if "model_type" not in config:
+        raise InputError(f"{source}: its config.json names no model_type; known: {', '.join(FAMILIES)}")
+    family = family_of(str(config["model_type"]))
+    packing = (config.get("quantization_config") or {}).get("quant_method", "")
+    if packing and packing != "torchao":
+        raise InputError(
+            f"{source}: weights packed by {packing} cannot be run in this process: take the checkpoint that is not "
+            "packed, with quantize='int4', or serve this one with vLLM"
+        )
+    return family
+
+
+def _folder_or_id(model: str | Path) -> str:
+    """Check a local folder before transformers does: its own messages talk of the hub."""
+    text = os.fspath(model)
+    folder = Path(text).expanduser()
+    looks_local = isinstance(model, Path) or text.startswith((".", "~", os.sep)) or text.count("/") != 1
+    if not folder.is_dir():
+        if looks_local:
+            raise InputError(f"{text}: no such folder, and no id of the hub (such as 'Qwen/Qwen2.5-VL-3B-Instruct')")
+        return text
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            f"{folder}: no model is in this folder, as it has no config.json; families known: {', '.join(FAMILIES)}"
+        )
+    missing = _missing(lambda name: (folder / name).is_file())
+    if missing:
+        raise HubError(f"{folder}: the folder lacks {', '.join(missing)}")
+    return str(folder)
+
+
+def _missing(has: Any) -> list[str]:
+    """Name what is needed and not there, the customary file of each row first."""
+    rows = [row for row in _NEEDED if not any(has(name) for name in row)]
+    return [row[0] + (f" (or {' or '.join(row[1:])})" if row[1:] else "") for row in rows]
+
+
+def _what_is_missing(source: str, revision: str | None, error: OSError) -> str:
+    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    if Path(source).is_dir():
+        return f"{source}: the folder's files cannot be read ({error})"
+    try:
+        missing = _missing(lambda name: isinstance(try_to_load_from_cache(source, name, revision=revision), str))
+    except HFValidationError:
+        return f"{source!r} is neither a local folder nor an id of the hub (such as 'Qwen/Qwen2.5-VL-3B-Instruct')"
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{source.replace('/', '--')}"
+    return (
+        f"{source}: not on this machine, and the hub did not send it ({reason}): {', '.join(missing) or 'a file'}. "
+        f"It would go to {folder}. Without a connection, give a local folder that holds such files, or use the "
+        "prompter 'classic', which needs no weights"
+    )

@@ -1,0 +1,134 @@
+"""Prompt templates: what a model is told around the user's instruction, as small text files.
+
+A template has a ``[user]`` section and may have a ``[system]`` section before it; lines before the
+first section are remarks. Placeholders are written ``$instruction``; a dollar sign is ``$$``, and
+braces mean nothing, so that JSON examples need no care. The shipped wordings are our own; a
+checkpoint that was trained on other sentences is driven with a file that holds those.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from fiducial.errors import InputError, UnknownNameError
+
+PLACEHOLDERS = ("instruction", "question", "width", "height")
+"""What a template may name: the instruction as it is; as a question, in lower case and without a
+final full stop or mark; and the size in pixels of the canvas that the model is shown."""
+
+_SECTION = re.compile(r"^\[(\w+)\][ \t]*$", re.MULTILINE)
+_SECTIONS = ("system", "user")
+_FINAL_MARKS = ".?!;:, "
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplate:
+    """The words around an instruction.
+
+    Args:
+        name: a shipped template's name, or the file.
+        user: the user's turn; names ``$instruction`` or ``$question``.
+        system: the system's turn, or "" for none.
+
+    Raises:
+        InputError: an unknown or broken placeholder, or nowhere for the instruction to go.
+
+    Example:
+        >>> PromptTemplate("mine", user='Find "$instruction".').fill("the dog", (640, 480))
+        ('', 'Find "the dog".')
+    """
+
+    name: str
+    user: str
+    system: str = ""
+
+    def __post_init__(self) -> None:
+        for text in (self.system, self.user):
+            self._check(string.Template(text))
+        if not {"instruction", "question"} & self.placeholders:
+            raise InputError(f"template {self.name}: its words name neither $instruction nor $question")
+
+    @property
+    def placeholders(self) -> set[str]:
+        """The placeholders that occur."""
+        return {name for text in (self.system, self.user) for name in string.Template(text).get_identifiers()}
+
+    def fill(self, instruction: str, canvas: tuple[int, int]) -> tuple[str, str]:
+        """Put an instruction in; whatever it says, nothing in it is taken for a placeholder.
+
+        Args:
+            instruction: what the user asks for.
+            canvas: (width, height) in pixels of what the model is shown.
+
+        Returns:
+            The system's turn ("" for none) and the user's turn.
+        """
+        values: Mapping[str, object] = {
+            "instruction": instruction,
+            "question": instruction.lower().rstrip(_FINAL_MARKS),
+            "width": canvas[0],
+            "height": canvas[1],
+        }
+        return string.Template(self.system).substitute(values), string.Template(self.user).substitute(values)
+
+    def _check(self, template: string.Template) -> None:
+        if not template.is_valid():
+            raise InputError(f"template {self.name}: a $ that starts no placeholder; a dollar sign is written $$")
+        for name in template.get_identifiers():
+            if name not in PLACEHOLDERS:
+                known = ", ".join(f"${known}" for known in PLACEHOLDERS)
+                raise InputError(f"template {self.name}: unknown placeholder ${name}; known: {known}")
+
+
+def template_names() -> list[str]:
+    """Name the templates that come with the package, sorted."""
+    return sorted(entry.name[:-4] for entry in _folder().iterdir() if entry.name.endswith(".txt"))
+
+
+def read_template(name_or_path: str | Path) -> PromptTemplate:
+    """Read a shipped template by name, or a user's file by path.
+
+    Args:
+        name_or_path: a name such as ``"think2seg"``, or a path that ends in ``.txt``.
+
+    Raises:
+        UnknownNameError: no template of that name.
+        InputError: the file cannot be read, or is not a template.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.suffix == ".txt":
+        try:
+            return parse_template(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"template {path}: cannot be read as UTF-8 text ({error})") from None
+    name = str(name_or_path).lower()
+    if name not in template_names():
+        raise UnknownNameError("prompt template", str(name_or_path), template_names())
+    return parse_template((_folder() / f"{name}.txt").read_text(encoding="utf-8"), name)
+
+
+def parse_template(text: str, name: str) -> PromptTemplate:
+    """Read a template from its text; ``name`` names it in errors.
+
+    Raises:
+        InputError: sections or placeholders that are unknown, repeated or missing.
+    """
+    pieces = _SECTION.split(text)
+    sections: dict[str, str] = {}
+    for section, words in zip(pieces[1::2], pieces[2::2], strict=True):
+        if section not in _SECTIONS or section in sections:
+            fault = "repeated" if section in sections else "unknown"
+            raise InputError(f"template {name}: {fault} section [{section}]; there are [system] and [user]")
+        sections[section] = words.strip()
+    if not sections.get("user"):
+        raise InputError(f"template {name}: needs a [user] section with words in it")
+    return PromptTemplate(name, sections["user"], sections.get("system", ""))
+
+
+def _folder() -> Path:
+    return Path(str(files("fiducial.prompters.vlm"))) / "templates"

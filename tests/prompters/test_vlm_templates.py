@@ -1,0 +1,136 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fiducial.errors import InputError, UnknownNameError
+from fiducial.geometry import Frame, Prompt, Prompts
+from fiducial.language.answers import Outcome
+from fiducial.language.dialects import DIALECTS
+from fiducial.prompters.vlm import PromptTemplate, read_template, template_names
+from fiducial.prompters.vlm.templates import parse_template
+
+
+def test_reading_templates_loads_no_models():
+    code = (
+        "import sys; from fiducial.prompters.vlm import read_template; read_template('sjtu'); "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'transformers')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_unknown_names_of_the_package():
+    import fiducial.prompters.vlm as package
+
+    with pytest.raises(AttributeError, match="no attribute 'VLMPromter'"):
+        _ = package.VLMPromter
+
+
+def test_shipped_names():
+    wanted = {"sjtu", "think2seg", "visionreasoner", "seg-zero", "qwen2-vl", "qwen2.5-vl", "qwen3-vl", "internvl"}
+    assert wanted | {"llava", "gemini", "qwen2-vl-native"} == set(template_names())
+    assert set(template_names()) <= set(DIALECTS)
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_shipped_templates_hold_the_instruction_once(name):
+    template = read_template(name)
+    system, user = template.fill("The THING?", (644, 476))
+    assert (system + user).lower().count("the thing") == 1
+    assert "$" not in system + user
+    assert ("644" in user and "476" in user) == (name == "qwen2.5-vl")
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("think2seg", ["bbox_2d", "positive_points", "<think>", "</answer>", "```json", "exactly two"]),
+        ("visionreasoner", ["bbox_2d", "point_2d", "<think>", "</answer>"]),
+        ("seg-zero", ["bbox", "points_1", "points_2", "<think>", "</answer>"]),
+        ("sjtu", ["[[x_min, y_min, x_max, y_max], ...]"]),
+        ("qwen2.5-vl", ["bbox_2d", "label", "pixels"]),
+        ("qwen3-vl", ["bbox_2d", "label", "1000"]),
+        ("gemini", ["box_2d", "[ymin, xmin, ymax, xmax]"]),
+        ("internvl", ["<ref>", "<box>[["]),
+    ],
+)
+def test_shipped_templates_ask_for_the_published_form(name, keys):
+    user = read_template(name).user
+    assert [key for key in keys if key not in user] == []
+
+
+@pytest.mark.parametrize(("name", "targets"), [("think2seg", 2), ("visionreasoner", 2), ("seg-zero", 1)])
+def test_the_examples_of_thinking_templates_are_strictly_right(name, targets):
+    user = read_template(name).user
+    dialect = DIALECTS[name]
+    answer = dialect.decode(user[user.rindex("<think>") :], dialect.frame(840, 840), strict=True)
+    assert (answer.outcome, len(answer.prompts)) == (Outcome.FOUND, targets)
+
+
+def test_only_think2seg_has_a_system_turn():
+    assert [name for name in template_names() if read_template(name).system] == ["think2seg"]
+
+
+@pytest.mark.parametrize("name", ["visionreasoner", "seg-zero"])
+def test_questions_are_lower_case_without_the_final_mark(name):
+    assert '"where is the dog"' in read_template(name).fill("Where is the Dog?!", (9, 9))[1]
+
+
+@given(st.text(max_size=60))
+def test_an_instruction_is_never_a_placeholder(words):
+    _, user = PromptTemplate("t", 'a {"b": [1]} $$ $width <$instruction>').fill(words, (7, 9))
+    assert user == f'a {{"b": [1]}} $ 7 <{words}>'
+
+
+def test_a_users_file(tmp_path):
+    file = tmp_path / "mine.txt"
+    file.write_text('remark\n[system]\nBe kind.\n\n[user]\nFind ${instruction}: {"a": 1}\n', encoding="utf-8")
+    assert read_template(file).fill("é", (9, 9)) == ("Be kind.", 'Find é: {"a": 1}')
+    assert read_template(str(file)).name == str(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[user]\nfind $thing", r"unknown placeholder \$thing; known: \$instruction"),
+        ("[system]\n$size\n[user]\n$instruction", r"unknown placeholder \$size"),
+        ("[user]\n5$ $instruction", r"a dollar sign is written \$\$"),
+        ("[user]\nfind the dog", r"neither \$instruction nor \$question"),
+        ("find $instruction", r"needs a \[user\] section"),
+        ("[user]\n\n[system]\n$instruction", r"needs a \[user\] section with words"),
+        ("[user]\n$instruction\n[assistant]\nok", r"unknown section \[assistant\]"),
+        ("[user]\n$instruction\n[user]\nok", r"repeated section \[user\]"),
+    ],
+)
+def test_broken_templates_say_where(text, fault):
+    with pytest.raises(InputError, match=f"template my file: .*{fault}"):
+        parse_template(text, "my file")
+
+
+def test_missing_and_unreadable_files(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.txt: cannot be read"):
+        read_template(tmp_path / "gone.txt")
+    (tmp_path / "bytes.txt").write_bytes(b"[user]\n\xff $instruction")
+    with pytest.raises(InputError, match=r"bytes\.txt: cannot be read as UTF-8"):
+        read_template(tmp_path / "bytes.txt")
+    with pytest.raises(UnknownNameError, match="did you mean 'think2seg'"):
+        read_template("think2segg")
+
+
+def test_json_templates_name_the_empty_answer_that_their_dialect_reads():
+    for name in ("qwen2-vl", "qwen2.5-vl", "qwen3-vl", "internvl", "llava", "gemini"):
+        dialect = DIALECTS[name]
+        assert read_template(name).user.endswith("empty list: []")
+        assert dialect.decode("[]", dialect.frame(640, 480)).outcome is Outcome.NO_TARGET
+
+
+def test_keys_of_the_templates_are_those_that_the_dialects_write():
+    frame = Frame.pixels(640, 480)
+    prompt = Prompts(frame, (Prompt(frame, box=(10, 10, 200, 200), label="ship"),))
+    for name in ("qwen2-vl", "qwen2.5-vl", "qwen3-vl", "gemini"):
+        written = DIALECTS[name].encode(prompt, DIALECTS[name].frame(640, 480))
+        for key in json.loads(written.removeprefix("```json").removesuffix("```"))[0]:
+            assert f'"{key}"' in read_template(name).user
