@@ -1,0 +1,268 @@
+"""GrabCut as a segmenter: no weights, only the colours of the image.
+
+Rother, Kolmogorov and Blake, "GrabCut" (SIGGRAPH 2004), as OpenCV implements it. Started from a plain
+rectangle it collapses on about half of all objects; what is done about that stands at the
+constants. Boxes around true objects gave a mean IoU of 0.72 on 240 aerial and 0.64 on 240 everyday objects, where the
+bare box has 0.60 and 0.59.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fiducial.contracts import Embedding
+from fiducial.errors import InputError
+from fiducial.geometry import Box, Frame, Mask, Prompt, Prompts
+from fiducial.images import Image
+
+MARGIN = 0.4
+"""Width of the frame of sure background around the box, as a part of the box's edge (at least 6 pixels)."""
+CORE = 0.6
+"""Radius of the sure foreground in the middle of the box; 1 is the ellipse that touches the box."""
+LIKELY = 1.1
+"""Radius of the probable foreground; the box's corners beyond it are probable background."""
+WORKING = (150, 200)
+"""Longest edge in pixels at which a crop is cut: smaller crops are enlarged (4 x at most), larger ones shrunk."""
+ITERATIONS = 3
+"""Rounds of colour models and cuts."""
+KEPT = 0.15
+"""Least part of the box that a cut must keep; what keeps less has collapsed. Without a box: twice the discs."""
+WINDOW = (0.25, 48.0, 256.0)
+"""Edge of the window around points without a box: a part of the image's shorter edge, within pixel limits."""
+SPOT = 0.04
+"""Radius around a point that the point speaks for, as a part of the crop's longest edge."""
+SMALLEST = 3.0
+"""Boxes with an edge below so many pixels hold too little colour to cut."""
+
+Labels = NDArray[np.uint8]
+
+
+class GrabCutSegmenter:
+    """Cuts masks by colour, around a box and/or points.
+
+    - **Box:** pixels outside it are background, the ellipse of radius ``CORE`` in its middle is
+      foreground, and the cut decides about the rest. The mask lies inside the box, up to the rounding
+      of the working size.
+    - **Points:** a small disc around a positive point is foreground, around a negative one background,
+      whatever the box says; where both claim a pixel, background wins.
+    - **Positive points without a box:** the cut happens in a window of ``WINDOW`` around them.
+    - **Negative points alone** say nothing about the target: the mask is empty, without a score.
+
+    Work is done on the crop around the prompt, so its cost does not depend on the size of the image.
+    The same prompt on the same image always gives the same mask.
+
+    ``mask.score`` is the separability of the colours, from 0 (mask and surroundings have the same
+    colours) to 1 (no colour in common): one minus the Bhattacharyya coefficient of the two colour
+    histograms. It is None where nothing was cut and the prompt's own shape was given back, the box
+    itself or the discs of the points. That happens when the crop has one colour, when the box is smaller
+    than ``SMALLEST``, when the cut keeps less than ``KEPT`` (it collapsed) or the whole crop, or when
+    OpenCV finds no cut.
+
+    Points without a box say little to a method that knows only colours: one point in the middle of an
+    object gave a mean IoU of 0.4 on aerial and 0.3 on everyday objects.
+    """
+
+    def embedding_key(self, image: Image) -> str:
+        """Name what :meth:`encode` returns; nothing is computed, so there is nothing to cache."""
+        return hashlib.sha256(f"grabcut\n{image.digest}".encode()).hexdigest()
+
+    def encode(self, image: Image) -> Embedding:
+        """Keep the image: the cut works on its pixels."""
+        return Embedding(self.embedding_key(image), image.width, image.height, {}, image)
+
+    def decode(self, embedding: Embedding, prompts: Prompts) -> list[Mask]:
+        """Cut one mask per prompt, at the size of the image.
+
+        Args:
+            embedding: what :meth:`encode` returned.
+            prompts: in pixels of the image.
+
+        Returns:
+            One mask per prompt, in order; for the score see the class.
+
+        Raises:
+            FrameError: the prompts are not in pixels of the image.
+            InputError: the embedding comes from another segmenter and holds no image.
+        """
+        if embedding.image is None:
+            raise InputError(
+                "GrabCut works on pixels, but this embedding holds no image: encode it with this segmenter"
+            )
+        embedding.image.frame.require(prompts.frame, "the prompts")
+        return [_segment(embedding.image, prompt) for prompt in prompts]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Crop:
+    """The piece of an image around a prompt, at working size.
+
+    Args:
+        x: left edge in pixels of the image.
+        y: top edge in pixels of the image.
+        width: width in pixels of the image.
+        height: height in pixels of the image.
+        colours: (h, w, 3) uint8 BGR at working size.
+        prompt: the prompt in pixels of the working size.
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+    colours: NDArray[np.uint8]
+    prompt: Prompt
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width at working size."""
+        return self.colours.shape[0], self.colours.shape[1]
+
+    def distance(self, box: Box) -> NDArray[np.float64]:
+        """Measure (h, w) elliptic distances: 0 at the box's centre, 1 on the ellipse that touches it."""
+        rows, columns = (np.arange(length) + 0.5 for length in self.shape)
+        x = (columns - (box[0] + box[2]) / 2) / ((box[2] - box[0]) / 2)
+        y = (rows - (box[1] + box[3]) / 2) / ((box[3] - box[1]) / 2)
+        return np.asarray(np.hypot(x[None, :], y[:, None]))
+
+    def within(self, box: Box) -> NDArray[np.bool_]:
+        """Mark the (h, w) pixels whose centre lies in a box."""
+        return Mask.from_box(box, *self.shape).to_dense()
+
+    def spots(self, label: int) -> NDArray[np.bool_]:
+        """Mark the (h, w) pixels for which the points of a label speak."""
+        marked = np.zeros(self.shape, dtype=bool)
+        rows, columns = (np.arange(length) + 0.5 for length in self.shape)
+        radius = max(1.0, SPOT * max(self.shape))
+        for x, y in self.prompt.positive_points if label else self.prompt.negative_points:
+            marked |= np.hypot(columns[None, :] - x, rows[:, None] - y) <= radius
+        return marked
+
+
+def _segment(image: Image, prompt: Prompt) -> Mask:
+    box = _window(image, prompt) if prompt.box is None else prompt.box
+    crop = None if box is None else _cut_out(image, prompt, box)
+    if box is None or crop is None:
+        return Mask.empty(image.height, image.width)
+    found = _cut(crop, _labels(crop, box=_scaled(box, image, crop)))
+    if found is None:
+        return _given_back(image, crop, prompt)
+    inside, score = found
+    return _place(image, crop, inside, score)
+
+
+def _window(image: Image, prompt: Prompt) -> Box | None:
+    """Return the window around positive points: their bounding box, widened on every side."""
+    if not prompt.positive_points:
+        return None
+    part, least, most = WINDOW
+    half = min(max(part * min(image.width, image.height), least), most) / 2
+    x, y = zip(*prompt.positive_points, strict=True)
+    return min(x) - half, min(y) - half, max(x) + half, max(y) + half
+
+
+def _cut_out(image: Image, prompt: Prompt, box: Box) -> _Crop | None:
+    """Cut the crop out and bring it to working size; None when the box does not touch the image."""
+    margin_x, margin_y = (max(6.0, MARGIN * edge) for edge in (box[2] - box[0], box[3] - box[1]))
+    left, right = (_clip(value, image.width) for value in (box[0], box[2]))
+    top, bottom = (_clip(value, image.height) for value in (box[1], box[3]))
+    if left >= right or top >= bottom:
+        return None
+    x, y = math.floor(_clip(left - margin_x, image.width)), math.floor(_clip(top - margin_y, image.height))
+    width = math.ceil(_clip(right + margin_x, image.width)) - x
+    height = math.ceil(_clip(bottom + margin_y, image.height)) - y
+    least, most = WORKING
+    longest = max(width, height)
+    scale = most / longest if longest > most else min(max(1.0, least / longest), 4.0)
+    small = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # Averaging first: shrinking an original of many megapixels by cubic weights would alias.
+    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    bgr = np.ascontiguousarray(image.pixels[y : y + height, x : x + width, ::-1])
+    colours = np.asarray(cv2.resize(bgr, small, interpolation=kind), dtype=np.uint8)
+    frame = _working_frame(image, (x, y, width, height), small)
+    return _Crop(x, y, width, height, colours, prompt.to(frame))
+
+
+def _working_frame(image: Image, crop: tuple[int, int, int, int], small: tuple[int, int]) -> Frame:
+    """Return the frame of a crop's pixels after it was resized."""
+    x, y, width, height = crop
+    across, down = small[0] / width, small[1] / height
+    return Frame(-x * across, -y * down, (image.width - x) * across, (image.height - y) * down)
+
+
+def _scaled(box: Box, image: Image, crop: _Crop) -> Box:
+    frame = _working_frame(image, (crop.x, crop.y, crop.width, crop.height), crop.shape[::-1])
+    x1, y1, x2, y2 = image.frame.boxes_to(box, frame).tolist()
+    return x1, y1, x2, y2
+
+
+def _labels(crop: _Crop, box: Box) -> Labels:
+    """Say what is known before the cut, as OpenCV's four labels."""
+    inside, distance = crop.within(box), crop.distance(box)
+    labels = np.full(crop.shape, cv2.GC_BGD, dtype=np.uint8)
+    labels[inside] = cv2.GC_PR_BGD
+    if crop.prompt.box is None:
+        labels[inside & (distance <= CORE)] = cv2.GC_PR_FGD
+    else:
+        labels[inside & (distance <= LIKELY)] = cv2.GC_PR_FGD
+        labels[inside & (distance <= CORE)] = cv2.GC_FGD
+    labels[crop.spots(1)] = cv2.GC_FGD
+    labels[crop.spots(0)] = cv2.GC_BGD
+    return labels
+
+
+def _cut(crop: _Crop, labels: Labels) -> tuple[NDArray[np.bool_], float] | None:
+    """Cut: (h, w) pixels of the target and the separability, or None when nothing can be cut."""
+    box = crop.prompt.box
+    scale = crop.shape[1] / crop.width
+    if box is not None and min(box[2] - box[0], box[3] - box[1]) < SMALLEST * scale:
+        return None
+    one_colour = not np.ptp(crop.colours.reshape(-1, 3), axis=0).any()
+    foreground = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    if one_colour or foreground.all() or not foreground.any():
+        return None
+    found = labels.copy()
+    cv2.setRNGSeed(0)
+    try:
+        # The rectangle is not looked at, the two models are OpenCV's own memory.
+        start = cv2.GC_INIT_WITH_MASK
+        cv2.grabCut(crop.colours, found, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), ITERATIONS, start)
+    except cv2.error:
+        return None
+    target = (found == cv2.GC_FGD) | (found == cv2.GC_PR_FGD)
+    least = 2 * crop.spots(1).sum() if box is None else KEPT * (box[2] - box[0]) * (box[3] - box[1])
+    if target.sum() < least or target.all():
+        return None
+    return target, _separability(crop.colours, target)
+
+
+def _separability(colours: NDArray[np.uint8], target: NDArray[np.bool_]) -> float:
+    """Return one minus the Bhattacharyya coefficient of the colours on and off the target, 0..1.
+
+    Both sides need a pixel; a histogram has 8 x 8 x 8 bins.
+    """
+    bins = (colours >> 5).astype(np.int64) @ np.array([64, 8, 1])
+    on, off = (np.bincount(bins[part], minlength=512) / part.sum() for part in (target, ~target))
+    return float(np.clip(1.0 - np.sqrt(on * off).sum(), 0.0, 1.0))
+
+
+def _given_back(image: Image, crop: _Crop, prompt: Prompt) -> Mask:
+    """Give the prompt's own shape back, without a score."""
+    if prompt.box is not None:
+        return Mask.from_box(prompt.box, image.height, image.width)
+    return _place(image, crop, crop.spots(1) & ~crop.spots(0), None)
+
+
+def _place(image: Image, crop: _Crop, inside: NDArray[np.bool_], score: float | None) -> Mask:
+    """Bring a working-size mask back to its place in the image."""
+    grown = cv2.resize(inside.astype(np.uint8) * 255, (crop.width, crop.height), interpolation=cv2.INTER_LINEAR)
+    return Mask.from_dense(grown > 127, offset=(crop.x, crop.y), size=(image.height, image.width), score=score)
+
+
+def _clip(value: float, upper: float) -> float:
+    return min(max(value, 0.0), upper)

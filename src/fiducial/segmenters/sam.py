@@ -1,0 +1,210 @@
+"""The SAM families as a segmenter: SAM, SAM-HQ, SAM 2 and the tracker of SAM 3."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fiducial.contracts import Embedding
+from fiducial.errors import InputError
+from fiducial.geometry import Frame, Mask, Prompts
+from fiducial.images import Image
+from fiducial.segmenters.batching import PromptBatch, batches
+from fiducial.segmenters.families import Family, decoder_dtype, family_of
+from fiducial.segmenters.loading import load_model, pick_device, pick_dtype
+from fiducial.segmenters.upsampling import Upsampler
+
+Multimask = Literal["single", "best"]
+
+MAX_PROMPTS = 32
+"""Most prompts in one decoder call on an accelerator: at 1024 pixels each takes about 40 MB while it is decoded."""
+MAX_PROMPTS_CPU = 4
+"""Most prompts in one decoder call on a CPU: larger batches leave its caches and take longer for each prompt."""
+
+
+class SamSegmenter:
+    """Cuts masks with a model of the SAM families.
+
+    Prompts are decoded together, and none influences another: the mask of a prompt is the one it gets
+    alone. Those with equally many points, with or without a box, share a decoder call (see
+    :mod:`fiducial.segmenters.batching` for why no other prompts may), ``max_prompts`` at most.
+
+    Coordinates are continuous, as everywhere in fiducial, and reach the model as such: its prompt
+    encoder takes coordinates for pixel numbers and adds half a pixel to get to the pixel's centre, so
+    half a pixel of the model's canvas is taken off before.
+
+    Args:
+        model: a loaded ``SamModel``, ``SamHQModel``, ``Sam2Model`` or ``Sam3TrackerModel`` of transformers.
+            It is put into evaluation mode and must not be changed afterwards.
+        family: its family; default: by the model's config.
+        multimask: ``"single"`` takes the model's one mask; ``"best"`` lets it propose three and takes
+            the one with the highest predicted IoU, the first of equals.
+        max_prompts: most prompts in one decoder call; memory grows with it. Default: ``MAX_PROMPTS_CPU`` on a
+            CPU, otherwise ``MAX_PROMPTS``.
+        fingerprint: names the model's weights in cache keys; default: the SHA-256 of all weights,
+            computed when the first image is encoded.
+
+    Raises:
+        InputError: an unknown policy, or a maximum below 1.
+        UnknownNameError: a model of none of the families.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        family: Family | None = None,
+        *,
+        multimask: Multimask = "single",
+        max_prompts: int | None = None,
+        fingerprint: str | None = None,
+    ) -> None:
+        if multimask not in get_args(Multimask):
+            raise InputError(f"multimask is 'single' or 'best', got {multimask!r}")
+        if max_prompts is not None and max_prompts < 1:
+            raise InputError(f"max_prompts needs to be at least 1, got {max_prompts}")
+        self.family = family_of(model.config.model_type) if family is None else family
+        self.model = model.eval()
+        self.multimask = multimask
+        usual = MAX_PROMPTS_CPU if self._vision.device.type == "cpu" else MAX_PROMPTS
+        self.max_prompts = usual if max_prompts is None else max_prompts
+        self.preprocessing = self.family.preprocessing(model)
+        self._given_fingerprint = fingerprint
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        multimask: Multimask = "single",
+        cache: str | Path | None = None,
+        local_files_only: bool = False,
+        revision: str | None = None,
+        max_prompts: int | None = None,
+    ) -> SamSegmenter:
+        """Load a model by the ``model_type`` of its config; only safetensors are read.
+
+        Args:
+            model: a local folder with config.json and model.safetensors, or an id of the hub.
+            device: ``"auto"`` (an accelerator if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
+            dtype: of the vision tower, the costly half: ``"auto"`` (float32), ``"float32"``,
+                ``"bfloat16"`` or ``"float16"``. The decoder always works in float32.
+            multimask: see the class.
+            cache: folder for what the hub sends; default: that of huggingface_hub.
+            local_files_only: never ask the network.
+            revision: branch, tag or commit on the hub.
+            max_prompts: see the class.
+
+        Raises:
+            HubError: files are neither here nor to be had.
+            UnknownNameError: the config states a ``model_type`` that is no SAM.
+            ModelError: the checkpoint lacks weights.
+            InputError: no such device or dtype.
+        """
+        target, precision = pick_device(device), pick_dtype(dtype)
+        loaded, family = load_model(model, cache=cache, local_files_only=local_files_only, revision=revision)
+        loaded.vision_encoder.to(precision)
+        return cls(loaded.to(target), family, multimask=multimask, max_prompts=max_prompts)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What names the model's weights in cache keys."""
+        if self._given_fingerprint is not None:
+            return self._given_fingerprint
+        digest = hashlib.sha256(type(self.model).__name__.encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def embedding_key(self, image: Image) -> str:
+        """Name what :meth:`encode` returns for an image: SHA-256 of pixels, weights, preprocessing and dtypes."""
+        dtypes = f"{self._vision.dtype}-{decoder_dtype(self.model)}"
+        parts = (image.digest, self.family.name, self.fingerprint, str(self.preprocessing), dtypes)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def encode(self, image: Image) -> Embedding:
+        """Run the vision tower; the result is kept on the model's device."""
+        pixels = torch.from_numpy(self.preprocessing(image))[None]
+        with torch.inference_mode():
+            tensors = self.family.encode(self.model, pixels.to(self._vision.device, self._vision.dtype))
+        return Embedding(self.embedding_key(image), image.width, image.height, tensors)
+
+    def decode(self, embedding: Embedding, prompts: Prompts) -> list[Mask]:
+        """Cut one mask per prompt, at the size of the original image.
+
+        Args:
+            embedding: what :meth:`encode` of this segmenter returned, on whatever device it is kept.
+            prompts: in pixels of the original image; points and boxes may lie partly outside.
+
+        Returns:
+            One mask per prompt, in order; ``score`` is the predicted IoU, clipped to 0..1.
+
+        Raises:
+            FrameError: the prompts are not in pixels of the original image.
+            InputError: the embedding comes from another kind of model.
+            ModelError: the model returned numbers that are not finite.
+        """
+        Frame.pixels(embedding.width, embedding.height).require(prompts.frame, "the prompts")
+        shown = self.preprocessing.frame(embedding.width, embedding.height)
+        features = self._features(embedding)
+        upsampler: Upsampler | None = None
+        masks: dict[int, Mask] = {}
+        for batch in batches(prompts.to(shown), self.max_prompts):
+            logits, scores = self._decode(features, batch)
+            if upsampler is None:
+                grid = (int(logits.shape[1]), int(logits.shape[2]))
+                size = self.preprocessing.size
+                upsampler = Upsampler(embedding.width, embedding.height, shown=shown, size=size, grid=grid)
+            for place, logit, score in zip(batch.places, logits, scores, strict=True):
+                masks[place] = upsampler.mask(logit, float(score))
+        return [masks[place] for place in range(len(prompts))]
+
+    def _decode(
+        self, features: Mapping[str, Tensor], batch: PromptBatch
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return (N, h, w) logits and (N,) predicted IoU in 0..1."""
+        with torch.inference_mode():
+            arguments = _arguments(batch, self._vision.device)
+            logits, scores = self.family.decode(self.model, features, arguments, self.multimask == "best")
+            best = scores.float().argmax(dim=1)
+            every = torch.arange(len(batch), device=best.device)
+            logits, scores = logits[every, best].float(), scores[every, best].float().clamp(0, 1)
+            return logits.cpu().numpy(), scores.cpu().numpy()
+
+    def _features(self, embedding: Embedding) -> dict[str, Tensor]:
+        """Bring an embedding to the model's device, as it may come from a cache."""
+        needed = {"sam": {"image"}, "sam_hq": {"image", "early"}}.get(self.family.name, {"image", "middle", "fine"})
+        if set(embedding.tensors) != needed:
+            raise InputError(
+                f"this embedding holds {sorted(embedding.tensors)}, but {self.family.name} needs {sorted(needed)}: "
+                "decode it with the segmenter that encoded it"
+            )
+        device, dtype = self._vision.device, decoder_dtype(self.model)
+        return {name: tensor.to(device, dtype) for name, tensor in embedding.tensors.items()}
+
+    @property
+    def _vision(self) -> Tensor:
+        """Any weight of the vision tower: it knows the device and the dtype that pixels need."""
+        weight: Tensor = next(self.model.vision_encoder.parameters())
+        return weight
+
+
+def _arguments(batch: PromptBatch, device: torch.device) -> dict[str, Tensor]:
+    """Write a batch as the models take it: one image, N prompts, coordinates of pixel centres."""
+    arguments = {}
+    if batch.boxes is not None:
+        arguments["input_boxes"] = torch.from_numpy(batch.boxes - np.float32(0.5))[None].to(device)
+    if batch.points is not None and batch.labels is not None:
+        arguments["input_points"] = torch.from_numpy(batch.points - np.float32(0.5))[None].to(device)
+        arguments["input_labels"] = torch.from_numpy(batch.labels)[None].to(device)
+    return arguments
