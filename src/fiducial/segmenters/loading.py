@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fiducial.errors import HubError, InputError, ModelError
+from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, locate, not_loaded
+from fiducial.errors import InputError
 from fiducial.segmenters.families import Family, family_of
 
-_NEEDED = ("config.json", "model.safetensors")
-_INDEX = "model.safetensors.index.json"
+_NEEDED = (CONFIG, WEIGHTS)
 
 _IMAGE_HALF = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 _KEYS_OF_SAM3_VIDEO = {
@@ -49,7 +48,7 @@ def load_model(
     import transformers
 
     where: dict[str, Any] = {"cache_dir": cache, "local_files_only": local_files_only, "revision": revision}
-    source = _folder_or_id(model)
+    source = locate(model, _NEEDED)
     try:
         stated, _ = transformers.PreTrainedConfig.get_config_dict(source, **where)
         family = family_of(str(stated.get("model_type", "")))
@@ -63,13 +62,8 @@ def load_model(
             output_loading_info=True,
         )
     except OSError as error:
-        raise HubError(_what_to_do(source, cache, revision, error)) from error
-    broken = [*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])]
-    if broken:
-        raise ModelError(
-            f"{source}: the checkpoint does not fit a {family.model_class}: {len(broken)} weights are missing or "
-            f"of another shape, such as {', '.join(sorted(broken)[:3])}"
-        )
+        raise not_loaded(source, _NEEDED, error, cache=cache, revision=revision) from error
+    check_complete(source, family.model_class, report)
     return loaded, family
 
 
@@ -82,22 +76,6 @@ def _image_model_of_a_video_model(kind: Any, stated: dict[str, Any]) -> dict[str
     if "tracker_config" in stated:
         options["key_mapping"] = _KEYS_OF_SAM3_VIDEO
     return options
-
-
-def pick_device(device: str) -> torch.device:
-    """Turn ``"auto"`` into the accelerator of this machine, or its CPU; other names are taken as they are.
-
-    Raises:
-        InputError: no such device, or not on this machine.
-    """
-    if device == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
-        return torch.device("cpu") if found is None else found
-    try:
-        torch.empty(0, device=device)
-        return torch.device(device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"device {device!r} cannot be used here ({error}): try 'auto' or 'cpu'") from None
 
 
 def pick_dtype(dtype: str) -> torch.dtype:
@@ -115,42 +93,3 @@ def pick_dtype(dtype: str) -> torch.dtype:
     if dtype not in known:
         raise InputError(f"dtype {dtype!r} is not one of {', '.join(known)}")
     return known[dtype]
-
-
-def _folder_or_id(model: str | Path) -> str:
-    """Check a local folder before transformers does: its own messages talk of the hub."""
-    text = os.fspath(model)
-    folder = Path(text).expanduser()
-    if folder.is_dir():
-        missing = [name for name in _NEEDED if not (folder / name).is_file()]
-        if missing and not (missing == ["model.safetensors"] and (folder / _INDEX).is_file()):
-            raise HubError(f"{folder}: the folder lacks {' and '.join(missing)}")
-        return str(folder)
-    looks_local = isinstance(model, Path) or text.startswith((".", "~", os.sep)) or text.count("/") > 1
-    if looks_local:
-        raise HubError(f"{folder}: no such folder; a model's folder holds {' and '.join(_NEEDED)}")
-    return text
-
-
-def _what_to_do(source: str, cache: str | Path | None, revision: str | None, error: OSError) -> str:
-    from huggingface_hub import constants, try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    if Path(source).is_dir():
-        return f"{source}: the folder's files cannot be read ({error})"
-    folder = Path(cache) if cache is not None else Path(constants.HF_HUB_CACHE)
-    try:
-        found = [
-            isinstance(try_to_load_from_cache(source, name, cache_dir=folder, revision=revision), str)
-            for name in _NEEDED
-        ]
-    except HFValidationError:
-        return f"{source!r} is neither a local folder nor an id of the hub (such as 'facebook/sam2.1-hiera-tiny')"
-    missing = [name for name, here in zip(_NEEDED, found, strict=True) if not here]
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    place = folder / ("models--" + source.replace("/", "--"))
-    return (
-        f"{source}: {' and '.join(missing) or 'a file'} is not on this machine and the hub did not send it ({reason}). "
-        f"It would go to {place}. Without a connection, give a local folder that holds {' and '.join(_NEEDED)}, "
-        "or use the recipe 'classic', which needs no weights"
-    )

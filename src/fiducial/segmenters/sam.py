@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fiducial.checkpoints import pick_device
 from fiducial.contracts import Embedding
 from fiducial.errors import InputError
 from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.images import Image
 from fiducial.segmenters.batching import PromptBatch, batches
 from fiducial.segmenters.families import Family, decoder_dtype, family_of
-from fiducial.segmenters.loading import load_model, pick_device, pick_dtype
+from fiducial.segmenters.loading import load_model, pick_dtype
 from fiducial.segmenters.upsampling import Upsampler
 
 Multimask = Literal["single", "best"]

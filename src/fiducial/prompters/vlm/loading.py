@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from fiducial.errors import HubError, InputError, ModelError
+from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, locate, not_loaded
+from fiducial.errors import InputError, ModelError
 from fiducial.prompters.vlm.families import FAMILIES, Family, family_of
 
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _NEEDED = (
-    ("config.json",),
-    _WEIGHTS,
+    CONFIG,
+    WEIGHTS,
     ("tokenizer.json", "vocab.json", "tokenizer.model"),
     ("preprocessor_config.json", "processor_config.json"),
 )
@@ -70,7 +67,7 @@ def load(
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
     where: dict[str, Any] = {"local_files_only": local_files_only, "revision": revision}
-    source = _folder_or_id(model)
+    source = locate(model, _NEEDED)
     try:
         config, _ = transformers.PreTrainedConfig.get_config_dict(source, **where)
         family = _checked_family(source, config)
@@ -79,15 +76,10 @@ def load(
         )
         processor = load_processor(source, loaded.config, family, **where)
     except OSError as error:
-        raise HubError(_what_is_missing(source, revision, error)) from error
+        raise not_loaded(source, _NEEDED, error, revision=revision) from error
     except SafetensorError as error:
         raise ModelError(f"{source}: its weights cannot be read ({error}): fetch the files again") from error
-    broken = [*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])]
-    if broken:
-        raise ModelError(
-            f"{source}: the checkpoint does not fit a {family.model_class}: {len(broken)} weights are missing or "
-            f"of another shape, such as {', '.join(sorted(broken)[:3])}"
-        )
+    check_complete(source, family.model_class, report)
     return Loaded(loaded.eval(), processor, family, source)
 
 
@@ -115,22 +107,6 @@ def load_processor(source: str, config: Any, family: Family, **where: Any) -> An
         raise InputError(f"{source}: the checkpoint has no chat template, so it is not known how to talk to it")
     image_processor = family.image_processor.from_pretrained(source, **where)
     return family.build_processor(image_processor, tokenizer, config, template)
-
-
-def pick_device(device: str) -> torch.device:
-    """Turn ``"auto"`` into the accelerator of this machine, or its CPU; other names are taken as they are.
-
-    Raises:
-        InputError: no such device, or not on this machine.
-    """
-    if device == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
-        return torch.device("cpu") if found is None else found
-    try:
-        torch.empty(0, device=device)
-        return torch.device(device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"device {device!r} cannot be used here ({error}): try 'auto' or 'cpu'") from None
 
 
 def _legacy_chat_template(source: str, where: Mapping[str, Any]) -> str | None:
@@ -161,47 +137,3 @@ def _checked_family(source: str, config: Mapping[str, Any]) -> Family:
             "packed, with quantize='int4', or serve this one with vLLM"
         )
     return family
-
-
-def _folder_or_id(model: str | Path) -> str:
-    """Check a local folder before transformers does: its own messages talk of the hub."""
-    text = os.fspath(model)
-    folder = Path(text).expanduser()
-    looks_local = isinstance(model, Path) or text.startswith((".", "~", os.sep)) or text.count("/") != 1
-    if not folder.is_dir():
-        if looks_local:
-            raise InputError(f"{text}: no such folder, and no id of the hub (such as 'Qwen/Qwen2.5-VL-3B-Instruct')")
-        return text
-    if not (folder / "config.json").is_file():
-        raise InputError(
-            f"{folder}: no model is in this folder, as it has no config.json; families known: {', '.join(FAMILIES)}"
-        )
-    missing = _missing(lambda name: (folder / name).is_file())
-    if missing:
-        raise HubError(f"{folder}: the folder lacks {', '.join(missing)}")
-    return str(folder)
-
-
-def _missing(has: Any) -> list[str]:
-    """Name what is needed and not there, the customary file of each row first."""
-    rows = [row for row in _NEEDED if not any(has(name) for name in row)]
-    return [row[0] + (f" (or {' or '.join(row[1:])})" if row[1:] else "") for row in rows]
-
-
-def _what_is_missing(source: str, revision: str | None, error: OSError) -> str:
-    from huggingface_hub import constants, try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    if Path(source).is_dir():
-        return f"{source}: the folder's files cannot be read ({error})"
-    try:
-        missing = _missing(lambda name: isinstance(try_to_load_from_cache(source, name, revision=revision), str))
-    except HFValidationError:
-        return f"{source!r} is neither a local folder nor an id of the hub (such as 'Qwen/Qwen2.5-VL-3B-Instruct')"
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    folder = Path(constants.HF_HUB_CACHE) / f"models--{source.replace('/', '--')}"
-    return (
-        f"{source}: not on this machine, and the hub did not send it ({reason}): {', '.join(missing) or 'a file'}. "
-        f"It would go to {folder}. Without a connection, give a local folder that holds such files, or use the "
-        "prompter 'classic', which needs no weights"
-    )

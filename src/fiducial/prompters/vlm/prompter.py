@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fiducial.checkpoints import pick_device
 from fiducial.errors import InputError, ModelError
 from fiducial.images import Image
 from fiducial.language.answers import Answer, Outcome
@@ -15,7 +16,7 @@ from fiducial.language.dialects import dialect as dialect_named
 from fiducial.prompters.vlm.families import Family, family_of
 from fiducial.prompters.vlm.generation import Decoding, Reply, generate
 from fiducial.prompters.vlm.instructions import clean_instruction, control_tokens
-from fiducial.prompters.vlm.loading import load, pick_device
+from fiducial.prompters.vlm.loading import load
 from fiducial.prompters.vlm.processors import Size
 from fiducial.prompters.vlm.quantisation import Quantisation, quantise_language_tower
 from fiducial.prompters.vlm.showing import Colour, Picture, on_image
