@@ -1,0 +1,219 @@
+"""The pipeline: instruction and image in, coordinates between, masks out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiducial.contracts import Embedding, MaskRefiner, Overlay, Prompter, PromptRefiner, Segmenter
+from fiducial.errors import GeometryError, InputError, ModelError
+from fiducial.geometry import Mask, Prompts
+from fiducial.images import Image, read_image
+from fiducial.language import Answer, Outcome
+from fiducial.language.instructions import check_instruction
+from fiducial.results import Segmentation
+
+ImageLike = Image | str | Path | NDArray[np.generic]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """Puts a prompter, a segmenter and what goes between them in a row.
+
+    Args:
+        segmenter: image and prompts to masks.
+        prompter: instruction and image to prompts; without one only :meth:`cut` works.
+        overlays: drawn onto the image, in order, for the prompter's eyes.
+        prompt_refiners: applied to the prompts, in order, before cutting.
+        mask_refiners: applied to each mask, in order, after cutting.
+        name: what to call this combination in results.
+        overlay_for_segmenter: let the segmenter see the overlays too (lines under a segmenter can
+            hurt its masks; the SJTU paper does it).
+
+    Example:
+        >>> import numpy as np
+        >>> from fiducial.prompters.classic import ClassicPrompter
+        >>> from fiducial.segmenters.grabcut import GrabCutSegmenter
+        >>> picture = np.full((60, 80, 3), 40, dtype=np.uint8)
+        >>> picture[20:40, 10:30] = (200, 30, 30)
+        >>> pipe = Pipeline(prompter=ClassicPrompter(), segmenter=GrabCutSegmenter())
+        >>> pipe(picture, "the red square").outcome.value
+        'found'
+    """
+
+    segmenter: Segmenter
+    prompter: Prompter | None = None
+    overlays: tuple[Overlay, ...] = ()
+    prompt_refiners: tuple[PromptRefiner, ...] = ()
+    mask_refiners: tuple[MaskRefiner, ...] = ()
+    name: str = ""
+    overlay_for_segmenter: bool = False
+
+    def __call__(self, image: ImageLike, instruction: str) -> Segmentation:
+        """Segment one image.
+
+        Args:
+            image: a file, an array (see ``Image.from_array``) or an Image.
+            instruction: what to segment, in words.
+
+        Returns:
+            Prompts and masks in pixels of the original image; look at ``outcome`` before ``masks``.
+
+        Raises:
+            InputError: the image cannot be read, or the instruction is empty or too long.
+        """
+        return self.segment([image], [instruction])[0]
+
+    def segment(self, images: Sequence[ImageLike], instructions: str | Sequence[str]) -> list[Segmentation]:
+        """Segment several images; each distinct image is encoded once, however often it comes.
+
+        Args:
+            images: files, arrays or Images.
+            instructions: one per image, or one for all.
+
+        Returns:
+            One result per image, in order. Where a model failed the outcome is ``failed`` and
+            the text says why.
+
+        Raises:
+            InputError: as for one image, or another number of instructions than of images.
+        """
+        if self.prompter is None:
+            raise InputError("this pipeline has no prompter: it can cut(image, prompts), not segment by instruction")
+        words = [instructions] * len(images) if isinstance(instructions, str) else list(instructions)
+        if len(words) != len(images):
+            raise InputError(f"{len(images)} images need as many instructions, got {len(words)}")
+        words = [check_instruction(text) for text in words]
+        pictures = [as_image(image) for image in images]
+        shown = [self._draw(picture) for picture in pictures]
+        started = time.perf_counter()
+        answers = _ask(self.prompter, shown, words)
+        asking = (time.perf_counter() - started) / max(len(words), 1)
+        embeddings: dict[str, Embedding] = {}
+        results = []
+        for picture, seen, text, answer in zip(pictures, shown, words, answers, strict=True):
+            target = seen if self.overlay_for_segmenter else picture
+            results.append(self._finish(picture, target, text, answer, asking, embeddings))
+        return results
+
+    def cut(self, image: ImageLike, prompts: Prompts, instruction: str = "") -> Segmentation:
+        """Cut masks from given coordinates, without asking a prompter.
+
+        Args:
+            image: a file, an array or an Image.
+            prompts: in any frame of this image; boxes that reach past it are clipped.
+            instruction: words to keep with the result.
+
+        Raises:
+            InputError: a box or point that lies wholly outside the image.
+        """
+        picture = as_image(image)
+        given = prompts.to(picture.frame)
+        fitted, notes = given.fitted()
+        if len(fitted) < len(given) or any(len(a.points) < len(b.points) for a, b in zip(fitted, given, strict=True)):
+            raise GeometryError(f"{picture.name}: {notes[0]} (the image is {picture.width} x {picture.height} pixels)")
+        outcome = Outcome.FOUND if len(given) else Outcome.NO_TARGET
+        answer = Answer(outcome, given, text="coordinates given by the caller")
+        return self._finish(picture, picture, instruction, answer, 0.0, {})
+
+    def _draw(self, picture: Image) -> Image:
+        for overlay in self.overlays:
+            picture = overlay(picture)
+        return picture
+
+    def _finish(
+        self,
+        picture: Image,
+        target: Image,
+        instruction: str,
+        answer: Answer,
+        asking: float,
+        embeddings: dict[str, Embedding],
+    ) -> Segmentation:
+        fitted, notes = answer.prompts.to(picture.frame).fitted()
+        answer = replace(answer, prompts=fitted, repairs=answer.repairs + notes)
+        if answer.outcome is Outcome.FOUND and not len(fitted):
+            answer = replace(answer, outcome=Outcome.MALFORMED, text=notes[0] if notes else answer.text)
+        seconds = {"prompt": asking, "encode": 0.0, "decode": 0.0, "refine": 0.0}
+        prompts = fitted
+        masks: tuple[Mask, ...] = ()
+        if len(fitted):
+            try:
+                prompts, masks = self._cut(picture, target, fitted, embeddings, seconds)
+            except ModelError as error:
+                answer = replace(answer, outcome=Outcome.FAILED, text=str(error))
+        seconds["total"] = sum(seconds.values())
+        return Segmentation(
+            image=picture,
+            instruction=instruction,
+            answer=answer,
+            masks=masks,
+            prompts=prompts if masks else Prompts(picture.frame),
+            recipe=self.name,
+            seconds=seconds,
+        )
+
+    def _cut(
+        self,
+        picture: Image,
+        target: Image,
+        prompts: Prompts,
+        embeddings: dict[str, Embedding],
+        seconds: dict[str, float],
+    ) -> tuple[Prompts, tuple[Mask, ...]]:
+        clock = _Clock(seconds)
+        for refine in self.prompt_refiners:
+            prompts = refine(picture, prompts)
+        clock.lap("refine")
+        if target.digest not in embeddings:
+            embeddings[target.digest] = self.segmenter.encode(target)
+        clock.lap("encode")
+        masks = self.segmenter.decode(embeddings[target.digest], prompts)
+        if len(masks) != len(prompts):
+            raise ModelError(f"the segmenter returned {len(masks)} masks for {len(prompts)} prompts")
+        clock.lap("decode")
+        for better in self.mask_refiners:
+            masks = [better(picture, mask, prompt) for mask, prompt in zip(masks, prompts, strict=True)]
+        clock.lap("refine")
+        return prompts, tuple(masks)
+
+
+def _ask(prompter: Prompter, images: list[Image], instructions: list[str]) -> list[Answer]:
+    try:
+        answers = prompter.ask(images, instructions)
+    except ModelError as error:
+        return [Answer(Outcome.FAILED, Prompts(image.frame), text=str(error)) for image in images]
+    if len(answers) != len(images):
+        raise ModelError(f"the prompter gave {len(answers)} answers for {len(images)} images")
+    return answers
+
+
+class _Clock:
+    """Adds the time since the last lap to a stage."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds = seconds
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._seconds[stage] += now - self._last
+        self._last = now
+
+
+def as_image(image: ImageLike) -> Image:
+    """Return an Image of a file, an array or an Image.
+
+    Raises:
+        ImageError: it cannot be read, or is no picture.
+    """
+    if isinstance(image, Image):
+        return image
+    if isinstance(image, (str, Path)):
+        return read_image(image)
+    return Image.from_array(image)

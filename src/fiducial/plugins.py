@@ -1,0 +1,167 @@
+"""The manifest: which parts exist, by name, and where their code is, loaded only when asked for.
+
+Parts of other packages join through the entry-point group ``fiducial.plugins``: each entry point is a
+callable without arguments (or an object) that gives :class:`Part` values.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from fiducial.errors import InputError, MissingExtraError, UnknownNameError
+
+Kind = Literal["prompter", "segmenter", "overlay", "prompt_refiner", "mask_refiner"]
+GROUP = "fiducial.plugins"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One implementation that a recipe can name.
+
+    Args:
+        kind: what it implements.
+        name: how it is asked for; lower case.
+        target: ``module:attribute`` of a callable that builds it.
+        summary: one line for people.
+        extra: the extra of this package that it needs, or "".
+        model: the model it loads when none is named: a hub name, or "" when it needs none.
+        takes_model: whether ``NAME:MODEL`` makes sense.
+        options: keyword arguments that this name stands for.
+    """
+
+    kind: Kind
+    name: str
+    target: str
+    summary: str
+    extra: str = ""
+    model: str = ""
+    takes_model: bool = False
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def build(self, model: str | None = None, **options: Any) -> Any:
+        """Load the code and build the part.
+
+        Args:
+            model: a hub name, folder or file for parts that take one.
+            options: keyword arguments of the part.
+
+        Raises:
+            InputError: a model for a part that takes none, or an option that it does not know.
+            MissingExtraError: a package is not installed.
+        """
+        what = f"{self.kind} {self.name!r}"
+        if model and not self.takes_model:
+            raise InputError(f"{what} takes no model, got {model!r}: write just {self.name!r}")
+        if self.takes_model and not (model or self.model):
+            raise InputError(f"{what} needs a model, folder or file: write {self.name}:PATH")
+        make = self._load(what)
+        arguments = {**dict(self.options), **options}
+        first = (model or self.model,) if self.takes_model else ()
+        try:
+            return make(*first, **arguments)
+        except TypeError as error:
+            if "unexpected keyword argument" not in str(error):
+                raise
+            raise InputError(f"{what} was given an option that it does not know: {error}") from error
+
+    def _load(self, what: str) -> Callable[..., Any]:
+        module, _, attribute = self.target.partition(":")
+        try:
+            found: Any = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name and error.name.startswith("fiducial"):
+                raise
+            raise MissingExtraError(what, self.extra or "models", f"no module {error.name!r}") from error
+        for name in attribute.split("."):
+            found = getattr(found, name)
+        return found  # type: ignore[no-any-return]
+
+
+_VLM = "fiducial.prompters.vlm:VLMPrompter.from_pretrained"
+_SAM = "fiducial.segmenters.sam:SamSegmenter.from_pretrained"
+
+
+def _vlm(name: str, model: str, summary: str) -> Part:
+    return Part("prompter", name, _VLM, summary, extra="models", model=model, takes_model=True)
+
+
+def _sam(name: str, model: str, summary: str) -> Part:
+    return Part("segmenter", name, _SAM, summary, extra="models", model=model, takes_model=True)
+
+
+BUILT_IN = (
+    Part(
+        "prompter",
+        "classic",
+        "fiducial.prompters.classic:ClassicPrompter",
+        "regions by colour and texture, picked by spatial phrases; no weights, recognises no nouns",
+    ),
+    Part(
+        "prompter",
+        "oracle",
+        "fiducial.prompters.oracle:OraclePrompter.from_file",
+        "prompts that you give: a JSON, JSONL or COCO file",
+        takes_model=True,
+    ),
+    _vlm("vlm", "", "any supported vision-language model; its family is read from its configuration"),
+    _vlm("qwen2-vl", "Qwen/Qwen2-VL-7B-Instruct", "Qwen2-VL, boxes in thousandths"),
+    _vlm("qwen2.5-vl", "Qwen/Qwen2.5-VL-3B-Instruct", "Qwen2.5-VL, boxes in pixels of the resized canvas"),
+    _vlm("qwen3-vl", "Qwen/Qwen3-VL-4B-Instruct", "Qwen3-VL, boxes in thousandths"),
+    _vlm("llava", "llava-hf/llava-1.5-7b-hf", "LLaVA, boxes in fractions"),
+    _vlm("internvl", "OpenGVLab/InternVL3-1B-hf", "InternVL, boxes in thousandths"),
+    Part("segmenter", "grabcut", "fiducial.segmenters.grabcut:GrabCutSegmenter", "OpenCV GrabCut; no weights"),
+    _sam("sam", "facebook/sam-vit-base", "Segment Anything (ViT)"),
+    _sam("sam-hq", "syscv-community/sam-hq-vit-base", "SAM-HQ, finer edges"),
+    _sam("sam2", "facebook/sam2.1-hiera-small", "Segment Anything 2.1"),
+    _sam("sam3", "facebook/sam3", "the promptable segmenter of SAM 3"),
+    Part("overlay", "grid", "fiducial.overlays:GridOverlay", "lines that cut the image into n x m cells"),
+)
+
+
+@cache
+def parts() -> dict[tuple[str, str], Part]:
+    """Return every known part by (kind, name): the built-in ones, then those of plugins.
+
+    Raises:
+        InputError: a plugin gives something that is no Part, or takes a name that exists.
+    """
+    known: dict[tuple[str, str], Part] = {}
+    for origin, found in [("fiducial", BUILT_IN), *_plugged_in()]:
+        for part in found:
+            if not isinstance(part, Part):
+                raise InputError(f"plugin {origin!r} gives {part!r}, which is no fiducial.plugins.Part")
+            if (part.kind, part.name) in known:
+                raise InputError(f"plugin {origin!r}: there is a {part.kind} {part.name!r} already")
+            known[part.kind, part.name] = part
+    return known
+
+
+def find(kind: Kind, name: str) -> Part:
+    """Return the part of that kind and name.
+
+    Raises:
+        UnknownNameError: nobody registered it; the closest name is suggested.
+    """
+    known = parts()
+    if (kind, name) not in known:
+        raise UnknownNameError(kind.replace("_", " "), name, [n for k, n in known if k == kind])
+    return known[kind, name]
+
+
+def split_reference(reference: str) -> tuple[str, str | None]:
+    """Split ``NAME`` or ``NAME:MODEL``; only the first colon counts, so models may hold one."""
+    name, _, model = reference.partition(":")
+    return name.strip().lower(), model.strip() or None
+
+
+def _plugged_in() -> list[tuple[str, Iterable[Part]]]:
+    found = []
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        given = entry.load()
+        found.append((entry.name, given() if callable(given) else given))
+    return found

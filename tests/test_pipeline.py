@@ -1,0 +1,164 @@
+from dataclasses import replace
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from fakes import BoxPrompter, BoxSegmenter
+from fiducial import Frame, Image, Mask, Outcome, Pipeline, Prompt, Prompts
+from fiducial.errors import GeometryError, ImageError, InputError, ModelError
+
+GREY = np.full((30, 40, 3), 90, np.uint8)
+BLUE = np.full((20, 20, 3), (0, 0, 200), np.uint8)
+
+
+def test_instruction_to_masks():
+    pipe = Pipeline(prompter=BoxPrompter((5, 5, 15, 10), (0, 0, 4, 4)), segmenter=BoxSegmenter(), name="told")
+    result = pipe(GREY, " the ship ")
+    assert result.outcome is Outcome.FOUND
+    assert [mask.area for mask in result.masks] == [50, 16]
+    assert result.mask.area == 66
+    assert (result.recipe, result.instruction, result.text) == ("told", "the ship", "as told")
+    assert result.prompts.frame == Frame.pixels(40, 30)
+    assert result.seconds["total"] == pytest.approx(sum(v for k, v in result.seconds.items() if k != "total"))
+
+
+def test_files_arrays_and_images_are_the_same_to_it(tmp_path):
+    PIL.Image.fromarray(BLUE).save(tmp_path / "a.png")
+    pipe = Pipeline(prompter=BoxPrompter((1, 1, 3, 3)), segmenter=BoxSegmenter())
+    results = pipe.segment([tmp_path / "a.png", str(tmp_path / "a.png"), BLUE, Image(BLUE)], "it")
+    assert len({result.image.digest for result in results}) == 1
+    assert len(pipe.segmenter.encoded) == 1
+
+
+def test_each_distinct_image_is_encoded_once_and_only_when_needed():
+    pipe = Pipeline(prompter=BoxPrompter((1, 1, 3, 3)), segmenter=BoxSegmenter())
+    results = pipe.segment([GREY, BLUE, GREY, GREY], ["a", "b", "c", "d"])
+    assert len(pipe.segmenter.encoded) == 2
+    assert [result.instruction for result in results] == ["a", "b", "c", "d"]
+    nothing = Pipeline(prompter=BoxPrompter(outcome=Outcome.NO_TARGET), segmenter=BoxSegmenter())
+    result = nothing(GREY, "a")
+    assert (result.outcome, result.masks, result.mask.area) == (Outcome.NO_TARGET, (), 0)
+    assert nothing.segmenter.encoded == []
+
+
+@pytest.mark.parametrize("for_segmenter", [False, True])
+def test_overlays_are_for_the_prompters_eyes(for_segmenter):
+    pipe = Pipeline(
+        prompter=BoxPrompter((1, 1, 3, 3)),
+        segmenter=BoxSegmenter(),
+        overlays=(lambda image: replace(image, pixels=image.pixels // 2),),
+        overlay_for_segmenter=for_segmenter,
+    )
+    result = pipe(GREY, "a")
+    assert pipe.prompter.seen[0][0].pixels.max() == 45
+    assert pipe.segmenter.encoded[0].pixels.max() == (45 if for_segmenter else 90)
+    assert result.image.pixels.max() == 90
+
+
+def test_refiners_run_in_order():
+    def grow(image, prompts):
+        return Prompts(prompts.frame, tuple(replace(prompt, box=(0, 0, 10, 10)) for prompt in prompts))
+
+    def point(image, prompts):
+        return Prompts(prompts.frame, tuple(prompt.with_points([(1, 1)]) for prompt in prompts))
+
+    def invert(image, mask, prompt):
+        assert prompt.points == ((1, 1),)
+        return mask.inverse()
+
+    pipe = Pipeline(
+        prompter=BoxPrompter((1, 1, 3, 3)),
+        segmenter=BoxSegmenter(),
+        prompt_refiners=(grow, point),
+        mask_refiners=(invert,),
+    )
+    result = pipe(GREY, "a")
+    assert result.masks[0].area == 30 * 40 - 100
+    assert result.prompts[0].points == ((1, 1),)
+    assert result.answer.prompts[0].box == (1, 1, 3, 3)
+
+
+def test_boxes_past_the_image_are_clipped_and_noted():
+    result = Pipeline(prompter=BoxPrompter((-5, 5, 15, 99), (50, 5, 60, 9)), segmenter=BoxSegmenter())(GREY, "a")
+    assert [prompt.box for prompt in result.prompts] == [(0, 5, 15, 30)]
+    assert result.answer.repairs == (
+        "target 1: its box was clipped to the image",
+        "target 2: its box lies outside the image",
+    )
+    lost = Pipeline(prompter=BoxPrompter((50, 5, 60, 9)), segmenter=BoxSegmenter())(GREY, "a")
+    assert (lost.outcome, lost.text) == (Outcome.MALFORMED, "target 1: its box lies outside the image")
+
+
+def test_a_model_that_fails_is_a_value_with_a_reason():
+    error = ModelError("out of memory: use a smaller canvas")
+    asked = Pipeline(prompter=BoxPrompter(error=error), segmenter=BoxSegmenter()).segment([GREY, BLUE], "a")
+    assert [(result.outcome, result.text) for result in asked] == [(Outcome.FAILED, str(error))] * 2
+    cut = Pipeline(prompter=BoxPrompter((1, 1, 3, 3)), segmenter=BoxSegmenter(error))(GREY, "a")
+    assert (cut.outcome, cut.masks, len(cut.prompts)) == (Outcome.FAILED, (), 0)
+    assert len(cut.answer.prompts) == 1
+
+
+def test_truncated_answers_keep_their_masks():
+    result = Pipeline(prompter=BoxPrompter((1, 1, 3, 3), outcome=Outcome.TRUNCATED), segmenter=BoxSegmenter())(
+        GREY, "a"
+    )
+    assert (result.outcome, len(result.masks)) == (Outcome.TRUNCATED, 1)
+
+
+def test_parts_that_lose_count_are_caught():
+    pipe = Pipeline(prompter=BoxPrompter((1, 1, 3, 3)), segmenter=BoxSegmenter())
+    pipe.segmenter.decode = lambda embedding, prompts: []
+    assert "0 masks for 1 prompts" in pipe(GREY, "a").text
+    pipe.prompter.ask = lambda images, instructions: []
+    with pytest.raises(ModelError, match="0 answers for 1 images"):
+        pipe(GREY, "a")
+
+
+def test_cutting_needs_no_prompter():
+    pipe = Pipeline(segmenter=BoxSegmenter())
+    prompts = Prompts(
+        Frame.unit(), (Prompt(Frame.unit(), box=(0, 0, 0.5, 0.5)), Prompt(Frame.unit(), points=((0.5, 0.5),)))
+    )
+    result = pipe.cut(GREY, prompts)
+    assert [mask.area for mask in result.masks] == [20 * 15, 9]
+    assert pipe.cut(GREY, Prompts(Frame.unit())).outcome is Outcome.NO_TARGET
+    with pytest.raises(InputError, match="no prompter"):
+        pipe(GREY, "a")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        (Prompt(Frame.pixels(40, 30), box=(50, 0, 60, 5)), "its box lies outside the image .the image is 40 x 30"),
+        (Prompt(Frame.pixels(40, 30), points=((50, 0),)), "outside the image"),
+        (Prompt(Frame.pixels(40, 30), box=(0, 0, 5, 5), points=((50, 0),)), "dropped 1 point outside"),
+    ],
+)
+def test_given_coordinates_outside_the_image_are_an_error(prompt, message):
+    with pytest.raises(GeometryError, match=message):
+        Pipeline(segmenter=BoxSegmenter()).cut(GREY, Prompts(prompt.frame, (prompt,)))
+
+
+@pytest.mark.parametrize(
+    ("images", "instructions", "message"),
+    [
+        ([GREY], [""], "is empty"),
+        ([GREY], ["  "], "is empty"),
+        ([GREY], ["x" * 2001], "2,001 characters"),
+        ([GREY, GREY], ["a"], "got 1"),
+    ],
+)
+def test_instructions_are_checked(images, instructions, message):
+    with pytest.raises(InputError, match=message):
+        Pipeline(prompter=BoxPrompter(), segmenter=BoxSegmenter()).segment(images, instructions)
+
+
+def test_unreadable_images_are_named():
+    with pytest.raises(ImageError, match=r"nowhere\.png: no such file"):
+        Pipeline(prompter=BoxPrompter(), segmenter=BoxSegmenter())("nowhere.png", "a")
+
+
+def test_the_result_of_an_empty_scene_is_an_empty_mask():
+    result = Pipeline(prompter=BoxPrompter(outcome=Outcome.MALFORMED), segmenter=BoxSegmenter())(GREY, "a")
+    assert result.mask == Mask.empty(30, 40)
