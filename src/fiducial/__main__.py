@@ -1,0 +1,7 @@
+"""``python -m fiducial``."""
+
+import sys
+
+from fiducial.cli import main
+
+sys.exit(main())

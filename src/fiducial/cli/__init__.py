@@ -1,0 +1,92 @@
+"""The command line: one thin file per command, loaded only when that command runs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from fiducial.errors import FiducialError, InputError, UnknownNameError
+
+COMMANDS = {
+    "segment": "segment images by instruction",
+    "cut": "cut masks from boxes and points that you give",
+    "parse": "read a model's reply from stdin into coordinates",
+    "overlay": "draw a grid onto an image, as a model would see it",
+    "recipes": "list the recipes",
+    "models": "list checkpoints, their licences, and which are on this machine",
+    "doctor": "show versions, devices, memory, cache, and what each recipe still needs",
+}
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after ``fiducial``; default: those of the process.
+
+    Returns:
+        The exit status: 0 done (also when there was no target), 1 a model or server failed,
+        2 bad input.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        return _dispatch([word for word in given if word != "--debug"])
+    except SystemExit as leaving:  # argparse has printed its help
+        return int(leaving.code or 0)
+    except FiducialError as error:
+        if debug:
+            raise
+        _complain(str(error))
+        return BAD_INPUT if isinstance(error, InputError) else FAILED
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    except Exception as error:  # the last line of defence: one line instead of a traceback
+        if debug:
+            raise
+        _complain(f"unexpected {type(error).__name__}: {error} (a bug: please report it with the output of --debug)")
+        return FAILED
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return DONE
+    if words[0] == "--version":
+        from fiducial import __version__
+
+        print(f"fiducial {__version__}")
+        return DONE
+    if words[0] not in COMMANDS:
+        raise UnknownNameError("command", words[0], COMMANDS)
+    command = importlib.import_module(f"fiducial.cli.{words[0]}")
+    return int(command.run(words[1:]))
+
+
+def _complain(message: str) -> None:
+    print(f"fiducial: {' '.join(message.split())}", file=sys.stderr)
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: fiducial COMMAND ...",
+            "",
+            "Language in, coordinates between, masks out.",
+            "",
+            *lines,
+            "",
+            "fiducial COMMAND --help tells the options of a command; --version the version;",
+            "--debug shows the traceback of an error.",
+        ]
+    )

@@ -1,0 +1,71 @@
+"""The checkpoints that recipes and parts name, with their licences and whether they are on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+
+from fiducial import plugins
+from fiducial.recipes.recipe import read_recipe, recipe_names
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Published weights.
+
+    Args:
+        name: the hub's name.
+        role: ``prompter`` or ``segmenter``.
+        licence: the licence of the weights.
+        parameters: how large it is, for people.
+        used_by: recipes and parts that name it.
+        local: the folder it lies in on this machine, or None.
+    """
+
+    name: str
+    role: str
+    licence: str
+    parameters: str
+    used_by: tuple[str, ...]
+    local: Path | None
+
+
+def checkpoints() -> list[Checkpoint]:
+    """List every checkpoint that a recipe or part names, sorted by role and name."""
+    text = files("fiducial.recipes").joinpath("models.yaml").read_text(encoding="utf-8")
+    known = yaml.safe_load(text)
+    users: dict[str, list[str]] = {}
+    for recipe in map(read_recipe, recipe_names()):
+        for spec in recipe.parts:
+            if spec.model_name:
+                users.setdefault(spec.model_name, []).append(f"recipe {recipe.name}")
+    for part in plugins.parts().values():
+        if part.model:
+            users.setdefault(part.model, []).append(f"{part.kind} {part.name}")
+    found = [
+        Checkpoint(
+            name=name,
+            role=known.get(name, {}).get("role", "model"),
+            licence=known.get(name, {}).get("licence", "unknown: read its card"),
+            parameters=known.get(name, {}).get("parameters", "?"),
+            used_by=tuple(used),
+            local=local_folder(name),
+        )
+        for name, used in users.items()
+    ]
+    return sorted(found, key=lambda checkpoint: (checkpoint.role, checkpoint.name.lower()))
+
+
+def local_folder(name: str) -> Path | None:
+    """Return where a checkpoint lies on this machine (a folder, or the hub's cache), or None."""
+    if Path(name).is_dir():
+        return Path(name)
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:
+        return None
+    cached = try_to_load_from_cache(name, "config.json")
+    return Path(cached).parent if isinstance(cached, str) else None

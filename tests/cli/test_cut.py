@@ -1,0 +1,87 @@
+import json
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from fiducial import Frame, Mask
+from fiducial.cli import main
+from fiducial.cli.cut import read_prompts
+from fiducial.errors import InputError
+
+FRAME = Frame.pixels(60, 40)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    array = np.full((40, 60, 3), 30, np.uint8)
+    array[10:30, 5:25] = (210, 60, 60)
+    array[10:30, 35:55] = (60, 60, 210)
+    PIL.Image.fromarray(array).save(tmp_path / "squares.png")
+    return tmp_path / "squares.png"
+
+
+def test_each_box_is_a_target_and_loose_points_are_one():
+    prompts = read_prompts(["0,0,10,10", "20,20,30,30"], ["25,25,1", "50,5,1", "55,5,0"], FRAME)
+    assert [prompt.box for prompt in prompts] == [(0, 0, 10, 10), (20, 20, 30, 30), None]
+    assert prompts[1].points == ((25, 25),)
+    assert prompts[2].labels == (1, 0)
+
+
+def test_a_point_belongs_to_the_smallest_box_around_it():
+    prompts = read_prompts(["0,0,30,30", "10,10,20,20"], ["15,15,0"], FRAME)
+    assert [len(prompt.points) for prompt in prompts] == [0, 1]
+
+
+def test_with_one_box_every_point_refines_it():
+    [prompt] = read_prompts(["0,0,10,10"], ["5,5,1", "30,30,0"], FRAME)
+    assert prompt.labels == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "points", "message"),
+    [
+        ([], [], "at least one --box"),
+        (["1,2,3"], [], "--box needs x1,y1,x2,y2"),
+        (["5,5,1,9"], [], "--box 5,5,1,9: a box needs x1 < x2"),
+        (["0,0,nan,5"], [], "finite"),
+        (["5,5,5,9"], [], "x1 < x2"),
+        ([], ["1,2"], "--point needs x,y,1|0"),
+        ([], ["1,2,3"], "the third number is 1"),
+        ([], ["1,2,0"], "need a box or a point on it"),
+    ],
+)
+def test_impossible_coordinates_are_refused(boxes, points, message):
+    with pytest.raises(InputError) as caught:
+        read_prompts(boxes, points, FRAME)
+    assert message in str(caught.value)
+
+
+def test_masks_come_out_as_json(picture, capsys):
+    words = ["cut", str(picture), "--box", "3,8,27,32", "--box", "-9,8,57,32", "--point", "45,20,1", "--json"]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1
+    found = json.loads(lines[0])
+    assert (found["width"], found["height"], found["outcome"]) == (60, 40, "found")
+    assert found["prompts"][0]["box"] == [3, 8, 27, 32]
+    assert found["prompts"][1]["box"] == [0, 8, 57, 32]
+    truth = Mask.from_box((5, 10, 25, 30), 40, 60)
+    assert Mask.from_coco(found["masks"][0]).iou(truth) > 0.95
+
+
+def test_files_are_written_with_a_run_card(picture, tmp_path, capsys):
+    assert main(["cut", str(picture), "--point", "15,20,1", "--out", str(tmp_path / "o"), "--format", "mask,json"]) == 0
+    card = json.loads((tmp_path / "o" / "run.json").read_text())
+    assert card["command"][:2] == ["fiducial", "cut"]
+    assert card["versions"]["numpy"]
+    shown = capsys.readouterr().out
+    assert "1 target" in shown
+    assert len(list((tmp_path / "o").iterdir())) >= 3
+
+
+def test_a_box_outside_the_image_is_bad_input(picture, capsys):
+    assert main(["cut", str(picture), "--box", "100,100,120,120", "--json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "outside the image" in captured.err

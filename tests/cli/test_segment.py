@@ -1,0 +1,137 @@
+import json
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from fiducial import Mask, Outcome
+from fiducial.cli import main
+from fiducial.errors import ModelError
+
+KEYS = [
+    "image",
+    "width",
+    "height",
+    "instruction",
+    "recipe",
+    "outcome",
+    "thinking",
+    "text",
+    "prompts",
+    "masks",
+    "scores",
+    "repairs",
+    "seconds",
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "pictures"
+    place.mkdir()
+    for name, left in [("a.png", 10), ("b.png", 60)]:
+        array = np.full((80, 120, 3), (30, 60, 40), np.uint8)
+        array[20:60, left : left + 40] = (220, 40, 40)
+        PIL.Image.fromarray(array).save(place / name)
+    return place
+
+
+def test_json_has_one_line_per_image_and_exact_keys(folder, capsys):
+    assert main(["segment", str(folder / "a.png"), "the red square", "--json"]) == 0
+    captured = capsys.readouterr()
+    [line] = captured.out.splitlines()
+    found = json.loads(line)
+    assert list(found) == KEYS
+    assert list(found["seconds"]) == ["prompt", "encode", "decode", "refine", "total"]
+    assert list(found["prompts"][0]) == ["label", "score", "box", "points", "point_labels"]
+    assert (found["image"], found["recipe"], found["outcome"]) == (str(folder / "a.png"), "classic", "found")
+    assert Mask.from_coco(found["masks"][0]).iou(Mask.from_box((10, 20, 50, 60), 80, 120)) > 0.9
+    assert captured.err == ""
+
+
+def test_options_may_stand_anywhere(folder, capsys):
+    assert main(["segment", "--json", str(folder / "a.png"), "--recipe", "classic", "the red square"]) == 0
+    assert json.loads(capsys.readouterr().out)["instruction"] == "the red square"
+
+
+def test_a_folder_goes_on_after_a_bad_file(folder, tmp_path, capsys):
+    (folder / "broken.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    words = [
+        "segment",
+        str(folder),
+        "the red square",
+        "--out",
+        str(out),
+        "--format",
+        "png,mask,json,coco,labelme",
+        "--json",
+    ]
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert [json.loads(line)["outcome"] for line in captured.out.splitlines()] == ["found", "found"]
+    assert "broken.png: not a picture" in captured.err
+    assert "[3/3] broken.png: not read" in captured.err
+    assert "s left" in captured.err
+    names = {path.name for path in out.iterdir()}
+    assert "run.json" in names
+    assert any(name.startswith("a.png") for name in names)
+    assert any(name.startswith("b.png") for name in names)
+    assert json.loads((out / "run.json").read_text())["recipe"]["name"] == "classic"
+
+
+def test_people_get_plain_lines(folder, tmp_path, capsys):
+    assert main(["segment", str(folder / "a.png"), "the red square", "--out", str(tmp_path / "o")]) == 0
+    shown = capsys.readouterr().out
+    assert "1 target" in shown
+    assert "px" in shown
+    assert f"wrote {tmp_path / 'o'}" in shown
+
+
+def test_pictures_of_one_name_do_not_overwrite_each_other(folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.png").write_bytes((folder / "b.png").read_bytes())
+    words = ["segment", str(folder / "a.png"), str(other / "a.png"), "the red square", "--format", "json"]
+    assert main([*words, "--out", str(tmp_path / "o")]) == 0
+    assert len(list((tmp_path / "o").glob("*a.png*.json"))) == 2
+
+
+def test_prompts_from_a_file_and_the_grid(folder, tmp_path, capsys):
+    assert main(["segment", str(folder / "a.png"), "the red square", "--json"]) == 0
+    (tmp_path / "answers.jsonl").write_text(capsys.readouterr().out)
+    words = ["segment", str(folder / "a.png"), "the red square", "--json", "--grid", "9"]
+    assert main([*words, "--prompter", f"oracle:{tmp_path / 'answers.jsonl'}"]) == 0
+    assert json.loads(capsys.readouterr().out)["outcome"] == "found"
+
+
+def test_a_model_that_fails_is_status_one_and_still_a_line(folder, capsys, monkeypatch):
+    def fail(self, images, instructions):
+        raise ModelError("out of memory")
+
+    monkeypatch.setattr("fiducial.prompters.classic.ClassicPrompter.ask", fail)
+    assert main(["segment", str(folder / "a.png"), "the red square", "--json"]) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["outcome"] == Outcome.FAILED
+    assert captured.err.count("\n") == 1
+    assert "out of memory" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--quantize", "int3"], "invalid choice"),
+        (["--quantize", "int8"], "'quantize'"),
+        (["--max-pixels", "100"], "more than the limit"),
+        (["--out", "{file}"], "is a file"),
+    ],
+)
+def test_bad_options_are_bad_input(folder, capsys, extra, message):
+    words = [word.format(file=folder / "a.png") for word in extra]
+    assert main(["segment", str(folder / "a.png"), "the red square", "--json", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_instruction_is_checked(folder, capsys):
+    assert main(["segment", str(folder / "a.png"), " ", "--json"]) == 2
+    assert "instruction is empty" in capsys.readouterr().err

@@ -1,0 +1,119 @@
+"""Every shipped recipe from picture and words to masks, with tiny random models of the real architectures."""
+
+import json
+
+import numpy as np
+import pytest
+
+import fiducial
+from fiducial import Image, Outcome
+from fiducial.cli import main
+from fiducial.recipes import recipe_names
+
+torch = pytest.importorskip("torch")
+from tiny.sam import tiny_sam, tiny_sam2  # noqa: E402
+from tiny.vlm import make_say, tiny_qwen2_5_vl, tiny_qwen2_vl  # noqa: E402
+
+PICTURE = Image(np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8), name="noise.png")
+
+# One target at (20, 30)-(100, 90) of the 200 x 120 picture, as each recipe's model would write it.
+REPLIES = {
+    "sjtu": "[[0.1, 0.25, 0.5, 0.75]]",
+    "think2seg-rs": "<think>It is on the left.</think>\n<answer>```json\n"
+    '[{"bbox_2d": [84, 210, 420, 630], "positive_points": [[200, 400], [300, 420]]}]\n```</answer>',
+    "visionreasoner": "<think>It is on the left.</think>\n<answer>"
+    '[{"bbox_2d": [84, 210, 420, 630], "point_2d": [200, 400]}]</answer>',
+}
+PROMPTERS = {"sjtu": tiny_qwen2_vl, "think2seg-rs": tiny_qwen2_5_vl, "visionreasoner": tiny_qwen2_5_vl}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    place = tmp_path_factory.mktemp("models")
+    made = {}
+    for make in (tiny_qwen2_vl, tiny_qwen2_5_vl, tiny_sam2, tiny_sam):
+        made[make] = make(place / make.__name__)
+    return made
+
+
+def test_no_recipe_goes_untested():
+    assert set(recipe_names()) == {"classic", *REPLIES}
+
+
+@pytest.mark.parametrize("name", REPLIES)
+def test_words_become_coordinates_become_masks(name, folders, monkeypatch):
+    pipe = fiducial.load(
+        name,
+        prompter=f"vlm:{folders[PROMPTERS[name]]}",
+        segmenter=f"sam2:{folders[tiny_sam2]}",
+        options={
+            "prompter.max_pixels": 840 * 840
+        },  # the tiny checkpoint's own limit is smaller than the recipe's canvas
+    )
+    make_say(monkeypatch, pipe.prompter, {"the ship": REPLIES[name]})
+    result = pipe(PICTURE, "the ship")
+    assert result.outcome is Outcome.FOUND
+    assert result.recipe == name
+    assert result.prompts[0].box == pytest.approx((20, 30, 100, 90), abs=0.5)
+    assert len(result.masks) == 1
+    assert (result.masks[0].height, result.masks[0].width) == (120, 200)
+    assert result.scores[0] is not None
+    assert result.answer.thinking == ("" if name == "sjtu" else "It is on the left.")
+    assert result.seconds["encode"] > 0
+
+
+@pytest.mark.parametrize("name", REPLIES)
+def test_a_model_that_babbles_is_a_value(name, folders):
+    pipe = fiducial.load(
+        name,
+        prompter=f"vlm:{folders[PROMPTERS[name]]}",
+        segmenter=f"sam:{folders[tiny_sam]}",
+        options={"prompter.max_new_tokens": 8},
+    )
+    results = pipe.segment([PICTURE, PICTURE], ["the ship", "the pier"])
+    assert all(result.outcome in (Outcome.MALFORMED, Outcome.TRUNCATED) for result in results)
+    assert all(result.mask.area == 0 and result.text for result in results)
+
+
+def test_the_command_line_runs_a_hub_recipe_on_local_folders(folders, tmp_path, capsys):
+    import PIL.Image
+
+    PIL.Image.fromarray(PICTURE.pixels).save(tmp_path / "noise.png")
+    words = ["segment", str(tmp_path / "noise.png"), "the ship", "--recipe", "think2seg-rs", "--json"]
+    words += ["--prompter", f"qwen2.5-vl:{folders[tiny_qwen2_5_vl]}", "--segmenter", f"sam2:{folders[tiny_sam2]}"]
+    assert main([*words, "--set", "prompter.max_new_tokens=8", "--device", "cpu", "--dtype", "float32"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["recipe"] == "think2seg-rs"
+    assert found["outcome"] in ("malformed", "truncated")
+
+
+@pytest.mark.parametrize("name", REPLIES)
+def test_without_the_hub_the_error_says_what_to_do(name, tmp_path, capsys, monkeypatch):
+    import PIL.Image
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    PIL.Image.fromarray(PICTURE.pixels).save(tmp_path / "noise.png")
+    assert main(["segment", str(tmp_path / "noise.png"), "the ship", "--recipe", name, "--json"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert fiducial.recipes.read_recipe(name).prompter.model_name in captured.err
+    assert "classic" in captured.err
+
+
+def test_classic_finds_a_plain_thing():
+    pixels = np.full((120, 200, 3), (40, 90, 40), np.uint8)
+    pixels[30:90, 20:100] = (200, 30, 30)
+    result = fiducial.load("classic")(pixels, "the red rectangle")
+    assert result.outcome is Outcome.FOUND
+    assert result.masks[0].iou(fiducial.Mask.from_box((20, 30, 100, 90), 120, 200)) > 0.95

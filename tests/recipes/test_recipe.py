@@ -1,0 +1,104 @@
+import pytest
+
+from fiducial.errors import InputError, UnknownNameError
+from fiducial.recipes import checkpoints, read_recipe, recipe_names
+from fiducial.recipes.catalogue import local_folder
+from fiducial.recipes.loading import resolve
+from fiducial.recipes.recipe import parse_recipe
+
+MINIMAL = "prompter: classic\nsegmenter: grabcut\n"
+
+
+def test_every_shipped_recipe_reads_and_says_what_it_is():
+    assert {"classic", "sjtu", "think2seg-rs", "visionreasoner"} <= set(recipe_names())
+    for name in recipe_names():
+        recipe = read_recipe(name)
+        assert recipe.summary
+        assert recipe.source
+        assert recipe.as_json()["name"] == name
+
+
+def test_the_published_settings_are_kept():
+    sjtu = read_recipe("sjtu")
+    assert sjtu.overlays[0].options == {"columns": 9, "rows": 9, "colour": "black", "opacity": 0.3, "line_width": 1}
+    assert sjtu.prompter.model_name == "Qwen/Qwen2-VL-7B-Instruct"
+    assert sjtu.prompter.options["canvas"] == [512, 512]
+    think = read_recipe("think2seg-rs")
+    assert think.prompter.model_name == "RicardoString/Think2Seg-RS-3B"
+    assert think.segmenter.model_name == "facebook/sam2.1-hiera-small"
+    assert think.prompter.options["canvas"] == [840, 840]
+    assert read_recipe("visionreasoner").segmenter.options["multimask"] == "best"
+
+
+def test_a_recipe_of_ones_own(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "prompter: vlm:/models/mine\nsegmenter: {name: SAM2, multimask: best}\noverlay_for_segmenter: true\n"
+    )
+    recipe = read_recipe(path)
+    assert (recipe.name, recipe.prompter.model, recipe.segmenter.name) == ("mine", "/models/mine", "sam2")
+    assert recipe.overlay_for_segmenter
+    assert read_recipe(str(path)) == recipe
+
+
+def test_overriding_keeps_the_options_of_the_same_code_only():
+    kept = resolve("think2seg-rs", prompter="vlm:/mine", segmenter="sam:/other")
+    assert (kept.prompter.model, kept.prompter.options["dialect"]) == ("/mine", "think2seg")
+    assert (kept.segmenter.name, kept.segmenter.model) == ("sam", "/other")
+    same = resolve("think2seg-rs", segmenter="sam2")
+    assert same.segmenter.model == "facebook/sam2.1-hiera-small"
+    assert resolve("think2seg-rs", segmenter="grabcut").segmenter.options == {}
+    assert resolve("think2seg-rs", prompter="classic").prompter.model_name == ""
+
+
+def test_the_grid_can_be_set_and_taken_away():
+    assert resolve("sjtu", grid=0).overlays == ()
+    assert resolve("sjtu", grid="5x3").overlays[0].options == {"columns": 5, "rows": 3}
+    assert resolve("classic", grid=4).overlays[0].options == {"columns": 4, "rows": 4}
+
+
+def test_options_can_be_set():
+    recipe = resolve("sjtu", options={"prompter.max_new_tokens": 64, "segmenter.multimask": "best"})
+    assert recipe.prompter.options["max_new_tokens"] == 64
+    assert recipe.segmenter.options["multimask"] == "best"
+    for key in ("prompter", "max_new_tokens", "grid.columns", "prompter."):
+        with pytest.raises(InputError, match=r"prompter\.OPTION=VALUE"):
+            resolve("sjtu", options={key: 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a", "a recipe is a mapping"),
+        ("a: [", "not valid YAML"),
+        ("segmenter: grabcut", "needs a prompter"),
+        ("prompter: classic", "needs a segmenter"),
+        (MINIMAL + "segmentor: x", "did you mean 'segmenter'"),
+        ("prompter: clasic\nsegmenter: grabcut", "did you mean 'classic'"),
+        ("prompter: [1]\nsegmenter: grabcut", "a part is NAME"),
+        (MINIMAL + "overlays: grid", "needs a list"),
+        (MINIMAL + "overlays: [{name: gird}]", "did you mean 'grid'"),
+    ],
+)
+def test_recipes_that_make_no_sense_are_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_recipe("mine", text, "mine.yaml")
+
+
+def test_unknown_recipes_come_with_a_suggestion(tmp_path):
+    with pytest.raises(UnknownNameError, match="did you mean 'think2seg-rs'"):
+        read_recipe("think2seg")
+    with pytest.raises(InputError, match="no such recipe file"):
+        read_recipe(tmp_path / "mine.yaml")
+
+
+def test_checkpoints_have_licences_and_users():
+    found = {checkpoint.name: checkpoint for checkpoint in checkpoints()}
+    assert found["facebook/sam2.1-hiera-small"].licence == "Apache-2.0"
+    assert "recipe think2seg-rs" in found["RicardoString/Think2Seg-RS-3B"].used_by
+    assert all("read its card" not in checkpoint.licence for checkpoint in found.values())
+
+
+def test_local_folders_are_found(tmp_path):
+    assert local_folder(str(tmp_path)) == tmp_path
+    assert local_folder("nobody/nothing-at-all") is None
