@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    if not debug:
+        _quieten()
     try:
         return _dispatch([word for word in given if word != "--debug"])
     except SystemExit as leaving:  # argparse has printed its help
@@ -54,6 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _complain(f"unexpected {type(error).__name__}: {error} (a bug: please report it with the output of --debug)")
         return FAILED
+
+
+def _quieten() -> None:
+    """Keep the chatter of the model libraries off stderr, and their bars where nobody watches them."""
+    for library in ("torch", "torch.utils._pytree", "torchao", "transformers", "huggingface_hub", "accelerate"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("TQDM_DISABLE", "1")
 
 
 def _dispatch(words: list[str]) -> int:

@@ -47,7 +47,7 @@ def legend(segmentation: Segmentation, width: int, size: int) -> Pixels:
     inner = width - 2 * size
     small = max(10, round(size * 0.84))
     blocks = [
-        _paragraph(f'"{segmentation.instruction}"', round(size * 1.15), inner, _INK, bold=True, most=6),
+        _paragraph(_title(segmentation), round(size * 1.15), inner, _INK, bold=True, most=6),
         _status(segmentation, inner, size),
     ]
     if len(segmentation.prompts):
@@ -116,6 +116,11 @@ def _paragraph(
     for number, line in enumerate(lines):
         stamp(block, text_coverage(line, size, bold=bold), 0, number * line_height(size), colour)
     return block
+
+
+def _title(segmentation: Segmentation) -> str:
+    """Return the instruction in quotation marks, or what stands for one that nobody gave."""
+    return f'"{segmentation.instruction}"' if segmentation.instruction else "masks from given coordinates"
 
 
 def _status(segmentation: Segmentation, width: int, size: int) -> Pixels:

@@ -84,7 +84,7 @@ def _evidence(one: Pick, sieve: Filter) -> str:
     area = sieve.scene.area(one.chosen[-1])
     last = "smallest" if orders[0].largest == (one.target.rank > 0) else "largest"
     which = "it" if len(one.chosen) == 1 else f"the {last} of them"
-    return f" ({which} covers {area:.6g} square pixels)"
+    return f" ({which} covers {area:.0f} square pixels)"
 
 
 def _describe(target: Target, count: int, sieve: Filter) -> str:
