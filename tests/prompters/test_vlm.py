@@ -117,9 +117,9 @@ def test_nothing_asked_nothing_answered(load):
 def test_instructions_are_checked_before_the_model_runs(load, monkeypatch):
     prompter = load("llava")
     monkeypatch.setattr(prompter.model, "generate", lambda **_: pytest.fail("the model was asked"))
-    with pytest.raises(InputError, match="may have 2000 characters"):
+    with pytest.raises(InputError, match="more than 2,000"):
         prompter.ask([MIXED[0]], ["x" * 2001])
-    with pytest.raises(InputError, match="1x1: an instruction needs words"):
+    with pytest.raises(InputError, match="1x1: the instruction is empty"):
         prompter.ask([MIXED[0], MIXED[2]], ["dog", " "])
 
 
@@ -174,7 +174,7 @@ def test_the_canvas_is_read_off_the_patches(counting, monkeypatch, family, facto
     x, y = (min(one, side) for one, side in zip(reach, size, strict=True))
     np.testing.assert_allclose(boxes(answer), [(0, 0, x, y)])
     clipped = max(size) > 200 * min(size)
-    assert answer.repairs == ("a box that reached into the padding was clipped to the image",) * clipped
+    assert answer.repairs == ("target 1: its box was clipped to the image",) * clipped
 
 
 def test_a_canvas_that_is_not_the_one_the_model_was_told_of(load, monkeypatch):

@@ -227,7 +227,7 @@ def _fit_box(box: Box | None, frame: Frame) -> tuple[Box | None, str]:
 
 def _fit_point(point: Point, frame: Frame) -> bool:
     x, y = frame.points_to(point, Frame.unit()).tolist()
-    return 0 <= x <= 1 and 0 <= y <= 1
+    return bool(0 <= x <= 1 and 0 <= y <= 1)
 
 
 def _numbers(values: Sequence[float], count: int, what: str) -> Any:
