@@ -1,0 +1,221 @@
+"""The classic prompter: no weights; regions that stand out, and the spatial words that choose among them."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from fiducial.errors import InputError
+from fiducial.geometry import Box, Prompts
+from fiducial.images import Image
+from fiducial.language import Answer
+from fiducial.language.candidates import Candidate
+from fiducial.language.phrases import Order, Quantifier, Request, Resolution, Target, Trait, parse_instruction, resolve
+from fiducial.prompters.classic.attributes import as_candidate
+from fiducial.prompters.classic.regions import find_regions
+
+CLEAR = 0.5
+"""A region is clear when it is at least this part as distinct as the things of the picture are (their median)."""
+REMEMBERED = 8
+"""Pictures whose candidates are kept, so that further instructions for them cost next to nothing."""
+
+_ROUND_NOUNS = frozenset({"circle", "circles", "disc", "discs", "disk", "disks"})
+_ROUND = Trait(Order("roundness", True, "roundest"), "round")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The candidates of one picture.
+
+    Args:
+        candidates: all of them, the most prominent first, nested ones included.
+        things: indices of those that do not overlap: the things that one would count.
+        clear: indices of those that are clear enough, nested ones included.
+    """
+
+    candidates: tuple[Candidate, ...]
+    things: tuple[int, ...]
+    clear: tuple[int, ...]
+
+
+class ClassicPrompter:
+    """Finds regions that differ from their surroundings, measures them, and chooses by spatial words.
+
+    Colour thresholds and a merge tree propose regions; those that stand out by contrast, a closed
+    outline and a compact shape become candidates, at most 200 of one picture. Place, order, number,
+    size, shape, brightness and colour are understood. What a region *shows* is not: nouns are not
+    recognised (but for "circle" and "disc", which mean round), and the answer's text says so. A
+    prompt's label is the user's own noun, and its score measures distinctness, not probability.
+
+    Plurals, numbers and superlatives of a noun ("all coins", "the largest coin") choose among regions
+    that do not overlap. Anything else ("the largest region", "the red cup") may also hold, or be part
+    of, another. When nothing fits, every candidate is tried, and the text says that as well.
+
+    The same picture always gives the same candidates.
+
+    Example:
+        >>> import numpy as np
+        >>> pixels = np.full((60, 80, 3), 200, np.uint8)
+        >>> pixels[10:30, 10:30], pixels[10:50, 45:70] = (200, 0, 0), (0, 0, 200)
+        >>> answer = ClassicPrompter().ask([Image(pixels)], ["the red square"])[0]
+        >>> answer.prompts[0].box
+        (10.0, 10.0, 30.0, 30.0)
+    """
+
+    def __init__(self) -> None:
+        self._remembered: OrderedDict[str, Findings] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
+        """Answer each instruction for the image beside it.
+
+        Args:
+            images: any number of pictures of any size.
+            instructions: as many instructions.
+
+        Returns:
+            One answer per image, found or no target, its prompts in the pixels of the image; each
+            prompt has a box and one positive point inside the region.
+
+        Raises:
+            InputError: the numbers differ, or an instruction has no words.
+        """
+        if len(images) != len(instructions):
+            raise InputError(f"{len(images)} images but {len(instructions)} instructions: give one per image")
+        return [self._answer(image, text) for image, text in zip(images, instructions, strict=True)]
+
+    def candidates(self, image: Image) -> list[Candidate]:
+        """Return every candidate of a picture, the most prominent first, at most 200.
+
+        Args:
+            image: any picture.
+
+        Returns:
+            Candidates without label in the pixels of the picture; nested ones are included.
+        """
+        return list(self.find(image).candidates)
+
+    def find(self, image: Image) -> Findings:
+        """Find and measure the candidates of a picture, or remember them."""
+        with self._lock:
+            known = self._remembered.get(image.digest)
+        findings = _find(image) if known is None else known
+        with self._lock:
+            self._remembered[image.digest] = findings
+            self._remembered.move_to_end(image.digest)
+            while len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
+        return findings
+
+    def _answer(self, image: Image, instruction: str) -> Answer:
+        request = _with_shapes(parse_instruction(instruction))
+        findings = self.find(image)
+        first = findings.things if _asks_for_things(request) else findings.clear
+        resolution, pool = _resolved(request, findings, first, image)
+        widened = not resolution.chosen
+        if widened:
+            resolution, pool = _resolved(request, findings, range(len(findings.candidates)), image)
+            if _asks_for_things(request):
+                pool = _without_nested(findings, [pool[k] for k in resolution.chosen])
+                resolution, pool = _resolved(request, findings, pool, image)
+        label = _label(request)
+        prompts = [replace(findings.candidates[pool[k]].prompt, label=label) for k in resolution.chosen]
+        return Answer(
+            resolution.outcome,
+            Prompts(image.frame, tuple(prompts)),
+            text=_text(request, findings, resolution, widened=widened and bool(resolution.chosen)),
+        )
+
+
+def _find(image: Image) -> Findings:
+    canvas, regions = find_regions(image)
+    least = CLEAR * median([region.distinctness for region in regions if region.apart] or [0.0])
+    return Findings(
+        candidates=tuple(as_candidate(image, canvas, region) for region in regions),
+        things=tuple(k for k, region in enumerate(regions) if region.apart),
+        clear=tuple(k for k, region in enumerate(regions) if region.distinctness >= least),
+    )
+
+
+def _resolved(
+    request: Request, findings: Findings, pool: Sequence[int], image: Image
+) -> tuple[Resolution, Sequence[int]]:
+    colours = {colour for target in request.targets for colour in target.colours}
+    chosen_from = [_weighed(findings.candidates[k], colours) for k in pool]
+    return resolve(request, chosen_from, image.frame, recognises_nouns=False), pool
+
+
+def _without_nested(findings: Findings, chosen: Sequence[int]) -> list[int]:
+    """Drop candidates whose box shares more than half of the smaller one with that of a better one."""
+    kept: list[int] = []
+    for k in sorted(chosen, key=lambda k: -(findings.candidates[k].prompt.score or 0.0)):
+        box = findings.candidates[k].prompt.box
+        if not any(_share_of_smaller(box, findings.candidates[other].prompt.box) > 0.5 for other in kept):
+            kept.append(k)
+    return sorted(kept)
+
+
+def _share_of_smaller(a: Box | None, b: Box | None) -> float:
+    if a is None or b is None:
+        return 0.0
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    smaller = min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
+    return max(0.0, width) * max(0.0, height) / smaller
+
+
+def _weighed(candidate: Candidate, colours: set[str]) -> Candidate:
+    """Let the score follow how much of a region has the colours asked for: it decides between what fits."""
+    if not colours:
+        return candidate
+    share = sum(candidate.colours.get(colour, 0.0) for colour in colours)
+    return replace(candidate, prompt=replace(candidate.prompt, score=(candidate.prompt.score or 0.0) * share))
+
+
+def _asks_for_things(request: Request) -> bool:
+    """Whether the choice needs regions that do not overlap: to count them or to put them in order."""
+    return any(_needs_things(part) for target in request.targets for part in target.walk())
+
+
+def _needs_things(target: Target) -> bool:
+    if target.quantifier not in (Quantifier.THE, Quantifier.ANY) or target.ranked:
+        return True
+    return bool(target.noun and target.orders)
+
+
+def _with_shapes(request: Request) -> Request:
+    """Read "circle" and "disc" as "round thing": the only nouns that geometry can tell."""
+    return replace(request, targets=tuple(map(_with_shape, request.targets)))
+
+
+def _with_shape(target: Target) -> Target:
+    if target.noun and target.noun[-1].lower() in _ROUND_NOUNS:
+        return replace(target, traits=(*target.traits, _ROUND))
+    return target
+
+
+def _label(request: Request) -> str | None:
+    """Return the noun that the user said, when there is exactly one."""
+    nouns = {" ".join(target.noun) for target in request.targets}
+    return nouns.pop() or None if len(nouns) == 1 else None
+
+
+def _text(request: Request, findings: Findings, resolution: Resolution, *, widened: bool) -> str:
+    nouns = [f"'{' '.join(target.noun)}'" for target in request.targets if target.noun]
+    unknown = [noun for noun in dict.fromkeys(nouns) if noun.strip("'").split()[-1].lower() not in _ROUND_NOUNS]
+    parts = []
+    if unknown:
+        parts.append(
+            f"I cannot recognise {' or '.join(unknown)}: I looked for regions that stand out from their surroundings "
+            f"({len(findings.things)} apart from each other)."
+        )
+    parts.append(resolution.text)
+    if widened:
+        parts.append("Nothing fitted among the clearest regions, so fainter and nested ones were considered.")
+    if resolution.unknown:
+        parts.append(f"Not understood: {'; '.join(resolution.unknown)}.")
+    if resolution.unmet:
+        parts.append(f"Note: {'; '.join(resolution.unmet)}.")
+    return " ".join(parts)

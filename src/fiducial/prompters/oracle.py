@@ -1,0 +1,237 @@
+"""The oracle prompter: prompts that somebody else wrote, for evaluation and for boxes drawn by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from fiducial.errors import InputError
+from fiducial.geometry import Prompts
+from fiducial.images import Image
+from fiducial.language import Answer, Outcome
+from fiducial.language.phrases import same_noun
+from fiducial.prompters.oracle_files import Lines, OracleEntry, read_coco, read_records
+
+_SHOWN = 5
+_ASPECT_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    prompts: Prompts
+    outcome: Outcome
+    text: str
+
+
+class OraclePrompter:
+    """Answers from prompts that are known beforehand.
+
+    An image is looked up by its content digest, its name, or the file name at the end of its name;
+    an instruction by its words, whatever their case and spacing. Prompts that were given for no
+    instruction in particular answer every one: where their labels are ``categories`` and the
+    instruction names one of them ("all ships" names ``ship``), those of that category.
+
+    An empty list of prompts is the answer "no target". An image or instruction that is not known is
+    the outcome ``FAILED`` with a text that says which ones are: one missing entry does not stop a
+    batch, and never passes for "nothing there".
+
+    Args:
+        answers: per image (name or digest) its prompts, or its prompts per instruction; in any frame.
+
+    Raises:
+        InputError: the answers are not such a mapping.
+
+    Example:
+        >>> import numpy as np
+        >>> from fiducial.geometry import Frame
+        >>> boxes = Prompts.from_boxes(Frame.unit(), [(0.1, 0.2, 0.5, 0.6)], labels=["ship"])
+        >>> image = Image(np.zeros((100, 200, 3), np.uint8), name="pictures/harbour.png")
+        >>> OraclePrompter({"harbour.png": boxes}).ask([image], ["the ship"])[0].prompts[0].box
+        (20.0, 20.0, 100.0, 60.0)
+    """
+
+    def __init__(self, answers: Mapping[str, Prompts | Mapping[str, Prompts]]) -> None:
+        self._fill(_entries(answers), frozenset())
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> OraclePrompter:
+        """Read prompts from a JSON or JSON Lines file.
+
+        Two layouts are understood:
+
+        - fiducial's own: one object per line (or a list of them, or one alone) with ``image``, ``prompts``
+          (objects with ``box`` x1, y1, x2, y2 and/or ``points`` and ``point_labels``, ``label``, ``score``),
+          ``width`` and ``height`` in pixels, or else ``frame`` (left, top, right, bottom), and perhaps
+          ``instruction`` and ``outcome``;
+        - COCO instances: the boxes of each ``file_name``, labelled with their category.
+
+        Args:
+            path: the file, in UTF-8.
+
+        Raises:
+            InputError: no such file, broken JSON, or an entry that is not as above: the message names
+                the line or the place, and what is wrong with it.
+        """
+        path = Path(path)
+        document = _load(path)
+        oracle = cls({})
+        if isinstance(document, dict) and "annotations" in document:
+            entries, categories = read_coco(document, str(path))
+            oracle._fill(entries, categories)
+        else:
+            oracle._fill(read_records(document, str(path)), frozenset())
+        return oracle
+
+    def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
+        """Answer each instruction for the image beside it from what is known.
+
+        Args:
+            images: any number of pictures.
+            instructions: as many instructions.
+
+        Returns:
+            One answer per image, its prompts in the pixels of the image: found, no target, or failed
+            where the image or the instruction is not known.
+
+        Raises:
+            InputError: the numbers differ.
+        """
+        if len(images) != len(instructions):
+            raise InputError(f"{len(images)} images but {len(instructions)} instructions: give one per image")
+        return [self._answer(image, text) for image, text in zip(images, instructions, strict=True)]
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images that are known, as they were named."""
+        return tuple(self._entries)
+
+    def _fill(self, entries: Iterable[OracleEntry], categories: frozenset[str]) -> None:
+        self._categories = categories
+        self._entries: dict[str, dict[str | None, OracleEntry]] = {}
+        self._by_file: dict[str, set[str]] = {}
+        for entry in entries:
+            told = self._entries.setdefault(entry.image, {})
+            key = _key(entry.instruction)
+            if key in told:
+                raise InputError(f"{entry.where}: the image {entry.image!r} has an answer to this instruction already")
+            told[key] = entry
+            self._by_file.setdefault(_file_name(entry.image), set()).add(entry.image)
+
+    def _answer(self, image: Image, instruction: str) -> Answer:
+        chosen = self._choose(image, instruction)
+        return Answer(chosen.outcome, chosen.prompts.to(image.frame), text=chosen.text)
+
+    def _choose(self, image: Image, instruction: str) -> _Chosen:
+        name = self._known_name(image)
+        if name is None:
+            shown = _listed(self._entries)
+            return _failed(image, f"no prompts are known for the image {image.name!r}; known images: {shown}")
+        told = self._entries[name]
+        entry = told.get(_key(instruction)) or told.get(None)
+        if entry is None:
+            shown = _listed(entry.instruction or "" for entry in told.values())
+            return _failed(image, f"no prompts are known for {instruction!r} in {name!r}; known instructions: {shown}")
+        if not _fits(entry, image):
+            made = f"{entry.size[0]:g} x {entry.size[1]:g}" if entry.size else ""
+            return _failed(
+                image,
+                f"the prompts of {name!r} were made for {made} pixels, the image has {image.width} x {image.height}",
+            )
+        return self._picked(entry, name, instruction)
+
+    def _known_name(self, image: Image) -> str | None:
+        """Find what an image is called here; a file name that several known images share names none of them."""
+        for key in (image.name, _file_name(image.name)):
+            if key in self._entries:
+                return key
+        same_file = self._by_file.get(_file_name(image.name), set())
+        if len(same_file) == 1:
+            return next(iter(same_file))
+        return image.digest if image.digest in self._entries else None
+
+    def _picked(self, entry: OracleEntry, name: str, instruction: str) -> _Chosen:
+        named = _named(instruction, self._categories) if entry.instruction is None else frozenset()
+        items = tuple(prompt for prompt in entry.prompts if not named or prompt.label in named)
+        outcome = entry.outcome or (Outcome.FOUND if items else Outcome.NO_TARGET)
+        which = f" of {', '.join(sorted(named))}" if named else ""
+        text = f"{len(items)} known {'prompt' if len(items) == 1 else 'prompts'}{which} for {name!r}."
+        return _Chosen(Prompts(entry.prompts.frame, items), outcome, text)
+
+
+def _entries(answers: Mapping[str, Prompts | Mapping[str, Prompts]]) -> Iterable[OracleEntry]:
+    if not isinstance(answers, Mapping):
+        raise InputError(f"the oracle needs a mapping of image name to prompts, got {type(answers).__name__}")
+    for image, told in answers.items():
+        per_instruction = told if isinstance(told, Mapping) else {None: told}
+        for instruction, prompts in per_instruction.items():
+            if not isinstance(prompts, Prompts):
+                raise InputError(f"the oracle needs Prompts for {image!r}, got {type(prompts).__name__}")
+            yield OracleEntry(image, instruction, prompts, where=f"{image!r}")
+
+
+def _load(path: Path) -> object:
+    """Read JSON or JSON Lines."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from None
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        if path.suffix == ".json" and error.msg != "Extra data":
+            raise InputError(f"{path}, line {error.lineno}, column {error.colno}: not JSON ({error.msg})") from None
+    return _lines(text, path)
+
+
+def _lines(text: str, path: Path) -> Lines:
+    records: list[tuple[int, object]] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                records.append((number, json.loads(line)))
+            except json.JSONDecodeError as error:
+                raise InputError(f"{path}, line {number}: not JSON ({error.msg})") from None
+    return Lines(tuple(records))
+
+
+def _key(instruction: str | None) -> str | None:
+    return None if instruction is None else " ".join(instruction.casefold().split())
+
+
+def _file_name(name: str) -> str:
+    return PurePosixPath(name.replace("\\", "/")).name
+
+
+def _fits(entry: OracleEntry, image: Image) -> bool:
+    """Whether an image has the proportions that the prompts were made for; its size may differ."""
+    if entry.size is None:
+        return True
+    width, height = entry.size
+    return abs(width * image.height / (height * image.width) - 1) <= _ASPECT_TOLERANCE
+
+
+def _named(instruction: str, categories: frozenset[str]) -> frozenset[str]:
+    """Return the categories that an instruction names, in the singular or plural."""
+    words = instruction.casefold().split()
+    found = set()
+    for category in categories:
+        length = len(category.replace("_", " ").split())
+        runs = (" ".join(words[k : k + length]).strip(".,;:!?'\"") for k in range(len(words) - length + 1))
+        if any(same_noun(run, category.replace("_", " ")) for run in runs):
+            found.add(category)
+    return frozenset(found)
+
+
+def _failed(image: Image, text: str) -> _Chosen:
+    return _Chosen(Prompts(image.frame), Outcome.FAILED, text)
+
+
+def _listed(names: Iterable[str]) -> str:
+    known = list(names)
+    shown = ", ".join(repr(name) for name in known[:_SHOWN])
+    more = len(known) - _SHOWN
+    return (shown or "none") + (f" and {more} more" if more > 0 else "")
