@@ -62,7 +62,11 @@ def test_what_is_not_on_the_hub_nor_here(tmp_path: Path) -> None:
     with pytest.raises(HubError) as error:
         SamSegmenter.from_pretrained("facebook/sam-nowhere", cache=tmp_path, local_files_only=True)
     said = str(error.value)
-    for part in ("config.json, model.safetensors (or model.safetensors.index.json)", str(tmp_path / "models--facebook--sam-nowhere"), "'classic'"):
+    for part in (
+        "config.json, model.safetensors (or model.safetensors.index.json)",
+        str(tmp_path / "models--facebook--sam-nowhere"),
+        "'classic'",
+    ):
         assert part in said
     with pytest.raises(InputError, match="no such folder, and no id of the hub"):
         SamSegmenter.from_pretrained("not an id!", cache=tmp_path, local_files_only=True)

@@ -1,0 +1,65 @@
+"""Segment photographs that come with scikit-image, by instruction, with the default recipe.
+
+Writes demo.png, one sheet of all pictures to look at, and one overlay and one JSON file per instruction.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
+import PIL.ImageOps
+import skimage.data
+
+import fiducial
+from fiducial import Image, Segmentation
+from fiducial.overlays import BoxOverlay, MaskOverlay
+
+INSTRUCTIONS = [
+    ("coins", "all coins"),
+    ("coins", "the three largest coins"),
+    ("coffee", "the largest round region"),
+    ("rocket", "the tallest bright region"),
+]
+PANEL = (480, 400)
+CAPTION = 40
+
+
+def main() -> None:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the pictures")
+    parser.add_argument("--recipe", default="classic", help="the recipe to run")
+    arguments = parser.parse_args()
+    pipe = fiducial.load(arguments.recipe)
+    panels = []
+    for number, (name, instruction) in enumerate(INSTRUCTIONS, start=1):
+        image = Image.from_array(getattr(skimage.data, name)(), name=f"{name}.png")
+        result = pipe(image, instruction)
+        files = result.save(arguments.out, formats=["png", "json"], stem=f"{number}-{name}")
+        print(f"{name}: {instruction!r} -> {result.outcome.value}, {len(result.masks)} masks")
+        print(f"  {result.text}\n  {files['png']}, {files['json'].name}")
+        panels.append(panel(result))
+    sheet = np.concatenate([np.concatenate(panels[:2], axis=1), np.concatenate(panels[2:], axis=1)])
+    PIL.Image.fromarray(sheet).save(arguments.out / "demo.png", optimize=True)
+    print(f"look at {arguments.out / 'demo.png'}")
+
+
+def panel(result: Segmentation) -> np.ndarray:
+    """Draw one result with its instruction below, at the size of a panel."""
+    drawn = BoxOverlay(result.prompts)(MaskOverlay(result.masks)(result.image))
+    picture = PIL.ImageOps.pad(PIL.Image.fromarray(drawn.pixels), PANEL, color="white", centering=(0.5, 1))
+    whole = PIL.Image.new("RGB", (PANEL[0] + 8, PANEL[1] + CAPTION), "white")
+    whole.paste(picture, (4, 4))
+    font = PIL.ImageFont.load_default(20)
+    place = (whole.width / 2, PANEL[1] + CAPTION / 2 + 2)
+    PIL.ImageDraw.Draw(whole).text(place, f'"{result.instruction}"', fill="black", font=font, anchor="mm")
+    return np.asarray(whole)
+
+
+if __name__ == "__main__":
+    main()
