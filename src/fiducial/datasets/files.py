@@ -1,0 +1,265 @@
+"""Reading the small files of a dataset: JSON, CSV, text, picture headers and mask pictures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from fiducial.errors import ImageError, InputError
+from fiducial.geometry import Mask
+from fiducial.images import DEFAULT_MAX_PIXELS, IMAGE_SUFFIXES
+
+_EXIF_ORIENTATION = 0x0112
+_QUARTER_TURNS = frozenset({5, 6, 7, 8})
+_LOSSY = frozenset({".jpg", ".jpeg"})
+
+
+def read_text(path: Path, *, fallback: str | None = None) -> str:
+    """Read a UTF-8 text file.
+
+    Args:
+        path: the file.
+        fallback: another encoding for files that are not UTF-8; None refuses them.
+
+    Raises:
+        InputError: missing, not readable, or not text.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if fallback is None:
+            raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    return data.decode(fallback, errors="replace")
+
+
+def read_json(
+    path: Path,
+    *,
+    kind: type[Any] = dict,
+    hook: Callable[[dict[str, Any]], Any] | None = None,
+    fallback: str | None = None,
+) -> Any:
+    """Read a JSON file whose top level is of one kind.
+
+    Args:
+        path: the file.
+        kind: ``dict`` or ``list``.
+        hook: is given each object as soon as it is complete and may return something smaller.
+        fallback: another encoding for files that are not UTF-8.
+
+    Raises:
+        InputError: missing, not JSON, or of another kind.
+    """
+    try:
+        value = json.loads(read_text(path, fallback=fallback), object_hook=hook)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not valid JSON: nested too deeply") from None
+    if not isinstance(value, kind):
+        wanted = "a list" if kind is list else "an object"
+        raise InputError(f"{path}: {wanted} is expected at the top, got {type(value).__name__}")
+    return value
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a JSONL file of objects; empty lines are skipped.
+
+    Raises:
+        InputError: a line is not a JSON object.
+    """
+    rows = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise InputError(f"{path}, line {number}: not valid JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, line {number}: an object is expected, got {type(row).__name__}")
+        rows.append(row)
+    return rows
+
+
+def read_csv(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
+    """Read a CSV file with a header; cells are stripped of surrounding space.
+
+    Args:
+        path: the file.
+        needed: columns that have to be there.
+
+    Raises:
+        InputError: a column is missing, a row is longer than the header, or it is no CSV.
+    """
+    reader = csv.DictReader(read_text(path).splitlines(keepends=True), strict=True)
+    try:
+        columns = [name.strip() for name in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        missing = [name for name in needed if name not in columns]
+        if missing:
+            raise InputError(f"{path}: no column {', '.join(missing)}; its columns: {', '.join(columns) or 'none'}")
+        return [_cells(row, path, reader.line_num) for row in reader]
+    except csv.Error as error:
+        raise InputError(f"{path}: not valid CSV after line {reader.line_num}: {error}") from None
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Read height, width of a picture when it is upright, from its header.
+
+    Raises:
+        ImageError: missing, or no picture.
+    """
+    with _opened(path) as picture:
+        width, height = picture.size
+        turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in _QUARTER_TURNS
+    return (width, height) if turned else (height, width)
+
+
+def read_values(path: Path, *, channel: int | None = None) -> NDArray[Any]:
+    """Read the numbers of a label picture.
+
+    Args:
+        path: a palette picture (the numbers are its indices), a grey one, or a colour one.
+        channel: which channel of a colour picture counts; None takes the largest (alpha never counts).
+
+    Returns:
+        (H, W) array; bool, integer or floating as the file has them.
+
+    Raises:
+        ImageError: missing, no picture, or too large.
+    """
+    with _opened(path) as picture:
+        if picture.width * picture.height > DEFAULT_MAX_PIXELS:
+            raise ImageError(f"{path}: {picture.width} x {picture.height} is more than the limit for label pictures")
+        bands = picture.getbands()
+        if bands[-1] == "A" and len(bands) > 1:
+            picture = picture.convert("RGB" if len(bands) == 4 else "L")
+        try:
+            values = np.asarray(picture)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise ImageError(f"{path}: the label picture is broken or cut off ({error})") from None
+    if values.ndim == 2:
+        return values
+    return values.max(axis=2) if channel is None else values[..., channel]
+
+
+def read_mask(path: Path, size: tuple[int, int], *, channel: int | None = None) -> Mask:
+    """Read a mask picture: what is not zero is foreground.
+
+    JPEG does not keep zeros, so there what is brighter than half of the range (127) is foreground.
+
+    Args:
+        path: the mask picture.
+        size: height, width that the mask must have, in pixels.
+        channel: see ``read_values``.
+
+    Raises:
+        InputError: missing, broken, or of another size.
+    """
+    values = read_values(path, channel=channel)
+    require_size(path, values, size)
+    return Mask.from_dense(values > (127 if path.suffix.lower() in _LOSSY else 0))
+
+
+def require_size(path: Path, values: NDArray[Any], size: tuple[int, int]) -> None:
+    """Raise when a label picture has not the size (height, width) of its image.
+
+    Raises:
+        InputError: it has not.
+    """
+    if values.shape != tuple(size):
+        raise InputError(
+            f"{path}: the label picture is {values.shape[0]} x {values.shape[1]} (height x width), "
+            f"its image is {size[0]} x {size[1]}"
+        )
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Join a folder and a relative name that was read from a file.
+
+    Raises:
+        InputError: the name is empty, absolute, or leads out of the folder.
+    """
+    parts = PurePosixPath(name.replace("\\", "/"))
+    if not parts.parts or parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+        raise InputError(f"{folder}: the file name {name!r} does not lie inside this folder")
+    return folder.joinpath(*parts.parts)
+
+
+def locate(folders: Sequence[Path], names: Collection[str]) -> tuple[Path, dict[str, Path], list[str]]:
+    """Find files in the first of several folders that holds the first of them.
+
+    Args:
+        folders: where the files may lie.
+        names: their names in that folder, as read from an annotation file.
+
+    Returns:
+        The folder (the first one where none holds the file), the path of each name, the names missing.
+
+    Raises:
+        InputError: a name leads out of the folder.
+    """
+    first = next(iter(names), None)
+    folder = next((one for one in folders if first is not None and inside(one, first).is_file()), folders[0])
+    listed = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    paths: dict[str, Path] = {}
+    missing = []
+    for name in names:
+        known = name in listed
+        paths[name] = folder / name if known else inside(folder, name)
+        if not known and not paths[name].is_file():
+            missing.append(name)
+    return folder, paths, missing
+
+
+class Pictures:
+    """The picture files of one folder, found by name or by name without suffix."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        paths = sorted(folder.iterdir()) if folder.is_dir() else []
+        self._files = {path.name: path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES}
+        self._stems: dict[str, Path] = {}
+        for path in self._files.values():
+            self._stems.setdefault(path.stem, path)
+
+    def find(self, name: str) -> Path | None:
+        """Find a file of exactly this name, or else the first in order with this name before its suffix."""
+        exact = self._files.get(name) or self._stems.get(name)
+        return exact or self._stems.get(PurePosixPath(name).stem)
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._files.values())
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def _cells(row: dict[Any, Any], path: Path, line: int) -> dict[str, str]:
+    if None in row:
+        raise InputError(f"{path}, line {line}: more cells than columns (a comma needs quotes around its cell)")
+    return {name: (value or "").strip() for name, value in row.items()}
+
+
+def _opened(path: Path) -> PIL.Image.Image:
+    if not path.is_file():
+        raise ImageError(f"{path}: no such file")
+    try:
+        return PIL.Image.open(path)
+    except (PIL.UnidentifiedImageError, PIL.Image.DecompressionBombError):
+        raise ImageError(f"{path}: not a picture in a known format, or far too large") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"{path}: the picture cannot be read ({error})") from None

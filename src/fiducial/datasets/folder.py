@@ -1,0 +1,203 @@
+"""A plain folder: pictures, masks of the same names, and instructions in a table, or one for all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from fiducial.datasets.files import (
+    Pictures,
+    picture_size,
+    read_csv,
+    read_json,
+    read_lines,
+    read_mask,
+    read_values,
+    require_size,
+)
+from fiducial.datasets.layout import Layout, LayoutError, choose_splits, count_of
+from fiducial.datasets.listing import Listing, require_choice
+from fiducial.datasets.sample import Sample
+from fiducial.errors import InputError
+from fiducial.geometry import Mask
+
+EXPECTED = """
+root/
+  images/NAME.png
+  masks/NAME.png              what is not zero is the target
+  instructions.jsonl          or instructions.csv, or manifest.json (a list); fields: image,
+                              instruction, and if wanted id, mask, ignore, split, label;
+                              none of them: give instruction=... for every picture
+"""
+Masks = Literal["binary", "instances"]
+_TABLES = ("instructions.jsonl", "instructions.csv", "manifest.json")
+_OWN = frozenset({"id", "image", "mask", "ignore", "instruction", "split", "label"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    image: Path
+    mask: Path | None
+    ignore: Path | None
+    instruction: str
+    label: str
+    split: str
+    meta: dict[str, Any]
+
+
+def open_folder(
+    root: Path, *, split: str | None = None, instruction: str | None = None, masks: Masks = "binary"
+) -> Listing[Any]:
+    """Open a plain folder.
+
+    Without a table each picture is a sample. A field ``mask`` that is there and empty means that there
+    is no target; without the field the mask has the picture's name. A field ``ignore`` names a picture
+    in ``ignore/`` whose non-zero pixels count for nothing. What else a table says goes to ``meta``.
+
+    Args:
+        root: the folder.
+        split: a value of the field ``split``; None reads them all.
+        instruction: what is said about every picture whose row says nothing.
+        masks: ``"binary"``: what is not zero is one instance; ``"instances"``: each number is one.
+
+    Raises:
+        LayoutError: files are missing.
+        InputError: a row is broken.
+    """
+    require_choice("masks", masks, ("binary", "instances"))
+    lost = [f"{name}/" for name in ("images", "masks") if not (root / name).is_dir()]
+    if lost:
+        raise LayoutError(root, LAYOUT.name, EXPECTED, f"{' and '.join(lost)} missing")
+    source, entries = _entries(root)
+    reader = _Reader(root, source, instruction)
+    rows = [reader.row(entry, number) for number, entry in enumerate(entries, start=1)]
+    if reader.missing:
+        problem = f"{len(reader.missing)} files are missing: {count_of(reader.missing)}"
+        raise LayoutError(root, LAYOUT.name, EXPECTED, problem)
+    names = _names(entries, rows)
+    chosen = choose_splits(sorted({row.split for row in rows}), split, source)
+    kept = [(name, row) for name, row in zip(names, rows, strict=True) if row.split in chosen]
+    return Listing(root.name, root, [name for name, _ in kept], [row for _, row in kept], partial(_sample, masks=masks))
+
+
+def recognises(root: Path) -> bool:
+    """Say whether ``images/`` and ``masks/`` are there, and no list of phrases (RefSegRS)."""
+    return (
+        next(root.glob("output_phrase_*.txt"), None) is None
+        and (root / "images").is_dir()
+        and (root / "masks").is_dir()
+    )
+
+
+def _entries(root: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """Read the table, or list the pictures where there is none."""
+    found = [root / name for name in _TABLES if (root / name).is_file()]
+    if len(found) > 1:
+        raise InputError(f"{root}: more than one table: {', '.join(path.name for path in found)}; keep one")
+    if not found:
+        return root / "images", [{"image": path.name} for path in Pictures(root / "images")]
+    source = found[0]
+    if source.suffix == ".csv":
+        return source, list(read_csv(source, ("image",)))
+    if source.suffix == ".jsonl":
+        return source, read_lines(source)
+    entries = read_json(source, kind=list)
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"{source}: a list of objects is expected")
+    return source, entries
+
+
+class _Reader:
+    """Turn entries of the table into rows; what is missing is collected."""
+
+    def __init__(self, root: Path, source: Path, instruction: str | None) -> None:
+        self.source = source
+        self.instruction = instruction
+        self.missing: list[str] = []
+        self._folders = {name: Pictures(root / name) for name in ("images", "masks", "ignore")}
+
+    def row(self, entry: dict[str, Any], number: int) -> _Row:
+        """Make one row of an entry."""
+        image = self._text(entry, "image", number)
+        if not image:
+            raise InputError(f"{self.source}, row {number}: no image is named")
+        said = self._text(entry, "instruction", number) or self.instruction
+        if not said:
+            raise InputError(
+                f"{self.source}, row {number}: no instruction: give the table a field 'instruction', "
+                "or say instruction=... for every picture"
+            )
+        mask = self._text(entry, "mask", number) if "mask" in entry else image
+        ignore = self._text(entry, "ignore", number)
+        return _Row(
+            image=self._find("images", image) or Path(image),
+            mask=self._find("masks", mask) if mask else None,
+            ignore=self._find("ignore", ignore) if ignore else None,
+            instruction=said,
+            label=self._text(entry, "label", number),
+            split=self._text(entry, "split", number),
+            meta={key: value for key, value in entry.items() if key not in _OWN},
+        )
+
+    def _find(self, folder: str, name: str) -> Path | None:
+        found = self._folders[folder].find(name.removeprefix(f"{folder}/"))
+        if found is None:
+            self.missing.append(f"{folder}/{name}")
+        return found
+
+    def _text(self, entry: dict[str, Any], key: str, number: int) -> str:
+        value = entry.get(key)
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            raise InputError(f"{self.source}, row {number}: {key} needs to be a text, got {value!r:.60}")
+        return value.strip()
+
+
+def _names(entries: list[dict[str, Any]], rows: list[_Row]) -> list[str]:
+    """Take the ids that the table gives; else number the rows of one picture where it has several."""
+    seen: Counter[str] = Counter()
+    several = Counter(row.image.stem for row in rows)
+    names = []
+    for entry, row in zip(entries, rows, strict=True):
+        stem = row.image.stem
+        given = entry.get("id")
+        names.append(str(given) if given not in (None, "") else stem if several[stem] == 1 else f"{stem}-{seen[stem]}")
+        seen[stem] += 1
+    return names
+
+
+def _sample(key: str, row: _Row, masks: Masks) -> Sample:
+    size = picture_size(row.image)
+    instances = _instances(row.mask, size, masks)
+    return Sample(
+        id=key,
+        image_path=row.image,
+        picture=None,
+        instruction=row.instruction,
+        instances=instances,
+        size=size,
+        labels=(row.label,) * len(instances) if row.label else (),
+        ignore=read_mask(row.ignore, size) if row.ignore else None,
+        split=row.split,
+        meta=row.meta,
+    )
+
+
+def _instances(path: Path | None, size: tuple[int, int], masks: Masks) -> tuple[Mask, ...]:
+    if path is None:
+        return ()
+    if masks == "binary":
+        mask = read_mask(path, size)
+        return (mask,) if mask else ()
+    values = read_values(path)
+    require_size(path, values, size)
+    return tuple(Mask.from_dense(values == number) for number in np.unique(values) if number != 0)
+
+
+LAYOUT = Layout("folder", "a plain folder: images/, masks/ and instructions", EXPECTED, open_folder, recognises)

@@ -1,0 +1,139 @@
+"""Size and order: superlatives and ordinals, with a clear step between what is named and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fiducial.datasets.referring.proposals import NUMBERS, Proposal, one_of
+from fiducial.datasets.referring.view import Thing, View
+from fiducial.datasets.referring.vocabulary import UNSIZED, some
+
+SIZE_STEP = 1.3
+"""A thing is larger than another when its area is at least this multiple of the other's."""
+PLACE_STEP, HEIGHT_STEP = 0.04, 0.08
+"""A thing is further left than another when their centres are at least this share of the width apart; people are
+less sure of what is higher up, so the share of the height is larger."""
+MOST_RANKED = 7
+"""Among more things than this, nobody counts to the third."""
+ORDINALS = ("", "", "second", "third")
+_SIZES: dict[str, tuple[str, ...]] = {"largest": ("largest", "biggest"), "smallest": ("smallest",)}
+_SIDES: dict[str, tuple[str, ...]] = {
+    "left": ("leftmost",),
+    "right": ("rightmost",),
+    "top": ("topmost",),
+    "bottom": ("bottommost",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Things in order, with the places where the step to the next is clear.
+
+    Args:
+        things: first come first.
+        cuts: ``k`` is among them when the first ``k`` things are clearly before all others.
+    """
+
+    things: tuple[Thing, ...]
+    cuts: frozenset[int]
+
+    def first(self, count: int) -> tuple[Thing, ...] | None:
+        """Return the first ``count`` things, or None where it is not clear which they are."""
+        return self.things[:count] if count in self.cuts else None
+
+    def ranked(self, rank: int) -> Thing | None:
+        """Return the thing of a rank counted from 1, or None where that is not clear."""
+        clear = {0, len(self.things)} | self.cuts
+        return self.things[rank - 1] if rank <= len(self.things) and {rank - 1, rank} <= clear else None
+
+
+def size_line(view: View, group: Sequence[Thing], *, largest: bool) -> Line:
+    """Put things in order by size: areas and boxes must agree on every clear step.
+
+    Nothing is smaller than another thing that the picture's border may have cut.
+    """
+    order = sorted(group, key=lambda thing: -thing.area if largest else thing.area)
+    cuts = set()
+    for k in range(1, len(order)):
+        large, small = (order[:k], order[k:]) if largest else (order[k:], order[:k])
+        if any(view.is_cut(thing) for thing in small):  # who knows how large it is
+            continue
+        by_area = min(thing.area for thing in large) >= SIZE_STEP * max(thing.area for thing in small)
+        by_box = min(thing.box_area for thing in large) > max(thing.box_area for thing in small)
+        if by_area and by_box:
+            cuts.add(k)
+    return Line(tuple(order), frozenset(cuts))
+
+
+def place_line(view: View, group: Sequence[Thing], side: str) -> Line:
+    """Put things in order from one side of the picture: centres, near edges and far edges must agree.
+
+    Args:
+        view: the picture.
+        group: the things.
+        side: left, right, top or bottom.
+    """
+    axis, sign = {"left": (0, 1), "right": (0, -1), "top": (1, 1), "bottom": (1, -1)}[side]
+    extent = (view.width, view.height)[axis]
+    order = sorted(group, key=lambda thing: sign * thing.centre[axis])
+    cuts = set()
+    for k in range(1, len(order)):
+        apart = sign * (order[k].centre[axis] - order[k - 1].centre[axis])
+        near, far = ([sign * thing.box[axis + other] for thing in order] for other in ((0, 2) if sign > 0 else (2, 0)))
+        agree = max(near[:k]) < min(near[k:]) and max(far[:k]) < min(far[k:])
+        if apart >= (HEIGHT_STEP if axis else PLACE_STEP) * extent and agree:
+            cuts.add(k)
+    return Line(tuple(order), frozenset(cuts))
+
+
+def by_size(view: View, rng: np.random.Generator) -> Iterator[Proposal]:
+    """Propose "the largest ship" and "the two smallest ships"."""
+    for name, group in view.groups.items():
+        if len(group) < 2 or name in UNSIZED:
+            continue
+        for word, wordings in _SIZES.items():
+            line = size_line(view, group, largest=word == "largest")
+            yield from _firsts(line, name, one_of(rng, wordings), "size")
+            if len(group) == 2 and (first := line.first(1)) is not None:
+                comparative = "larger" if word == "largest" else "smaller"
+                yield Proposal.of(f"the {comparative} of the two {some(name, 2)}", "size", first)
+
+
+def by_order(view: View, rng: np.random.Generator) -> Iterator[Proposal]:
+    """Propose "the leftmost ship", "the second ship from the left" and "the third largest ship"."""
+    for name, group in view.groups.items():
+        if len(group) < 2:
+            continue
+        for side, wordings in _SIDES.items():
+            line = place_line(view, group, side)
+            most = 3 if side in ("left", "right") else 1  # "the two topmost ships" is not said
+            yield from _firsts(line, name, one_of(rng, wordings), "order", most)
+            for rank, thing in _seconds(line):
+                word = ORDINALS[rank]
+                yield Proposal.of(f"the {word} {name} from the {side}", "order", (thing,))
+        if name not in UNSIZED:
+            for word, wordings in _SIZES.items():
+                for rank, thing in _seconds(size_line(view, group, largest=word == "largest")):
+                    yield Proposal.of(f"the {ORDINALS[rank]} {one_of(rng, wordings)} {name}", "order", (thing,))
+
+
+def _firsts(line: Line, name: str, word: str, family: str, most: int = 3) -> Iterator[Proposal]:
+    """Propose the first one, two and three, as long as something is left over."""
+    for count in range(1, min(most + 1, len(line.things))):
+        found = line.first(count)
+        if found is not None:
+            number = f"{NUMBERS[count]} " if count > 1 else ""
+            yield Proposal.of(f"the {number}{word} {some(name, count)}", family, found)
+
+
+def _seconds(line: Line) -> Iterator[tuple[int, Thing]]:
+    """Yield what is second and third, where a person would count that far."""
+    if len(line.things) > MOST_RANKED:
+        return
+    for rank in (2, 3):
+        thing = line.ranked(rank)
+        if thing is not None and len(line.things) > 2:
+            yield rank, thing

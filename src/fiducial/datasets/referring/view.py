@@ -1,0 +1,180 @@
+"""Views: the things of one picture, named and measured, as expressions speak of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from fiducial.datasets.referring.colours import ColourReading, inside, read_colours
+from fiducial.datasets.referring.vocabulary import UNCOUNTABLE, spoken
+from fiducial.errors import InputError
+from fiducial.geometry import Box, Frame, Mask, Prompt
+from fiducial.images import Image
+from fiducial.language.candidates import Candidate
+
+SMALLEST_SIDE = 7.0
+"""Things whose box is thinner than this many pixels are overlooked, ..."""
+SMALLEST_SHARE, SMALLEST_CUT = 0.0004, 0.003
+"""... and so are those that cover less of the picture than this; more is needed of what the border cuts, since
+an elbow at the border is a person only to an annotator."""
+MOST_ALIKE = 20
+"""Above this number of things of one name nobody counts, and annotators stop as well."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One instance.
+
+    Args:
+        index: its number among the picture's instances.
+        name: what people call it, in the singular.
+        box: x1, y1, x2, y2 in pixels.
+        area: its pixels, or its box's area where there is no mask.
+        mask: its pixels, or None where only its box is known.
+    """
+
+    index: int
+    name: str
+    box: Box
+    area: float
+    mask: Mask | None = None
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Centre x, y of the box in pixels."""
+        return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
+
+    @property
+    def box_area(self) -> float:
+        """Area of the box in square pixels."""
+        return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """All things of one picture.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        things: the things, in the order of the picture's instances.
+        read: returns the picture; asked only when colours are needed. None: colours are not spoken of.
+        stated: the colour of each thing where it is known because it was drawn; else measured.
+    """
+
+    height: int
+    width: int
+    things: tuple[Thing, ...]
+    read: Callable[[], Image] | None = None
+    stated: tuple[ColourReading, ...] | None = None
+    _readings: dict[int, ColourReading | None] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        size: tuple[int, int],
+        labels: Sequence[str],
+        *,
+        masks: Sequence[Mask] | None = None,
+        boxes: Sequence[Box] | None = None,
+        read: Callable[[], Image] | None = None,
+        stated: Sequence[ColourReading] | None = None,
+    ) -> View:
+        """Make a view of a picture's instances.
+
+        Args:
+            size: height, width in pixels.
+            labels: N labels.
+            masks: N masks, of which none is empty; or
+            boxes: N boxes x1, y1, x2, y2 in pixels.
+            read: returns the picture.
+            stated: N known colours.
+
+        Raises:
+            InputError: neither masks nor boxes, an empty mask, or lists that differ in length.
+        """
+        places = list(boxes) if boxes is not None else [mask.box for mask in masks or ()]
+        if (masks is None and boxes is None) or len(labels) != len(places):
+            raise InputError(f"{len(labels)} labels for {len(places)} masks or boxes: every instance needs both")
+        things = []
+        for index, (label, box) in enumerate(zip(labels, places, strict=True)):
+            if box is None:
+                raise InputError(f"instance {index} ('{label}') has an empty mask")
+            mask = masks[index] if masks is not None else None
+            own = float(mask.area) if mask is not None else (box[2] - box[0]) * (box[3] - box[1])
+            things.append(Thing(index, spoken(label), box, own, mask))
+        return cls(size[0], size[1], tuple(things), read, None if stated is None else tuple(stated))
+
+    @property
+    def frame(self) -> Frame:
+        """The pixel frame of the picture."""
+        return Frame.pixels(self.width, self.height)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that occurs."""
+        return frozenset(thing.name for thing in self.things)
+
+    @cached_property
+    def groups(self) -> dict[str, tuple[Thing, ...]]:
+        """The things that can be spoken of, by name: all of one name, when all of them can be seen."""
+        found: dict[str, list[Thing]] = {}
+        for thing in self.things:
+            found.setdefault(thing.name, []).append(thing)
+        return {
+            name: tuple(group)
+            for name, group in found.items()
+            if name not in UNCOUNTABLE and len(group) <= MOST_ALIKE and all(map(self._is_visible, group))
+        }
+
+    def _is_visible(self, thing: Thing) -> bool:
+        x1, y1, x2, y2 = thing.box
+        share = SMALLEST_CUT if self.is_cut(thing) else SMALLEST_SHARE
+        return thing.area >= share * self.width * self.height and min(x2 - x1, y2 - y1) >= SMALLEST_SIDE
+
+    def is_cut(self, thing: Thing) -> bool:
+        """Say whether a thing reaches the picture's border, so that part of it may lie outside."""
+        x1, y1, x2, y2 = thing.box
+        return min(x1, y1) < 1.5 or x2 > self.width - 1.5 or y2 > self.height - 1.5
+
+    def colours(self, thing: Thing) -> ColourReading | None:
+        """Return what can be said of a thing's colour, or None where nothing was measured."""
+        if self.stated is not None:
+            return self.stated[thing.index]
+        if thing.index not in self._readings:
+            self._readings[thing.index] = self._measured(thing)
+        return self._readings[thing.index]
+
+    def _measured(self, thing: Thing) -> ColourReading | None:
+        if self.read is None or thing.mask is None:
+            return None
+        x1, y1, x2, y2 = (round(value) for value in thing.box)
+        pixels = self.picture.pixels[y1:y2, x1:x2]
+        return read_colours(pixels[inside(np.asarray(thing.mask.to_dense()[y1:y2, x1:x2]))])
+
+    @cached_property
+    def picture(self) -> Image:
+        """The picture, read once.
+
+        Raises:
+            InputError: the view was made without one.
+        """
+        if self.read is None:
+            raise InputError("this view was made without a picture")
+        return self.read()
+
+    def candidates(self, *, coloured: bool) -> list[Candidate]:
+        """Return the things as the candidates that a phrase chooses among.
+
+        Args:
+            coloured: with their colours, which may have to be measured.
+        """
+        found = []
+        for thing in self.things:
+            reading = self.colours(thing) if coloured else None
+            prompt = Prompt(self.frame, box=thing.box, label=thing.name)
+            found.append(Candidate(prompt, area=thing.area, colours=reading.shares if reading else {}))
+        return found

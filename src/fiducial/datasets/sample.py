@@ -1,0 +1,139 @@
+"""One sample: a picture, what is said about it, and the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from fiducial.errors import InputError
+from fiducial.geometry import Frame, Mask, Prompts
+from fiducial.images import DEFAULT_MAX_PIXELS, Image, read_image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """A picture, an instruction and the truth about what it names.
+
+    Args:
+        id: unique in its dataset and stable over runs.
+        image_path: the picture's file, or None when the picture is given.
+        picture: the picture itself (scenes); exactly one of ``image_path`` and ``picture`` is given.
+        instruction: what is said about the picture.
+        instances: one mask per instance; ``()`` is "there is no target"; None: the dataset knows
+            boxes but no masks. Datasets whose truth is one picture per instruction give one mask,
+            which may have several parts.
+        size: height, width of the original image in pixels.
+        labels: one per instance (per box where there are no masks), or none at all.
+        boxes: the dataset's own boxes in the pixel frame of ``size``; None: use the masks' tight boxes.
+        ignore: pixels that count for nothing, neither as hit nor as miss.
+        split: the part of the dataset that the sample belongs to, ``""`` where there are no parts.
+        meta: what else the dataset says about the sample; plain JSON values.
+
+    Raises:
+        InputError: not exactly one of picture and path, no truth at all, or parts that do not fit.
+    """
+
+    id: str
+    image_path: Path | None
+    picture: Image | None
+    instruction: str
+    instances: tuple[Mask, ...] | None
+    size: tuple[int, int]
+    labels: tuple[str, ...] = ()
+    boxes: Prompts | None = None
+    ignore: Mask | None = None
+    split: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.image_path is None) == (self.picture is None):
+            raise InputError(f"sample {self.id}: give either image_path or picture")
+        if self.instances is None and self.boxes is None:
+            raise InputError(f"sample {self.id}: there is no truth, neither masks nor boxes")
+        if self.picture is not None:
+            self._require_size((self.picture.height, self.picture.width), "the picture")
+        for mask in self.instances or ():
+            self._require_size((mask.height, mask.width), "a mask")
+        if self.ignore is not None:
+            self._require_size((self.ignore.height, self.ignore.width), "the ignore region")
+        if self.boxes is not None:
+            self.frame.require(self.boxes.frame, f"sample {self.id}: the boxes")
+        targets = self.boxes if self.instances is None else self.instances
+        if self.labels and len(self.labels) != len(targets or ()):
+            raise InputError(f"sample {self.id}: {len(self.labels)} labels for {len(targets or ())} instances")
+
+    @property
+    def frame(self) -> Frame:
+        """The pixel frame of the picture."""
+        return Frame.pixels(self.size[1], self.size[0])
+
+    @property
+    def truth(self) -> Mask:
+        """The union of the instances: empty when there is no target.
+
+        Raises:
+            InputError: the dataset has boxes only.
+        """
+        if self.instances is None:
+            raise InputError(f"sample {self.id}: its dataset has boxes but no masks")
+        return Mask.empty(*self.size).union(*self.instances)
+
+    def image(self, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image:
+        """Read the picture.
+
+        Args:
+            max_pixels: refuse a larger picture before decoding it.
+
+        Raises:
+            ImageError: the file cannot be read.
+            InputError: the picture's size is not the one that the truth was made for.
+        """
+        if self.picture is not None:
+            return self.picture
+        if self.image_path is None:
+            raise InputError(f"sample {self.id}: no picture")
+        image = read_image(self.image_path, max_pixels=max_pixels)
+        if (image.height, image.width) != self.size:
+            raise InputError(
+                f"sample {self.id}: {self.image_path} is {image.height} x {image.width} (height x width) when upright, "
+                f"its truth is for {self.size[0]} x {self.size[1]}"
+            )
+        return image
+
+    def prompts(self) -> Prompts:
+        """Return the truth as boxes in pixels: the dataset's own, or tight ones around each mask."""
+        if self.boxes is not None:
+            return self.boxes
+        masks = self.instances or ()
+        names = self.labels or (None,) * len(masks)
+        found = [(mask.box, name) for mask, name in zip(masks, names, strict=True) if mask.box is not None]
+        return Prompts.from_boxes(self.frame, [box for box, _ in found], labels=[name for _, name in found])
+
+    def _require_size(self, size: tuple[int, int], what: str) -> None:
+        if size != tuple(self.size):
+            raise InputError(
+                f"sample {self.id}: {what} is {size[0]} x {size[1]} (height x width), "
+                f"the image is {self.size[0]} x {self.size[1]}"
+            )
+
+
+class Dataset(Protocol):
+    """A sequence of samples that are made when they are asked for."""
+
+    @property
+    def name(self) -> str:
+        """What the dataset is called, for reports."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Sample]: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+def sample_ids(dataset: Dataset) -> Sequence[str]:
+    """Name every sample of a dataset in order, without decoding anything where the dataset can."""
+    known: Sequence[str] | None = getattr(dataset, "ids", None)
+    return known if known is not None else tuple(sample.id for sample in dataset)

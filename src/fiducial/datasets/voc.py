@@ -1,0 +1,215 @@
+"""Pascal VOC: instances in palette pictures, or boxes in XML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+from xml.etree.ElementTree import Element
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiducial.datasets.files import Pictures, picture_size, read_text, read_values, require_size
+from fiducial.datasets.layout import Layout, LayoutError, choose_splits, count_of
+from fiducial.datasets.listing import Listing, require_choice
+from fiducial.datasets.markup import read_xml
+from fiducial.datasets.sample import Sample
+from fiducial.errors import InputError
+from fiducial.geometry import Frame, Mask, Prompts
+
+EXPECTED = """
+root/                         such as VOC2012
+  JPEGImages/ID.jpg
+  SegmentationObject/ID.png   pixel = number of the instance, 255 = ignore
+  SegmentationClass/ID.png    pixel = class, 255 = ignore
+  Annotations/ID.xml          boxes; enough without the two folders above
+  ImageSets/Segmentation/train.txt, val.txt     lists of ID; or ImageSets/Main/ for boxes
+"""
+CLASSES = (
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "dining table",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "potted plant",
+    "sheep",
+    "sofa",
+    "train",
+    "tv monitor",
+)
+VOID = 255
+Truth = Literal["auto", "masks", "boxes"]
+_SPELLINGS = {name.replace(" ", ""): name for name in CLASSES}
+_PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    image: Path
+    name: str
+    label: str
+    split: str
+
+
+def open_voc(root: Path, *, split: str | None = None, truth: Truth = "auto") -> Listing[Any]:
+    """Open a Pascal VOC year; each class that stands in a picture is a sample, its name the instruction.
+
+    Args:
+        root: the folder of the year.
+        split: ``train``, ``val``, ``trainval`` or ``test``; None reads train, val and test, so that no
+            picture stands there twice.
+        truth: ``"masks"`` reads the palette pictures (void pixels are ignored), ``"boxes"`` the XML;
+            ``"auto"`` takes masks where the folder has them.
+
+    Raises:
+        LayoutError: files are missing.
+        InputError: a file is broken.
+    """
+    require_choice("truth", truth, ("auto", "masks", "boxes"))
+    has_masks = (root / "SegmentationObject").is_dir() and (root / "SegmentationClass").is_dir()
+    masks = truth == "masks" or (truth == "auto" and has_masks)
+    needed = ["JPEGImages", *(["SegmentationObject", "SegmentationClass"] if masks else ["Annotations"])]
+    lost = [f"{name}/" for name in needed if not (root / name).is_dir()]
+    if lost:
+        raise LayoutError(root, LAYOUT.name, EXPECTED, f"{' and '.join(lost)} missing")
+    lists = _lists(root, "Segmentation" if masks else "Main")
+    named: list[tuple[str, _Row]] = []
+    for part in choose_splits(lists, split, root) if split else [part for part in lists if part in ("", *_PARTS)]:
+        named += _rows(root, part, lists[part], masks)
+    make = partial(_with_masks if masks else _with_boxes, root=root)
+    return Listing("voc", root, [key for key, _ in named], [row for _, row in named], make)
+
+
+def recognises(root: Path) -> bool:
+    """Say whether pictures and one of the two kinds of truth are there."""
+    return (root / "JPEGImages").is_dir() and any(
+        (root / name).is_dir() for name in ("SegmentationObject", "Annotations")
+    )
+
+
+def _lists(root: Path, kind: str) -> dict[str, list[str]]:
+    """Read the lists of pictures; a folder without any has one part, of all its truth files."""
+    folder = root / "ImageSets" / kind
+    found = {path.stem: path for path in sorted(folder.glob("*.txt")) if path.stem in (*_PARTS, "trainval")}
+    if found:
+        return {
+            name: [line.split()[0] for line in read_text(path).splitlines() if line.strip()]
+            for name, path in found.items()
+        }
+    truth = root / ("SegmentationObject" if kind == "Segmentation" else "Annotations")
+    return {"": sorted(path.stem for path in truth.iterdir() if path.suffix in (".png", ".xml"))}
+
+
+def _rows(root: Path, split: str, names: list[str], masks: bool) -> Iterator[tuple[str, _Row]]:
+    images = Pictures(root / "JPEGImages")
+    folders = ("SegmentationObject", "SegmentationClass") if masks else ("Annotations",)
+    suffix = ".png" if masks else ".xml"
+    missing = [f"JPEGImages/{name}.jpg" for name in names if images.find(name) is None]
+    for folder in folders:
+        missing += [f"{folder}/{name}{suffix}" for name in names if not (root / folder / f"{name}{suffix}").is_file()]
+    if missing:
+        problem = f"{len(missing)} files of {split or 'the folder'} are missing: {count_of(missing)}"
+        raise LayoutError(root, LAYOUT.name, EXPECTED, problem)
+    for name in names:
+        image = images.find(name)
+        for label in _classes_in(root, name) if masks else _boxed_classes(root, name):
+            if image is not None:
+                yield f"{name}-{label.replace(' ', '')}", _Row(image, name, label, split)
+
+
+def _classes_in(root: Path, name: str) -> list[str]:
+    path = root / "SegmentationClass" / f"{name}.png"
+    return [_class_name(int(number), path) for number in _numbers(read_values(path))]
+
+
+def _numbers(values: NDArray[Any]) -> list[int]:
+    return [int(number) for number in np.flatnonzero(np.bincount(values.ravel())) if number not in (0, VOID)]
+
+
+def _class_name(number: int, path: Path) -> str:
+    if number >= len(CLASSES):
+        raise InputError(f"{path}: class {number} is not one of the {len(CLASSES)} of VOC")
+    return CLASSES[number]
+
+
+def _with_masks(key: str, row: _Row, root: Path) -> Sample:
+    size = picture_size(row.image)
+    paths = [root / folder / f"{row.name}.png" for folder in ("SegmentationClass", "SegmentationObject")]
+    classes, objects = (read_values(path) for path in paths)
+    for path, values in zip(paths, (classes, objects), strict=True):
+        require_size(path, values, size)
+    inside = classes == CLASSES.index(row.label)
+    instances = tuple(Mask.from_dense(inside & (objects == number)) for number in _numbers(objects[inside]))
+    void = Mask.from_dense(classes == VOID)
+    return Sample(
+        id=key,
+        image_path=row.image,
+        picture=None,
+        instruction=row.label,
+        instances=instances,
+        size=size,
+        labels=(row.label,) * len(instances),
+        ignore=void if void else None,
+        split=row.split,
+    )
+
+
+def _boxed_classes(root: Path, name: str) -> list[str]:
+    return list(dict.fromkeys(label for label, _, _ in _objects(root / "Annotations" / f"{name}.xml")))
+
+
+def _objects(path: Path) -> list[tuple[str, tuple[float, ...], bool]]:
+    """Read label, box and whether it is difficult; VOC counts pixels from 1 and includes the last."""
+    found: list[tuple[str, tuple[float, ...], bool]] = []
+    for entry in read_xml(path).iter("object"):
+        label, box = (entry.findtext("name") or "").strip(), entry.find("bndbox")
+        if not label or box is None:
+            raise InputError(f"{path}: an object needs name and bndbox")
+        x1, y1, x2, y2 = (_number(box, side, path) for side in ("xmin", "ymin", "xmax", "ymax"))
+        if not (x1 - 1 < x2 and y1 - 1 < y2):
+            raise InputError(f"{path}: the box of {label!r} has no extent")
+        difficult = (entry.findtext("difficult") or "0").strip() == "1"
+        found.append((_SPELLINGS.get(label, label), (x1 - 1, y1 - 1, x2, y2), difficult))
+    return found
+
+
+def _number(box: Element, side: str, path: Path) -> float:
+    try:
+        return float(box.findtext(side) or "")
+    except ValueError:
+        raise InputError(f"{path}: a box without a number for {side}") from None
+
+
+def _with_boxes(key: str, row: _Row, root: Path) -> Sample:
+    size = picture_size(row.image)
+    objects = [entry for entry in _objects(root / "Annotations" / f"{row.name}.xml") if entry[0] == row.label]
+    labels = (row.label,) * len(objects)
+    return Sample(
+        id=key,
+        image_path=row.image,
+        picture=None,
+        instruction=row.label,
+        instances=None,
+        size=size,
+        labels=labels,
+        boxes=Prompts.from_boxes(Frame.pixels(size[1], size[0]), [box for _, box, _ in objects], labels=labels),
+        split=row.split,
+        meta={"difficult": [difficult for _, _, difficult in objects]},
+    )
+
+
+LAYOUT = Layout("voc", "Pascal VOC: instances in palette pictures, or boxes in XML", EXPECTED, open_voc, recognises)
