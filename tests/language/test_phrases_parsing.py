@@ -378,3 +378,18 @@ def test_long_repetitions_stay_small(first: str, second: str, times: int) -> Non
     except InputError:
         return
     assert len(repr(request)) < 400_000
+
+
+@pytest.mark.parametrize(
+    ("text", "noun", "unknown"),
+    [
+        ("the largest square", ("square",), ()),
+        ("the red oval on the left", ("oval",), ()),
+        ("the square tile", ("tile",), ("square",)),
+        ("the square one", (), ("square",)),
+    ],
+)
+def test_shapes_are_nouns_where_nothing_else_is(text, noun, unknown):
+    request = parse_instruction(text)
+    assert request.targets[0].noun == noun
+    assert request.unknown == unknown

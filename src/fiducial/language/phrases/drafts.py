@@ -61,7 +61,7 @@ class Draft:
         while start > 0 and items[start - 1].type in _NAMING:
             start -= 1
         named, before, after = items[start:end], items[:start], items[end:]
-        if not named and before == [] and _last_is_orange(after):
+        if not named and before == [] and _last_names(after):
             named, before, after = [after[-1]], after[:-1], []
         elif not named:
             before, after = after, []
@@ -171,6 +171,6 @@ def _token_sides(token: Token) -> tuple[str, ...]:
     return lexicon.sides_of(str(token)) if token.type == "SIDE" else lexicon.superlative(str(token)).sides
 
 
-def _last_is_orange(tokens: list[Token]) -> bool:
-    """Say whether a phrase without a noun ends in the one colour that is a thing: "the orange"."""
-    return bool(tokens) and tokens[-1].type == "COLOUR" and tokens[-1] == "orange"
+def _last_names(tokens: list[Token]) -> bool:
+    """Say whether a phrase without a noun ends in an adjective that is a thing too: "the orange", "the square"."""
+    return bool(tokens) and tokens[-1].type in ("COLOUR", "PLAIN") and tokens[-1] in ("orange", "square", "oval")
