@@ -124,6 +124,7 @@ def test_a_model_that_fails_is_status_one_and_still_a_line(folder, capsys, monke
         (["--quantize", "int8"], "'quantize'"),
         (["--max-pixels", "100"], "more than the limit"),
         (["--out", "{file}"], "is a file"),
+        (["--out", "{file}/below"], "cannot be made"),
     ],
 )
 def test_bad_options_are_bad_input(folder, capsys, extra, message):

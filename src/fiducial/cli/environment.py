@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fiducial import __version__
-from fiducial.results import write_atomically
+from fiducial.results import make_folder, write_atomically
 
 PACKAGES = (
     "numpy",
@@ -74,6 +74,4 @@ def write_run_card(folder: Path, command: str, words: list[str], recipe: dict[st
         "versions": versions(),
         "seed": recipe.get("prompter", {}).get("seed"),
     }
-    path = folder / "run.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    return write_atomically(path, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    return write_atomically(make_folder(folder) / "run.json", json.dumps(card, indent=2, ensure_ascii=False) + "\n")

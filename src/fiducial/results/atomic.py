@@ -45,6 +45,20 @@ def write_atomically(path: str | Path, data: bytes | str) -> Path:
     return path
 
 
+def make_folder(folder: str | Path) -> Path:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: the folder cannot be made ({error.strerror or error})") from error
+    return folder
+
+
 def _sync_folder(folder: Path) -> None:
     """Force the new name itself to the disk, where the system can do that.
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.results.atomic import write_atomically
+from fiducial.results.atomic import make_folder, write_atomically
 from fiducial.results.naming import file_stem
 
 if TYPE_CHECKING:
@@ -77,10 +77,7 @@ def save(
             if path.exists():
                 raise InputError(f"{path}: is there already: choose another stem or folder, or allow overwriting")
     contents = {kind.key: kind.load()(segmentation, folder) for kind in kinds}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: the folder cannot be made ({error.strerror or error})") from error
+    make_folder(folder)
     return {key: write_atomically(path, contents[key]) for key, path in paths.items()}
 
 
