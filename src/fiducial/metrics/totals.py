@@ -1,0 +1,153 @@
+"""Totals: a run's numbers, gathered sample by sample, in any order and any grouping."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fiducial.errors import InputError
+from fiducial.language import Outcome
+from fiducial.metrics.policies import Policy
+from fiducial.metrics.scoring import SampleScore
+from fiducial.metrics.shares import statistics
+from fiducial.metrics.sums import ExactSum
+
+
+class Totals:
+    """Sums from which every statistic of a report follows.
+
+    Nothing is rounded before the report, so any order, any sharding and any interruption give the same numbers to the
+    last bit. Memory does not grow with the samples: one exact sum (a few hundred bytes) and one count per statistic.
+
+    Example:
+        >>> from fiducial.geometry import Mask
+        >>> from fiducial.metrics import policy, score_sample
+        >>> rules, truth = policy("fiducial"), Mask.from_box((0, 0, 4, 4), 8, 8)
+        >>> totals = Totals(rules)
+        >>> totals.add(score_sample(rules, truth, truth, Outcome.FOUND))
+        >>> totals.add(score_sample(rules, truth, None, Outcome.MALFORMED))
+        >>> totals.report()["mean_iou"], totals.outcomes["malformed"]
+        (0.5, 1)
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        """Start with no sample.
+
+        Args:
+            policy: the policy by which every score to come was counted.
+        """
+        self.policy = policy
+        self._statistics = statistics(policy)
+        self._above = {name: ExactSum() for name in self._statistics}
+        self._below = dict.fromkeys(self._statistics, 0)
+        self._outcomes: Counter[str] = Counter()
+        self._scored = 0
+
+    def add(self, score: SampleScore) -> None:
+        """Count one sample.
+
+        Raises:
+            InputError: the score was counted by another policy.
+        """
+        if score.policy != self.policy.name:
+            raise InputError(f"a score counted by policy {score.policy!r} cannot join totals of {self.policy.name!r}")
+        self._outcomes[score.outcome.value] += 1
+        if not score.counted:
+            return
+        self._scored += 1
+        for name, share in self._statistics.items():
+            above, below = share(score)
+            if below:
+                self._above[name].add(above)
+                self._below[name] += below
+
+    def extend(self, scores: Iterable[SampleScore]) -> Totals:
+        """Count several samples and return these totals."""
+        for score in scores:
+            self.add(score)
+        return self
+
+    def merge(self, other: Totals) -> None:
+        """Add the totals of other samples, such as another shard's.
+
+        Raises:
+            InputError: they were counted by another policy.
+        """
+        if other.policy != self.policy:
+            raise InputError(f"totals of policy {other.policy.name!r} cannot join those of {self.policy.name!r}")
+        self._outcomes += other._outcomes
+        self._scored += other._scored
+        for name, total in other._above.items():
+            self._above[name].merge(total)
+            self._below[name] += other._below[name]
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How asking ended, counted over every sample: found, no_target, malformed, truncated, failed."""
+        return {outcome.value: self._outcomes[outcome.value] for outcome in Outcome}
+
+    @property
+    def count(self) -> int:
+        """How many samples were added."""
+        return self._outcomes.total()
+
+    def report(self) -> dict[str, float | int | None]:
+        """Return the numbers, each rounded once from its exact value.
+
+        Returns:
+            ``n`` (samples added), ``n_scored`` (those in the policy's prediction set), ``n_no_target`` (those of them
+            without a target), ``n_hausdorff95`` (those of them with a Hausdorff distance), and every statistic of
+            :func:`fiducial.metrics.statistics`; None where no sample has it.
+        """
+        report: dict[str, float | int | None] = {
+            "n": self.count,
+            "n_scored": self._scored,
+            "n_no_target": self._below["n_acc"],
+            "n_hausdorff95": self._below["hausdorff95"],
+        }
+        for name, above in self._above.items():
+            below = self._below[name]
+            report[name] = above.over(below) if below else None
+        return report
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON values from which :meth:`from_json` makes equal totals: exact, hence long numbers."""
+        return {
+            "policy": self.policy.name,
+            "scored": self._scored,
+            "outcomes": self.outcomes,
+            "sums": {name: [hex(above.scaled), self._below[name]] for name, above in self._above.items()},
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], policy: Policy) -> Totals:
+        """Read what :meth:`as_json` wrote.
+
+        Args:
+            values: the JSON values.
+            policy: the policy that they were counted by.
+
+        Raises:
+            InputError: another policy's totals, or not what was written.
+        """
+        if values.get("policy") != policy.name:
+            raise InputError(f"totals of policy {values.get('policy')!r} cannot be read as those of {policy.name!r}")
+        totals = cls(policy)
+        try:
+            totals._scored = int(values["scored"])
+            totals._outcomes = Counter({Outcome(name).value: int(n) for name, n in values["outcomes"].items()})
+            for name in totals._statistics:
+                above, below = values["sums"][name]
+                totals._above[name], totals._below[name] = ExactSum(int(above, 16)), int(below)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"totals cannot be read ({type(error).__name__}: {error})") from None
+        return totals
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Totals):
+            return NotImplemented
+        same = self.policy == other.policy and self._scored == other._scored and self.outcomes == other.outcomes
+        return same and self._above == other._above and self._below == other._below
+
+    __hash__ = None  # type: ignore[assignment]  # totals change

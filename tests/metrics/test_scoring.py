@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fiducial.errors import FrameError, GeometryError, InputError
+from fiducial.geometry import Frame, Mask, Prompt, Prompts
+from fiducial.language import Outcome
+from fiducial.metrics import POLICIES, SampleScore, policy, score_sample
+from fiducial.metrics.scoring import shared_area
+from metrics.strategies import dense_masks, dense_pairs, scores
+
+OURS = policy("fiducial")
+FOUND = Outcome.FOUND
+every_policy = st.sampled_from(list(POLICIES.values()))
+TARGET, NOTHING = Mask.from_box((2, 2, 6, 6), 8, 8), Mask.empty(8, 8)
+
+
+@settings(max_examples=200)
+@given(dense_pairs())
+def test_counts_match_dense_arrays(pair):
+    truth, prediction = pair
+    score = score_sample(OURS, Mask.from_dense(truth), Mask.from_dense(prediction), FOUND)
+    shared, union = int((truth & prediction).sum()), int((truth | prediction).sum())
+    assert (score.intersection, score.truth_area, score.predicted_area) == (shared, truth.sum(), prediction.sum())
+    assert (score.cum_intersection, score.cum_union) == (shared, union)
+    assert score.iou == (shared / union if union else 1.0)
+    assert score.dice == (2 * shared / (truth.sum() + prediction.sum()) if union else 1.0)
+
+
+@settings(max_examples=100)
+@given(dense_pairs(), st.integers(2, 4))
+def test_scores_are_symmetric_and_do_not_mind_flips_or_scale(pair, factor):
+    def measured(one, two):
+        score = score_sample(OURS, Mask.from_dense(one), Mask.from_dense(two), FOUND)
+        assert score.iou <= score.dice <= 1
+        return pytest.approx([score.iou, score.dice, score.box_iou, score.box_giou, score.box_diou, score.box_ciou])
+
+    one, two = pair
+    expected = measured(one, two).expected
+    block = np.ones((factor, factor), dtype=bool)
+    for changed in ((two, one), (one[::-1], two[::-1]), (one.T, two.T), (np.kron(one, block), np.kron(two, block))):
+        assert expected == measured(*changed)
+
+
+@settings(max_examples=60)
+@given(dense_pairs(), dense_masks(), every_policy)
+def test_ignored_pixels_can_be_anything(pair, ignore, rules):
+    truth, prediction = pair
+    ignore = np.resize(ignore, truth.shape)
+    if rules.ignored_pixels == "foreground":
+        expected = score_sample(rules, Mask.from_dense(truth | ignore), Mask.from_dense(prediction), FOUND)
+    else:
+        expected = score_sample(rules, Mask.from_dense(truth & ~ignore), Mask.from_dense(prediction & ~ignore), FOUND)
+    for noise in (False, True):
+        told = truth & ~ignore if not noise else truth | ignore
+        if rules.ignored_pixels == "foreground":
+            told = truth
+        guess = prediction if rules.ignored_pixels == "foreground" else prediction ^ (ignore & noise)
+        found = score_sample(rules, *map(Mask.from_dense, (told, guess)), FOUND, ignore=Mask.from_dense(ignore))
+        assert (found.iou, found.dice, found.truth_area) == (expected.iou, expected.dice, expected.truth_area)
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_every_policy_keeps_the_ranges_and_json_gives_scores_back(data):
+    rules = data.draw(every_policy)
+    score = data.draw(scores(rules))
+    assert 0 <= score.iou <= score.dice <= 1
+    assert 0 <= score.cum_intersection <= score.cum_union or score.cum_union == 0 == score.cum_intersection
+    assert score.box_giou <= score.box_iou + 1e-12
+    assert score.box_ciou - 1e-12 <= score.box_diou <= score.box_iou + 1e-12
+    assert (score.mixed_ciou is None) == (rules.name != "sjtu")
+    assert SampleScore.from_json(json.loads(json.dumps(score.as_json()))) == score
+
+
+def test_further_keys_do_not_matter_and_missing_ones_are_named():
+    values = score_sample(OURS, TARGET, TARGET, FOUND).as_json()
+    assert SampleScore.from_json({**values, "id": "a"}) == SampleScore.from_json(values)
+    with pytest.raises(InputError, match="lacks iou, box_iou"):
+        SampleScore.from_json({key: value for key, value in values.items() if key not in ("iou", "box_iou")})
+    with pytest.raises(InputError, match="'lost' is not a valid Outcome"):
+        SampleScore.from_json({**values, "outcome": "lost"})
+
+
+def test_a_found_answer_without_a_mask_is_missing():
+    score = score_sample(OURS, TARGET, None, FOUND)
+    assert not score.read
+    assert (score.iou, score.cum_union, score.box_giou) == (0, 16, -1)
+    assert not score_sample(policy("sjtu"), TARGET, None, FOUND).counted
+    assert score_sample(policy("sjtu"), TARGET, NOTHING, FOUND).counted
+    # Boxes without a mask can be read, but SJTU's set is that of masks.
+    boxes_only = {"predicted_boxes": [[2, 2, 6, 6]]}
+    assert not score_sample(policy("sjtu"), TARGET, None, FOUND, **boxes_only).counted
+    assert score_sample(OURS, TARGET, None, FOUND, **boxes_only).box_iou == 1
+
+
+def test_boxes_given_go_before_those_of_masks():
+    score = score_sample(OURS, TARGET, TARGET, FOUND, predicted_boxes=[[2, 2, 6, 4]])
+    assert (score.iou, score.box_iou) == (1, 0.5)
+    frame = TARGET.frame
+    points = Prompts(frame, (Prompt(frame, points=((3, 3),)),))
+    assert score_sample(OURS, TARGET, TARGET, FOUND, predicted_boxes=points).box_iou == 1
+    prompts = Prompts.from_boxes(frame, [[2, 2, 6, 4]])
+    assert score_sample(OURS, TARGET, TARGET, FOUND, truth_boxes=prompts).box_iou == 0.5
+    with pytest.raises(FrameError, match="the boxes are in frame"):
+        score_sample(OURS, TARGET, TARGET, FOUND, predicted_boxes=prompts.to(Frame.unit()))
+
+
+def test_truth_of_boxes_only_leaves_masks_out():
+    score = score_sample(OURS, None, None, FOUND, truth_boxes=[[0, 0, 4, 4]], predicted_boxes=[[0, 0, 4, 2]])
+    assert (score.iou, score.dice, score.truth_area, score.cum_union, score.in_precision) == (
+        None,
+        None,
+        None,
+        0,
+        False,
+    )
+    assert (score.box_iou, score.has_target, score.presence_right) == (0.5, True, True)
+    none = score_sample(OURS, None, None, Outcome.NO_TARGET, truth_boxes=[])
+    assert (none.box_iou, none.has_target, none.presence_right) == (1, False, True)
+    masked = score_sample(OURS, None, TARGET, FOUND, truth_boxes=[[2, 2, 6, 6]], boundaries=True)
+    assert (masked.iou, masked.box_iou, masked.boundary_f) == (None, 1, None)
+    sjtu = score_sample(policy("sjtu"), None, TARGET, FOUND, truth_boxes=[[2, 2, 6, 6]])
+    assert (sjtu.box_iou, sjtu.mixed_ciou) == (1, None)
+
+
+def test_canvases_may_differ_only_where_the_policy_resizes():
+    small, large = Mask.from_box((1, 1, 3, 3), 4, 4), Mask.from_box((2, 2, 6, 6), 8, 8)
+    with pytest.raises(GeometryError, match="masks of 8 x 8 and 4 x 4 do not share a canvas"):
+        score_sample(OURS, large, small, FOUND)
+    for name in ("rmsin", "think2seg", "sjtu", "prs-med"):
+        score = score_sample(policy(name), large, small, FOUND)
+        assert (score.iou, score.box_iou) == (1, 1)
+    assert score_sample(policy("prs-med"), large, small, FOUND).truth_area == 16
+
+
+def test_distances_keep_the_unit_of_the_original_image():
+    one, two = Mask.from_box((0, 0, 2, 8), 8, 8), Mask.from_box((4, 0, 6, 8), 8, 8)
+    score = score_sample(OURS, one, two, FOUND, boundaries=True, spacing=(0.5, 0.5), tolerance=3)
+    assert (score.hausdorff95, score.boundary_f) == (2, pytest.approx(0.5))
+    resized = score_sample(policy("rmsin"), one, two, FOUND, boundaries=True, spacing=(0.5, 0.5))
+    assert resized.hausdorff95 == pytest.approx(2, abs=0.01)
+
+
+def test_boundaries_of_empty_masks_follow_the_policy():
+    def measured(name, truth, prediction, outcome=FOUND):
+        score = score_sample(policy(name), truth, prediction, outcome, boundaries=True)
+        return score.boundary_f, score.hausdorff95
+
+    assert measured("fiducial", NOTHING, NOTHING) == (1, 0)
+    assert measured("rmsin", NOTHING, NOTHING) == (0, None)
+    assert measured("fiducial", NOTHING, None, Outcome.MALFORMED) == (0, None)
+    assert measured("fiducial", TARGET, NOTHING) == measured("fiducial", NOTHING, TARGET) == (0, None)
+    assert score_sample(OURS, TARGET, TARGET, FOUND).boundary_f is None
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: score_sample(OURS, None, TARGET, FOUND), InputError, "needs truth_boxes"),
+        (lambda: score_sample(OURS, TARGET, TARGET, Outcome.NO_TARGET), InputError, "'no_target' cannot come with"),
+        (
+            lambda: score_sample(OURS, TARGET, None, Outcome.MALFORMED, predicted_boxes=[[0, 0, 1, 1]]),
+            InputError,
+            "'malformed' cannot come with a mask or boxes",
+        ),
+        (
+            lambda: score_sample(OURS, TARGET, TARGET, FOUND, ignore=Mask.empty(4, 4)),
+            GeometryError,
+            "an ignore region of 4 x 4 does not fit a truth of 8 x 8",
+        ),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+@settings(max_examples=60)
+@given(dense_pairs())
+def test_shared_pixels_are_counted_without_building_them(pair):
+    one, two = map(Mask.from_dense, pair)
+    assert shared_area(one, two) == shared_area(two, one) == one.intersection(two).area
