@@ -1,0 +1,57 @@
+"""Opening what the command line names: a benchmark folder, scenes drawn on the spot, or referring expressions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from fiducial.datasets import Dataset
+from fiducial.errors import InputError
+
+SCENES, REFERRING = "scenes:", "referring:"
+
+
+def open_spec(spec: str, split: str | None = None) -> Dataset:
+    """Open a dataset.
+
+    Args:
+        spec: as :func:`fiducial.datasets.open_dataset` takes it; or ``scenes:STYLE?count=50&seed=1&size=512``; or
+            ``referring:FILE.jsonl?source=SPEC`` for referring expressions, with the dataset they were made from.
+        split: part of the dataset; None reads all.
+
+    Raises:
+        InputError: no such dataset, or options that make no sense.
+    """
+    if spec.startswith(SCENES):
+        if split is not None:
+            raise InputError("scenes have no splits: take another seed")
+        return _scenes(spec.removeprefix(SCENES))
+    if spec.startswith(REFERRING):
+        return _referring(spec.removeprefix(REFERRING), split)
+    from fiducial.datasets import open_dataset
+
+    return open_dataset(spec, split=split)
+
+
+def _referring(text: str, split: str | None) -> Dataset:
+    from fiducial.datasets.referring import ReferringDataset, read_expressions
+
+    file, _, source = text.partition("?source=")
+    if not source:
+        raise InputError(f"referring expressions are written as referring:FILE.jsonl?source=DATASET, got {text!r}")
+    dataset: Dataset = ReferringDataset(open_spec(source, split), read_expressions(file), name=Path(file).stem)
+    return dataset
+
+
+def _scenes(text: str) -> Dataset:
+    from fiducial.datasets.scenes import SceneDataset
+
+    style, _, query = text.partition("?")
+    options: dict[str, Any] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if key not in ("count", "seed", "size") or not value.isdecimal():
+            raise InputError(f"scenes are written as scenes:STYLE?count=50&seed=1&size=512, got {key}={value}")
+        options[key] = int(value)
+    dataset: Dataset = SceneDataset(style, **options)
+    return dataset

@@ -1,0 +1,86 @@
+"""Progress on stderr: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from fiducial.evaluation.records import Record
+from fiducial.language import Outcome
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+PAUSE = 10.0
+"""Seconds between two lines where there is no terminal."""
+
+
+class Progress:
+    """Tells how far a run is: samples done, rate, time left, answers that were of no use.
+
+    Args:
+        name: of the run.
+        quiet: say nothing.
+    """
+
+    def __init__(self, name: str, *, quiet: bool = False) -> None:
+        self._name = name
+        self._quiet = quiet
+        self._bar: tuple[RichProgress, TaskID] | None = None
+        self._outcomes: Counter[Outcome] = Counter()
+        self._started = self._told = time.perf_counter()
+        self._here = 0
+
+    def __enter__(self) -> Self:
+        if not self._quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}", markup=False),
+                TimeRemainingColumn(),
+            )
+            bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            bar.start()
+            self._bar = bar, bar.add_task(self._name, total=None, rate="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar[0].stop()
+
+    def __call__(self, record: Record, done: int, planned: int) -> None:
+        """Take note of one more record."""
+        self._here += 1
+        self._outcomes[record.outcome] += 1
+        if self._quiet:
+            return
+        rate = self._here / max(time.perf_counter() - self._started, 1e-9)
+        if self._bar is not None:
+            bar, task = self._bar
+            bar.update(task, completed=done, total=planned, rate=f"{rate:.2f}/s{self._trouble()}")
+        elif time.perf_counter() - self._told >= PAUSE or done == planned:
+            self._told = time.perf_counter()
+            left = _clock((planned - done) / rate)
+            print(f"{self._name}: {done}/{planned}, {rate:.2f}/s, {left} left{self._trouble()}", file=sys.stderr)
+
+    def _trouble(self) -> str:
+        useless = (Outcome.MALFORMED, Outcome.TRUNCATED, Outcome.FAILED)
+        told = [f"{self._outcomes[outcome]} {outcome.value}" for outcome in useless if self._outcomes[outcome]]
+        return f" ({', '.join(told)})" if told else ""
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

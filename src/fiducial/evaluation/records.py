@@ -1,0 +1,248 @@
+"""Records: what came of each sample, one JSON line each, written so that nothing is ever lost or done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from fiducial.errors import InputError
+from fiducial.evaluation.locking import lock
+from fiducial.geometry import Box, Frame, Mask, Prompt, Prompts
+from fiducial.language import Outcome
+from fiducial.results import write_atomically
+
+Code = Mapping[str, Any]
+"""COCO's run-length code of a mask, as plain values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """Everything about one sample of a run, as plain values; masks are decoded when they are asked for.
+
+    Predictions and truth are both kept, so a run can be counted by another policy without asking any model again.
+
+    Args:
+        index: the sample's place in its dataset, from 0.
+        id: the sample's name in its dataset.
+        image: file name of the picture, or its name.
+        size: height, width of the picture in pixels.
+        instruction: what was asked for.
+        picture: SHA-256 of the picture's pixels; sentences about one picture succeed and fail together.
+        digest: SHA-256 of instruction, picture and truth: equal digests mean the same task.
+        prompt_sha256: SHA-256 of the words that the prompter adds and the instruction.
+        outcome: how asking ended.
+        text: the prompter's plain words.
+        thinking: what the model wrote between its thinking tags.
+        raw: the model's reply, letter by letter.
+        repairs: what had to be mended to read it.
+        prompts: as the segmenter saw them, in pixels (see ``Prompt.as_json``).
+        masks: run-length code of each predicted mask, in the order of the prompts.
+        truth: run-length code of the union of the true instances; None where the dataset has boxes only.
+        truth_boxes: x1, y1, x2, y2 of each true instance, in pixels.
+        ignore: run-length code of the pixels that count for nothing, or None.
+        score: the sample's score under the policy of the run, as plain values.
+        seconds: time per stage: read, prompt, encode, decode, refine, total (without read), score.
+    """
+
+    index: int
+    id: str
+    image: str
+    size: tuple[int, int]
+    instruction: str
+    picture: str
+    digest: str
+    prompt_sha256: str
+    outcome: Outcome
+    text: str = ""
+    thinking: str = ""
+    raw: str = ""
+    repairs: tuple[str, ...] = ()
+    prompts: tuple[Mapping[str, Any], ...] = ()
+    masks: tuple[Code, ...] = ()
+    truth: Code | None = None
+    truth_boxes: tuple[Box, ...] = ()
+    ignore: Code | None = None
+    score: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def frame(self) -> Frame:
+        """The pixel frame of the picture."""
+        return Frame.pixels(self.size[1], self.size[0])
+
+    @property
+    def mask(self) -> Mask:
+        """The union of the predicted masks; empty when there is none."""
+        return Mask.empty(*self.size).union(*map(Mask.from_coco, self.masks))
+
+    @property
+    def truth_mask(self) -> Mask | None:
+        """The union of the true instances; None where the dataset has boxes only."""
+        return None if self.truth is None else Mask.from_coco(self.truth)
+
+    @property
+    def ignore_mask(self) -> Mask | None:
+        """The pixels that count for nothing."""
+        return None if self.ignore is None else Mask.from_coco(self.ignore)
+
+    def decoded_prompts(self) -> Prompts:
+        """Return the prompts as geometry, in pixels of the picture."""
+        return Prompts(self.frame, tuple(_prompt(self.frame, values) for values in self.prompts))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values for strict JSON, always the same keys in the same order."""
+        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Record:
+        """Read what :meth:`as_json` returned.
+
+        Raises:
+            InputError: keys are missing, unknown, or hold something else.
+        """
+        names = {entry.name for entry in fields(cls)}
+        if set(values) != names:
+            wrong = sorted(names ^ set(values))
+            raise InputError(f"a record has exactly the keys {', '.join(sorted(names))}; check {', '.join(wrong)}")
+        try:
+            return cls(
+                **{
+                    **values,
+                    "size": (int(values["size"][0]), int(values["size"][1])),
+                    "outcome": Outcome(values["outcome"]),
+                    "repairs": tuple(values["repairs"]),
+                    "prompts": tuple(values["prompts"]),
+                    "masks": tuple(values["masks"]),
+                    "truth_boxes": tuple((b[0], b[1], b[2], b[3]) for b in values["truth_boxes"]),
+                }
+            )
+        except (TypeError, ValueError, IndexError, KeyError) as error:
+            raise InputError(f"a record that makes no sense: {error}") from None
+
+
+def _prompt(frame: Frame, values: Mapping[str, Any]) -> Prompt:
+    box = values["box"]
+    return Prompt(
+        frame,
+        box=None if box is None else (box[0], box[1], box[2], box[3]),
+        points=tuple((point[0], point[1]) for point in values["points"]),
+        point_labels=tuple(values["point_labels"]),
+        label=values["label"],
+        score=values["score"],
+    )
+
+
+def read_records(path: str | Path) -> Iterator[Record]:
+    """Read the records of a file one by one, in the order in which they were written.
+
+    A last line that was cut off while it was written is skipped; the run that wrote it does that sample again.
+
+    Raises:
+        InputError: no such file, or a line in its middle that is no record; the message names the line.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                yield _read_line(line, f"{path}, line {number}")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _read_line(line: bytes, where: str) -> Record:
+    try:
+        values = json.loads(line)
+        if not isinstance(values, dict):
+            raise InputError("not an object")
+        return Record.from_json(values)
+    except (ValueError, InputError) as error:
+        raise InputError(f"{where}: not a record ({error}): was the file edited?") from None
+
+
+def encode(record: Record) -> bytes:
+    """Write a record as one line of JSON in UTF-8, its end included."""
+    text = json.dumps(record.as_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+class RecordFile:
+    """A file of records to which one process appends.
+
+    Each record is forced to the disk before :meth:`append` returns: whatever kills the process afterwards, the sample
+    is done. A line that was cut off is dropped when the file is opened again, so its sample is done anew. A lock keeps
+    a second process out; the system lifts it when the process ends, however it ends.
+
+    Args:
+        path: the file; made when it is not there.
+
+    Raises:
+        InputError: another process is writing to it, it cannot be written, or it holds what is no record.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self._file = open(self.path, "a+b", buffering=0)  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from None
+        try:
+            lock(self._file.fileno(), self.path)
+            self._drop_torn_line()
+            self.done = {record.index: record.digest for record in read_records(self.path)}
+        except InputError:
+            self._file.close()
+            raise
+
+    def append(self, record: Record) -> None:
+        """Write one record and wait until the disk has it.
+
+        Raises:
+            InputError: the sample has a record already, or the disk is full.
+        """
+        if record.index in self.done:
+            raise InputError(f"{self.path}: sample {record.index} ({record.id}) has a record already")
+        data = encode(record)
+        try:
+            while data:  # a raw write may take only a part
+                data = data[self._file.write(data) or 0 :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from None
+        self.done[record.index] = record.digest
+
+    def close(self) -> None:
+        """Let go of the file and its lock."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _drop_torn_line(self) -> None:
+        end = self._file.seek(0, os.SEEK_END)
+        tail, start = b"", end
+        while start > 0 and b"\n" not in tail:
+            step = min(1 << 16, start)
+            start -= step
+            self._file.seek(start)
+            tail = self._file.read(step) + tail
+        kept = start + tail.rfind(b"\n") + 1
+        if kept < end:
+            self._file.truncate(kept)
+            os.fsync(self._file.fileno())
+
+
+def write_records(path: Path, records: Sequence[Record]) -> Path:
+    """Write a whole file of records at once, or not at all."""
+    return write_atomically(path, b"".join(map(encode, records)))

@@ -1,0 +1,155 @@
+"""The gallery: a few samples as pictures, with what is true and what was predicted drawn on them."""
+
+from __future__ import annotations
+
+import base64
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiducial.evaluation.records import Record
+from fiducial.geometry import Box, Mask, Prompt
+from fiducial.images import Image
+from fiducial.overlays.drawing import outline, point, rectangle, tint
+from fiducial.results.display import Display
+
+Pixels = NDArray[np.uint8]
+
+TRUTH, PREDICTION = (0, 190, 255), (255, 130, 0)
+"""Colours of what is true and what was predicted; they are told apart also by the colour-blind."""
+
+MOST_SIDE = 420
+"""Longest side of a picture in the gallery, in pixels."""
+
+_LEAST_SIDE = 240
+_ZOOM = 0.4
+_MARGIN = 0.35
+_LEAST_CUT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which samples are shown.
+
+    Args:
+        best: places of those with the highest IoU, best first.
+        worst: places of those with the lowest IoU, worst first.
+        random: places drawn by the seed, rising.
+    """
+
+    best: tuple[int, ...]
+    worst: tuple[int, ...]
+    random: tuple[int, ...]
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """Every place once, rising."""
+        return tuple(sorted({*self.best, *self.worst, *self.random}))
+
+
+def choose(ious: Sequence[tuple[int, float]], count: int, seed: int = 0) -> Choice:
+    """Choose samples for the gallery.
+
+    Args:
+        ious: place in the dataset and IoU of each sample; a sample without an IoU is left out.
+        count: so many of each kind at most; best and worst share none.
+        seed: of the random ones.
+    """
+    ranked = [place for place, _ in sorted(ious, key=lambda pair: (pair[1], pair[0]))]
+    worst = ranked[: min(count, (len(ranked) + 1) // 2)]
+    best = ranked[len(ranked) - min(count, len(ranked) // 2) :][::-1]
+    drawn = random.Random(seed).sample(sorted(ranked), min(count, len(ranked)))
+    return Choice(tuple(best), tuple(worst), tuple(sorted(drawn)))
+
+
+def pictures(record: Record, image: Image) -> list[str]:
+    """Draw a sample: the whole picture, and a closer view where target and prediction are small in it.
+
+    Args:
+        record: of the sample.
+        image: its picture.
+
+    Returns:
+        One or two JPEG pictures as ``data:`` addresses.
+    """
+    drawn = [_draw(record, image, (0, 0, image.width, image.height))]
+    close = _close_view(record, image)
+    if close is not None:
+        drawn.append(_draw(record, image, close))
+    return [_data(picture) for picture in drawn]
+
+
+def _draw(record: Record, image: Image, view: tuple[int, int, int, int]) -> Pixels:
+    x1, y1, x2, y2 = view
+    piece = Image(np.ascontiguousarray(image.pixels[y1:y2, x1:x2]), name=image.name)
+    scale = min(MOST_SIDE / max(piece.width, piece.height), 8.0)
+    if scale > 1:
+        scale = max(1.0, math.floor(min(scale, math.ceil(_LEAST_SIDE / max(piece.width, piece.height)))))
+    shown = Display(piece.width, piece.height, max(1, round(piece.width * scale)), max(1, round(piece.height * scale)))
+    picture = shown.resize(piece)
+    predicted, truth = _cut(record.mask, view), record.truth_mask
+    coverage, x, y = shown.coverage(predicted)
+    if coverage.size:
+        tint(picture, coverage, x, y, PREDICTION, 0.3)
+    _line(picture, shown, predicted, PREDICTION)
+    if truth is not None:
+        _line(picture, shown, _cut(truth, view), TRUTH)
+    else:
+        for box in record.truth_boxes:
+            rectangle(picture, shown.box(_moved(box, view)), TRUTH, 2)
+    for prompt in record.decoded_prompts():
+        _draw_prompt(picture, shown, prompt, view)
+    return picture
+
+
+def _line(picture: Pixels, shown: Display, mask: Mask, colour: tuple[int, int, int]) -> None:
+    coverage, x, y = shown.coverage(mask)
+    if coverage.size:
+        outline(picture, coverage >= 128, x, y, colour, 2)
+
+
+def _draw_prompt(picture: Pixels, shown: Display, prompt: Prompt, view: tuple[int, int, int, int]) -> None:
+    if prompt.box is not None:
+        box = shown.box(_moved(prompt.box, view))
+        rectangle(picture, box, PREDICTION, 1)
+    for place, kind in zip(prompt.points, prompt.labels, strict=True):
+        at = shown.place((place[0] - view[0], place[1] - view[1]))
+        point(picture, at, 4.0, PREDICTION, positive=kind == 1)
+
+
+def _moved(box: Box, view: tuple[int, int, int, int]) -> Box:
+    return box[0] - view[0], box[1] - view[1], box[2] - view[0], box[3] - view[1]
+
+
+def _cut(mask: Mask, view: tuple[int, int, int, int]) -> Mask:
+    x1, y1, x2, y2 = view
+    if (x1, y1, x2, y2) == (0, 0, mask.width, mask.height):
+        return mask
+    return Mask.from_dense(mask.to_dense()[y1:y2, x1:x2])
+
+
+def _close_view(record: Record, image: Image) -> tuple[int, int, int, int] | None:
+    """Return the part of the picture that holds target, prediction and prompts; None when that is most of it."""
+    boxes = [*record.truth_boxes, *(prompt.box for prompt in record.decoded_prompts() if prompt.box is not None)]
+    boxes += [mask.box for mask in (record.mask, record.truth_mask) if mask is not None and mask.box is not None]
+    if not boxes:
+        return None
+    corners = np.array(boxes)
+    (left, top), (right, bottom) = corners[:, :2].min(0).tolist(), corners[:, 2:].max(0).tolist()
+    margin = max(_MARGIN * max(right - left, bottom - top), (_LEAST_CUT - max(right - left, bottom - top)) / 2)
+    x1, y1 = max(0, math.floor(left - margin)), max(0, math.floor(top - margin))
+    x2, y2 = min(image.width, math.ceil(right + margin)), min(image.height, math.ceil(bottom + margin))
+    if x2 <= x1 or y2 <= y1 or max(x2 - x1, y2 - y1) > _ZOOM * max(image.width, image.height):
+        return None
+    return x1, y1, x2, y2
+
+
+def _data(picture: Pixels) -> str:
+    import cv2
+
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 82])
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")

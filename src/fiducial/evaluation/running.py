@@ -1,0 +1,237 @@
+"""Running: every sample once, whatever interrupts it, and the same numbers however it was cut up."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fiducial.datasets import Dataset, Sample, sample_ids
+from fiducial.errors import InputError
+from fiducial.evaluation.bench import Bench, code_of, task_digest, true_boxes
+from fiducial.evaluation.folder import CARD, RECORDS, Run, differences, read_run
+from fiducial.evaluation.jobs import Job, Loader, measure_with_workers
+from fiducial.evaluation.provenance import session
+from fiducial.evaluation.records import Record, RecordFile, read_records, write_records
+from fiducial.language import Outcome
+
+OnRecord = Callable[[Record, int, int], None]
+"""Told of every record when it is on the disk: the record, the number done, the number planned."""
+
+_CHECKED = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which samples of a dataset belong to a run.
+
+    Args:
+        limit: so many samples, drawn by the seed; a larger limit holds those of a smaller one. None takes all.
+        shard: part and number of parts, (1, 1) for the whole; the parts are alike in size and taken in turns.
+        seed: of the draw.
+
+    Raises:
+        InputError: a limit below 1 or a part that does not exist.
+
+    Example:
+        >>> Selection(shard=(2, 3)).of(7)
+        (1, 4)
+    """
+
+    limit: int | None = None
+    shard: tuple[int, int] = (1, 1)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"a limit is at least 1 sample, got {self.limit}")
+        part, parts = self.shard
+        if not 1 <= part <= parts:
+            raise InputError(f"a shard is written as 1/{max(parts, 1)} to {max(parts, 1)}/{max(parts, 1)}")
+
+    def of(self, count: int) -> tuple[int, ...]:
+        """Return the places of the samples, rising, of a dataset with ``count``."""
+        chosen = np.arange(count)
+        if self.limit is not None and self.limit < count:
+            chosen = np.sort(np.random.default_rng(self.seed).permutation(count)[: self.limit])
+        part, parts = self.shard
+        return tuple(int(index) for index in chosen[part - 1 :: parts])
+
+
+def evaluate(
+    work: Bench | Job,
+    out: str | Path,
+    *,
+    selection: Selection | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    workers: int = 1,
+    retry_failed: bool = False,
+    loader: Loader | None = None,
+    command: Sequence[str] = (),
+    on_record: OnRecord | None = None,
+) -> Run:
+    """Measure every sample that has no record yet, one after the other or in several processes.
+
+    Args:
+        work: a bench, or a job, which several processes can share.
+        out: folder of the run; one that holds a part of the same run is continued.
+        selection: which samples; default: all.
+        recipe: what the pipeline of a bench is made of, for the card; a job knows its own.
+        workers: number of processes; more than 1 needs a job.
+        retry_failed: first drop the records whose outcome is ``failed``, so that these samples are asked again.
+        loader: keeps the models of a job for the next one.
+        command: the words that started this, for the card.
+        on_record: told of every record.
+
+    Returns:
+        The run, with a record of every sample that belongs to it.
+
+    Raises:
+        InputError: the folder holds another run (the message shows what differs), or a sample cannot be read; what
+            was measured before is kept, and the same call goes on from there.
+        ModelError: a part broke its contract, or a worker died.
+    """
+    selection = selection or Selection()
+    if workers < 1 or (workers > 1 and not isinstance(work, Job)):
+        raise InputError("workers is 1 or more, and several processes need a job that each of them can open")
+    dataset = work.open_dataset() if isinstance(work, Job) else work.dataset
+    ids = _checked_ids(dataset)
+    indices = selection.of(len(ids))
+    if not indices:
+        raise InputError(f"{dataset.name}: no sample belongs to this run (the dataset has {len(ids)})")
+    run = _prepare(Path(out), _settings(work, dataset, ids, selection, recipe), len(indices), work, list(command))
+    if retry_failed:
+        _drop_failed(run)
+    with RecordFile(run.records_path) as file:
+        _check_same_data(run, dataset, file.done, frozenset(indices))
+        pending = [index for index in indices if index not in file.done]
+        for record in _measured(work, dataset, pending, workers, loader):
+            if record.id != ids[record.index]:
+                raise InputError(
+                    f"{dataset.name}: sample {record.index} is {record.id!r}, but {ids[record.index]!r} was listed"
+                )
+            file.append(record)
+            if on_record is not None:
+                on_record(record, len(file.done), len(indices))
+        run = replace(run, fingerprint=fingerprint(file.done))
+    run.write_card()
+    return run
+
+
+def fingerprint(digests: Mapping[int, str]) -> str:
+    """Name a set of tasks: SHA-256 over their digests in order."""
+    return hashlib.sha256("\n".join(f"{i} {digests[i]}" for i in sorted(digests)).encode()).hexdigest()
+
+
+def _measured(
+    work: Bench | Job, dataset: Dataset, indices: Sequence[int], workers: int, loader: Loader | None
+) -> Iterator[Record]:
+    if not indices:
+        return iter(())
+    if workers > 1 and isinstance(work, Job):
+        return measure_with_workers(work, indices, workers)
+    bench = work.open(dataset, loader) if isinstance(work, Job) else work
+    return (bench.measure(index) for index in indices)
+
+
+def _checked_ids(dataset: Dataset) -> Sequence[str]:
+    ids = sample_ids(dataset)
+    seen: set[str] = set()
+    for place, name in enumerate(ids):
+        if name in seen:
+            raise InputError(f"{dataset.name}: sample {place} has the id {name!r} of another one")
+        seen.add(name)
+    return ids
+
+
+def _settings(
+    work: Bench | Job, dataset: Dataset, ids: Sequence[str], selection: Selection, recipe: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    told = work.recipe.as_json() if isinstance(work, Job) else dict(recipe or {"name": work.pipeline.name})
+    if work.source is not None:
+        told = {**told, "prompter": {"name": str(work.source)}}
+    listing = hashlib.sha256("\n".join(ids).encode("utf-8", "backslashreplace")).hexdigest()
+    return {
+        "dataset": {
+            "name": dataset.name,
+            "split": work.split if isinstance(work, Job) else None,
+            "samples": len(ids),
+            "ids_sha256": listing,
+        },
+        "recipe": told,
+        "prompter": str(work.source or ""),
+        "policy": work.policy if isinstance(work, Job) else work.policy.name,
+        "boundaries": work.boundaries,
+        "seed": selection.seed,
+        "limit": selection.limit,
+        "shard": f"{selection.shard[0]}/{selection.shard[1]}",
+    }
+
+
+def _prepare(folder: Path, settings: Mapping[str, Any], planned: int, work: Bench | Job, command: list[str]) -> Run:
+    """Write the card of a new run, or check that the folder holds this very run and add a session to its card."""
+    here = session(command)
+    if (folder / CARD).exists():
+        run = read_run(folder)
+        changed = differences(run.settings, settings)
+        if changed:
+            raise InputError(
+                f"{folder} holds a run with other settings ({'; '.join(changed)}): take another --out, or the settings "
+                "of that run; `fiducial merge` counts a run by another policy"
+            )
+        return _continued(run, here)
+    if (folder / RECORDS).exists():
+        raise InputError(f"{folder}: has {RECORDS} but no {CARD}: take another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: the folder cannot be made ({error.strerror or error})") from None
+    run = Run(folder, settings, (here,), planned, _absolute(work.dataset) if isinstance(work, Job) else "")
+    run.write_card()
+    return run
+
+
+def _absolute(spec: str) -> str:
+    """Write the path in ``PATH`` or ``FORMAT:PATH`` so that it means the same from every folder."""
+    name, colon, path = spec.partition(":")
+    if Path(spec).exists():
+        return str(Path(spec).resolve())
+    place, mark, options = path.partition("?")
+    return f"{name}{colon}{Path(place).resolve()}{mark}{options}" if place and Path(place).exists() else spec
+
+
+def _continued(run: Run, here: Mapping[str, Any]) -> Run:
+    run = replace(run, sessions=(*run.sessions, here))
+    run.write_card()
+    return run
+
+
+def _drop_failed(run: Run) -> None:
+    if run.records_path.exists():
+        with RecordFile(run.records_path):  # nobody else may be writing
+            kept = [record for record in read_records(run.records_path) if record.outcome is not Outcome.FAILED]
+            write_records(run.records_path, kept)
+
+
+def _check_same_data(run: Run, dataset: Dataset, done: Mapping[int, str], planned: Iterable[int]) -> None:
+    """Compare a few of the samples that have records with the dataset as it is now."""
+    if not set(done) <= set(planned):
+        raise InputError(f"{run.records_path}: holds samples that do not belong to this run: was the file edited?")
+    places = sorted(done)
+    step = max(1, len(places) // _CHECKED)
+    for place in places[::step]:
+        if digest_of(dataset[place]) != done[place]:
+            raise InputError(
+                f"{dataset.name}: sample {place} is not what it was when {run.folder} was begun "
+                "(picture, instruction or truth changed): take another --out"
+            )
+
+
+def digest_of(sample: Sample) -> str:
+    """Name a sample's task as its record does."""
+    truth = None if sample.instances is None else sample.truth
+    return task_digest(sample.instruction, sample.image(), [code_of(truth), code_of(sample.ignore)], true_boxes(sample))

@@ -1,0 +1,218 @@
+"""The numbers of a run: every statistic of its policy with an interval, outcomes, sizes and seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fiducial.errors import InputError
+from fiducial.evaluation.folder import SUMMARY, Run
+from fiducial.evaluation.records import Record
+from fiducial.geometry import boxes
+from fiducial.metrics import Policy, SampleScore, Totals, bootstrap, policy, score_sample
+from fiducial.metrics import statistics as statistics_of
+from fiducial.results import write_atomically
+
+TIMES = ("read", "prompt", "encode", "decode", "refine", "total", "score")
+"""Stages that are timed; ``total`` is the model's own work, prompt to refine."""
+
+CURVE = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""Thresholds of the curve of P@t."""
+
+SIZES = (0.0, 0.001, 0.01, 0.05, 0.2, 1.0)
+"""Edges of the classes of target size, as parts of the picture."""
+
+_MANY = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the numbers need of one record.
+
+    Args:
+        index: the sample's place in its dataset.
+        id: its name.
+        picture: the digest of its picture.
+        digest: the digest of its task.
+        area: pixels of the target; of its boxes where there is no mask.
+        share: its part of the picture's pixels, 0..1.
+        score: under the policy that counts.
+        seconds: per stage.
+    """
+
+    index: int
+    id: str
+    picture: str
+    digest: str
+    area: float
+    share: float
+    score: SampleScore
+    seconds: Mapping[str, float]
+
+    @property
+    def quality(self) -> float | None:
+        """Mask IoU, or box IoU where the truth has no masks; None when there is neither."""
+        return self.score.box_iou if self.score.iou is None else self.score.iou
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The numbers of a run.
+
+    Args:
+        policy: by which they were counted.
+        planned: number of samples that belong to the run.
+        report: every statistic (see ``Totals.report``).
+        intervals: 95 % bootstrap interval of each statistic that exists; whole pictures are drawn.
+        outcomes: how asking ended, counted.
+        seconds: mean, median and 95th percentile per stage.
+        curve: threshold and P@t.
+        sizes: per class of target size: from, to (parts of the picture), samples, mean IoU.
+        rows: what it was made of, in the order of the dataset.
+    """
+
+    policy: Policy
+    planned: int
+    report: Mapping[str, float | int | None]
+    intervals: Mapping[str, tuple[float, float]]
+    outcomes: Mapping[str, int]
+    seconds: Mapping[str, Mapping[str, float]]
+    curve: tuple[tuple[float, float], ...]
+    sizes: tuple[tuple[float, float, int, float | None], ...]
+    rows: tuple[Row, ...] = field(repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values; all but ``seconds`` are the same however the run was cut up."""
+        return {
+            "policy": self.policy.name,
+            "planned": self.planned,
+            **self.report,
+            "outcomes": dict(self.outcomes),
+            "intervals": {name: list(pair) for name, pair in self.intervals.items()},
+            "curve": [list(point) for point in self.curve],
+            "sizes": [dict(zip(("from", "to", "n", "mean_iou"), row, strict=True)) for row in self.sizes],
+            "seconds": {stage: dict(values) for stage, values in self.seconds.items()},
+        }
+
+
+def summarise(run: Run, policy_name: str | None = None, *, seed: int = 0) -> Summary:
+    """Count a run.
+
+    Args:
+        run: finished or not; what has no record is not counted.
+        policy_name: another policy than that of the run; every record is scored anew.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: a record makes no sense, or there is none.
+        UnknownNameError: no such policy.
+    """
+    rules = policy(policy_name or str(run.settings["policy"]))
+    again = rules.name != run.settings["policy"]
+    rows = read_rows(run, rules if again else None)
+    return summary_of(rows, rules, run.planned, seed=seed)
+
+
+def read_rows(run: Run, rules: Policy | None = None) -> list[Row]:
+    """Read the rows of a run in the order of its dataset, scored anew where a policy is given."""
+    boundaries = bool(run.settings["boundaries"])
+    rows = sorted((row_of(record, rules, boundaries=boundaries) for record in run.records()), key=lambda row: row.index)
+    for one, other in pairwise(rows):
+        if one.index == other.index:
+            raise InputError(f"{run.records_path}: sample {one.index} ({one.id}) has two records")
+    return rows
+
+
+def row_of(record: Record, rules: Policy | None = None, *, boundaries: bool = False) -> Row:
+    """Reduce a record to what the numbers need."""
+    try:
+        score = SampleScore.from_json(dict(record.score)) if rules is None else score_record(record, rules, boundaries)
+        truth = record.truth_mask
+    except (InputError, TypeError) as error:
+        raise InputError(f"the record of sample {record.index} ({record.id}) makes no sense: {error}") from error
+    area = float(boxes.area(record.truth_boxes).sum()) if truth is None else float(truth.area)
+    share = min(1.0, area / (record.size[0] * record.size[1]))
+    return Row(record.index, record.id, record.picture, record.digest, area, share, score, record.seconds)
+
+
+def score_record(record: Record, rules: Policy, boundaries: bool = False) -> SampleScore:
+    """Score a record anew, by any policy, without asking any model."""
+    prompts = record.decoded_prompts()
+    boxed = len(prompts) and all(prompt.box is not None for prompt in prompts)
+    return score_sample(
+        rules,
+        record.truth_mask,
+        record.mask if record.masks else None,
+        record.outcome,
+        ignore=record.ignore_mask,
+        truth_boxes=record.truth_boxes,
+        predicted_boxes=prompts if boxed else None,
+        boundaries=boundaries,
+    )
+
+
+def summary_of(rows: Sequence[Row], rules: Policy, planned: int, *, seed: int = 0) -> Summary:
+    """Count rows; see :func:`summarise`."""
+    if not rows:
+        raise InputError("there is no record to count")
+    totals = Totals(rules).extend(row.score for row in rows)
+    return Summary(
+        policy=rules,
+        planned=planned,
+        report=totals.report(),
+        intervals=_intervals(rows, rules, totals, seed),
+        outcomes=totals.outcomes,
+        seconds=_seconds(rows),
+        curve=_curve(rows, rules),
+        sizes=_sizes(rows),
+        rows=tuple(rows),
+    )
+
+
+def write_summary(folder: Path, summary: Summary) -> Path:
+    """Write ``summary.json``."""
+    return write_atomically(folder / SUMMARY, json.dumps(summary.as_json(), indent=2, allow_nan=False) + "\n")
+
+
+def _intervals(rows: Sequence[Row], rules: Policy, totals: Totals, seed: int) -> dict[str, tuple[float, float]]:
+    scores, groups = [row.score for row in rows], [row.picture for row in rows]
+    draws = {"resamples": 500} if len(rows) > _MANY else {}
+    report = totals.report()
+    known = [name for name in statistics_of(rules) if report[name] is not None]
+    return {name: bootstrap(scores, rules, name, seed, groups=groups, **draws) for name in known}
+
+
+def _seconds(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
+    found = {}
+    for stage in TIMES:
+        values = [row.seconds[stage] for row in rows if stage in row.seconds]
+        if values:
+            median, late = np.quantile(values, [0.5, 0.95])
+            found[stage] = {"mean": float(np.mean(values)), "p50": float(median), "p95": float(late)}
+    return found
+
+
+def _curve(rows: Iterable[Row], rules: Policy) -> tuple[tuple[float, float], ...]:
+    """Return P@t over the samples in the policy's denominator; over all counted ones where there are boxes only."""
+    counted = [row for row in rows if row.score.counted and row.quality is not None]
+    held = [row for row in counted if row.score.in_precision] or counted
+    if not held:
+        return ()
+    return tuple((t, sum(rules.passes(row.quality or 0.0, t) for row in held) / len(held)) for t in CURVE)
+
+
+def _sizes(rows: Iterable[Row]) -> tuple[tuple[float, float, int, float | None], ...]:
+    """Return the mean IoU per class of size; samples without a target come first, as the class from 0 to 0."""
+    counted = [row for row in rows if row.score.counted and row.quality is not None]
+    classes = [(0.0, 0.0), *pairwise(SIZES)]
+    found = []
+    for low, high in classes:
+        held = [row.quality or 0.0 for row in counted if (row.share == 0 if high == 0 else low < row.share <= high)]
+        found.append((low, high, len(held), float(np.mean(held)) if held else None))
+    return tuple(found)

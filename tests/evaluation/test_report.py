@@ -1,0 +1,307 @@
+import html.parser
+import io
+import json
+import re
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluation_fakes import HEIGHT, WIDTH, TinyDataset, bench, write_folder
+from fiducial import Image, Mask
+from fiducial.evaluation import Job, TruthPrompts, evaluate, read_run, summarise
+from fiducial.evaluation.comparing import compare, write_comparison
+from fiducial.evaluation.finishing import finish
+from fiducial.evaluation.progress import Progress
+from fiducial.evaluation.published import published
+from fiducial.evaluation.records import write_records
+from fiducial.evaluation.report import figures, gallery
+from fiducial.evaluation.report.markup import Markup, join, tag
+from fiducial.evaluation.report.plots import HEIGHT as PLOT_HEIGHT
+from fiducial.evaluation.report.plots import WIDTH as PLOT_WIDTH
+from fiducial.evaluation.report.plots import Axis, Plot, count_axis
+from fiducial.evaluation.report.wording import cell, label, markdown_table, milliseconds, number, size_class
+from fiducial.metrics import policy
+from fiducial.recipes import read_recipe
+
+HOSTILE = (
+    '</div><script>alert("1")</script><img src="http://evil.example/x.png" onerror=x> | `a` [b](c)\n# d \x00 \ud83d'
+)
+
+
+class Page(html.parser.HTMLParser):
+    """Checks that tags close each other and gathers what there is."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.addresses = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, name, attributes):
+        self.seen.append(name)
+        self.addresses += [value for key, value in attributes if key in ("src", "href", "action", "data")]
+        assert not any(key.startswith("on") for key, _ in attributes)
+        if name not in ("meta", "img"):
+            self.open.append(name)
+
+    def handle_startendtag(self, name, attributes):
+        self.handle_starttag(name, attributes)
+        if name not in ("meta", "img"):
+            self.open.pop()
+
+    def handle_endtag(self, name):
+        assert self.open.pop() == name
+
+
+class Hostile(TinyDataset):
+    name = HOSTILE
+
+    def __getitem__(self, index):
+        return replace(super().__getitem__(index), instruction=HOSTILE)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return evaluate(bench(30), tmp_path / "run")
+
+
+def test_one_page_without_scripts_or_requests(run):
+    dataset = TinyDataset(30)
+    summary, written = finish(run, dataset)
+    assert [path.name for path in written] == ["summary.json", "report.html", "report.md"]
+    text = written[1].read_text()
+    page = Page(text)
+    assert page.seen.count("svg") == 4
+    assert not {"script", "link", "iframe", "object", "form", "base"} & set(page.seen)
+    assert page.addresses
+    assert all(address.startswith("data:image/jpeg;base64,") for address in page.addresses)
+    assert "default-src 'none'" in text
+    assert not re.search(r"url\(|@import|https?://", text)
+    for word in (
+        "mean IoU",
+        f"{summary.report['mean_iou']:.4f}",
+        "Worst",
+        "Best",
+        "Random",
+        "p95",
+        "said that there is",
+    ):
+        assert word in text
+    markdown = written[2].read_text()
+    assert f"| mean IoU | {summary.report['mean_iou']:.4f} |" in markdown
+    assert "![" not in markdown
+
+
+def test_what_a_model_wrote_stays_text(tmp_path):
+    run = evaluate(bench(10, dataset=Hostile(10)), tmp_path)
+    finish(run, Hostile(10))
+    text = (tmp_path / "report.html").read_text()
+    page = Page(text)
+    assert "script" not in page.seen
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "\x00" not in text
+    markdown = (tmp_path / "report.md").read_text()
+    assert "<script" not in markdown
+    assert "\n# d" not in markdown
+
+
+def test_without_pictures(run):
+    finish(run, TinyDataset(30), images=False)
+    page = Page((run.folder / "report.html").read_text())
+    assert "img" not in page.seen
+    assert "--no-images" in (run.folder / "report.html").read_text()
+
+
+def test_a_run_of_objects_has_no_pictures_afterwards(run):
+    finish(read_run(run.folder))
+    assert "cannot be opened again" in (run.folder / "report.html").read_text()
+
+
+def test_a_run_of_a_job_opens_its_dataset_again(tmp_path):
+    spec = write_folder(tmp_path / "data", count=4)
+    run = evaluate(Job(dataset=spec, recipe=read_recipe("classic"), source=TruthPrompts()), tmp_path / "run")
+    finish(run)
+    assert "img" in Page((run.folder / "report.html").read_text()).seen
+    (tmp_path / "data" / "images").rename(tmp_path / "data" / "gone")
+    finish(run)
+    assert "Pictures are left out" in (run.folder / "report.html").read_text()
+
+
+def test_a_picture_that_changed_is_not_shown(run):
+    class Other(TinyDataset):
+        def __getitem__(self, index):
+            return super().__getitem__((index + 1) % self.count)
+
+    finish(run, Other(30))
+    text = (run.folder / "report.html").read_text()
+    assert "is not the one that was measured" in text
+    assert "img" not in Page(text).seen
+
+
+def test_missing_samples_are_told(run):
+    write_records(run.records_path, run.ordered()[:7])
+    finish(run, images=False)
+    assert "23 of 30 samples are missing" in (run.folder / "report.html").read_text()
+    assert "**23 of 30 samples are missing.**" in (run.folder / "report.md").read_text()
+
+
+def test_a_resumed_run_tells_every_start(run):
+    again = evaluate(bench(30), run.folder, command=["second"])
+    finish(again, images=False)
+    text = (run.folder / "report.html").read_text()
+    assert "Every start of the program" in text
+    assert "second" in text
+
+
+def test_comparisons_as_a_page(run, tmp_path):
+    other = evaluate(bench(30, source=TruthPrompts()), tmp_path / "other")
+    found = compare([run.folder, other.folder], figures=[*published("rrsisd", "test"), *published("coco-grid")])
+    written = write_comparison(tmp_path / "c", found)
+    page = Page(written[2].read_text())
+    assert page.seen.count("svg") == 1
+    text = written[1].read_text()
+    assert "| RMSIN | 0.7426 |" in text
+    assert "not comparable with the runs above before" in text
+    assert "no policy here counts alike" in text
+    same = compare([run.folder, other.folder], policy_name="rmsin", figures=published("rrsisd", "test"))
+    assert "counted by rmsin, as the runs above" in write_comparison(tmp_path / "d", same)[1].read_text()
+    json.loads(written[0].read_text())
+
+
+# -- gallery ----------------------------------------------------------------------------------------
+
+
+def test_best_and_worst_share_none_and_random_is_seeded():
+    ious = [(place, place / 20) for place in range(20)]
+    choice = gallery.choose(ious, 6)
+    assert choice.worst == (0, 1, 2, 3, 4, 5)
+    assert choice.best == (19, 18, 17, 16, 15, 14)
+    assert choice.random == gallery.choose(ious[::-1], 6).random
+    assert choice.random != gallery.choose(ious, 6, seed=1).random
+    few = gallery.choose(ious[:3], 6)
+    assert (few.worst, few.best) == ((0, 1), (2,))
+    assert gallery.choose([], 6).all == ()
+
+
+def decoded(address):
+    data = __import__("base64").b64decode(address.partition(",")[2])
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+
+
+def near(colour, pixels):
+    return (np.abs(pixels - np.array(colour)).sum(axis=2) < 120).any()
+
+
+def test_pictures_show_truth_and_prediction():
+    one = bench(source=TruthPrompts(points=1, negatives=1)).measure(5)
+    views = gallery.pictures(one, TinyDataset()[5].image())
+    assert len(views) == 1  # the target is most of the small picture
+    shown = decoded(views[0])
+    assert shown.shape[0] * WIDTH == shown.shape[1] * HEIGHT
+    assert max(shown.shape) >= 240
+    assert near(gallery.TRUTH, shown)
+    assert near(gallery.PREDICTION, shown)
+
+
+def test_small_targets_get_a_closer_view():
+    record = bench(source=TruthPrompts()).measure(5)
+    mask = Mask.from_box((300, 200, 320, 215), 600, 900)
+    small = replace(record, size=(600, 900), truth=mask.to_coco(), masks=(mask.to_coco(),), prompts=(), truth_boxes=())
+    whole, close = gallery.pictures(small, Image(np.full((600, 900, 3), 60, np.uint8)))
+    assert max(decoded(whole).shape) == gallery.MOST_SIDE
+    assert near(gallery.TRUTH, decoded(close))
+    boxes_only = replace(small, truth=None, truth_boxes=((300, 200, 320, 215),), masks=())
+    assert near(gallery.TRUTH, decoded(gallery.pictures(boxes_only, Image(np.full((600, 900, 3), 60, np.uint8)))[1]))
+    nothing = replace(small, truth=Mask.empty(600, 900).to_coco(), masks=())
+    assert len(gallery.pictures(nothing, Image(np.full((600, 900, 3), 60, np.uint8)))) == 1
+
+
+# -- markup, plots, words ---------------------------------------------------------------------------
+
+
+@given(st.text())
+def test_text_is_escaped_wherever_it_is_put(text):
+    made = tag("p", text, [text, None], title=text)
+    page = Page(made)
+    assert page.seen == ["p"]
+    assert join(made) is made
+    assert isinstance(made, Markup)
+
+
+def test_attributes_and_numbers():
+    assert tag("rect", x=1.25, width=3, class_="a", fill_opacity=0.5, rx=None) == (
+        '<rect x="1.25" width="3" class="a" fill-opacity="0.5"/>'
+    )
+
+
+def test_plots_stay_inside_their_frame():
+    plot = Plot(Axis(0.1, 10, (0.1, 1, 10), "x", logarithmic=True), count_axis(37, "n"), "t")
+    plot.line([(0.01, -5), (100, 500)], name="a name that is much too long to stand in a legend").dots([(1, 1)])
+    svg = plot.bars([(0.1, 1, 9)]).svg()
+    for x, y in re.findall(r'(?:points="| )(-?[\d.]+),(-?[\d.]+)', svg):
+        assert 0 <= float(x) <= PLOT_WIDTH
+        assert 0 <= float(y) <= PLOT_HEIGHT
+    assert "..." in svg
+    assert ">40<" in svg
+
+
+@pytest.mark.parametrize(("most", "high"), [(0, 1), (1, 1), (4, 4), (7, 8), (37, 40), (101, 150), (12345, 15000)])
+def test_counts_go_up_to_a_round_number(most, high):
+    assert count_axis(most, "n").high == high
+
+
+def test_figures_of_few_samples(tmp_path):
+    summary = summarise(evaluate(bench(1), tmp_path))
+    assert len(figures.of_summary(summary)) == 4
+
+
+def test_words():
+    rules = policy("fiducial")
+    assert label("p@0.5", rules) == ("P@0.5", "share of samples with mask IoU >= 0.5")
+    assert label("box_acc@0.7", policy("visionreasoner"))[1].endswith("box IoU > 0.7")
+    assert [number(value) for value in (None, 12345, 0.5)] == ["–", "12,345", "0.5000"]
+    assert [milliseconds(value) for value in (0.0012345, 0.0123, 1.5)] == ["1.23", "12.3", "1,500"]
+    assert [size_class(*pair) for pair in ((0, 0), (0, 0.001), (0.01, 0.05))] == [
+        "no target",
+        "up to 0.1 %",
+        "1 % to 5 %",
+    ]
+    assert cell("a|b\n<c>&*") == "a\\|b &lt;c&gt;&amp;\\*"
+    assert markdown_table(("a", "b"), [("1", "x|y")]).splitlines()[2] == "| 1 | x\\|y |"
+
+
+# -- progress ---------------------------------------------------------------------------------------
+
+
+def test_progress_in_lines(capsys, monkeypatch):
+    record = bench().measure(7)
+    with Progress("red") as progress:
+        progress(record, 1, 2)
+        progress(record, 2, 2)
+    told = capsys.readouterr().err
+    assert re.fullmatch(r"red: 2/2, [\d.]+/s, 0:00 left \(2 malformed\)\n", told)
+    with Progress("red", quiet=True) as progress:
+        progress(record, 2, 2)
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_on_a_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    shown = Terminal()
+    monkeypatch.setattr("sys.stderr", shown)
+    with Progress("[red]") as progress:
+        progress(bench().measure(0), 1, 2)
+    assert "[red]" in shown.getvalue()
+
+
+def test_long_times_have_hours():
+    from fiducial.evaluation.progress import _clock
+
+    assert [_clock(value) for value in (59.6, 3725)] == ["1:00", "1:02:05"]
