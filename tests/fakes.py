@@ -1,5 +1,7 @@
 """Parts that do something simple and known, for tests of what stands around them."""
 
+import numpy as np
+
 from fiducial.contracts import Embedding
 from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.language import Answer, Outcome
@@ -29,7 +31,7 @@ class BoxSegmenter:
         if self.error:
             raise self.error
         self.encoded.append(image)
-        return Embedding(image.digest, image.width, image.height, {})
+        return Embedding(image.digest, image.width, image.height, {"features": np.zeros(4)})
 
     def decode(self, embedding, prompts):
         return [Mask.from_box(_box(prompt), embedding.height, embedding.width).with_score(0.5) for prompt in prompts]

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 
 from fakes import BoxPrompter, BoxSegmenter
 from fiducial import Frame, Image, Mask, Outcome, Pipeline, Prompt, Prompts
-from fiducial.errors import GeometryError, ImageError, InputError, ModelError
+from fiducial.errors import FrameError, GeometryError, ImageError, InputError, ModelError
 
 GREY = np.full((30, 40, 3), 90, np.uint8)
 BLUE = np.full((20, 20, 3), (0, 0, 200), np.uint8)
@@ -162,3 +164,50 @@ def test_unreadable_images_are_named():
 def test_the_result_of_an_empty_scene_is_an_empty_mask():
     result = Pipeline(prompter=BoxPrompter(outcome=Outcome.MALFORMED), segmenter=BoxSegmenter())(GREY, "a")
     assert result.mask == Mask.empty(30, 40)
+
+
+def test_one_picture_that_is_too_much_does_not_lose_the_others():
+    class Picky(BoxPrompter):
+        def ask(self, images, instructions):
+            if any(image.width == 20 for image in images):
+                raise ModelError("too much")
+            return super().ask(images, instructions)
+
+    results = Pipeline(prompter=Picky((1, 1, 3, 3)), segmenter=BoxSegmenter()).segment([GREY, BLUE, GREY], "a")
+    assert [result.outcome for result in results] == [Outcome.FOUND, Outcome.FAILED, Outcome.FOUND]
+
+
+def test_embeddings_are_let_go_after_their_last_use():
+    alive = []
+
+    class Watching(BoxSegmenter):
+        def encode(self, image):
+            embedding = super().encode(image)
+            alive.append(weakref.ref(embedding.tensors["features"]))
+            return embedding
+
+        def decode(self, embedding, prompts):
+            gc.collect()
+            assert sum(ref() is not None for ref in alive) <= 2
+            return super().decode(embedding, prompts)
+
+    pictures = [np.full((4, 4, 3), value, np.uint8) for value in range(8)]
+    Pipeline(prompter=BoxPrompter((1, 1, 3, 3)), segmenter=Watching()).segment([*pictures, pictures[7]], "a")
+    gc.collect()
+    assert sum(ref() is not None for ref in alive) == 0
+
+
+def test_parts_that_change_the_frame_or_the_count_are_caught():
+    halved = Pipeline(
+        prompter=BoxPrompter((1, 1, 3, 3)),
+        segmenter=BoxSegmenter(),
+        overlays=(lambda image: Image(image.pixels[::2, ::2]),),
+    )
+    with pytest.raises(FrameError, match="what an overlay drew"):
+        halved(GREY, "a")
+    losing = Pipeline(
+        prompter=BoxPrompter((1, 1, 3, 3)),
+        segmenter=BoxSegmenter(),
+        prompt_refiners=(lambda image, prompts: prompts[:0],),
+    )
+    assert "returned 0 prompts for 1" in losing(GREY, "a").text

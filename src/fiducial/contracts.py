@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from fiducial.geometry import Mask, Prompt, Prompts
@@ -28,6 +29,9 @@ class Embedding:
     height: int
     tensors: Mapping[str, Any]
     image: Image | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
 
 
 @runtime_checkable

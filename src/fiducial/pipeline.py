@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,11 +95,15 @@ class Pipeline:
         started = time.perf_counter()
         answers = _ask(self.prompter, shown, words)
         asking = (time.perf_counter() - started) / max(len(words), 1)
+        targets = shown if self.overlay_for_segmenter else pictures
+        uses = Counter(target.digest for target in targets)
         embeddings: dict[str, Embedding] = {}
         results = []
-        for picture, seen, text, answer in zip(pictures, shown, words, answers, strict=True):
-            target = seen if self.overlay_for_segmenter else picture
+        for picture, target, text, answer in zip(pictures, targets, words, answers, strict=True):
             results.append(self._finish(picture, target, text, answer, asking, embeddings))
+            uses[target.digest] -= 1
+            if not uses[target.digest]:
+                embeddings.pop(target.digest, None)  # features are large: keep them no longer than needed
         return results
 
     def cut(self, image: ImageLike, prompts: Prompts, instruction: str = "") -> Segmentation:
@@ -123,7 +128,9 @@ class Pipeline:
 
     def _draw(self, picture: Image) -> Image:
         for overlay in self.overlays:
-            picture = overlay(picture)
+            drawn = overlay(picture)
+            picture.frame.require(drawn.frame, "what an overlay drew")
+            picture = drawn
         return picture
 
     def _finish(
@@ -135,7 +142,8 @@ class Pipeline:
         asking: float,
         embeddings: dict[str, Embedding],
     ) -> Segmentation:
-        fitted, notes = answer.prompts.to(picture.frame).fitted()
+        picture.frame.require(answer.prompts.frame, "the answer's prompts")
+        fitted, notes = answer.prompts.fitted()
         answer = replace(answer, prompts=fitted, repairs=answer.repairs + notes)
         if answer.outcome is Outcome.FOUND and not len(fitted):
             answer = replace(answer, outcome=Outcome.MALFORMED, text=notes[0] if notes else answer.text)
@@ -168,7 +176,11 @@ class Pipeline:
     ) -> tuple[Prompts, tuple[Mask, ...]]:
         clock = _Clock(seconds)
         for refine in self.prompt_refiners:
-            prompts = refine(picture, prompts)
+            refined = refine(picture, prompts)
+            picture.frame.require(refined.frame, "refined prompts")
+            if len(refined) != len(prompts):
+                raise ModelError(f"a prompt refiner returned {len(refined)} prompts for {len(prompts)}")
+            prompts = refined
         clock.lap("refine")
         if target.digest not in embeddings:
             embeddings[target.digest] = self.segmenter.encode(target)
@@ -187,7 +199,11 @@ def _ask(prompter: Prompter, images: list[Image], instructions: list[str]) -> li
     try:
         answers = prompter.ask(images, instructions)
     except ModelError as error:
-        return [Answer(Outcome.FAILED, Prompts(image.frame), text=str(error)) for image in images]
+        if len(images) == 1:
+            return [Answer(Outcome.FAILED, Prompts(images[0].frame), text=str(error))]
+        # One picture that is too much for the model is no reason to lose the others.
+        pairs = zip(images, instructions, strict=True)
+        return [answer for image, text in pairs for answer in _ask(prompter, [image], [text])]
     if len(answers) != len(images):
         raise ModelError(f"the prompter gave {len(answers)} answers for {len(images)} images")
     return answers

@@ -7,7 +7,7 @@ import pytest
 from fiducial import Frame, Mask
 from fiducial.cli import main
 from fiducial.cli.cut import read_prompts
-from fiducial.errors import InputError
+from fiducial.errors import InputError, ModelError
 
 FRAME = Frame.pixels(60, 40)
 
@@ -78,6 +78,17 @@ def test_files_are_written_with_a_run_card(picture, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "1 target" in shown
     assert len(list((tmp_path / "o").iterdir())) >= 3
+
+
+def test_a_segmenter_that_fails_is_status_one(picture, capsys, monkeypatch):
+    def fail(self, embedding, prompts):
+        raise ModelError("out of memory")
+
+    monkeypatch.setattr("fiducial.segmenters.grabcut.GrabCutSegmenter.decode", fail)
+    assert main(["cut", str(picture), "--box", "3,8,27,32", "--json"]) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["outcome"] == "failed"
+    assert "out of memory" in captured.err
 
 
 def test_a_box_outside_the_image_is_bad_input(picture, capsys):

@@ -123,3 +123,15 @@ def test_half_a_megabyte_is_read_without_a_limit_in_linear_time() -> None:
     document = read_values('[{"a":' * 80_000, limit=None)
     assert document.cut_off
     assert time.process_time() - start < 10
+
+
+def test_words_among_numbers_take_linear_time():
+    def seconds(count):
+        text = "[" + "1," * count + "a," * count + "]"
+        started = time.perf_counter()
+        DIALECTS["sjtu"].decode(text, DIALECTS["sjtu"].frame(640, 480))
+        return time.perf_counter() - started
+
+    seconds(10)
+    # A quadratic reader takes sixteen times as long for four times the text, and 12 s in all.
+    assert seconds(24_000) < 10 * seconds(6_000) + 1

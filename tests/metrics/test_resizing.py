@@ -16,7 +16,7 @@ from metrics.strategies import dense_masks
 size = st.integers(1, 40)
 
 
-@settings(max_examples=200)
+@settings(max_examples=120, deadline=None)
 @given(dense_masks(), size, size)
 def test_both_rules_give_the_pixels_that_their_library_gives(dense, height, width):
     theirs = cv2.resize(dense.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
@@ -25,7 +25,7 @@ def test_both_rules_give_the_pixels_that_their_library_gives(dense, height, widt
     assert np.array_equal(resize_mask(Mask.from_dense(dense), height, width, "pillow").to_dense(), theirs)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 3000), st.sampled_from([480, 512, 840]))
 @example(640, 480)  # positions fall on edges here, and rounding decides
 @example(375, 840)
@@ -46,7 +46,7 @@ def test_the_rules_differ_by_half_a_pixel():
 
 
 @given(dense_masks(), st.integers(1, 5), st.sampled_from(["pillow", "opencv"]))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_whole_multiples_keep_every_ratio(dense, factor, rule):
     mask = Mask.from_dense(dense, score=0.5)
     large = resize_mask(mask, mask.height * factor, mask.width * factor, rule)

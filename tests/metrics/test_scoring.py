@@ -20,7 +20,7 @@ every_policy = st.sampled_from(list(POLICIES.values()))
 TARGET, NOTHING = Mask.from_box((2, 2, 6, 6), 8, 8), Mask.empty(8, 8)
 
 
-@settings(max_examples=200)
+@settings(max_examples=120, deadline=None)
 @given(dense_pairs())
 def test_counts_match_dense_arrays(pair):
     truth, prediction = pair
@@ -32,7 +32,7 @@ def test_counts_match_dense_arrays(pair):
     assert score.dice == (2 * shared / (truth.sum() + prediction.sum()) if union else 1.0)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(dense_pairs(), st.integers(2, 4))
 def test_scores_are_symmetric_and_do_not_mind_flips_or_scale(pair, factor):
     def measured(one, two):
@@ -47,7 +47,7 @@ def test_scores_are_symmetric_and_do_not_mind_flips_or_scale(pair, factor):
         assert expected == measured(*changed)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(dense_pairs(), dense_masks(), every_policy)
 def test_ignored_pixels_can_be_anything(pair, ignore, rules):
     truth, prediction = pair
@@ -65,7 +65,7 @@ def test_ignored_pixels_can_be_anything(pair, ignore, rules):
         assert (found.iou, found.dice, found.truth_area) == (expected.iou, expected.dice, expected.truth_area)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_every_policy_keeps_the_ranges_and_json_gives_scores_back(data):
     rules = data.draw(every_policy)
@@ -181,7 +181,7 @@ def test_what_cannot_be_counted_is_refused(call, error, message):
         call()
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(dense_pairs())
 def test_shared_pixels_are_counted_without_building_them(pair):
     one, two = map(Mask.from_dense, pair)

@@ -20,7 +20,14 @@ def test_every_shipped_recipe_reads_and_says_what_it_is():
 
 def test_the_published_settings_are_kept():
     sjtu = read_recipe("sjtu")
-    assert sjtu.overlays[0].options == {"columns": 9, "rows": 9, "colour": "black", "opacity": 0.3, "line_width": 1}
+    assert sjtu.overlays[0].options == {
+        "columns": 9,
+        "rows": 9,
+        "colour": "black",
+        "opacity": 0.3,
+        "line_width": 1,
+        "canvas": [512, 512],
+    }
     assert sjtu.prompter.model_name == "Qwen/Qwen2-VL-7B-Instruct"
     assert sjtu.prompter.options["canvas"] == [512, 512]
     think = read_recipe("think2seg-rs")
@@ -53,7 +60,8 @@ def test_overriding_keeps_the_options_of_the_same_code_only():
 
 def test_the_grid_can_be_set_and_taken_away():
     assert resolve("sjtu", grid=0).overlays == ()
-    assert resolve("sjtu", grid="5x3").overlays[0].options == {"columns": 5, "rows": 3}
+    look = resolve("sjtu", grid="5x3").overlays[0].options
+    assert (look["columns"], look["rows"], look["opacity"], look["canvas"]) == (5, 3, 0.3, [512, 512])
     assert resolve("classic", grid=4).overlays[0].options == {"columns": 4, "rows": 4}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import sys
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    _write_anything()
     if not debug:
         _quieten()
     try:
@@ -63,6 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _complain(f"unexpected {type(error).__name__}: {error} (a bug: please report it with the output of --debug)")
         return FAILED
+
+
+def _write_anything() -> None:
+    """Let names that the terminal cannot write come out escaped instead of ending the run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _quieten() -> None:

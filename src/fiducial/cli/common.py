@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +14,7 @@ import yaml
 
 from fiducial.errors import InputError
 from fiducial.images import DEFAULT_MAX_PIXELS
+from fiducial.language import Outcome
 from fiducial.results import Segmentation
 
 FORMATS = ("png", "mask", "json", "coco", "labelme")
@@ -148,7 +150,15 @@ def output_folder(arguments: argparse.Namespace) -> Path | None:
 
 def print_json(value: Any) -> None:
     """Print one JSON object on one line."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+    print(json.dumps(value, allow_nan=False), flush=True)
+
+
+def report_failure(result: Segmentation) -> int:
+    """Say on stderr that a model failed; returns the exit status, 1 for a failure and 0 otherwise."""
+    if result.outcome is not Outcome.FAILED:
+        return 0
+    print(f"fiducial: {result.image.name}: {' '.join(result.text.split())}", file=sys.stderr)
+    return 1
 
 
 def describe(result: Segmentation, written: Iterable[Path]) -> str:

@@ -40,7 +40,7 @@ def run(words: Sequence[str]) -> int:
         common.print_json(result.as_json())
     else:
         print(common.describe(result, written))
-    return 0
+    return common.report_failure(result)
 
 
 def read_prompts(box_texts: Sequence[str], point_texts: Sequence[str], frame: Frame) -> Prompts:

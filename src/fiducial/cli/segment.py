@@ -12,7 +12,6 @@ from fiducial.cli import common
 from fiducial.cli.environment import write_run_card
 from fiducial.errors import ImageError
 from fiducial.images import list_images, read_image
-from fiducial.language import Outcome
 from fiducial.pipeline import Pipeline
 from fiducial.recipes import DEFAULT_RECIPE, load
 from fiducial.recipes.loading import resolve
@@ -73,9 +72,7 @@ class _Job:
             self.status = 2
             return "not read"
         result = self._pipeline(image, self._arguments.instruction)
-        if result.outcome is Outcome.FAILED:
-            print(f"fiducial: {path}: {' '.join(result.text.split())}", file=sys.stderr)
-            self.status = max(self.status, 1)
+        self.status = max(self.status, common.report_failure(result))
         self._report(result, stem)
         return result.outcome.value
 

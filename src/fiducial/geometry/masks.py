@@ -48,14 +48,21 @@ class Mask:
     def __post_init__(self) -> None:
         if self.height <= 0 or self.width <= 0:
             raise GeometryError(f"a mask needs a positive size, got {self.height} x {self.width}")
-        small = self.height * self.width < 2**31
-        runs = np.array(self.runs, dtype=np.int32 if small else np.int64).reshape(-1, 2)
+        given = np.asarray(self.runs)
+        if given.size and given.dtype.kind not in "iu":
+            raise GeometryError(f"a mask needs runs of whole numbers, got {given.dtype}")
+        runs = given.astype(np.int64).reshape(-1, 2)
         gaps = np.diff(runs.ravel())
         inside = not len(runs) or (runs[0, 0] >= 0 and runs[-1, 1] <= self.height * self.width)
         if not inside or (gaps <= 0).any():
             raise GeometryError("a mask needs sorted runs that lie inside its canvas and do not touch")
+        if self.height * self.width < 2**31:
+            runs = runs.astype(np.int32)
         runs.setflags(write=False)
-        object.__setattr__(self, "runs", runs)
+        put = object.__setattr__
+        put(self, "height", int(self.height))
+        put(self, "width", int(self.width))
+        put(self, "runs", runs)
 
     # -- making ---------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ Ring = NDArray[np.float64]
 Polygon = list[Ring]
 
 _OVERSAMPLING = 5.0
+_FARTHEST = 100
+"""How many canvas sides away a corner may lie: the boundary is walked step by step."""
 
 
 def as_ring(points: ArrayLike) -> Ring:
@@ -57,6 +59,12 @@ def fill_centres(rings: Sequence[Ring], height: int, width: int) -> _runs.Runs:
 
 def fill_coco(ring: Ring, height: int, width: int) -> _runs.Runs:
     """Find the pixels that pycocotools gives a ring, from its boundary walked at five-fold size."""
+    reach = _FARTHEST * max(height, width, 100)
+    if np.abs(ring).max() > reach:
+        raise GeometryError(
+            f"a polygon reaches {np.abs(ring).max():.3g} pixels out on a canvas of {height} x {width}: "
+            "are its coordinates in another frame?"
+        )
     corners = np.trunc(_OVERSAMPLING * ring + 0.5).astype(np.int64)
     u, v = _walk(corners, np.roll(corners, -1, axis=0))
     step = np.flatnonzero(u[1:] != u[:-1])

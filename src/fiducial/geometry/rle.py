@@ -8,6 +8,7 @@ groups of five bits plus a continuation bit, offset by 48.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,7 @@ def read_code(code: Any) -> tuple[int, int, _runs.Runs]:
         GeometryError: it is no such code.
     """
     try:
-        height, width = (int(side) for side in code["size"])
+        height, width = (operator.index(side) for side in code["size"])
         counts = code["counts"]
     except (KeyError, TypeError, ValueError):
         raise GeometryError('a run-length code needs {"size": [height, width], "counts": ...}') from None
@@ -110,7 +111,7 @@ def read_code(code: Any) -> tuple[int, int, _runs.Runs]:
         lengths = decompress(counts)
     else:
         try:
-            lengths = np.array(counts, dtype=np.int64).reshape(-1)
+            lengths = np.array([operator.index(count) for count in counts], dtype=np.int64)
         except (TypeError, ValueError, OverflowError):
             raise GeometryError("the counts of a run-length code need to be whole numbers") from None
     return height, width, decode_counts(lengths, height * width)

@@ -19,6 +19,9 @@ from fiducial.images.image import Image
 DEFAULT_MAX_PIXELS = 100_000_000
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
 
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""What is opened: plain pictures. Others, EPS above all, can start an interpreter."""
+
 _pillow_limit = threading.Lock()
 _WIDE_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 
@@ -88,7 +91,7 @@ def _opened(path: Path) -> Iterator[PIL.Image.Image]:
         warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
         limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
         try:
-            picture = PIL.Image.open(path)
+            picture = PIL.Image.open(path, formats=FORMATS)
         finally:
             PIL.Image.MAX_IMAGE_PIXELS = limit
     with picture:

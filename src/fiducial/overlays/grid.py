@@ -31,6 +31,8 @@ class GridOverlay:
         colour: anything that :func:`fiducial.overlays.parse_colour` reads.
         opacity: 0 (invisible) to 1 (solid). The blending is exact: alpha is int(255 * opacity), 76 for 0.3.
         line_width: in pixels, at least 1.
+        canvas: (width, height) to which the prompter will shrink the image; lines on larger images are then
+            drawn so much wider that they come out ``line_width`` wide there.
 
     Raises:
         InputError: a number out of range, or a colour that cannot be read.
@@ -47,6 +49,7 @@ class GridOverlay:
     colour: str | Sequence[int] = "black"
     opacity: float = 0.3
     line_width: int = 1
+    canvas: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         for name, cells in (("columns", self.columns), ("rows", self.rows)):
@@ -56,16 +59,24 @@ class GridOverlay:
             raise InputError(f"the lines of a grid need a width of at least 1 pixel, got {self.line_width}")
         object.__setattr__(self, "colour", parse_colour(self.colour))
         object.__setattr__(self, "opacity", require_opacity(self.opacity))
+        if self.canvas is not None:
+            object.__setattr__(self, "canvas", tuple(self.canvas))
+            if len(self.canvas) != 2 or min(self.canvas) < 1:
+                raise InputError(f"a canvas has a width and a height of at least 1 pixel, got {self.canvas}")
 
     def __call__(self, image: Image) -> Image:
         """Return the image with the grid over it: same size, same name."""
         lines = np.zeros((image.height, image.width), dtype=np.bool_)
-        lines[:, _covered(image.width, self.columns, self.line_width)] = True
-        lines[_covered(image.height, self.rows, self.line_width), :] = True
+        wide, high = self.canvas or (image.width, image.height)
+        lines[:, _covered(image.width, self.columns, self._width(image.width / wide))] = True
+        lines[_covered(image.height, self.rows, self._width(image.height / high)), :] = True
         pixels = image.pixels.copy()
         # Crossings are blended once, as when the grid is a layer of its own.
         pixels[lines] = blend(pixels[lines], parse_colour(self.colour), int(255 * self.opacity))
         return Image(pixels, name=image.name, notes=image.notes)
+
+    def _width(self, shrinking: float) -> int:
+        return max(self.line_width, round(self.line_width * shrinking))
 
 
 def parse_grid(text: str) -> tuple[int, int]:

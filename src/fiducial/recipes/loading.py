@@ -72,11 +72,12 @@ def resolve(
         recipe = replace(recipe, segmenter=recipe.segmenter.overridden(segmenter))
     if grid is not None:
         others = tuple(spec for spec in recipe.overlays if spec.name != "grid")
-        recipe = replace(recipe, overlays=(*others, *_grid(grid)))
+        look = next((spec.options for spec in recipe.overlays if spec.name == "grid"), {})
+        recipe = replace(recipe, overlays=(*others, *_grid(grid, look)))
     return recipe.with_options(options or {})
 
 
-def _grid(grid: int | str) -> tuple[PartSpec, ...]:
+def _grid(grid: int | str, look: Mapping[str, Any]) -> tuple[PartSpec, ...]:
     from fiducial.overlays import parse_grid
 
     if str(grid).strip() == "0":
@@ -84,4 +85,4 @@ def _grid(grid: int | str) -> tuple[PartSpec, ...]:
     columns, rows = parse_grid(str(grid))
     if min(columns, rows) < 1:
         raise InputError(f"a grid needs at least one cell per axis, got {grid}")
-    return (PartSpec("overlay", "grid", options={"columns": columns, "rows": rows}),)
+    return (PartSpec("overlay", "grid", options={**look, "columns": columns, "rows": rows}),)

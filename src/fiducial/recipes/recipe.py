@@ -146,7 +146,11 @@ def read_recipe(name_or_path: str | Path) -> Recipe:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise InputError(f"{path}: no such recipe file")
-        return parse_recipe(path.stem, path.read_text(encoding="utf-8"), str(path))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from None
+        return parse_recipe(path.stem, text, str(path))
     name = str(name_or_path).lower()
     if name not in recipe_names():
         raise UnknownNameError("recipe", str(name_or_path), recipe_names())

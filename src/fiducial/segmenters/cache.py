@@ -6,6 +6,7 @@ never goes stale: another image or another model has another key. Entries are im
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -127,13 +128,18 @@ class DiskCache:
         path = self.path(key)
         try:
             embedding = _from_bytes(path.read_bytes(), key)
-            os.utime(path)  # reading counts as use when room runs out
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
-            logger.warning("%s: the cached embedding is broken (%s); it is computed again", path, error)
-            path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("%s: the cached embedding cannot be read (%s); it is computed again", path, error)
             return None
+        except ValueError as error:
+            logger.warning("%s: the cached embedding is broken (%s); it is computed again", path, error)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            return None
+        with contextlib.suppress(OSError):  # reading counts as use when room runs out
+            os.utime(path)
         return embedding
 
     def put(self, embedding: Embedding) -> None:

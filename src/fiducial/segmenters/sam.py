@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from fiducial.checkpoints import pick_device
 from fiducial.contracts import Embedding
-from fiducial.errors import InputError
+from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.images import Image
 from fiducial.segmenters.batching import PromptBatch, batches
@@ -136,7 +137,7 @@ class SamSegmenter:
     def encode(self, image: Image) -> Embedding:
         """Run the vision tower; the result is kept on the model's device."""
         pixels = torch.from_numpy(self.preprocessing(image))[None]
-        with torch.inference_mode():
+        with torch.inference_mode(), _failures_named(image.name):
             tensors = self.family.encode(self.model, pixels.to(self._vision.device, self._vision.dtype))
         return Embedding(self.embedding_key(image), image.width, image.height, tensors)
 
@@ -174,7 +175,7 @@ class SamSegmenter:
         self, features: Mapping[str, Tensor], batch: PromptBatch
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return (N, h, w) logits and (N,) predicted IoU in 0..1."""
-        with torch.inference_mode():
+        with torch.inference_mode(), _failures_named(f"{len(batch)} prompts"):
             arguments = _arguments(batch, self._vision.device)
             logits, scores = self.family.decode(self.model, features, arguments, self.multimask == "best")
             best = scores.float().argmax(dim=1)
@@ -198,6 +199,18 @@ class SamSegmenter:
         """Any weight of the vision tower: it knows the device and the dtype that pixels need."""
         weight: Tensor = next(self.model.vision_encoder.parameters())
         return weight
+
+
+@contextmanager
+def _failures_named(what: str) -> Iterator[None]:
+    """Turn what the model's runtime raises into a ModelError that says what to do."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"{what}: the segmenter failed ({reason}): try a smaller max_prompts, dtype='bfloat16', or another device"
+        ) from error
 
 
 def _arguments(batch: PromptBatch, device: torch.device) -> dict[str, Tensor]:

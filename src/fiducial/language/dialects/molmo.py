@@ -20,10 +20,10 @@ NOTHING = ("There are none.", "This isn't in the image.")
 _TAG = re.compile(r"<points?(?=[\s/>])([^<>]*+)(>?)", re.IGNORECASE)
 _CONTENT = re.compile(r"([^<]{0,400})</points?>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
-    r"\b([A-Za-z]{1,12})(\d{0,4})\s{0,3}=\s{0,3}(?:\"([^\"<>]*+)(\"?)|'([^'<>]*+)('?)|([^\s\"'<>]++))"
+    r"\b([A-Za-z]{1,12})([0-9]{0,4})\s{0,3}=\s{0,3}(?:\"([^\"<>]*+)(\"?)|'([^'<>]*+)('?)|([^\s\"'<>]++))"
 )
-_EXACT = re.compile(r"<(points?)((?:[ ][a-z]{1,3}\d{0,4}=\"[^\"<>]*+\")++)>([^<]*+)</(points?)>\s*+")
-_EXACT_NUMBER = re.compile(r"\d{1,3}(?:\.\d{1,4})?")
+_EXACT = re.compile(r"<(points?)((?:[ ][a-z]{1,3}[0-9]{0,4}=\"[^\"<>]*+\")++)>([^<]*+)</(points?)>\s*+")
+_EXACT_NUMBER = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,4})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,10 @@ class MolmoGrammar:
         return items
 
     def _exact_items(self, match: re.Match[str]) -> list[Item]:
-        fields = dict(re.findall(r'([a-z]+\d*)="([^"]*)"', match[2]))
+        written = re.findall(r'([a-z]+[0-9]*)="([^"]*)"', match[2])
+        fields = dict(written)
+        if len(fields) != len(written):
+            raise NotExact("a point tag says each attribute once")
         label = clean_label(fields.pop("alt", None))
         several = match[1] == "points"
         count = len(fields) // 2

@@ -14,10 +14,10 @@ from fiducial.language.parsing.items import relabel
 from fiducial.language.parsing.notes import clean, clean_label
 
 _LOOSE_PAIRS = re.compile(
-    r"\s*+\(\s*+(-?\d{1,9}(?:\.\d{0,9})?)\s*+,\s*+(-?\d{1,9}(?:\.\d{0,9})?)\s*+\)\s*+,?+"
-    r"\s*+\(\s*+(-?\d{1,9}(?:\.\d{0,9})?)\s*+,\s*+(-?\d{1,9}(?:\.\d{0,9})?)\s*+\)\s*+"
+    r"\s*+\(\s*+(-?[0-9]{1,9}(?:\.[0-9]{0,9})?)\s*+,\s*+(-?[0-9]{1,9}(?:\.[0-9]{0,9})?)\s*+\)\s*+,?+"
+    r"\s*+\(\s*+(-?[0-9]{1,9}(?:\.[0-9]{0,9})?)\s*+,\s*+(-?[0-9]{1,9}(?:\.[0-9]{0,9})?)\s*+\)\s*+"
 )
-_PAIRS = re.compile(r"\((\d{1,4}),(\d{1,4})\),\((\d{1,4}),(\d{1,4})\)")
+_PAIRS = re.compile(r"\(([0-9]{1,4}),([0-9]{1,4})\),\(([0-9]{1,4}),([0-9]{1,4})\)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from fiducial.language.dialects.writing import needed_box, plain_label
 from fiducial.language.parsing import Item, Notes, Reading, read_json_like, split_reply
 from fiducial.language.parsing.notes import clean, clean_label
 
-_PARTIAL = re.compile(r"<[A-Za-z_/]{0,30}\d{0,4}$")
+_PARTIAL = re.compile(r"<[A-Za-z_/]{0,30}[0-9]{0,4}$")
 _NOISE = re.compile(r"<[^<>]{1,40}>")
 _SEPARATOR = re.compile(r"\s*+(?:</delimiter_of_multi_objects/>\s*+)?+")
 
@@ -94,7 +94,7 @@ class TokenGrammar:
         """Yield start, end and numbers of each run of tokens with nothing between them."""
         start = end = -1
         numbers: list[int] = []
-        pattern = re.escape(self.token).replace(r"\{:04d\}", r"(\d{1,6})").replace(r"\{\}", r"(\d{1,6})")
+        pattern = re.escape(self.token).replace(r"\{:04d\}", r"([0-9]{1,6})").replace(r"\{\}", r"([0-9]{1,6})")
         for match in re.finditer(pattern, text):
             gap = _SEPARATOR.match(text, end) if numbers else None
             if gap is None or gap.end() != match.start():
@@ -163,7 +163,7 @@ class TokenGrammar:
         return items
 
     def _exact_piece(self) -> re.Pattern[str]:
-        token = re.escape(self.token).replace(r"\{:04d\}", r"\d{4}").replace(r"\{\}", r"\d{1,3}")
+        token = re.escape(self.token).replace(r"\{:04d\}", r"[0-9]{4}").replace(r"\{\}", r"[0-9]{1,3}")
         tokens = rf"(?P<tokens>(?:{token}){{{self.count}}})"
         if self.labels == "behind":
             return re.compile(rf"{tokens}(?:[ ](?P<label>[^<;]++))?+$")
@@ -175,7 +175,7 @@ class TokenGrammar:
         )
 
     def _exact_items(self, match: re.Match[str], above: str | None) -> list[Item]:
-        numbers = [int(number) for number in re.findall(r"\d+", match["tokens"])]
+        numbers = [int(number) for number in re.findall(r"[0-9]+", match["tokens"])]
         if any(number >= self.bins for number in numbers):
             raise NotExact(f"there is no location token past {self.bins - 1}")
         label = clean_label(match["label"]) or above

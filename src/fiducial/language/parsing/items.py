@@ -234,8 +234,13 @@ class Collector:
         if any(isinstance(part, list | dict) for part in value):
             self._nested(value, label)
             return
-        words = [part for part in value if isinstance(part, str) and number(part) is None]
-        rest = [part for part in value if part not in words]
+        words: list[str] = []
+        rest: list[Any] = []
+        for part in value:
+            if isinstance(part, str) and number(part) is None:
+                words.append(part)
+            else:
+                rest.append(part)
         if isinstance(value, CutList):
             self._notes.add("an item that broke off was dropped")
         elif len(words) < len(value):

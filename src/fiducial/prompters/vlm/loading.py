@@ -98,7 +98,7 @@ def load_processor(source: str, config: Any, family: Family, **where: Any) -> An
     """
     import transformers
 
-    tokenizer = transformers.AutoTokenizer.from_pretrained(source, **where)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where)
     tokenizer.padding_side = "left"  # generation goes on at the right
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
