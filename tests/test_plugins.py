@@ -59,6 +59,8 @@ def test_models_only_where_they_make_sense():
 def test_unknown_options_are_named():
     with pytest.raises(InputError, match="'gird'"):
         find("overlay", "grid").build(gird=3)
+    with pytest.raises(InputError, match="an option that it does not know"):
+        find("segmenter", "grabcut").build(nope=1)
     with pytest.raises(TypeError, match="missing string argument"):
         Part("overlay", "x", "builtins:int", "").build(base=8)
 

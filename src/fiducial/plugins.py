@@ -17,6 +17,7 @@ from fiducial.errors import InputError, MissingExtraError, UnknownNameError
 
 Kind = Literal["prompter", "segmenter", "overlay", "prompt_refiner", "mask_refiner"]
 GROUP = "fiducial.plugins"
+_UNKNOWN_OPTION = ("unexpected keyword argument", "takes no arguments", "takes no keyword arguments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Part:
         try:
             return make(*first, **arguments)
         except TypeError as error:
-            if "unexpected keyword argument" not in str(error):
+            if not arguments or not any(said in str(error) for said in _UNKNOWN_OPTION):
                 raise
             raise InputError(f"{what} was given an option that it does not know: {error}") from error
 
