@@ -28,12 +28,13 @@ class Dribble:
         return getattr(self.file, name)
 
 
-def child(out, count):
+def child(out, count, ready):
     opened = RecordFile.__init__
 
     def slowly(self, path):
         opened(self, path)
         self._file = Dribble(self._file)
+        os.write(ready, b"!")
 
     RecordFile.__init__ = slowly
     evaluate(bench(count, prompter=RedPrompter(pause=0.002)), out)
@@ -43,16 +44,21 @@ def main(out, count, kills):
     draw, seen, torn, died = random.Random(5), b"", 0, 0
     path = Path(out) / "samples.jsonl"
     while True:
+        begun, ready = os.pipe()
         process = os.fork()
         if process == 0:
             try:
-                child(out, count)
+                child(out, count, ready)
                 os._exit(0)
             finally:
                 os._exit(1)
-        time.sleep(draw.uniform(0.01, 0.12) if died < kills else 0)
+        os.close(ready)
         if died < kills:
+            if died % 5:  # every fifth is killed before it may have begun to write
+                os.read(begun, 1)
+            time.sleep(draw.uniform(0, 0.06))
             os.kill(process, signal.SIGKILL)
+        os.close(begun)
         status = os.waitpid(process, 0)[1]
         written = path.read_bytes() if path.exists() else b""
         assert written.startswith(seen), "a record that was whole has changed"

@@ -240,7 +240,7 @@ def test_attributes_and_numbers():
 
 def test_plots_stay_inside_their_frame():
     plot = Plot(Axis(0.1, 10, (0.1, 1, 10), "x", logarithmic=True), count_axis(37, "n"), "t")
-    plot.line([(0.01, -5), (100, 500)], name="a name that is much too long to stand in a legend").dots([(1, 1)])
+    plot.line([(0.01, -5), (100, 500)], name="a name that is much too long " * 3).dots([(1, 1)])
     svg = plot.bars([(0.1, 1, 9)]).svg()
     for x, y in re.findall(r'(?:points="| )(-?[\d.]+),(-?[\d.]+)', svg):
         assert 0 <= float(x) <= PLOT_WIDTH
