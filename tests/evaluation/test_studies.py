@@ -156,10 +156,3 @@ def test_the_commit_is_told_where_there_is_one(monkeypatch):
     assert provenance.commit() is None
     monkeypatch.setattr(provenance.Path, "exists", lambda self: False)
     assert provenance.commit() is None
-
-
-def test_packages_that_are_missing_are_told(monkeypatch):
-    monkeypatch.setattr(provenance, "PACKAGES", ("numpy", "no-such-package"))
-    found = provenance.versions()
-    assert found["numpy"]
-    assert found["no-such-package"] is None

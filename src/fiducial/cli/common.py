@@ -15,9 +15,8 @@ import yaml
 from fiducial.errors import InputError
 from fiducial.images import DEFAULT_MAX_PIXELS
 from fiducial.language import Outcome
-from fiducial.results import Segmentation
+from fiducial.results import FORMATS, Segmentation
 
-FORMATS = ("png", "mask", "json", "coco", "labelme")
 DEFAULT_FORMATS = "png,json"
 
 

@@ -5,38 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fiducial import __version__
 from fiducial.results import make_folder, write_atomically
-
-PACKAGES = (
-    "numpy",
-    "pillow",
-    "opencv-python-headless",
-    "scipy",
-    "scikit-image",
-    "lark",
-    "torch",
-    "transformers",
-    "accelerate",
-    "safetensors",
-    "torchao",
-    "supervision",
-)
-
-
-def versions() -> dict[str, str | None]:
-    """Return the version of each package that fiducial may use; None when it is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version(), "fiducial": __version__}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found
+from fiducial.versions import versions
 
 
 def memory_bytes() -> tuple[int, int] | None:

@@ -7,22 +7,10 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = (
-    "fiducial",
-    "numpy",
-    "opencv-python-headless",
-    "pillow",
-    "scipy",
-    "scikit-image",
-    "torch",
-    "transformers",
-    "torchao",
-)
-"""Packages whose version can change a number."""
+from fiducial.versions import versions
 
 
 def session(command: list[str]) -> dict[str, Any]:
@@ -39,17 +27,6 @@ def session(command: list[str]) -> dict[str, Any]:
 def now() -> str:
     """Return the time, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def versions() -> dict[str, str | None]:
-    """Return the version of Python and of each package; None for one that is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found
 
 
 def commit() -> str | None:

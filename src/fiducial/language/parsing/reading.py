@@ -78,11 +78,6 @@ def _words(text: str) -> str:
     return words if any(letter.isalnum() for letter in words) else ""
 
 
-def failed_reading(problem: str) -> Reading:
-    """Return the reading of a reply that breaks the strict format."""
-    return Reading(problem=problem)
-
-
 def to_answer(
     reading: Reading, frame: Frame, raw: str, notes: Notes, *, strict: bool = False, clip: bool = True
 ) -> Answer:
