@@ -8,6 +8,7 @@ import pytest
 
 from fakes import BoxPrompter, BoxSegmenter
 from fiducial import Frame, Image, Mask, Outcome, Pipeline, Prompt, Prompts
+from fiducial.contracts import Refinement
 from fiducial.errors import FrameError, GeometryError, ImageError, InputError, ModelError
 
 GREY = np.full((30, 40, 3), 90, np.uint8)
@@ -211,3 +212,56 @@ def test_parts_that_change_the_frame_or_the_count_are_caught():
         prompt_refiners=(lambda image, prompts: prompts[:0],),
     )
     assert "returned 0 prompts for 1" in losing(GREY, "a").text
+
+
+class Telling:
+    """A prompt refiner and a mask refiner in one, which tells what it was asked for."""
+
+    def __init__(self, name, count=None):
+        self.name, self.count = name, count
+
+    def __call__(self, *given):
+        raise AssertionError("the pipeline asks those that tell for their report")
+
+
+class TellingPrompts(Telling):
+    def report(self, image, prompts, *, pictures=False):
+        moved = Prompts(prompts.frame, tuple(prompt.with_points([(2, 2)]) for prompt in prompts))
+        told = Refinement(self.name, True, f"{len(prompts)} prompts, pictures {pictures}")
+        return moved, (told,) * (len(prompts) if self.count is None else self.count)
+
+
+class TellingMasks(Telling):
+    def report(self, image, mask, prompt, *, pictures=False):
+        return mask.inverse(), Refinement(self.name, True, f"{mask.area} px, pictures {pictures}")
+
+
+def test_what_refiners_tell_is_kept_per_target_in_order():
+    pipe = Pipeline(
+        prompter=BoxPrompter((1, 1, 3, 3), (5, 5, 10, 10)),
+        segmenter=BoxSegmenter(),
+        prompt_refiners=(TellingPrompts("a"), lambda image, prompts: prompts, TellingPrompts("b")),
+        mask_refiners=(TellingMasks("c"), lambda image, mask, prompt: mask, TellingMasks("d")),
+    )
+    result = pipe(GREY, "it")
+    assert [[step.refiner for step in steps] for steps in result.refinements] == [["a", "b", "c", "d"]] * 2
+    assert [steps[2].reason for steps in result.refinements] == ["4 px, pictures False", "25 px, pictures False"]
+    assert [mask.area for mask in result.masks] == [4, 25]
+    assert result.prompts[0].points == ((2, 2), (2, 2))
+    explained = replace(pipe, explain=True)(GREY, "it")
+    assert explained.refinements[1][0].reason == "2 prompts, pictures True"
+    assert explained.refinements[1][3].reason == "1175 px, pictures True"
+
+
+def test_silent_refiners_leave_nothing_to_read():
+    pipe = Pipeline(segmenter=BoxSegmenter(), mask_refiners=(lambda image, mask, prompt: mask,))
+    assert pipe.cut(GREY, Prompts.from_boxes(Frame.pixels(40, 30), [(1, 1, 3, 3)])).refinements == ((),)
+
+
+def test_refiners_that_lose_count_are_caught():
+    pipe = Pipeline(prompter=BoxPrompter((1, 1, 3, 3)), segmenter=BoxSegmenter())
+    told = replace(pipe, prompt_refiners=(TellingPrompts("a", count=3),))(GREY, "it")
+    assert (told.outcome, told.text) == (Outcome.FAILED, "a prompt refiner told of 3 prompts, it was given 1")
+    assert told.refinements == ()
+    lost = replace(pipe, prompt_refiners=(lambda image, prompts: Prompts(prompts.frame),))(GREY, "it")
+    assert (lost.outcome, lost.text) == (Outcome.FAILED, "a prompt refiner returned 0 prompts for 1")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fiducial.errors import InputError
 from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language.answers import Answer
@@ -32,6 +37,55 @@ class Embedding:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refinement:
+    """What a refiner did to one target, and why.
+
+    Args:
+        refiner: the refiner's name.
+        changed: whether what came out differs from what went in.
+        reason: in plain words and on one line: what was done, or why nothing was.
+        figures: what was measured on the way, by name; finite numbers and words.
+        pictures: (h, w, 3) uint8 RGB pictures of the way, by name and in the order of the work; empty unless they
+            were asked for.
+
+    Raises:
+        InputError: a figure that is not finite, or a picture of another shape or type.
+
+    Example:
+        >>> Refinement("mbo", True, "kept", {"iterations": 2}).as_json()
+        {'refiner': 'mbo', 'changed': True, 'reason': 'kept', 'figures': {'iterations': 2}}
+    """
+
+    refiner: str
+    changed: bool
+    reason: str
+    figures: Mapping[str, float | int | str] = field(default_factory=dict)
+    pictures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in self.figures.items():
+            if not isinstance(value, str) and not math.isfinite(value):
+                raise InputError(f"{self.refiner}: the figure {name!r} is {value}, which is not finite")
+        for name, picture in self.pictures.items():
+            if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or not picture.size:
+                raise InputError(
+                    f"{self.refiner}: the picture {name!r} needs shape (h, w, 3) and uint8 values, "
+                    f"got {picture.shape} {picture.dtype}"
+                )
+        object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))
+        object.__setattr__(self, "pictures", MappingProxyType(dict(self.pictures)))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, without the pictures."""
+        return {
+            "refiner": self.refiner,
+            "changed": self.changed,
+            "reason": self.reason,
+            "figures": dict(self.figures),
+        }
 
 
 @runtime_checkable
@@ -90,6 +144,32 @@ class MaskRefiner(Protocol):
 
     def __call__(self, image: Image, mask: Mask, prompt: Prompt) -> Mask:
         """Return a mask of the same size."""
+        ...
+
+
+@runtime_checkable
+class ReportingPromptRefiner(PromptRefiner, Protocol):
+    """A prompt refiner that also tells what it did."""
+
+    def report(
+        self, image: Image, prompts: Prompts, *, pictures: bool = False
+    ) -> tuple[Prompts, tuple[Refinement, ...]]:
+        """Refine as calling does, and tell what was done to each prompt, in order.
+
+        Args:
+            image: the image.
+            prompts: as for calling.
+            pictures: also draw pictures of the way, for people; they cost time.
+        """
+        ...
+
+
+@runtime_checkable
+class ReportingMaskRefiner(MaskRefiner, Protocol):
+    """A mask refiner that also tells what it did."""
+
+    def report(self, image: Image, mask: Mask, prompt: Prompt, *, pictures: bool = False) -> tuple[Mask, Refinement]:
+        """Refine as calling does, and tell what was done; arguments as for :class:`ReportingPromptRefiner`."""
         ...
 
 

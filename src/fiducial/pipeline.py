@@ -11,9 +11,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.contracts import Embedding, MaskRefiner, Overlay, Prompter, PromptRefiner, Segmenter
+from fiducial.contracts import (
+    Embedding,
+    MaskRefiner,
+    Overlay,
+    Prompter,
+    PromptRefiner,
+    Refinement,
+    ReportingMaskRefiner,
+    ReportingPromptRefiner,
+    Segmenter,
+)
 from fiducial.errors import GeometryError, InputError, ModelError
-from fiducial.geometry import Mask, Prompts
+from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.images import Image, read_image
 from fiducial.language import Answer, Outcome
 from fiducial.language.instructions import check_instruction
@@ -35,6 +45,7 @@ class Pipeline:
         name: what to call this combination in results.
         overlay_for_segmenter: let the segmenter see the overlays too (lines under a segmenter can
             hurt its masks; the SJTU paper does it).
+        explain: let the refiners draw pictures of their work (see ``Segmentation.save_pictures``).
 
     Example:
         >>> import numpy as np
@@ -54,6 +65,7 @@ class Pipeline:
     mask_refiners: tuple[MaskRefiner, ...] = ()
     name: str = ""
     overlay_for_segmenter: bool = False
+    explain: bool = False
 
     def __call__(self, image: ImageLike, instruction: str) -> Segmentation:
         """Segment one image.
@@ -150,9 +162,10 @@ class Pipeline:
         seconds = {"prompt": asking, "encode": 0.0, "decode": 0.0, "refine": 0.0}
         prompts = fitted
         masks: tuple[Mask, ...] = ()
+        told: list[list[Refinement]] = [[] for _ in fitted]
         if len(fitted):
             try:
-                prompts, masks = self._cut(picture, target, fitted, embeddings, seconds)
+                prompts, masks = self._cut(picture, target, fitted, embeddings, seconds, told)
             except ModelError as error:
                 answer = replace(answer, outcome=Outcome.FAILED, text=str(error))
         seconds["total"] = sum(seconds.values())
@@ -164,6 +177,7 @@ class Pipeline:
             prompts=prompts if masks else Prompts(picture.frame),
             recipe=self.name,
             seconds=seconds,
+            refinements=tuple(map(tuple, told)) if masks else (),
         )
 
     def _cut(
@@ -173,14 +187,11 @@ class Pipeline:
         prompts: Prompts,
         embeddings: dict[str, Embedding],
         seconds: dict[str, float],
+        told: list[list[Refinement]],
     ) -> tuple[Prompts, tuple[Mask, ...]]:
         clock = _Clock(seconds)
-        for refine in self.prompt_refiners:
-            refined = refine(picture, prompts)
-            picture.frame.require(refined.frame, "refined prompts")
-            if len(refined) != len(prompts):
-                raise ModelError(f"a prompt refiner returned {len(refined)} prompts for {len(prompts)}")
-            prompts = refined
+        for refiner in self.prompt_refiners:
+            prompts = _refine_prompts(refiner, picture, prompts, self.explain, told)
         clock.lap("refine")
         if target.digest not in embeddings:
             embeddings[target.digest] = self.segmenter.encode(target)
@@ -190,9 +201,42 @@ class Pipeline:
             raise ModelError(f"the segmenter returned {len(masks)} masks for {len(prompts)} prompts")
         clock.lap("decode")
         for better in self.mask_refiners:
-            masks = [better(picture, mask, prompt) for mask, prompt in zip(masks, prompts, strict=True)]
+            masks = [
+                _refine_mask(better, picture, mask, prompt, self.explain, steps)
+                for mask, prompt, steps in zip(masks, prompts, told, strict=True)
+            ]
         clock.lap("refine")
         return prompts, tuple(masks)
+
+
+def _refine_prompts(
+    refiner: PromptRefiner, picture: Image, prompts: Prompts, explain: bool, told: list[list[Refinement]]
+) -> Prompts:
+    """Run one prompt refiner; what it tells goes to the end of each target's list."""
+    refinements: tuple[Refinement, ...] = ()
+    if isinstance(refiner, ReportingPromptRefiner):
+        refined, refinements = refiner.report(picture, prompts, pictures=explain)
+        if len(refinements) != len(prompts):
+            raise ModelError(f"a prompt refiner told of {len(refinements)} prompts, it was given {len(prompts)}")
+    else:
+        refined = refiner(picture, prompts)
+    picture.frame.require(refined.frame, "refined prompts")
+    if len(refined) != len(prompts):
+        raise ModelError(f"a prompt refiner returned {len(refined)} prompts for {len(prompts)}")
+    for steps, refinement in zip(told, refinements, strict=False):  # nothing was told, or one thing per target
+        steps.append(refinement)
+    return refined
+
+
+def _refine_mask(
+    refiner: MaskRefiner, picture: Image, mask: Mask, prompt: Prompt, explain: bool, steps: list[Refinement]
+) -> Mask:
+    """Run one mask refiner; what it tells goes to the end of the target's list."""
+    if not isinstance(refiner, ReportingMaskRefiner):
+        return refiner(picture, mask, prompt)
+    refined, refinement = refiner.report(picture, mask, prompt, pictures=explain)
+    steps.append(refinement)
+    return refined
 
 
 def _ask(prompter: Prompter, images: list[Image], instructions: list[str]) -> list[Answer]:

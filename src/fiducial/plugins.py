@@ -120,6 +120,18 @@ BUILT_IN = (
     _sam("sam-hq", "syscv-community/sam-hq-vit-base", "SAM-HQ, finer edges"),
     _sam("sam2", "facebook/sam2.1-hiera-small", "Segment Anything 2.1"),
     _sam("sam3", "facebook/sam3", "the promptable segmenter of SAM 3"),
+    Part(
+        "prompt_refiner",
+        "cfpg",
+        "fiducial.refiners.cfpg:ForegroundPoint",
+        "adds one foreground point per box, by clusters of colour and convexity; no weights",
+    ),
+    Part(
+        "mask_refiner",
+        "mbo",
+        "fiducial.refiners.mbo:BoundaryOptimisation",
+        "moves a mask's edge to where the colours change, by GrabCut in a band; no weights",
+    ),
     Part("overlay", "grid", "fiducial.overlays:GridOverlay", "lines that cut the image into n x m cells"),
 )
 

@@ -96,3 +96,42 @@ def test_a_box_outside_the_image_is_bad_input(picture, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "outside the image" in captured.err
+
+
+def test_refiners_are_recognised_by_name_and_say_what_they_did(picture, tmp_path, capsys):
+    words = ["cut", str(picture), "--box", "2,8,28,32", "--box", "32,8,58,32", "--refine", "mbo,cfpg"]
+    words += ["--set", "mbo.least_area=1", "--set", "cfpg.colour_space=rgb", "--explain", "--out", str(tmp_path / "o")]
+    assert main([*words, "--format", "json"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("     cfpg: point at its centroid: region of convexity 1.00, ") == 2
+    assert shown.count("; mbo: ") == 2
+    names = {path.name for path in (tmp_path / "o").iterdir()}
+    for target in (1, 2):
+        for name in ("1-cfpg.1-crop", "1-cfpg.2-clusters", "1-cfpg.3-regions", "1-cfpg.4-point"):
+            assert f"squares.png.target{target}.{name}.png" in names
+    assert f"wrote {tmp_path / 'o' / 'squares.png.target1.1-cfpg.1-crop.png'}" in shown
+    found = json.loads((tmp_path / "o" / "squares.png.json").read_text())
+    assert found["prompts"][0]["points"] == [[15, 20]]
+    assert [step["refiner"] for step in found["refinements"][0]] == ["cfpg", "mbo"]
+    assert found["refinements"][0][0]["figures"]["convexity"] == 1
+    card = json.loads((tmp_path / "o" / "run.json").read_text())
+    assert {"name": "cfpg", "colour_space": "rgb"} in card["recipe"]["refiners"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--refine", "cfgp"], "unknown refiner 'cfgp': did you mean 'cfpg'? known: cfpg, mbo"),
+        (["--refine", "cfpg", "--set", "mbo.band=1"], "write segmenter.OPTION=VALUE or cfpg.OPTION=VALUE"),
+        (["--refine", "cfpg", "--set", "cfpg.reach=far"], "cfpg: reach needs a number"),
+        (["--refine", "mbo", "--set", "mbo.bend=1"], "an option that it does not know"),
+        (["--refine", "cfpg", "--explain"], "--explain writes pictures: give a folder with --out"),
+        (["--explain", "--out", "{out}"], "there are none: add --refine cfpg,mbo"),
+    ],
+)
+def test_refiners_that_make_no_sense_are_bad_input(picture, tmp_path, capsys, extra, message):
+    words = [word.format(out=tmp_path / "o") for word in extra]
+    assert main(["cut", str(picture), "--box", "3,8,27,32", "--json", *words]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err

@@ -21,6 +21,7 @@ KEYS = [
     "masks",
     "scores",
     "repairs",
+    "refinements",
     "seconds",
 ]
 
@@ -136,3 +137,16 @@ def test_bad_options_are_bad_input(folder, capsys, extra, message):
 def test_the_instruction_is_checked(folder, capsys):
     assert main(["segment", str(folder / "a.png"), " ", "--json"]) == 2
     assert "instruction is empty" in capsys.readouterr().err
+
+
+def test_any_recipe_takes_refiners_and_explains_them(folder, tmp_path, capsys):
+    out = tmp_path / "o"
+    words = ["segment", str(folder / "a.png"), "the red square", "--refine", "cfpg,mbo", "--explain", "--out", str(out)]
+    assert main([*words, "--set", "cfpg.reach=2", "--json"]) == 0
+    [steps] = json.loads(capsys.readouterr().out)["refinements"]
+    assert [step["refiner"] for step in steps] == ["cfpg", "mbo"]
+    card = json.loads((out / "run.json").read_text())["recipe"]
+    assert card["prompt_refiners"] == [{"name": "cfpg", "reach": 2}]
+    assert card["mask_refiners"] == [{"name": "mbo"}]
+    assert main(["segment", str(folder / "a.png"), "the red square", "--explain", "--out", str(out)]) == 2
+    assert "add --refine cfpg,mbo" in capsys.readouterr().err

@@ -12,19 +12,26 @@ from fiducial.recipes import recipe_names
 
 torch = pytest.importorskip("torch")
 from tiny.sam import tiny_sam, tiny_sam2  # noqa: E402
-from tiny.vlm import make_say, tiny_qwen2_5_vl, tiny_qwen2_vl  # noqa: E402
+from tiny.vlm import make_say, tiny_qwen2_5_vl, tiny_qwen2_vl, tiny_qwen3_vl  # noqa: E402
 
 PICTURE = Image(np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8), name="noise.png")
 
 # One target at (20, 30)-(100, 90) of the 200 x 120 picture, as each recipe's model would write it.
 REPLIES = {
+    "pslg-sam": '```json\n[{"bbox_2d": [100, 250, 500, 750], "label": "ship"}]\n```',
     "sjtu": "[[0.1, 0.25, 0.5, 0.75]]",
     "think2seg-rs": "<think>It is on the left.</think>\n<answer>```json\n"
     '[{"bbox_2d": [84, 210, 420, 630], "positive_points": [[200, 400], [300, 420]]}]\n```</answer>',
     "visionreasoner": "<think>It is on the left.</think>\n<answer>"
     '[{"bbox_2d": [84, 210, 420, 630], "point_2d": [200, 400]}]</answer>',
 }
-PROMPTERS = {"sjtu": tiny_qwen2_vl, "think2seg-rs": tiny_qwen2_5_vl, "visionreasoner": tiny_qwen2_5_vl}
+PROMPTERS = {
+    "pslg-sam": tiny_qwen3_vl,
+    "sjtu": tiny_qwen2_vl,
+    "think2seg-rs": tiny_qwen2_5_vl,
+    "visionreasoner": tiny_qwen2_5_vl,
+}
+REFINERS = {"pslg-sam": ["cfpg", "mbo"]}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,7 +46,7 @@ def one_thread():
 def folders(tmp_path_factory):
     place = tmp_path_factory.mktemp("models")
     made = {}
-    for make in (tiny_qwen2_vl, tiny_qwen2_5_vl, tiny_sam2, tiny_sam):
+    for make in (tiny_qwen2_vl, tiny_qwen2_5_vl, tiny_qwen3_vl, tiny_sam2, tiny_sam):
         made[make] = make(place / make.__name__)
     return made
 
@@ -66,7 +73,8 @@ def test_words_become_coordinates_become_masks(name, folders, monkeypatch):
     assert len(result.masks) == 1
     assert (result.masks[0].height, result.masks[0].width) == (120, 200)
     assert result.scores[0] is not None
-    assert result.answer.thinking == ("" if name == "sjtu" else "It is on the left.")
+    assert result.answer.thinking == ("It is on the left." if "think" in REPLIES[name] else "")
+    assert [step.refiner for step in result.refinements[0]] == REFINERS.get(name, [])
     assert result.seconds["encode"] > 0
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.recipes import checkpoints, read_recipe, recipe_names
+from fiducial.recipes import checkpoints, load, read_recipe, recipe_names
 from fiducial.recipes.catalogue import local_folder
 from fiducial.recipes.loading import resolve
 from fiducial.recipes.recipe import parse_recipe
@@ -63,6 +63,35 @@ def test_the_grid_can_be_set_and_taken_away():
     look = resolve("sjtu", grid="5x3").overlays[0].options
     assert (look["columns"], look["rows"], look["opacity"], look["canvas"]) == (5, 3, 0.3, [512, 512])
     assert resolve("classic", grid=4).overlays[0].options == {"columns": 4, "rows": 4}
+
+
+def test_refiners_are_replaced_by_name_and_keep_their_options():
+    recipe = read_recipe("pslg-sam")
+    assert [spec.name for spec in (*recipe.prompt_refiners, *recipe.mask_refiners)] == ["cfpg", "mbo"]
+    assert recipe.segmenter.model_name == "facebook/sam-vit-base"
+    tuned = recipe.with_options({"mbo.band": 0.1, "cfpg.reach": 2})
+    assert tuned.mask_refiners[0].options == {"band": 0.1}
+    again = tuned.with_refiners("MBO, cfpg")
+    assert (again.prompt_refiners, again.mask_refiners) == (tuned.prompt_refiners, tuned.mask_refiners)
+    alone = tuned.with_refiners(["mbo"])
+    assert (alone.prompt_refiners, alone.mask_refiners) == ((), tuned.mask_refiners)
+    for none in ("none", "", []):
+        assert tuned.with_refiners(none).parts == (tuned.prompter, tuned.segmenter)
+    added = resolve("classic", refine="cfpg,mbo", options={"cfpg.colour_space": "hsv"})
+    assert added.prompt_refiners[0].options == {"colour_space": "hsv"}
+    assert added.prompt_refiners[0].build().colour_space == "hsv"
+    with pytest.raises(UnknownNameError, match="unknown refiner 'mob': did you mean 'mbo'"):
+        resolve("classic", refine="mob")
+    with pytest.raises(
+        InputError, match=r"cannot set 'mbo.band': write prompter.OPTION=VALUE or segmenter.OPTION=VALUE"
+    ):
+        resolve("classic", options={"mbo.band": 1})
+
+
+def test_a_pipeline_is_loaded_with_refiners():
+    pipe = load("classic", refine="cfpg,mbo", options={"mbo.limits": [1, 4]})
+    assert pipe.mask_refiners[0].limits == (1, 4)
+    assert len(pipe.prompt_refiners) == 1
 
 
 def test_options_can_be_set():

@@ -13,7 +13,7 @@ from fiducial.results import Segmentation
 
 KEYS = [
     "image", "width", "height", "instruction", "recipe", "outcome", "thinking", "text", "prompts", "masks",
-    "scores", "repairs", "seconds",
+    "scores", "repairs", "refinements", "seconds",
 ]  # fmt: skip
 
 
@@ -70,6 +70,7 @@ def test_json_values(two):
         ],
         "scores": [0.9123, 0.25],
         "repairs": ["a comma"],
+        "refinements": [[], []],
         "seconds": {"prompt": 0.1235, "encode": None, "decode": None, "refine": None, "total": 2.0},
     }
     assert [Mask.from_coco(mask) for mask in masks] == list(two.masks)

@@ -78,8 +78,34 @@ def add_running(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="PART.OPTION=VALUE",
-        help="any option of a part, such as prompter.max_new_tokens=256 or segmenter.multimask=best",
+        help="any option of a part: prompter.max_new_tokens=256, segmenter.multimask=best, cfpg.colour_space=hsv",
     )
+
+
+def add_refining(parser: Parser) -> None:
+    """Add --refine and --explain."""
+    parser.add_argument(
+        "--refine",
+        metavar="NAME,NAME",
+        help="refiners of prompts (cfpg) and of masks (mbo), in order, instead of the recipe's; none takes them away",
+    )
+    parser.add_argument(
+        "--explain", action="store_true", help="save pictures of what the refiners did, beside the files"
+    )
+
+
+def check_explain(arguments: argparse.Namespace, folder: Path | None, refiners: Iterable[object]) -> None:
+    """Refuse --explain where there is nothing to explain, or no place for the pictures.
+
+    Raises:
+        InputError: one of the two.
+    """
+    if not arguments.explain:
+        return
+    if folder is None:
+        raise InputError("--explain writes pictures: give a folder with --out")
+    if not any(True for _ in refiners):
+        raise InputError("--explain shows what refiners do, and there are none: add --refine cfpg,mbo")
 
 
 def read_settings(arguments: argparse.Namespace, kinds: Sequence[str]) -> dict[str, Any]:
@@ -168,11 +194,14 @@ def describe(result: Segmentation, written: Iterable[Path]) -> str:
     lines = [f"{result.image.name}: {found}{note}, {result.seconds.get('total', 0):.2f} s"]
     if result.text:
         lines.append(f"  {' '.join(result.text.split())}")
-    for number, (prompt, mask) in enumerate(zip(result.prompts, result.masks, strict=True), start=1):
+    targets = zip(result.prompts, result.masks, result.refinements, strict=True)
+    for number, (prompt, mask, steps) in enumerate(targets, start=1):
         box = mask.box or prompt.box
         where = "empty mask" if box is None else f"box {','.join(f'{edge:g}' for edge in box)}"
         name = f" {prompt.label}" if prompt.label else ""
         lines.append(f"  {number}.{name} {where}, {mask.area:,} px")
+        if steps:
+            lines.append(f"     {'; '.join(f'{step.refiner}: {step.reason}' for step in steps)}")
     lines += [f"  note: {repair}" for repair in result.answer.repairs]
     lines += [f"  wrote {path}" for path in written]
     return "\n".join(lines)

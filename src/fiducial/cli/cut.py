@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from fiducial import plugins
 from fiducial.cli import common
@@ -12,7 +11,7 @@ from fiducial.errors import GeometryError, InputError
 from fiducial.geometry import Frame, Prompt, Prompts
 from fiducial.images import read_image
 from fiducial.pipeline import Pipeline
-from fiducial.recipes.recipe import PartSpec
+from fiducial.recipes.recipe import PartSpec, read_refiners, with_settings
 
 DEFAULT_SEGMENTER = "grabcut"
 
@@ -25,17 +24,22 @@ def run(words: Sequence[str]) -> int:
     name, model = plugins.split_reference(arguments.segmenter)
     spec = PartSpec("segmenter", name, model)
     settings = common.read_settings(arguments, ["segmenter"] if spec.part.extra else [])
-    if unknown := [key for key in settings if not key.startswith("segmenter.")]:
-        raise InputError(f"--set {unknown[0]}: cut has only a segmenter")
-    spec = replace(spec, options={key.partition(".")[2]: value for key, value in settings.items()})
+    spec, *refiners = with_settings([spec, *read_refiners(arguments.refine or "")], settings)
+    common.check_explain(arguments, folder, refiners)
     image = read_image(arguments.image, max_pixels=arguments.max_pixels)
     prompts = read_prompts(arguments.box, arguments.point, image.frame)
-    pipeline = Pipeline(segmenter=spec.build())
+    pipeline = Pipeline(
+        segmenter=spec.build(),
+        prompt_refiners=tuple(refiner.build() for refiner in refiners if refiner.kind == "prompt_refiner"),
+        mask_refiners=tuple(refiner.build() for refiner in refiners if refiner.kind == "mask_refiner"),
+        explain=arguments.explain,
+    )
     result = pipeline.cut(image, prompts)
     written = []
     if folder is not None:
-        write_run_card(folder, "cut", list(words), {"segmenter": spec.as_json()})
-        written = list(result.save(folder, formats=formats).values())
+        parts = {"segmenter": spec.as_json(), "refiners": [refiner.as_json() for refiner in refiners]}
+        write_run_card(folder, "cut", list(words), parts)
+        written = [*result.save(folder, formats=formats).values(), *result.save_pictures(folder)]
     if arguments.json:
         common.print_json(result.as_json())
     else:
@@ -113,6 +117,7 @@ def _parser() -> common.Parser:
         help="1 on the target, 0 beside it; points without a box form one target; repeatable",
     )
     parser.add_argument("--segmenter", default=DEFAULT_SEGMENTER, metavar="S", help=f"default: {DEFAULT_SEGMENTER}")
+    common.add_refining(parser)
     common.add_running(parser)
     common.add_output(parser)
     common.add_reading(parser)

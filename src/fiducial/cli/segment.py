@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fiducial.cli import common
@@ -24,7 +25,14 @@ def run(words: Sequence[str]) -> int:
     formats = common.read_formats(arguments.format)
     folder = common.output_folder(arguments)
     paths = list_images(arguments.images)
-    recipe = resolve(arguments.recipe, prompter=arguments.prompter, segmenter=arguments.segmenter, grid=arguments.grid)
+    recipe = resolve(
+        arguments.recipe,
+        prompter=arguments.prompter,
+        segmenter=arguments.segmenter,
+        grid=arguments.grid,
+        refine=arguments.refine,
+    )
+    common.check_explain(arguments, folder, (*recipe.prompt_refiners, *recipe.mask_refiners))
     learned = [kind for kind in ("prompter", "segmenter") if getattr(recipe, kind).model_name]
     settings = common.read_settings(arguments, [kind for kind in learned if getattr(recipe, kind).part.extra])
     if arguments.quantize:
@@ -32,7 +40,7 @@ def run(words: Sequence[str]) -> int:
     if arguments.template:
         settings["prompter.template"] = arguments.template
     recipe = recipe.with_options(settings)
-    job = _Job(load(recipe), arguments, formats, folder)
+    job = _Job(replace(load(recipe), explain=arguments.explain), arguments, formats, folder)
     if folder is not None:
         write_run_card(folder, "segment", list(words), recipe.as_json())
     stems = file_stems([str(path) for path in paths])
@@ -84,6 +92,7 @@ class _Job:
         written: list[Path] = []
         if self._folder is not None:
             written = list(result.save(self._folder, formats=self._formats, stem=stem).values())
+            written += result.save_pictures(self._folder, stem=stem)
         if self._arguments.json:
             common.print_json(result.as_json())
         else:
@@ -100,6 +109,7 @@ def _parser() -> common.Parser:
     parser.add_argument("--grid", metavar="N", help="grid drawn for the prompter: N or NxM cells, 0 for none")
     parser.add_argument("--quantize", choices=("int8", "int4"), help="quantise the language tower of the prompter")
     parser.add_argument("--template", metavar="FILE", help="prompt template instead of the recipe's")
+    common.add_refining(parser)
     common.add_running(parser)
     common.add_output(parser)
     common.add_reading(parser)

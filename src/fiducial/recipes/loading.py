@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ def load(
     prompter: str | Prompter | None = None,
     segmenter: str | Segmenter | None = None,
     grid: int | str | None = None,
+    refine: str | Sequence[str] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Pipeline:
     """Build a pipeline from a recipe; every part can be replaced.
@@ -28,7 +29,8 @@ def load(
         prompter: instead of the recipe's: ``"NAME"``, ``"NAME:MODEL"``, or an object.
         segmenter: likewise.
         grid: cells per axis of the grid drawn for the prompter (``9`` or ``"9x7"``); 0 draws none.
-        options: options of parts, such as ``{"prompter.max_new_tokens": 256}``.
+        refine: refiners instead of the recipe's: ``"cfpg,mbo"`` or a list of names; ``"none"`` for none.
+        options: options of parts, such as ``{"prompter.max_new_tokens": 256, "cfpg.colour_space": "hsv"}``.
 
     Returns:
         The pipeline, with its models loaded.
@@ -44,7 +46,7 @@ def load(
         >>> fiducial.load("classic").name
         'classic'
     """
-    recipe = resolve(name_or_path, prompter=prompter, segmenter=segmenter, grid=grid, options=options)
+    recipe = resolve(name_or_path, prompter=prompter, segmenter=segmenter, grid=grid, refine=refine, options=options)
     return Pipeline(
         prompter=recipe.prompter.build() if prompter is None or isinstance(prompter, str) else prompter,
         segmenter=recipe.segmenter.build() if segmenter is None or isinstance(segmenter, str) else segmenter,
@@ -62,6 +64,7 @@ def resolve(
     prompter: str | Prompter | None = None,
     segmenter: str | Segmenter | None = None,
     grid: int | str | None = None,
+    refine: str | Sequence[str] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """Apply what the caller overrides to a recipe without loading anything; arguments as :func:`load`."""
@@ -74,6 +77,8 @@ def resolve(
         others = tuple(spec for spec in recipe.overlays if spec.name != "grid")
         look = next((spec.options for spec in recipe.overlays if spec.name == "grid"), {})
         recipe = replace(recipe, overlays=(*others, *_grid(grid, look)))
+    if refine is not None:
+        recipe = recipe.with_refiners(refine)
     return recipe.with_options(options or {})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +15,7 @@ from fiducial.errors import InputError, UnknownNameError
 
 DEFAULT_RECIPE = "classic"
 _SINGLE = ("prompter", "segmenter")
+_REFINERS: tuple[plugins.Kind, ...] = ("prompt_refiner", "mask_refiner")
 _LISTS = {"overlays": "overlay", "prompt_refiners": "prompt_refiner", "mask_refiners": "mask_refiner"}
 _KEYS = ("summary", "source", "overlay_for_segmenter", *_SINGLE, *_LISTS)
 
@@ -44,6 +45,11 @@ class PartSpec:
     def model_name(self) -> str:
         """The model that will be loaded, or "" for a part without one."""
         return self.model or self.part.model
+
+    @property
+    def address(self) -> str:
+        """What stands before the dot when one of its options is set: its kind, or a refiner's own name."""
+        return self.name if self.kind in _REFINERS else self.kind
 
     def build(self) -> Any:
         """Load the code and build the part."""
@@ -102,17 +108,26 @@ class Recipe:
         """Return the recipe with options set, such as ``{"prompter.max_new_tokens": 256}``.
 
         Raises:
-            InputError: a key that is not ``prompter.OPTION`` or ``segmenter.OPTION``.
+            InputError: a key that is not ``prompter.OPTION``, ``segmenter.OPTION`` or ``NAME.OPTION`` of a refiner
+                that the recipe has.
         """
-        recipe = self
-        for key, value in settings.items():
-            kind, _, option = key.partition(".")
-            if kind not in _SINGLE or not option:
-                raise InputError(f"cannot set {key!r}: write prompter.OPTION=VALUE or segmenter.OPTION=VALUE")
-            spec: PartSpec = getattr(recipe, kind)
-            changed = replace(spec, options={**spec.options, option: value})
-            recipe = replace(recipe, prompter=changed) if kind == "prompter" else replace(recipe, segmenter=changed)
-        return recipe
+        parts = with_settings((self.prompter, self.segmenter, *self.prompt_refiners, *self.mask_refiners), settings)
+        return replace(self, prompter=parts[0], segmenter=parts[1])._refined_by(parts[2:])
+
+    def with_refiners(self, names: str | Sequence[str]) -> Recipe:
+        """Return the recipe with other refiners; those that it has already keep their options.
+
+        Args:
+            names: as for :func:`read_refiners`.
+
+        Raises:
+            UnknownNameError: nobody registered a refiner of that name.
+        """
+        return self._refined_by(read_refiners(names, (*self.prompt_refiners, *self.mask_refiners)))
+
+    def _refined_by(self, specs: Sequence[PartSpec]) -> Recipe:
+        prompts, masks = (tuple(spec for spec in specs if spec.kind == kind) for kind in _REFINERS)
+        return replace(self, prompt_refiners=prompts, mask_refiners=masks)
 
     def as_json(self) -> dict[str, Any]:
         """Return the resolved recipe as plain values, to write beside a result."""
@@ -124,6 +139,50 @@ class Recipe:
             **listed,
             "overlay_for_segmenter": self.overlay_for_segmenter,
         }
+
+
+def with_settings(specs: Sequence[PartSpec], settings: Mapping[str, Any]) -> list[PartSpec]:
+    """Return parts with options set, such as ``{"cfpg.colour_space": "hsv"}``; every part of that address gets it.
+
+    Raises:
+        InputError: a key without an option, or of no part here.
+    """
+    changed = list(specs)
+    for key, value in settings.items():
+        address, _, option = key.partition(".")
+        known = dict.fromkeys(spec.address for spec in specs)
+        if not option or address not in known:
+            raise InputError(f"cannot set {key!r}: write {' or '.join(f'{name}.OPTION=VALUE' for name in known)}")
+        changed = [
+            replace(spec, options={**spec.options, option: value}) if spec.address == address else spec
+            for spec in changed
+        ]
+    return changed
+
+
+def read_refiners(names: str | Sequence[str], known: Sequence[PartSpec] = ()) -> tuple[PartSpec, ...]:
+    """Find refiners by name; whether one refines prompts or masks is told by its name.
+
+    Args:
+        names: ``"cfpg,mbo"``, or a list of names; ``""`` and ``"none"`` are none. Prompt refiners run before the cut
+            and mask refiners after it, each in the order given.
+        known: parts whose options are kept when their name comes again.
+
+    Raises:
+        UnknownNameError: nobody registered a refiner of that name.
+    """
+    given = names.split(",") if isinstance(names, str) else names
+    wanted = [name.strip().lower() for name in given if name.strip()]
+    if wanted == ["none"]:
+        return ()
+    found: list[PartSpec] = []
+    for name in wanted:
+        kinds = [kind for kind in _REFINERS if (kind, name) in plugins.parts()]
+        if not kinds:
+            raise UnknownNameError("refiner", name, [n for kind, n in plugins.parts() if kind in _REFINERS])
+        kept = {spec.kind: spec for spec in known if spec.name == name}
+        found += [kept.get(kind, PartSpec(kind, name)) for kind in kinds]
+    return tuple(found)
 
 
 def recipe_names() -> list[str]:

@@ -70,7 +70,7 @@ def save(
     """
     kinds = _kinds(formats)
     folder = Path(folder)
-    start = file_stem(segmentation.image.name) if stem is None else _checked(stem)
+    start = file_stem(segmentation.image.name) if stem is None else checked_stem(stem)
     paths = {kind.key: folder / f"{start}{kind.ending}" for kind in kinds}
     if not overwrite:
         for path in paths.values():
@@ -90,7 +90,12 @@ def _kinds(formats: Sequence[str]) -> list[FileKind]:
     return [kind for name in dict.fromkeys(formats) for kind in FORMATS[name]]
 
 
-def _checked(stem: str) -> str:
+def checked_stem(stem: str) -> str:
+    """Return a stem that can begin a file name.
+
+    Raises:
+        InputError: it cannot.
+    """
     if not stem or stem != file_stem(stem):
         raise InputError(f"{stem!r} cannot begin a file name: try {file_stem(stem)!r}")
     return stem

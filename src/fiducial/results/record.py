@@ -34,6 +34,7 @@ def record(segmentation: Segmentation) -> dict[str, Any]:
         "masks": [mask.to_coco() for mask in result.masks],
         "scores": [rounded(score, SCORE_DIGITS) for score in result.scores],
         "repairs": [*answer.repairs],
+        "refinements": [[step.as_json() for step in steps] for steps in result.refinements],
         "seconds": {stage: rounded(result.seconds.get(stage), SECOND_DIGITS) for stage in STAGES},
     }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from fiducial.contracts import Refinement
 from fiducial.errors import GeometryError, InputError
 from fiducial.geometry import Mask, Prompts
 from fiducial.images import Image
@@ -33,10 +34,12 @@ class Segmentation:
         prompts: as the segmenter saw them: in pixels of the image, after every prompt refiner.
         recipe: name of the recipe that made it, or "".
         seconds: time per stage: "prompt", "encode", "decode", "refine", "total"; what nobody timed is missing.
+        refinements: per prompt, what each refiner did to it and to its mask, in order; ``()`` when nobody told.
 
     Raises:
         FrameError: prompts that are not in pixels of the image.
-        GeometryError: not one mask per prompt, or a mask of another size than the image.
+        GeometryError: not one mask per prompt, not one tuple of refinements per prompt, or a mask of another size than
+            the image.
         InputError: a stage that does not exist.
 
     Example:
@@ -56,16 +59,22 @@ class Segmentation:
     prompts: Prompts
     recipe: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
+    refinements: tuple[tuple[Refinement, ...], ...] = ()
 
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "masks", tuple(self.masks))
         put(self, "seconds", MappingProxyType(dict(self.seconds)))
+        put(self, "refinements", tuple(map(tuple, self.refinements)) or ((),) * len(self.masks))
         self.image.frame.require(self.answer.prompts.frame, "the answer's prompts")
         self.image.frame.require(self.prompts.frame, "the segmenter's prompts")
         if len(self.masks) != len(self.prompts):
             raise GeometryError(
                 f"{len(self.prompts)} prompts but {len(self.masks)} masks: one mask per prompt is needed"
+            )
+        if len(self.refinements) != len(self.masks):
+            raise GeometryError(
+                f"{len(self.masks)} masks but {len(self.refinements)} tuples of refinements: one per target is needed"
             )
         for mask in self.masks:
             if (mask.height, mask.width) != (self.image.height, self.image.width):
@@ -139,6 +148,26 @@ class Segmentation:
         from fiducial.results.formats import save
 
         return save(self, folder, formats, stem=stem, overwrite=overwrite)
+
+    def save_pictures(self, folder: str | Path, *, stem: str | None = None) -> list[Path]:
+        """Write the pictures that the refiners drew of their work, as PNG files.
+
+        They are there when the pipeline was told to ``explain``. A file is called after the target, the step and the
+        picture: ``harbour.jpg.target1.1-cfpg.2-clusters.png``.
+
+        Args:
+            folder: where to; made when it does not exist.
+            stem: how the names of the files begin, as for :meth:`save`.
+
+        Returns:
+            The paths, in the order of targets and steps; none when there are no pictures.
+
+        Raises:
+            InputError: the folder or a file cannot be written.
+        """
+        from fiducial.results.explaining import save_pictures
+
+        return save_pictures(self, folder, stem=stem)
 
     def to_supervision(self) -> supervision.Detections:
         """Return the targets as ``supervision.Detections``: boxes, masks, scores, classes.
