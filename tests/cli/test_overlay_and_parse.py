@@ -24,7 +24,7 @@ def test_a_reply_becomes_pixels_of_the_image(reply, capsys):
     reply("<think>two of them</think>[[0.1, 0.2, 0.5, 0.6],]")
     assert main(["parse", "--dialect", "sjtu", "--image", "200x100"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert list(found) == ["outcome", "thinking", "prompts", "repairs"]
+    assert list(found) == ["outcome", "text", "thinking", "prompts", "repairs"]
     assert found["outcome"] == "found"
     assert found["thinking"] == "two of them"
     assert found["prompts"][0]["box"] == pytest.approx([20, 20, 100, 60])
@@ -41,7 +41,11 @@ def test_the_canvas_that_was_shown_counts(reply, capsys):
 def test_strict_mends_nothing(reply, capsys):
     reply('[{"bbox_2d": [84, 84, 420, 420]}]')
     assert main(["parse", "--dialect", "think2seg", "--image", "840x840", "--strict"]) == 0
-    assert json.loads(capsys.readouterr().out)["outcome"] == "malformed"
+    written = capsys.readouterr()
+    why = "the reply needs each of <think>, </think>, <answer> and </answer> exactly once"
+    assert json.loads(written.out)["outcome"] == "malformed"
+    assert json.loads(written.out)["text"] == why
+    assert written.err == f"fiducial: malformed reply: {why}\n"
 
 
 def test_bytes_that_are_no_text_are_malformed(capsys, monkeypatch):

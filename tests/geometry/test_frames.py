@@ -123,3 +123,19 @@ def test_mixing_frames_is_an_error_that_names_both():
     with pytest.raises(FrameError, match=r"frame \(0, 0\)-\(1, 1\).*frame \(0, 0\)-\(1000, 1000\)"):
         Frame.thousand().require(Frame.unit())
     Frame.unit().require(Frame.unit())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Frame("a", 0, 1, 1), "a number as left, got 'a'"),
+        (lambda: Frame(0, 0, 1, None), "a number as bottom, got None"),
+        (lambda: Frame.pixels("wide", 3), "a number as width, got 'wide'"),
+        (lambda: Frame.unit().points_to("ab", Frame.unit()), "points need numbers"),
+        (lambda: Frame.unit().boxes_to([None, 1, 2, "x"], Frame.unit()), "boxes need numbers"),
+        (lambda: Frame.unit().require(3), "coordinates need a Frame, got int"),
+    ],
+)
+def test_misuse_is_named(make, message):
+    with pytest.raises(FrameError, match=message):
+        make()

@@ -268,3 +268,39 @@ def _place(ring, x, y):
         if (y1 > y) != (y2 > y) and x < x1 + (y - y1) / (y2 - y1) * (x2 - x1):
             inside = not inside
     return nearest, inside
+
+
+def test_one_point_gives_a_bool_and_several_an_array():
+    mask = Mask.from_box((1, 1, 4, 3), height=5, width=6)
+    for point in ((2, 2), [2, 2], np.array([2, 2])):
+        assert mask.contains(point) is True
+    assert mask.contains((5, 2)) is False
+    assert mask.contains([(2, 2)]).shape == (1,)
+    assert mask.contains(np.zeros((4, 3, 2))).shape == (4, 3)
+    assert mask.contains([]).tolist() == []
+    with pytest.raises(GeometryError, match=r"shape \(2,\) or \(..., 2\), got \(3,\)"):
+        mask.contains((1, 2, 3))
+    with pytest.raises(GeometryError, match="points need numbers"):
+        mask.contains("here")
+
+
+def test_measuring_keeps_no_second_copy_of_the_runs():
+    mask = Mask.from_dense(np.random.default_rng(0).random((60, 60)) < 0.5)
+    mask.contains((3, 3)), mask.area, mask.box, mask.centroid, mask.iou(mask.inverse()), mask.to_coco()
+    kept = [value for value in vars(mask).values() if isinstance(value, np.ndarray)]
+    assert sum(array.nbytes for array in kept) == mask.nbytes
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Mask("5", 5), "size in whole pixels, got '5' x 5"),
+        (lambda: Mask(5.5, 5), "size in whole pixels, got 5.5 x 5"),
+        (lambda: Mask(5, 5, np.array([1, 2, 3])), r"runs of shape \(N, 2\), got \(3,\)"),
+        (lambda: Mask.from_box((1, 2, 3), 5, 5), "a box needs 4 finite numbers"),
+        (lambda: Mask.from_box(None, 5, 5), "a box needs 4 numbers, got None"),
+    ],
+)
+def test_misuse_is_named(make, message):
+    with pytest.raises(GeometryError, match=message):
+        make()

@@ -119,3 +119,23 @@ def test_fitting_says_what_it_changed():
         "target 1: dropped 1 point outside the image",
         "target 2: its box lies outside the image",
     )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Prompt(None, box=(0, 0, 1, 1)), "a prompt needs a Frame, got NoneType"),
+        (lambda: Prompt(Frame.unit(), points=5), "points need to be a list or tuple, got 5"),
+        (lambda: Prompt(Frame.unit(), points=[5]), "a point needs 2 numbers, got 5"),
+        (lambda: Prompt(Frame.unit(), points=[(0, 0)], point_labels=1), "point labels need to be a list or tuple"),
+        (lambda: Prompt(Frame.unit(), points=[(0, 0)], point_labels=["a"]), "point labels are 1"),
+        (lambda: Prompt(Frame.unit(), box=(0, 0, 1, 1), score="high"), "a score needs 1 numbers"),
+        (lambda: Prompts("pixels"), "prompts need a Frame, got str"),
+        (lambda: Prompts(Frame.unit(), 5), "prompts need to be a list or tuple, got 5"),
+        (lambda: Prompts(Frame.unit(), [(0, 0, 1, 1)]), "need to be of type Prompt, got tuple"),
+        (lambda: Prompts(Frame.unit()).to(None) and Prompts(None), "prompts need a Frame, got NoneType"),
+    ],
+)
+def test_misuse_is_named(make, message):
+    with pytest.raises(GeometryError, match=message):
+        make()

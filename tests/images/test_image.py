@@ -35,7 +35,9 @@ def test_equal_pictures_have_equal_digests_whatever_their_name():
         (np.full((2, 2), 7, np.uint8), [7, 7, 7]),
         (np.full((2, 2, 1), 7, np.uint8), [7, 7, 7]),
         (np.full((2, 2), True), [255, 255, 255]),
-        (np.full((2, 2), 65535, np.uint16), [255, 255, 255]),
+        (np.array([[0, 0], [0, 9]], np.uint16), [255, 255, 255]),
+        (np.full((2, 2, 3), [65535, 256, 255], np.uint16), [255, 1, 0]),
+        (np.full((2, 2, 4), [65535, 256, 255, 65535], np.uint16), [255, 1, 0]),
         (np.full((2, 2, 3), 0.5), [128, 128, 128]),
         (np.full((2, 2, 4), [10, 20, 30, 255], np.uint8), [10, 20, 30]),
         (np.full((2, 2, 4), [10, 20, 30, 0], np.uint8), [255, 255, 255]),
@@ -68,3 +70,8 @@ def test_what_is_no_image_is_refused(make, message):
 def test_from_array_keeps_size_and_values(height, width):
     array = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     assert np.array_equal(Image.from_array(array).pixels, array)
+
+
+def test_an_image_needs_a_name_that_is_text():
+    with pytest.raises(ImageError, match="needs a text as name, got 3"):
+        Image(np.zeros((2, 2, 3), np.uint8), name=3)

@@ -1,12 +1,13 @@
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import PIL.Image
 import pytest
 
 from fiducial.errors import ImageError, InputError
-from fiducial.images import list_images, read_image
+from fiducial.images import Image, list_images, read_image
 
 
 @pytest.fixture
@@ -153,3 +154,22 @@ def test_folders_give_their_pictures_in_order(tmp_path, photo):
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="no picture in this folder"):
         list_images([tmp_path / "none"])
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sixteen_bits_mean_the_same_in_a_file_and_in_memory(tmp_path, suffix, channels):
+    values = np.random.default_rng(1).integers(100, 5000, (5, 7, channels), dtype=np.uint16)
+    path = tmp_path / f"deep.{suffix}"
+    assert cv2.imwrite(str(path), values[..., ::-1])
+    read, made = read_image(path), Image.from_array(values)
+    assert np.array_equal(read.pixels, made.pixels)
+    assert read.notes == made.notes
+    assert read.notes[0].startswith("values " if channels == 1 else "the upper 8 of 16 bits")
+
+
+def test_a_path_is_needed():
+    with pytest.raises(ImageError, match="needs a path, got NoneType"):
+        read_image(None)
+    with pytest.raises(ImageError, match="needs a path, got int"):
+        list_images([3])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fiducial.geometry import Frame
+from fiducial.geometry import Frame, Prompts
 from fiducial.language import Answer, Outcome
 from fiducial.language.dialects import DIALECTS, dialect
 from fiducial.language.parsing import (
@@ -200,8 +200,10 @@ def test_clean_text() -> None:
         ("<think>a</think>b", "a", "b"),
         ("a</think>b", "a", "b"),
         ("<think>a<answer>b</answer>", "a", "b"),
-        ("<think>a ```json\n[1]```", "a", "```json\n[1]```"),
-        ("<think>a [1] then [[2], {3}]", "a [1] then", "[[2], {3}]"),
+        ("<think>a ```json\n[1]```", "a ```json\n[1]```", ""),
+        ("<think>a [1] then [[2], {3}]", "a [1] then [[2], {3}]", ""),
+        ("<think>a</think>b<think>c</think>d", "a\nc", "bd"),
+        ("a</think>b<think>c", "a\nc", "b"),
         ("<think>a ]", "a ]", ""),
         ("x</answer>y", "", "x"),
         ("< Think >a</ think ><ANSWER>b", "a", "b"),
@@ -232,7 +234,10 @@ def test_tags_and_tokens_that_are_out_of_place() -> None:
         assert (answer.outcome, len(answer.prompts)) == (outcome, count), text
     molmo = dialect("molmo")
     for text, outcome, count in [
-        ("<points x1=10 y1=20 alt=ship>", Outcome.FOUND, 1),
+        ("<points x1=10 y1=20 alt=ship>", Outcome.TRUNCATED, 1),
+        ('<points x1="10" y1="20" alt="ship"> <point x="1" y="2" alt="a">a</point>', Outcome.FOUND, 2),
+        ('<point x="1" y="2" alt="a">a</point><poi', Outcome.TRUNCATED, 1),
+        ('<point x="1" y="2" alt="a">a</po', Outcome.TRUNCATED, 1),
         ("<point alt='ship'>ship</point>", Outcome.MALFORMED, 0),
         ('<point x="10" y="20', Outcome.TRUNCATED, 0),
         ("see <poin", Outcome.TRUNCATED, 0),
@@ -241,3 +246,109 @@ def test_tags_and_tokens_that_are_out_of_place() -> None:
     ]:
         answer = molmo.decode(text, molmo.frame(640, 480))
         assert (answer.outcome, len(answer.prompts)) == (outcome, count), text
+
+
+@pytest.mark.parametrize(
+    ("name", "reply", "repairs"),
+    [
+        ("sjtu", "Here: [[0.1, 0.2, 0.3, 0.4]]", ("words around the coordinates",)),
+        ("sjtu", "[[0.1, 0.2, 0.3, 0.4]].", ("not quite the form: the answer is not valid JSON",)),
+        ("sjtu", "[0.1, 0.2, 0.3, 0.4]", ("a flat list of numbers",)),
+        ("sjtu", "[[.1, 0.2, 0.3, 0.4]]", ("numbers as JSON does not write them",)),
+        ("sjtu", "[[０.１, 0.2, 0.3, 0.4]]", ("digits or signs of another script",)),
+        ("sjtu", "[[0.1， 0.2, 0.3, 0.4]]", ("other brackets, commas or colons than those of JSON",)),
+        ("sjtu", "[(0.1, 0.2, 0.3, 0.4)]", ("other brackets, commas or colons than those of JSON",)),
+        (
+            "sjtu",
+            '[{"bbox": [0.1, 0.2, 0.3, 0.4]}]',
+            ("objects with keys",),
+        ),
+        ("qwen3-vl", '[{"bbox": [1, 2, 3, 4]}]', ("key 'bbox' read as a box",)),
+        (
+            "qwen3-vl",
+            '[{"BBOX_2D": [1, 2, 3, 4], "name": "a", "score": 0.5, "mood": 1}]',
+            (
+                "key 'BBOX_2D' read as a box",
+                "key 'name' read as a label",
+                "key 'score' read as a score",
+                "key 'mood' left out",
+            ),
+        ),
+        ("qwen3-vl", '{"bbox_2d": [1, 2, 3, 4]}', ("objects without a list around them",)),
+        ("qwen3-vl", "[[1, 2, 3, 4]]", ("bare numbers read as a box",)),
+        ("qwen3-vl", "[{bbox_2d: [1, 2, 3, 4]}]", ("words without quotation marks",)),
+        ("qwen3-vl", '{"objects": [{"bbox_2d": [1, 2, 3, 4]}]}', None),
+        ("qwen3-vl", '[{"point_2d": ["1", "2"]}]', ("numbers written as strings",)),
+        ("internvl", "Look: <ref>a</ref><box>[[1, 2, 3, 4]]</box>", ("words around the coordinates",)),
+        ("qwen2-vl-native", "<|box_start|>(1, 2), (3, 4)<|box_end|>", ("corners not written as (x1,y1),(x2,y2)",)),
+        ("molmo", 'See <point x="1" y="2" alt="a">a</point>', ("words around the coordinates",)),
+        ("molmo", "<point x='1' y='2' alt='a'>a</point>", None),
+        ("florence2", "ship <loc_1> <loc_2> <loc_3> <loc_4>", None),
+    ],
+)
+def test_every_repair_is_named(name: str, reply: str, repairs: tuple[str, ...] | None) -> None:
+    answer = decode(name, reply)
+    assert answer.outcome is Outcome.FOUND
+    assert answer.repairs == repairs if repairs else answer.repairs
+
+
+@pytest.mark.parametrize(
+    ("name", "reply", "count"),
+    [
+        ("sjtu", "<think>a draft: [[0.1, 0.2, 0.3, 0.4]]", 0),
+        ("sjtu", "<think>a draft: ```json\n[[0.1, 0.2, 0.3, 0.4]]\n```", 0),
+        ("sjtu", "<think>a</think><think>a draft: [[0.1, 0.2, 0.3, 0.4]]", 0),
+        ("think2seg", '<think>a draft: [{"bbox_2d": [1, 2, 3, 4], "positive_points": [[1, 2], [3, 4]]}]', 0),
+        ("sjtu", "<think>hm <answer>[[0.1, 0.2, 0.3, 0.4]]", 1),
+        ("internvl", "<ref>a</ref><box>[[1, 2, 3, 4]]", 1),
+        ("internvl", "<ref>a</ref><box>[[1, 2, 3, 4]]</bo", 1),
+        ("internvl", "<ref>a</ref><box>[[1, 2, 3, 4]]</box><re", 1),
+        ("internvl", "<ref>a</ref><box>[[1, 2, 3, 4]]</box><ref>b", 1),
+        ("internvl", "<ref>a</ref><box>[[1, 2, 3, 4]]</box><ref>b</ref><box>", 1),
+        ("kosmos2", "<phrase>a</phrase><object><patch_index_0001><patch_index_0034>", 1),
+    ],
+)
+def test_what_broke_off_is_not_found(name: str, reply: str, count: int) -> None:
+    answer = decode(name, reply)
+    assert (answer.outcome, len(answer.prompts)) == (Outcome.TRUNCATED, count)
+
+
+def test_an_answer_in_unclosed_thinking_counts_when_it_is_closed() -> None:
+    answer = decode("sjtu", "<think>hm [[0, 0, 1, 1]] <answer>[[0.1, 0.2, 0.3, 0.4]]</answer>")
+    assert (answer.outcome, len(answer.prompts)) == (Outcome.FOUND, 1)
+    assert answer.repairs == ("thinking not closed",)
+
+
+def test_more_items_than_are_kept_break_the_strict_form() -> None:
+    one = dialect("sjtu")
+    row = "[0.1, 0.2, 0.3, 0.4]"
+    frame = one.frame(640, 480)
+    fits = one.decode("[" + ", ".join([row] * MAX_ITEMS) + "]", frame, strict=True)
+    assert (fits.outcome, len(fits.prompts)) == (Outcome.FOUND, MAX_ITEMS)
+    more = one.decode("[" + ", ".join([row] * (MAX_ITEMS + 1)) + "]", frame, strict=True)
+    assert (more.outcome, more.prompts) == (Outcome.MALFORMED, Prompts(frame))
+    assert more.text == "the reply names 1001 items, more than 1000"
+
+
+@pytest.mark.parametrize(
+    ("label", "exact"),
+    [
+        ("ship", True),
+        ("green car parked in front of no. 7", True),
+        ("Sure, the ship", False),
+        ("I see a ship", False),
+        ("the ship:", False),
+        ("There it is.", False),
+        ("A ship. Another", False),
+        ("the ship\n", False),
+    ],
+)
+def test_prose_is_no_label(label: str, exact: bool) -> None:
+    one = dialect("florence2")
+    reply = f"{label}<loc_1><loc_2><loc_3><loc_4>"
+    strict = one.decode(reply, one.frame(640, 480), strict=True)
+    assert (strict.outcome is Outcome.FOUND) == exact
+    if not exact:
+        assert strict.text.startswith("the reply needs to be location tokens and labels only")
+    assert decode("florence2", reply).outcome is Outcome.FOUND
+    assert bool(decode("florence2", reply).repairs) != exact

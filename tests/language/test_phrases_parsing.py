@@ -117,7 +117,7 @@ TABLE = [
     ("cells at the border", "all: cells, in edge", ()),
     ("nuclei near the top edge", "all: nuclei, in top-edge", ()),
     ("the largest nucleus in the upper left quadrant", "the: nucleus, by largest, in top-left half", ()),
-    ("every other ship", "all: ship", ("other",)),
+    ("every other ship", "all: ship", ()),
     ("each of the three boats", "all: *, of(count 3: boats)", ()),
     ("one of the two dogs", "count 1: *, of(count 2: dogs)", ()),
     ("the biggest one", "the: *, by largest", ()),

@@ -98,6 +98,42 @@ class TestMapping:
         assert [answer.outcome for answer in answers] == [Outcome.FAILED, Outcome.FOUND]
         assert oracle.images == ("harbour.png",)
 
+    def test_the_digest_comes_before_any_name(self):
+        other = Prompts.from_boxes(Frame.unit(), [(0.5, 0.5, 1, 1)])
+        for names in (("harbour.png",), ("pictures/harbour.png",), ("harbour.png", "pictures/harbour.png")):
+            oracle = OraclePrompter({**dict.fromkeys(names, other), IMAGE.digest: UNIT})
+            assert one(oracle).prompts[0].box == (20, 20, 100, 60)
+
+    def test_two_pictures_of_one_file_name_are_not_mixed_up(self):
+        stranger = Image(np.full((100, 200, 3), 9, np.uint8), name="elsewhere/harbour.png")
+        for order in ([IMAGE, stranger], [stranger, IMAGE]):
+            answers = OraclePrompter({"harbour.png": UNIT}).ask(order, ["the ship"] * 2)
+            assert [answer.outcome for answer in answers] == [Outcome.FAILED] * 2
+            assert answers[0].text == (
+                f"the known name 'harbour.png' fits two different pictures, {order[0].name!r} and {order[1].name!r}: "
+                "write their whole names or their digests in the known prompts"
+            )
+        oracle = OraclePrompter({"harbour.png": UNIT})
+        assert one(oracle).outcome is Outcome.FOUND
+        assert one(oracle, image=stranger).outcome is Outcome.FAILED  # also in a later call
+
+    def test_one_picture_under_two_names_is_one_picture(self):
+        copy = Image(IMAGE.pixels, name="copies/harbour.png")
+        answers = OraclePrompter({"harbour.png": UNIT}).ask([IMAGE, copy], ["the ship"] * 2)
+        assert [answer.outcome for answer in answers] == [Outcome.FOUND] * 2
+
+    def test_the_whole_name_stays_with_its_picture(self):
+        stranger = Image(np.full((100, 200, 3), 9, np.uint8), name="elsewhere/harbour.png")
+        answers = OraclePrompter({IMAGE.name: UNIT}).ask([stranger, IMAGE], ["the ship"] * 2)
+        assert [answer.outcome for answer in answers] == [Outcome.FAILED, Outcome.FOUND]
+
+    def test_another_picture_of_the_same_whole_name_is_said(self):
+        double = Image(np.zeros((200, 400, 3), np.uint8), name=IMAGE.name)
+        first, second = OraclePrompter({"harbour.png": UNIT}).ask([IMAGE, double], ["the ship"] * 2)
+        assert first.text == "1 known prompt for 'harbour.png'."
+        assert second.text.endswith("A different picture named 'pictures/harbour.png' was asked about before.")
+        assert second.outcome is Outcome.FOUND
+
     def test_wrong_input(self):
         with pytest.raises(InputError, match="mapping of image name to prompts, got list"):
             OraclePrompter([])

@@ -288,3 +288,30 @@ def test_four_bits_need_layers_that_fit():
     with pytest.raises(InputError, match="a multiple of 32 inputs, 1 has not: use 'int8'"):
         quantise_language_tower(model, "int4")
     assert quantise_language_tower(model, "int8") == 2
+
+
+def test_experts_that_quantising_does_not_reach_are_refused():
+    from transformers.models.qwen3_vl_moe.configuration_qwen3_vl_moe import Qwen3VLMoeTextConfig
+    from transformers.models.qwen3_vl_moe.modeling_qwen3_vl_moe import Qwen3VLMoeTextModel
+
+    from fiducial.prompters.vlm.quantisation import quantise_language_tower
+
+    config = Qwen3VLMoeTextConfig(
+        vocab_size=32,
+        hidden_size=32,
+        intermediate_size=32,
+        moe_intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=16,
+        num_experts=4,
+        num_experts_per_tok=2,
+    )
+    model = torch.nn.Module()
+    model.model = torch.nn.Module()
+    model.model.language_model = Qwen3VLMoeTextModel(config)
+    with pytest.raises(InputError, match=r"does not reach the experts .*gate_up_proj and 1 more.*without quantize"):
+        quantise_language_tower(model, "int8")
+    model.model.language_model = torch.nn.Sequential(torch.nn.Linear(32, 8), torch.nn.Conv1d(4, 4, 3))
+    assert quantise_language_tower(model, "int8") == 1

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fiducial.cli import common
 from fiducial.errors import InputError
 from fiducial.geometry import Frame
+from fiducial.language import Outcome
 from fiducial.language.dialects import DIALECTS, dialect
 
 
@@ -30,11 +31,14 @@ def run(words: Sequence[str]) -> int:
     common.print_json(
         {
             "outcome": answer.outcome.value,
+            "text": answer.text,
             "thinking": answer.thinking,
             "prompts": answer.prompts.as_json(),
             "repairs": [*answer.repairs],
         }
     )
+    if answer.outcome is Outcome.MALFORMED:
+        print(f"fiducial: malformed reply: {answer.text}", file=sys.stderr)
     return 0
 
 

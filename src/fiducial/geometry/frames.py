@@ -9,12 +9,14 @@ half a pixel.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fiducial.errors import FrameError
+from fiducial.errors import FrameError, GeometryError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Frame:
 
     def __post_init__(self) -> None:
         for name in ("left", "top", "right", "bottom"):
-            object.__setattr__(self, name, float(getattr(self, name)))
+            object.__setattr__(self, name, _number(getattr(self, name), name))
         edges = (self.left, self.top, self.right, self.bottom)
         if not all(math.isfinite(edge) for edge in edges):
             raise FrameError(f"a frame needs finite edges, got {edges}")
@@ -118,6 +120,7 @@ class Frame:
 
     @classmethod
     def _sized(cls, left: float, top: float, width: float, height: float) -> Frame:
+        width, height = _number(width, "width"), _number(height, "height")
         if not (width > 0 and height > 0):
             raise FrameError(f"a frame needs a positive width and height, got {width} x {height}")
         return cls(left, top, left + width, top + height)
@@ -152,7 +155,7 @@ class Frame:
         Raises:
             FrameError: the last axis does not hold x and y.
         """
-        given = np.array(points, dtype=np.float64)
+        given = np.array(_as_floats(points, "points"))
         if given.shape[-1:] != (2,):
             raise FrameError(f"points need shape (..., 2), got {given.shape}")
         if self == other:
@@ -177,7 +180,7 @@ class Frame:
         Raises:
             FrameError: the last axis does not hold four numbers.
         """
-        given = np.asarray(boxes, dtype=np.float64)
+        given = _as_floats(boxes, "boxes")
         if given.shape[-1:] != (4,):
             raise FrameError(f"boxes need shape (..., 4), got {given.shape}")
         corners = self.points_to(given.reshape(*given.shape[:-1], 2, 2), other)
@@ -194,8 +197,44 @@ class Frame:
         Raises:
             FrameError: the two frames differ.
         """
+        if not isinstance(other, Frame):
+            raise FrameError(f"{what} need a Frame, got {type(other).__name__}")
         if self != other:
             raise FrameError(f"{what} are in {other}, but {self} is needed: convert with .to(frame)")
 
     def __str__(self) -> str:
         return f"frame ({self.left:g}, {self.top:g})-({self.right:g}, {self.bottom:g})"
+
+
+def numbers(values: Sequence[float], count: int, what: str) -> Any:
+    """Return so many finite numbers as a tuple of floats.
+
+    Args:
+        values: what should be such numbers.
+        count: how many are needed.
+        what: what they are, for the message.
+
+    Raises:
+        GeometryError: they are not.
+    """
+    try:
+        given = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise GeometryError(f"{what} needs {count} numbers, got {values!r}") from None
+    if len(given) != count or not all(map(math.isfinite, given)):
+        raise GeometryError(f"{what} needs {count} finite numbers, got {values!r}")
+    return given
+
+
+def _number(value: object, what: str) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise FrameError(f"a frame needs a number as {what}, got {value!r}") from None
+
+
+def _as_floats(values: ArrayLike, what: str) -> NDArray[np.float64]:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise FrameError(f"{what} need numbers, got {values!r}") from None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ from fiducial.errors import GeometryError
 from fiducial.geometry import polygons as _polygons
 from fiducial.geometry import rle as _rle
 from fiducial.geometry import runs as _runs
-from fiducial.geometry.frames import Frame
+from fiducial.geometry.frames import Frame, numbers
 from fiducial.geometry.polygons import Polygon
 
 PolygonRule = Literal["centre", "coco"]
@@ -46,11 +46,15 @@ class Mask:
     score: float | None = None
 
     def __post_init__(self) -> None:
+        if not (_is_whole(self.height) and _is_whole(self.width)):
+            raise GeometryError(f"a mask needs a size in whole pixels, got {self.height!r} x {self.width!r}")
         if self.height <= 0 or self.width <= 0:
             raise GeometryError(f"a mask needs a positive size, got {self.height} x {self.width}")
         given = np.asarray(self.runs)
         if given.size and given.dtype.kind not in "iu":
             raise GeometryError(f"a mask needs runs of whole numbers, got {given.dtype}")
+        if given.size % 2 or (given.ndim != 2 and given.size):
+            raise GeometryError(f"a mask needs runs of shape (N, 2), got {given.shape}")
         runs = given.astype(np.int64).reshape(-1, 2)
         gaps = np.diff(runs.ravel())
         inside = not len(runs) or (runs[0, 0] >= 0 and runs[-1, 1] <= self.height * self.width)
@@ -106,9 +110,7 @@ class Mask:
     @classmethod
     def from_box(cls, box: Sequence[float], height: int, width: int) -> Mask:
         """Make the mask of the pixels whose centre lies in a box x1, y1, x2, y2, clipped to the canvas."""
-        x1, y1, x2, y2 = (float(value) for value in box)
-        if not all(map(math.isfinite, (x1, y1, x2, y2))):
-            raise GeometryError(f"a box needs finite numbers, got {tuple(box)}")
+        x1, y1, x2, y2 = numbers(box, 4, "a box")
         left, right = (math.ceil(min(max(x - 0.5, 0), width)) for x in (x1, x2))
         top, bottom = (math.ceil(min(max(y - 0.5, 0), height)) for y in (y1, y2))
         column = np.arange(left, right, dtype=np.int64)
@@ -224,15 +226,35 @@ class Mask:
         """Bytes that the runs take."""
         return int(self.runs.nbytes)
 
-    def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
-        """Say for each (..., 2) point x, y in pixels whether it lies on the mask."""
-        given = np.asarray(points, dtype=np.float64)
+    @overload
+    def contains(self, points: tuple[float, float]) -> bool: ...
+    @overload
+    def contains(self, points: Sequence[Sequence[float]] | NDArray[Any]) -> NDArray[np.bool_]: ...
+    def contains(self, points: ArrayLike) -> bool | NDArray[np.bool_]:
+        """Say whether points lie on the mask.
+
+        Args:
+            points: one point x, y in pixels, or (..., 2) of them.
+
+        Returns:
+            One bool for one point, whatever it is held in; a (...) bool array for several.
+
+        Raises:
+            GeometryError: the last axis does not hold x and y.
+
+        Example:
+            >>> mask = Mask.from_box((1, 1, 4, 3), height=5, width=6)
+            >>> mask.contains((2, 2)), mask.contains([(2, 2), (5, 2)]).tolist()
+            (True, [True, False])
+        """
+        given = _as_points(points)
         x, y = given[..., 0], given[..., 1]
         on_canvas = (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
         column, row = (np.where(on_canvas, np.floor(value), 0).astype(np.int64) for value in (x, y))
         number = column * self.height + row
         hit = _runs.count_below(self._wide, number + 1) > _runs.count_below(self._wide, number)
-        return np.asarray(hit & on_canvas)
+        on_mask = hit & on_canvas
+        return bool(on_mask) if given.ndim == 1 else np.asarray(on_mask)
 
     def components(self, connectivity: Literal[4, 8] = 8) -> list[Mask]:
         """Split into connected parts, largest first (ties: the one further left, then up, first)."""
@@ -286,8 +308,9 @@ class Mask:
     def __hash__(self) -> int:
         return hash((self.height, self.width, self.runs.tobytes()))
 
-    @cached_property
+    @property
     def _wide(self) -> _runs.Runs:
+        # Made anew each time: kept, it would take twice the memory of the runs themselves.
         return self.runs.astype(np.int64, copy=False)
 
     @property
@@ -299,6 +322,11 @@ class Mask:
             raise GeometryError(
                 f"masks of {self.height} x {self.width} and {other.height} x {other.width} do not share a canvas"
             )
+
+
+def _is_whole(value: object) -> bool:
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return number and float(value).is_integer()  # type: ignore[arg-type]
 
 
 def mask_iou(a: Sequence[Mask], b: Sequence[Mask]) -> NDArray[np.float64]:
@@ -320,11 +348,12 @@ def mask_iou(a: Sequence[Mask], b: Sequence[Mask]) -> NDArray[np.float64]:
         a[0]._require(mask)
     areas_a, areas_b = (np.array([mask.area for mask in masks], dtype=np.float64) for masks in (a, b))
     overlaps = np.zeros((len(a), len(b)))
+    others = [mask._wide for mask in b]
     for i, one in enumerate(a):
         near = [k for k, other in enumerate(b) if _may_meet(one, other)]
         if not near:
             continue
-        below = _runs.count_below(one._wide, np.concatenate([b[k]._wide for k in near]))
+        below = _runs.count_below(one._wide, np.concatenate([others[k] for k in near]))
         total = np.concatenate([[0], np.cumsum(below[:, 1] - below[:, 0])])
         bounds = np.concatenate([[0], np.cumsum([len(b[k].runs) for k in near])])
         overlaps[i, near] = total[bounds[1:]] - total[bounds[:-1]]
@@ -338,6 +367,18 @@ def _may_meet(one: Mask, other: Mask) -> bool:
         return False
     (a, b, c, d), (e, f, g, h) = one.box, other.box
     return a < g and e < c and b < h and f < d
+
+
+def _as_points(points: ArrayLike) -> NDArray[np.float64]:
+    try:
+        given = np.asarray(points, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise GeometryError(f"points need numbers, got {points!r}") from None
+    if given.size == 0 and given.ndim < 2:
+        return given.reshape(0, 2)
+    if given.shape[-1:] != (2,):
+        raise GeometryError(f"points need shape (2,) or (..., 2), got {given.shape}")
+    return given
 
 
 def _rings(polygon: Any) -> Sequence[Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fiducial.errors import GeometryError
 from fiducial.geometry.boxes import clip
-from fiducial.geometry.frames import Frame
+from fiducial.geometry.frames import Frame, numbers
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
@@ -49,23 +49,24 @@ class Prompt:
     def __post_init__(self) -> None:
         put = object.__setattr__
         if self.box is not None:
-            put(self, "box", _numbers(self.box, 4, "a box"))
+            put(self, "box", numbers(self.box, 4, "a box"))
             x1, y1, x2, y2 = self.box
             if not (x1 < x2 and y1 < y2):
                 raise GeometryError(f"a box needs x1 < x2 and y1 < y2, got ({x1:g}, {y1:g}, {x2:g}, {y2:g})")
-        put(self, "points", tuple(_numbers(point, 2, "a point") for point in self.points))
-        labels = (1,) * len(self.points) if self.point_labels is None else self.point_labels
+        if not isinstance(self.frame, Frame):
+            raise GeometryError(f"a prompt needs a Frame, got {type(self.frame).__name__}")
+        points = _listed(self.points, "points")
+        put(self, "points", tuple(numbers(point, 2, "a point") for point in points))
+        labels = (1,) * len(points) if self.point_labels is None else _listed(self.point_labels, "point labels")
+        if any(label not in (0, 1) for label in labels):
+            raise GeometryError(f"point labels are 1 (on the target) or 0, got {tuple(labels)}")
         put(self, "point_labels", tuple(int(label) for label in labels))
         if len(self.labels) != len(self.points):
             raise GeometryError(f"{len(self.points)} points but {len(self.labels)} point labels")
-        if any(label not in (0, 1) for label in self.labels):
-            raise GeometryError(f"point labels are 1 (on the target) or 0, got {self.labels}")
         if self.box is None and not self.points:
             raise GeometryError("a prompt needs a box or at least one point")
         if self.score is not None:
-            put(self, "score", float(self.score))
-            if not math.isfinite(self.score):
-                raise GeometryError(f"a score needs to be finite, got {self.score}")
+            put(self, "score", numbers((self.score,), 1, "a score")[0])
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -127,8 +128,12 @@ class Prompts(Sequence[Prompt]):
     items: tuple[Prompt, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "items", tuple(self.items))
+        if not isinstance(self.frame, Frame):
+            raise GeometryError(f"prompts need a Frame, got {type(self.frame).__name__}")
+        object.__setattr__(self, "items", _listed(self.items, "prompts"))
         for prompt in self.items:
+            if not isinstance(prompt, Prompt):
+                raise GeometryError(f"prompts need to be of type Prompt, got {type(prompt).__name__}")
             self.frame.require(prompt.frame, "the prompts")
 
     @classmethod
@@ -159,7 +164,7 @@ class Prompts(Sequence[Prompt]):
         return cls(
             frame,
             tuple(
-                Prompt(frame, box=_numbers(box, 4, "a box"), label=name, score=score)
+                Prompt(frame, box=numbers(box, 4, "a box"), label=name, score=score)
                 for box, name, score in zip(rows, names, trust, strict=True)
             ),
         )
@@ -230,11 +235,8 @@ def _fit_point(point: Point, frame: Frame) -> bool:
     return bool(0 <= x <= 1 and 0 <= y <= 1)
 
 
-def _numbers(values: Sequence[float], count: int, what: str) -> Any:
+def _listed(values: Any, what: str) -> tuple[Any, ...]:
     try:
-        numbers = tuple(float(value) for value in values)
-    except (TypeError, ValueError):
-        raise GeometryError(f"{what} needs {count} numbers, got {values!r}") from None
-    if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise GeometryError(f"{what} needs {count} finite numbers, got {values!r}")
-    return numbers
+        return tuple(values)
+    except TypeError:
+        raise GeometryError(f"{what} need to be a list or tuple, got {values!r}") from None

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from fiducial.errors import ImageError
 from fiducial.geometry import Frame
 
+UPPER_BITS = "the upper 8 of 16 bits per channel were taken"
+
 
 @dataclass(frozen=True, eq=False)
 class Image:
@@ -31,6 +33,8 @@ class Image:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ImageError(f"an image needs a text as name, got {self.name!r}")
         array = np.asarray(self.pixels)
         if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
             raise ImageError(
@@ -50,7 +54,8 @@ class Image:
 
         Args:
             array: (H, W) grey, (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16, bool,
-                or floating point with values in 0..1. Alpha is laid over white.
+                or floating point with values in 0..1. Alpha is laid over white. 16-bit values become
+                8-bit ones as those of files do, see :func:`to_eight_bits`, and ``notes`` says so.
             name: for messages and file names.
 
         Raises:
@@ -63,14 +68,15 @@ class Image:
             raise ImageError(f"{name}: an image needs shape (H, W), (H, W, 3) or (H, W, 4), got {given.shape}")
         if given.size == 0:
             raise ImageError(f"{name}: the image has no pixels ({given.shape})")
-        scaled = _as_uint8(given, name)
+        scaled, notes = (given, ()) if given.dtype != np.uint16 else to_eight_bits(given)
+        scaled = _as_uint8(scaled, name)
         if scaled.ndim == 2:
             scaled = np.repeat(scaled[..., None], 3, axis=2)
         elif scaled.shape[2] == 4:
             alpha = scaled[..., 3:].astype(np.float32) / 255.0
             over_white = scaled[..., :3] * alpha + 255.0 * (1.0 - alpha)
             scaled = np.rint(over_white).astype(np.uint8)
-        return cls(np.ascontiguousarray(scaled), name=name)
+        return cls(np.ascontiguousarray(scaled), name=name, notes=notes)
 
     @property
     def width(self) -> int:
@@ -98,13 +104,33 @@ class Image:
         return f"Image({self.name!r}, {self.width} x {self.height})"
 
 
+def to_eight_bits(values: NDArray[np.generic]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Make 8-bit values of wider ones: one rule for files and for arrays in memory.
+
+    Grey pictures of more than 8 bits are measurements, which seldom fill their range: their own
+    minimum..maximum is scaled to 0..255. Colour pictures keep their balance: the upper 8 of their 16 bits
+    are taken.
+
+    Args:
+        values: (H, W) grey of any finite numbers, or (H, W, 3 or 4) uint16 colours.
+
+    Returns:
+        The uint8 values, and one note that says what was done.
+    """
+    if values.ndim == 3:
+        return (values.astype(np.uint16) >> np.uint16(8)).astype(np.uint8), (UPPER_BITS,)
+    numbers = values.astype(np.float64)
+    low, high = float(numbers.min()), float(numbers.max())
+    span = high - low if high > low else 1.0
+    scaled = np.rint((numbers - low) / span * 255).astype(np.uint8)
+    return scaled, (f"values {low:g}..{high:g} scaled to 0..255",)
+
+
 def _as_uint8(array: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array.astype(np.uint8)
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
-    if array.dtype == np.uint16:
-        return (array.astype(np.uint32) // 257).astype(np.uint8)
     if np.issubdtype(array.dtype, np.floating):
         values = array.astype(np.float64)
         if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:

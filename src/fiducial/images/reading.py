@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
-from numpy.typing import NDArray
 
 from fiducial.errors import ImageError, InputError
-from fiducial.images.image import Image
+from fiducial.images.image import UPPER_BITS, Image, to_eight_bits
 
 DEFAULT_MAX_PIXELS = 100_000_000
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
@@ -30,8 +29,9 @@ def read_image(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Ima
     """Read a picture file as upright RGB.
 
     The EXIF orientation is applied; palettes, greys, 1-bit and CMYK become RGB; transparency is laid
-    over white; 16-bit, 32-bit and floating values are scaled from their own minimum..maximum to
-    0..255. What was changed stands in ``image.notes``. Of an animation the first frame is read.
+    over white; grey values of 16 bits, 32 bits or floating point are scaled from their own minimum..maximum
+    to 0..255, and of 16-bit colours the upper 8 bits are taken, as :meth:`Image.from_array` does. What was
+    changed stands in ``image.notes``. Of an animation the first frame is read.
 
     Args:
         path: a file in a format that Pillow reads.
@@ -40,7 +40,7 @@ def read_image(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Ima
     Raises:
         ImageError: missing, a folder, empty, no picture, broken or cut off, or larger than allowed.
     """
-    path = Path(path)
+    path = _as_path(path)
     if not path.exists():
         raise ImageError(f"{path}: no such file")
     if path.is_dir():
@@ -73,7 +73,7 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
         InputError: a folder without any picture.
     """
     found: list[Path] = []
-    for path in map(Path, paths):
+    for path in map(_as_path, paths):
         if not path.is_dir():
             found.append(path)
             continue
@@ -102,13 +102,18 @@ def _decode(picture: PIL.Image.Image, path: Path) -> Image:
     notes = []
     if getattr(picture, "n_frames", 1) > 1:
         notes.append(f"first of {picture.n_frames} frames")  # type: ignore[attr-defined]
+    if _has_wide_channels(picture):
+        notes.append(UPPER_BITS)
     picture.load()
     turned = PIL.ImageOps.exif_transpose(picture)
     if turned.size != picture.size or picture.getexif().get(0x0112, 1) != 1:
         notes.append("turned upright by its EXIF orientation")
     if turned.mode in _WIDE_MODES:
-        grey, note = _stretch(np.asarray(turned), path)
-        notes.append(note)
+        values = np.asarray(turned)
+        if not np.isfinite(values.astype(np.float64)).all():
+            raise ImageError(f"{path}: holds values that are not finite")
+        grey, said = to_eight_bits(values)
+        notes += said
         pixels = np.repeat(grey[..., None], 3, axis=2)
     else:
         if turned.mode not in ("RGB", "L"):
@@ -125,11 +130,14 @@ def _to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
     return picture.convert("RGB")
 
 
-def _stretch(values: NDArray[np.generic], path: Path) -> tuple[NDArray[np.uint8], str]:
-    numbers = values.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        raise ImageError(f"{path}: holds values that are not finite")
-    low, high = float(numbers.min()), float(numbers.max())
-    span = high - low if high > low else 1.0
-    scaled = np.rint((numbers - low) / span * 255).astype(np.uint8)
-    return scaled, f"values {low:g}..{high:g} scaled to 0..255"
+def _has_wide_channels(picture: PIL.Image.Image) -> bool:
+    """Say whether a colour picture has 16 bits per channel, of which Pillow decodes the upper 8."""
+    raw = (tile[3] for tile in getattr(picture, "tile", ()))
+    modes = (mode[0] if isinstance(mode, tuple) else mode for mode in raw)
+    return picture.mode in ("RGB", "RGBA") and any(isinstance(mode, str) and ";16" in mode for mode in modes)
+
+
+def _as_path(path: object) -> Path:
+    if not isinstance(path, (str, Path)):
+        raise ImageError(f"a picture file needs a path, got {type(path).__name__}")
+    return Path(path)

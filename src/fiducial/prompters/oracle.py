@@ -25,11 +25,21 @@ class _Chosen:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Under which name an image is known, or None, and what is to be said about that."""
+
+    name: str | None
+    note: str = ""
+
+
 class OraclePrompter:
     """Answers from prompts that are known beforehand.
 
-    An image is looked up by its content digest, its name, or the file name at the end of its name;
-    an instruction by its words, whatever their case and spacing. Prompts that were given for no
+    An image is looked up by its content digest, then its name, then the file name at the end of its
+    name; an instruction by its words, whatever their case and spacing. A file name answers for one picture:
+    where two pictures that differ in folder and content are asked about under it, neither is answered
+    from it (see Returns of :meth:`ask`). Prompts that were given for no
     instruction in particular answer every one: where their labels are ``categories`` and the
     instruction names one of them ("all ships" names ``ship``), those of that category.
 
@@ -92,15 +102,18 @@ class OraclePrompter:
             instructions: as many instructions.
 
         Returns:
-            One answer per image, its prompts in the pixels of the image: found, no target, or failed
-            where the image or the instruction is not known.
+            One answer per image, its prompts in the pixels of the image: found, no target, or failed where
+            the image or the instruction is not known, or where the known name fits the pictures of two
+            folders. Two pictures of one whole name, which may be one picture at two sizes, are both
+            answered, and the text of the later one says so.
 
         Raises:
             InputError: the numbers differ.
         """
         if len(images) != len(instructions):
             raise InputError(f"{len(images)} images but {len(instructions)} instructions: give one per image")
-        return [self._answer(image, text) for image, text in zip(images, instructions, strict=True)]
+        looked_up = [self._look_up(image) for image in images]  # all of them first: their order must not matter
+        return [self._answer(*asked) for asked in zip(images, looked_up, instructions, strict=True)]
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -111,6 +124,8 @@ class OraclePrompter:
         self._categories = categories
         self._entries: dict[str, dict[str | None, OracleEntry]] = {}
         self._by_file: dict[str, set[str]] = {}
+        self._met: dict[str, tuple[str, str]] = {}
+        self._mixed: dict[str, tuple[str, str]] = {}
         for entry in entries:
             told = self._entries.setdefault(entry.image, {})
             key = _key(entry.instruction)
@@ -119,15 +134,22 @@ class OraclePrompter:
             told[key] = entry
             self._by_file.setdefault(_file_name(entry.image), set()).add(entry.image)
 
-    def _answer(self, image: Image, instruction: str) -> Answer:
-        chosen = self._choose(image, instruction)
-        return Answer(chosen.outcome, chosen.prompts.to(image.frame), text=chosen.text)
+    def _answer(self, image: Image, found: _Known, instruction: str) -> Answer:
+        chosen = self._choose(image, found.name, instruction)
+        note = f" {found.note}" if found.note and chosen.outcome is not Outcome.FAILED else ""
+        return Answer(chosen.outcome, chosen.prompts.to(image.frame), text=chosen.text + note)
 
-    def _choose(self, image: Image, instruction: str) -> _Chosen:
-        name = self._known_name(image)
+    def _choose(self, image: Image, name: str | None, instruction: str) -> _Chosen:
         if name is None:
             shown = _listed(self._entries)
             return _failed(image, f"no prompts are known for the image {image.name!r}; known images: {shown}")
+        if name in self._mixed and image.name != name and image.digest != name:
+            first, second = self._mixed[name]
+            return _failed(
+                image,
+                f"the known name {name!r} fits two different pictures, {first!r} and {second!r}: "
+                "write their whole names or their digests in the known prompts",
+            )
         told = self._entries[name]
         entry = told.get(_key(instruction)) or told.get(None)
         if entry is None:
@@ -141,15 +163,28 @@ class OraclePrompter:
             )
         return self._picked(entry, name, instruction)
 
-    def _known_name(self, image: Image) -> str | None:
-        """Find what an image is called here; a file name that several known images share names none of them."""
+    def _look_up(self, image: Image) -> _Known:
+        """Find an image and remember which picture its name stood for."""
+        if image.digest in self._entries:
+            return _Known(image.digest)
+        name = self._name_of(image)
+        if name is None:
+            return _Known(None)
+        digest, called = self._met.setdefault(name, (image.digest, image.name))
+        if digest == image.digest:
+            return _Known(name)
+        if called == image.name:
+            return _Known(name, f"A different picture named {image.name!r} was asked about before.")
+        self._mixed.setdefault(name, (called, image.name))
+        return _Known(name)
+
+    def _name_of(self, image: Image) -> str | None:
+        """Find a known name for an image; a file name that several known images share names none of them."""
         for key in (image.name, _file_name(image.name)):
             if key in self._entries:
                 return key
         same_file = self._by_file.get(_file_name(image.name), set())
-        if len(same_file) == 1:
-            return next(iter(same_file))
-        return image.digest if image.digest in self._entries else None
+        return next(iter(same_file)) if len(same_file) == 1 else None
 
     def _picked(self, entry: OracleEntry, name: str, instruction: str) -> _Chosen:
         named = _named(instruction, self._categories) if entry.instruction is None else frozenset()

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from fiducial.errors import InputError
 from fiducial.geometry import Frame, Prompts
-from fiducial.language.answers import Answer
+from fiducial.language.answers import Answer, Outcome
 from fiducial.language.dialects.canvases import OwnSize, Sizing
 from fiducial.language.parsing import Notes, Reading, to_answer
 
@@ -87,17 +87,22 @@ class Dialect:
             text: the whole reply.
             frame: the dialect's frame of the image that the model was shown.
             strict: accept exactly the dialect's form, from the first letter to the last (white space
-                around it is free), as rewards need it; anything else is malformed. Otherwise what
-                models really write is mended, and every repair noted.
+                around it is free), as rewards need it; anything else is malformed, and ``text`` says why.
+                Otherwise what models really write is mended, and every repair noted.
 
         Returns:
             The answer, its prompts in ``frame``. Numbers are clipped to the image, never rescaled. A strict
-            reading clips too where the numbers are pixels of a canvas, and elsewhere takes a number
-            past the frame for a malformed reply.
+            reading clips too where the numbers are pixels of a canvas, but no number further past it than
+            half of its extent, and elsewhere takes a number past the frame for a malformed reply.
         """
         notes = Notes()
         reading = self.grammar.read_strict(text) if strict else self.grammar.read(text, notes)
-        return to_answer(reading, frame, text, notes, strict=strict, clip=self.extent is None)
+        answer = to_answer(reading, frame, text, notes, strict=strict, clip=self.extent is None)
+        if strict or answer.repairs or answer.outcome not in (Outcome.FOUND, Outcome.NO_TARGET):
+            return answer
+        # Nothing is mended without a word: where no repair was named, the exact form says what differs.
+        problem = self.grammar.read_strict(text).problem
+        return replace(answer, repairs=(f"not quite the form: {problem}",)) if problem else answer
 
     def canvas(self, width: int, height: int, **limits: int) -> tuple[int, int]:
         """Return the size at which the model is really shown an image.

@@ -38,6 +38,9 @@ _BOX_TOKENS = TagGrammar(
 def think2seg(positive: int = 2, negative: int = 0, side: int = 840) -> Dialect:
     """Return Think2Seg-RS's dialect: thinking, then a fenced JSON array of boxes with points.
 
+    Strictly read, a number up to half a canvas past the square is clipped, as the published code clips
+    boxes instead of refusing them; further out the reply is malformed.
+
     Labels are not written. Of a prompt's points the first ``positive`` (and ``negative``) are written.
 
     Args:

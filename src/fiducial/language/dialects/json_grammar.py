@@ -131,7 +131,15 @@ class JsonGrammar:
     def read(self, text: str, notes: Notes) -> Reading:
         """Read whatever a model made of it."""
         reply = split_reply(text, notes)
-        reading = read_json_like(reply.answer, notes, ended=reply.ended, order=self.order, points=self.either)
+        reading = read_json_like(
+            reply.answer,
+            notes,
+            ended=reply.ended,
+            order=self.order,
+            points=self.either,
+            keys=frozenset(self._keys),
+            listed=not self.single,
+        )
         if self.native and not reading.items and "<|box_start|>" in reply.answer:
             notes.add("box tokens instead of JSON")
             reading = self.native.read(reply.answer, notes)
@@ -154,6 +162,10 @@ class JsonGrammar:
                 got = item.point_labels.count(kind)
                 if got != wanted[kind]:
                     notes.add(f"{got} {name} points instead of {wanted[kind]}")
+
+    @property
+    def _keys(self) -> set[str]:
+        return {self.box_key, *(key.name for key in self.points)} | ({self.label_key} if self.label_key else set())
 
     # -- reading, strict ------------------------------------------------------------------------
 
@@ -179,8 +191,7 @@ class JsonGrammar:
     def _exact_item(self, item: Any) -> Item:
         if not isinstance(item, dict):
             raise NotExact("each item needs to be a JSON object")
-        known = {self.box_key, self.label_key, *(key.name for key in self.points)}
-        if unknown := sorted(item.keys() - known):
+        if unknown := sorted(item.keys() - self._keys):
             raise NotExact(f"unexpected key {unknown[0]!r}")
         label = item.get(self.label_key) if self.label_key else None
         if label is not None and not isinstance(label, str):

@@ -13,11 +13,13 @@ from fiducial.language.dialects.writing import fitted_points, plain_label, round
 from fiducial.language.parsing import Item, Notes, Reading, read_json_like, split_reply
 from fiducial.language.parsing.items import number
 from fiducial.language.parsing.notes import clean, clean_label
+from fiducial.language.parsing.reading import WORDS
 
 NOTHING = ("There are none.", "This isn't in the image.")
 """What Molmo says when there is nothing to point at (as far as its replies show)."""
 
 _TAG = re.compile(r"<points?(?=[\s/>])([^<>]*+)(>?)", re.IGNORECASE)
+_PARTIAL = re.compile(r"<(?:/?p[a-z]{0,6}|/)?$", re.IGNORECASE)
 _CONTENT = re.compile(r"([^<]{0,400})</points?>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
     r"\b([A-Za-z]{1,12})([0-9]{0,4})\s{0,3}=\s{0,3}(?:\"([^\"<>]*+)(\"?)|'([^'<>]*+)('?)|([^\s\"'<>]++))"
@@ -72,12 +74,17 @@ class MolmoGrammar:
             since = content.end() if content else match.end()
             if not content and match[2]:
                 notes.add("point tag not closed")
+                if not reply.ended and _is_last(reply.answer, match.end()):
+                    reading.cut_off, since = True, len(reply.answer)
             ended = bool(match[2]) or reply.ended or match.end() < len(reply.answer)
             self._tag_items(match[1], content[1] if content else "", ended, reading, notes)
         words.append(reply.answer[since:])
         reading.words = clean(" ".join(words))
         if not words[1:]:
             return self._untagged(reply.answer, reply.ended, reading, notes)
+        reading.cut_off = reading.cut_off or (not reply.ended and _PARTIAL.search(reply.answer[-10:]) is not None)
+        if any(letter.isalnum() for letter in reading.words):
+            notes.add(WORDS)
         return reading
 
     def _untagged(self, text: str, ended: bool, reading: Reading, notes: Notes) -> Reading:
@@ -89,7 +96,7 @@ class MolmoGrammar:
         plain.thinking, plain.cut_off = reading.thinking, plain.cut_off or reading.cut_off
         if plain.items:
             notes.add("no point tags")
-        elif re.search(r"<p[a-z]{0,6}$", text[-10:]) and not ended:
+        elif _PARTIAL.search(text[-10:]) and not ended:
             plain.cut_off = True
         return plain
 
@@ -163,6 +170,12 @@ class MolmoGrammar:
         if not all(_EXACT_NUMBER.fullmatch(value) for value in fields.values()):
             raise NotExact("a point needs numbers in percent")
         return [Item(points=((float(fields[x]), float(fields[y])),), point_labels=(1,), label=label) for x, y in names]
+
+
+def _is_last(text: str, start: int) -> bool:
+    """Say whether nothing but the words of a tag, and perhaps a part of its closing tag, comes after a place."""
+    following = text.find("<", start)
+    return following < 0 or "</points>".startswith(text[following:].lower())
 
 
 def _said(text: str) -> str:

@@ -12,12 +12,19 @@ from fiducial.language.dialects.writing import needed_box, plain_label, rounded_
 from fiducial.language.parsing import Item, Notes, Reading, read_json_like, split_reply
 from fiducial.language.parsing.items import relabel
 from fiducial.language.parsing.notes import clean, clean_label
+from fiducial.language.parsing.reading import WORDS
 
 _LOOSE_PAIRS = re.compile(
     r"\s*+\(\s*+(-?[0-9]{1,9}(?:\.[0-9]{0,9})?)\s*+,\s*+(-?[0-9]{1,9}(?:\.[0-9]{0,9})?)\s*+\)\s*+,?+"
     r"\s*+\(\s*+(-?[0-9]{1,9}(?:\.[0-9]{0,9})?)\s*+,\s*+(-?[0-9]{1,9}(?:\.[0-9]{0,9})?)\s*+\)\s*+"
 )
 _PAIRS = re.compile(r"\(([0-9]{1,4}),([0-9]{1,4})\),\(([0-9]{1,4}),([0-9]{1,4})\)")
+
+
+def _breaks_off(text: str, tags: tuple[str, ...]) -> bool:
+    """Say whether a text ends in the first part of a tag."""
+    last = text.rfind("<")
+    return last >= 0 and any(tag.startswith(text[last:]) and tag != text[last:] for tag in tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class TagGrammar:
         label = None
         if opened in text:
             rest = text.split(opened, 1)[1]
+            notes.add("label tags without box tags")
             if closed not in rest:
                 return Reading(cut_off=not ended, words=clean(rest))
             name, text = rest.split(closed, 1)
@@ -104,14 +112,18 @@ class TagGrammar:
             if match:
                 place, since = kinds[match[0]], match.end()
                 label = None if place == "label" else label
-        whole.cut_off = whole.cut_off or (place == "label" and not ended)
+        whole.cut_off = whole.cut_off or (not ended and (place != "beside" or _breaks_off(text, tuple(kinds))))
         whole.nothing = whole.nothing and not whole.items and not whole.spoilt
         whole.words = clean(" ".join(words))
+        if whole.items and any(letter.isalnum() for letter in whole.words):
+            notes.add(WORDS)
         return whole
 
     def _boxes(self, part: str, label: str | None, ended: bool, whole: Reading, notes: Notes) -> None:
         pairs = _LOOSE_PAIRS.fullmatch(part) if self.style == "pairs" else None
         if pairs:
+            if not _PAIRS.fullmatch(part):
+                notes.add("corners not written as (x1,y1),(x2,y2)")
             whole.items.append(Item(tuple(map(float, pairs.groups())), label=label))
             return
         reading = read_json_like(part, notes, ended=ended, points=False)

@@ -16,6 +16,13 @@ from fiducial.language.parsing import Item, Notes, Reading, read_json_like, spli
 from fiducial.language.parsing.notes import clean, clean_label
 
 _PARTIAL = re.compile(r"<[A-Za-z_/]{0,30}[0-9]{0,4}$")
+_PROSE = r"[:!?](?:[ ]|<|$)|[.,](?:<|$)|[.][ ]++(?=[A-Z])|[\r\n]"
+"""What sentences have and labels have not: their last marks, and new lines."""
+_OPENERS = (
+    r"(?i:sure|certainly|of course|okay|(?:here|there) (?:is|are)|i (?:see|can|think|have|found)"
+    r"|(?:the|this) (?:image|picture|answer))\b"
+)
+"""How replies begin that talk instead of naming."""
 _NOISE = re.compile(r"<[^<>]{1,40}>")
 _SEPARATOR = re.compile(r"\s*+(?:</delimiter_of_multi_objects/>\s*+)?+")
 
@@ -60,6 +67,8 @@ class TokenGrammar:
             raise GeometryError(f"{self.name} has no tokens for the box {prompt.box}: is it in the dialect's frame?")
         tokens = "".join(self.token.format(number) for number in numbers)
         label = plain_label(prompt.label)
+        if self.labels != "phrase":
+            label = " ".join(re.sub(r"[:!?](?=[ ]|$)|[.,]$|[.](?=[ ][A-Z])", " ", label).split())
         if self.labels == "behind":
             return f"{tokens} {label}".rstrip()
         if self.labels == "before":
@@ -80,7 +89,8 @@ class TokenGrammar:
             reading.spoilt = len(plain.items)
             if plain.items:
                 notes.add(f"numbers without {self.name}'s location tokens were left out")
-        if _PARTIAL.search(answer[-40:]) and not reply.ended:
+        unclosed = self.labels == "phrase" and answer.rfind("<object>") > answer.rfind("</object>")
+        if (unclosed or _PARTIAL.search(answer[-40:])) and not reply.ended:
             reading.cut_off = True
         for i, (start, end, numbers) in enumerate(runs):
             before = answer[runs[i - 1][1] if i else 0 : start]
@@ -166,9 +176,9 @@ class TokenGrammar:
         token = re.escape(self.token).replace(r"\{:04d\}", r"[0-9]{4}").replace(r"\{\}", r"[0-9]{1,3}")
         tokens = rf"(?P<tokens>(?:{token}){{{self.count}}})"
         if self.labels == "behind":
-            return re.compile(rf"{tokens}(?:[ ](?P<label>[^<;]++))?+$")
+            return re.compile(rf"{tokens}(?:[ ](?P<label>(?:(?!{_PROSE})[^<;])++))?+$")
         if self.labels == "before":
-            return re.compile(rf"(?P<label>[^<]*+){tokens}")
+            return re.compile(rf"(?P<label>(?!{_OPENERS})(?:(?!{_PROSE})[^<])*+){tokens}")
         more = rf"(?P<tokens>(?:{token}){{2}}(?:</delimiter_of_multi_objects/>(?:{token}){{2}})*+)"
         return re.compile(
             rf"(?:<grounding>)?[^<]*+(?:<phrase>(?P<label>[^<]++)</phrase>)?<object>{more}</object>(?:[^<]++$)?"

@@ -18,7 +18,7 @@ from fiducial.language.parsing.keys import (
     WRAPPERS,
 )
 from fiducial.language.parsing.limits import MAX_NUMBER, MAX_POINTS
-from fiducial.language.parsing.notes import Notes, clean_label
+from fiducial.language.parsing.notes import Notes, clean, clean_label
 from fiducial.language.parsing.reader import CutDictionary, CutList
 
 Order = Literal["xy", "yx"]
@@ -81,10 +81,14 @@ class Collector:
         notes: where repairs are noted.
         order: which comes first where a list holds coordinates.
         points: whether two bare numbers are a point.
+        keys: the keys of the form, letter by letter; others are noted. None: the form has no dictionaries.
     """
 
-    def __init__(self, notes: Notes, *, order: Order = "xy", points: bool = True) -> None:
+    def __init__(
+        self, notes: Notes, *, order: Order = "xy", points: bool = True, keys: frozenset[str] | None = None
+    ) -> None:
         self._notes = notes
+        self._keys = keys
         self._order = order
         self._points = points
         self.found = Found()
@@ -107,13 +111,24 @@ class Collector:
             return
         if not _is_target(fields):
             for key, content in fields.items():
+                self._notes.add(f"what stands under the key {clean(key, 40)!r}")
                 self.walk(content, self._name_of(key, content, label))
             return
         if isinstance(value, CutDictionary):
             self._notes.add("an item that broke off was dropped")
             return
+        self._note_keys(value)
         named = _first(fields, LABEL_KEYS, clean_label) or label
         self._target(fields, named, _first(fields, SCORE_KEYS, _share))
+
+    def _note_keys(self, value: dict[str, Any]) -> None:
+        if self._keys is None:
+            self._notes.add("objects with keys")
+            return
+        for key in value:
+            if key not in self._keys:
+                role = _role(_key(key))
+                self._notes.add(f"key {clean(key, 40)!r} {f'read as {role}' if role else 'left out'}")
 
     def _name_of(self, key: str, content: Any, label: str | None) -> str | None:
         """Take a key as the label of the numbers below it, unless it is a word for a list of answers."""
@@ -176,15 +191,13 @@ class Collector:
                 yield box
 
     def _four(self, content: list[Any]) -> tuple[float, ...] | None:
-        numbers = [number(part) for part in content if not isinstance(part, list | dict)]
+        numbers = self._read([part for part in content if not isinstance(part, list | dict)])
         if len(numbers) != len(content) or len(numbers) != 4:
             self._spoil(f"{len(content)} numbers where a box needs 4: dropped")
             return None
         if None in numbers:
             self._spoil("a box with something else than numbers was dropped")
             return None
-        if any(isinstance(part, str) for part in content):
-            self._notes.add("numbers written as strings")
         return self._ordered(tuple(value for value in numbers if value is not None))
 
     def _all_points(self, fields: dict[str, Any]) -> tuple[list[tuple[float, ...]], list[int]]:
@@ -196,7 +209,7 @@ class Collector:
                 points += new
                 kinds += [1 if key in POSITIVE_KEYS else 0] * len(new)
         if not points and {"x", "y"} <= fields.keys() and not any(key in BOX_KEYS for key in fields):
-            x, y = number(fields["x"]), number(fields["y"])
+            x, y = self._read([fields["x"], fields["y"]])
             if x is not None and y is not None and _named_box(fields, None) is None:
                 return [(x, y)], [1]
         return points, kinds
@@ -215,7 +228,7 @@ class Collector:
             for part in content:
                 yield from self._points_of(part if isinstance(part, list | dict) else [part])
             return
-        numbers = [number(part) for part in content]
+        numbers = self._read(content)
         if None in numbers or len(numbers) % 2 or isinstance(content, CutList):
             self._notes.add("a point without two numbers was dropped")
             return
@@ -267,7 +280,7 @@ class Collector:
     def _broken_brackets(self, value: list[Any], label: str | None) -> None:
         """Read [1, 2, 3, [4]], a box with brackets too many."""
         flat = [inner for part in value for inner in (part if isinstance(part, list) else [part])]
-        numbers = [number(part) for part in flat]
+        numbers = self._read(flat)
         if len(flat) == 4 and None not in numbers and not isinstance(value, CutList):
             self._notes.add("too many brackets around a box")
             numbers_only = [part for part in numbers if part is not None]
@@ -281,7 +294,7 @@ class Collector:
     def _numbers(self, value: list[Any], label: str | None) -> None:
         """Read a list of bare numbers: a box, or a point where points are spoken."""
         if len(value) == 2 and self._points:
-            point = [number(part) for part in value]
+            point = self._read(value)
             if None not in point:
                 self._notes.add("two bare numbers read as a point")
                 numbers = [part for part in point if part is not None]
@@ -291,9 +304,18 @@ class Collector:
             return  # a footnote such as [1], a range such as [0, 1]
         box = self._four(value)
         if box:
+            if self._keys is not None:
+                self._notes.add("bare numbers read as a box")
             self.found.items.append(Item(box=box, label=label))
 
     # -- helpers --------------------------------------------------------------------------------
+
+    def _read(self, values: list[Any]) -> list[float | None]:
+        """Return values as numbers, and note those that were written as strings."""
+        numbers = [number(value) for value in values]
+        if any(isinstance(value, str) and known is not None for value, known in zip(values, numbers, strict=True)):
+            self._notes.add("numbers written as strings")
+        return numbers
 
     def _ordered(self, values: tuple[float, ...] | list[float]) -> tuple[float, ...]:
         """Put x before y."""
@@ -360,6 +382,14 @@ def _corners(content: list[Any]) -> tuple[float, ...] | None:
 
 def _key(key: str) -> str:
     return key.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def _role(key: str) -> str:
+    """Say what a key is read as, or nothing where nobody reads it."""
+    roles = ((BOX_KEYS, "a box"), (POSITIVE_KEYS | NEGATIVE_KEYS, "points"), (LABEL_KEYS, "a label"))
+    named = next((role for keys, role in roles if key in keys), "")
+    corners = any(key in names for names in (*CORNERS, *SIZED))
+    return named or ("a score" if key in SCORE_KEYS else "a coordinate" if corners else "")
 
 
 def _share(value: object) -> float | None:

@@ -32,6 +32,7 @@ _TOKEN = re.compile(
 )
 _START = re.compile(r"```[A-Za-z0-9_]*+|[\[{【［｛]|[(（](?=\s*+[-+−.\d\[({（])")
 _LEADING_KEY = re.compile(r"\s*+[\"'][A-Za-z_][\w ]{0,40}+[\"']\s*+[:：]")
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?")
 _DICTIONARY = frozenset("{｛}｝")
 _KEYWORDS: dict[str, Any] = {
     "true": True,
@@ -45,6 +46,9 @@ _KEYWORDS: dict[str, Any] = {
     "-inf": float("-inf"),
     "-infinity": float("-inf"),
 }
+
+
+FOREIGN_DIGITS = "digits or signs of another script"
 
 
 class CutList(list[Any]):
@@ -157,6 +161,7 @@ class _Reader:
                 self._notes.add("missing opening brace")
                 values.append(self._value(True, self._position, fenced))
             else:
+                self._punctuation(match[0], match[0] if match[0] in "[{" else "")
                 values.append(self._value(match[0] in _DICTIONARY, match.start(), fenced))
         if fenced and not self._cut:
             self._notes.add("code fence not closed")
@@ -180,6 +185,8 @@ class _Reader:
 
     def _take(self, match: re.Match[str]) -> None:
         kind, token = match.lastgroup, match[0]
+        if kind in ("open", "close"):
+            self._punctuation(token, token if token in "[]{}" else "")
         if kind == "open":
             self._push(token in _DICTIONARY)
         elif kind == "close":
@@ -191,15 +198,23 @@ class _Reader:
 
     def _take_plain(self, kind: str | None, token: str) -> None:
         if kind == "number":
+            if not _JSON_NUMBER.fullmatch(token):
+                self._notes.add("numbers as JSON does not write them" if token.isascii() else FOREIGN_DIGITS)
             self._add(_number(token))
         elif kind == "word":
             self._add(self._word(token))
         elif kind == "comma":
+            self._punctuation(token, ",")
             self._comma()
         elif kind == "colon":
+            self._punctuation(token, ":")
             self._colon()
         elif kind == "comment":
             self._notes.add("comments")
+
+    def _punctuation(self, token: str, plain: str) -> None:
+        if token != plain:
+            self._notes.add("other brackets, commas or colons than those of JSON")
 
     # -- brackets -------------------------------------------------------------------------------
 
@@ -282,6 +297,7 @@ class _Reader:
             if word not in ("true", "false", "null"):
                 self._notes.add("words that JSON does not know (None, True, NaN)")
             return _KEYWORDS[word.lower()]
+        self._notes.add("words without quotation marks")
         return word
 
     def _add(self, value: Any) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from fiducial.geometry import Frame, Prompts
 from fiducial.language.answers import Answer, Outcome
 from fiducial.language.parsing.items import Collector, Item, Order, has_targets
+from fiducial.language.parsing.limits import MAX_ITEMS
 from fiducial.language.parsing.notes import Notes, clean
 from fiducial.language.parsing.placing import Placer
 from fiducial.language.parsing.reader import Document, Value, read_values
+
+WORDS = "words around the coordinates"
 
 
 @dataclass(slots=True)
@@ -35,7 +39,16 @@ class Reading:
     problem: str = ""
 
 
-def read_json_like(text: str, notes: Notes, *, ended: bool, order: Order = "xy", points: bool = True) -> Reading:
+def read_json_like(
+    text: str,
+    notes: Notes,
+    *,
+    ended: bool,
+    order: Order = "xy",
+    points: bool = True,
+    keys: frozenset[str] | None = None,
+    listed: bool = True,
+) -> Reading:
     """Read targets from lists and dictionaries, however they are written.
 
     Args:
@@ -44,17 +57,37 @@ def read_json_like(text: str, notes: Notes, *, ended: bool, order: Order = "xy",
         ended: whether the text is known to be complete.
         order: which comes first where a list holds coordinates.
         points: whether two bare numbers are a point.
+        keys: the keys of the form; others are noted. None: the form has no dictionaries.
+        listed: whether the form is a list, rather than one dictionary.
     """
     document = read_values(text, notes, ended=ended)
-    collector = Collector(notes, order=order, points=points)
-    for value in _relevant(document, notes):
+    collector = Collector(notes, order=order, points=points, keys=keys)
+    relevant = _relevant(document, notes)
+    for value in relevant:
         collector.walk(value.data)
     found = collector.found
+    if found.items:
+        _note_shape([value.data for value in relevant], listed, notes)
     if found.items and found.empty:
         notes.add("empty lists beside the items")
     said = not document.values and clean(text).strip(" .`").lower() in ("null", "none", "nil")
     nothing = not found.items and not found.spoilt and (found.empty > 0 or said)
-    return Reading(found.items, nothing, found.spoilt, document.cut_off, words=_words(document.words))
+    words = _words(document.words)
+    if words and found.items:
+        notes.add(WORDS)
+    return Reading(found.items, nothing, found.spoilt, document.cut_off, words=words)
+
+
+def _note_shape(values: list[Any], listed: bool, notes: Notes) -> None:
+    """Note what stands around the items, where that is not one list (or one dictionary)."""
+    if len(values) > 1:
+        notes.add("several values instead of one")
+    if listed and any(isinstance(value, dict) for value in values):
+        notes.add("objects without a list around them")
+    if not listed and any(isinstance(value, list) for value in values):
+        notes.add("a list around the object")
+    if any(isinstance(value, list) and not any(isinstance(part, list | dict) for part in value) for value in values):
+        notes.add("a flat list of numbers")
 
 
 def _relevant(document: Document, notes: Notes) -> list[Value]:
@@ -95,6 +128,8 @@ def to_answer(
     prompts = placer.place(reading.items)
     problem = reading.problem
     spoilt = placer.dropped or placer.swapped or (placer.clipped and not clip)
+    if strict and not problem and len(reading.items) > MAX_ITEMS:
+        problem = f"the reply names {len(reading.items)} items, more than {MAX_ITEMS}"
     if strict and spoilt and not problem:
         problem = "a box or point is impossible in this frame"
     if problem:

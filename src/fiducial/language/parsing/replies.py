@@ -84,44 +84,35 @@ def _without_end_tokens(text: str) -> tuple[str, bool]:
 
 
 def _split_thinking(text: str, notes: Notes) -> tuple[str, str, bool]:
-    """Return the thinking, the rest, and whether the reply broke off while thinking."""
+    """Return the thinking, the rest, and whether the reply broke off while thinking.
+
+    Thinking that is not closed ends at an answer tag and nowhere else: what it holds before is a draft,
+    however much it looks like an answer.
+    """
     opened = _THINK_OPEN.search(text)
-    closed = _THINK_CLOSE.search(text, opened.end() if opened else 0)
-    if opened and closed:
-        return text[opened.end() : closed.start()], text[: opened.start()] + text[closed.end() :], False
-    if closed:
+    closed = _THINK_CLOSE.search(text)
+    thoughts: list[str] = []
+    kept: list[str] = []
+    since = 0
+    if closed and (opened is None or closed.start() < opened.start()):
         # Chat templates often put the opening tag into the question.
         notes.add("thinking without its opening tag")
-        return text[: closed.start()], text[closed.end() :], False
-    if opened is None:
-        return "", text, False
-    notes.add("thinking not closed")
-    end = _thinking_end(text, opened.end())
-    if end is None:
-        return text[opened.end() :], text[: opened.start()], True
-    return text[opened.end() : end], text[: opened.start()] + text[end:], False
-
-
-def _thinking_end(text: str, start: int) -> int | None:
-    """Guess where unclosed thinking ends: at an answer tag, a code fence, or a value that ends the reply."""
-    answer = _ANSWER_OPEN.search(text, start)
-    if answer:
-        return answer.start()
-    fence = text.rfind("```json", start)
-    if fence >= 0:
-        return fence
-    body = text.rstrip()
-    return _last_value(body, start) if body.endswith(("]", "}")) else None
-
-
-def _last_value(text: str, start: int) -> int | None:
-    """Find where the bracket opens that closes at the end of a text."""
-    depth = 0
-    for match in reversed(list(re.finditer(r"[\[\]{}]", text[start:]))):
-        depth += 1 if match[0] in "]}" else -1
-        if depth == 0:
-            return start + match.start()
-    return None
+        thoughts.append(text[: closed.start()])
+        since = closed.end()
+    while opened := _THINK_OPEN.search(text, since):
+        kept.append(text[since : opened.start()])
+        if thoughts:
+            notes.add("several thoughts")
+        closed = _THINK_CLOSE.search(text, opened.end())
+        if closed is None:
+            notes.add("thinking not closed")
+            answer = _ANSWER_OPEN.search(text, opened.end())
+            end = answer.start() if answer else len(text)
+            finished = answer is not None and _ANSWER_CLOSE.search(text, answer.end()) is not None
+            return "\n".join([*thoughts, text[opened.end() : end]]), "".join([*kept, text[end:]]), not finished
+        thoughts.append(text[opened.end() : closed.start()])
+        since = closed.end()
+    return "\n".join(thoughts), "".join([*kept, text[since:]]), False
 
 
 def _answer(text: str, notes: Notes) -> tuple[str, bool]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fiducial.language.phrases import words as lexicon
-from fiducial.language.phrases.nouns import head_index, is_plural
-from fiducial.language.phrases.request import Region
+from fiducial.language.phrases.nouns import head_index, is_plural, singular
+from fiducial.language.phrases.request import Line, Region
 
 if TYPE_CHECKING:
     from lark import Token
@@ -45,6 +45,7 @@ class Draft:
     after: list[Token] = field(default_factory=list)
     regions: list[Region] = field(default_factory=list)
     relations: list[DraftRelation] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     of: Draft | None = None
     unknown: list[str] = field(default_factory=list)
     counted_from: tuple[str, ...] = ()
@@ -100,6 +101,12 @@ class Draft:
         if self.noun:
             return is_plural(self.noun[head_index(tuple(self.noun))])
         return self.pronoun in ("ones", "them", "everything", "anything") or self.pronoun.endswith("s")
+
+    @property
+    def line_kind(self) -> str:
+        """The kind of line that the noun names ("row", "column"), or nothing."""
+        kind = singular(self.noun[0]) if self.noun else ""
+        return kind if kind in lexicon.LINES and (len(self.noun) == 1 or self.noun[1:][0].isdigit()) else ""
 
     @property
     def place_word(self) -> str:
@@ -158,6 +165,7 @@ class Draft:
         """Take over what was attached to a place phrase: in "on the left near the pier" the pier is mine."""
         self.regions += child.regions
         self.relations += child.relations
+        self.lines += child.lines
         self.unknown += child.unknown
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
+from fiducial.language.candidates import COLOURS
+from fiducial.language.phrases.lines import lines_among
 from fiducial.language.phrases.nouns import in_number, name_stem, stem
 from fiducial.language.phrases.picking import Pick, pick
-from fiducial.language.phrases.request import Quantifier, Region, Relation, Target
+from fiducial.language.phrases.request import Line, Quantifier, Region, Relation, Target
 from fiducial.language.phrases.scene import Scene
 
 _TOLD_BY_ONE = ("near", "beside", "inside", "on", "between")
@@ -42,19 +44,26 @@ class Filter:
 
         A candidate called exactly adjective and noun ("left hand") decides for that reading. When no
         candidate fits the whole noun, words are dropped from it until one does. Where nouns are not
-        recognised, "the orange" can only be a colour.
+        recognised, "the orange" can only be a colour. A colour that was taken for a part of the noun ("red
+        cross") is a colour again where nothing is called so and colours were measured.
         """
         if not self.recognises_nouns:
             lone = target.noun in (("orange",), ("oranges",))
-            return replace(target, noun=(), colours=("orange",)) if lone else target
+            if lone:
+                return replace(target, noun=(), colours=("orange",))
+            return _coloured_noun(target, target.noun[1:], target.noun[:1])
         called = {name_stem(candidate.prompt.label or "") for candidate in self.scene.candidates}
         for other in target.compounds:
             if stem(other.noun) in called:
                 return replace(other, relations=target.relations, of=target.of)
         for noun, dropped in _shorter(target.noun):
-            if any(self._is_called(noun, index) for index in range(len(self.scene.candidates))):
-                self.unknown += dropped
-                return replace(target, noun=noun)
+            called_so = [i for i in range(len(self.scene.candidates)) if self._is_called(noun, i)]
+            if not called_so:
+                continue
+            measured = any(self.scene.candidates[i].colours for i in called_so)
+            read = _coloured_noun(target, noun, dropped) if measured else target
+            self.unknown += [word for word in dropped if read is target or word not in read.colours]
+            return replace(read, noun=noun)
         return target
 
     def cannot_tell(self, target: Target) -> bool:
@@ -76,6 +85,8 @@ class Filter:
             self.inner[id(target)] = one
         found = self._named(target, found)
         found = self._coloured(target, found)
+        for line in target.lines:
+            found = self._lined(line, found)
         for region in target.regions:
             found = self._placed(region, found)
         for relation in target.relations:
@@ -115,6 +126,26 @@ class Filter:
             if found:
                 return found
         return []
+
+    def _lined(self, line: Line, pool: list[int]) -> list[int]:
+        """Keep what stands in a row or column, counted among all of the pool."""
+        lines = [[pool[k] for k in one] for one in lines_among([self.scene.boxes[i] for i in pool], line.kind)]
+        there = len(lines)
+        if line.rank == 0:
+            if there and there % 2 == 0:
+                self.unmet.append(f"there are {there} {line.kind}s: of the two in the middle the first was taken")
+            taken = lines[(there - 1) // 2 :][:1]
+        else:
+            ordered = lines if line.rank > 0 else lines[::-1]
+            rest = ordered[abs(line.rank) - 1 :]
+            count = line.count or (there + 1) // 2
+            taken = rest[:: line.step] if line.step else rest[:count]
+            if not line.count and not line.step:
+                self.unmet.append(f"'{line.words}' says no number: {count} of {there} {line.kind}s were taken")
+            elif pool and (not taken or (not line.step and len(taken) < count)):
+                least = abs(line.rank) - 1 + (1 if line.step else count)
+                self.unmet.append(f"'{line.words}' needs at least {least} {line.kind}s, found {there}")
+        return [index for one in taken for index in one]
 
     def _related(self, relation: Relation, pool: list[int]) -> list[int]:
         if any(self.cannot_tell(self.reading(target)) for target in relation.targets):
@@ -173,6 +204,14 @@ class Filter:
             firsts, seconds = ([i for i in found if i != index] for found in references)
             pairs = [(a, b) for a in firsts[:1] for b in seconds[:2] if a != b][:1]
         return any(self.scene.between(index, a, b) for a, b in pairs if index not in (a, b))
+
+
+def _coloured_noun(target: Target, noun: tuple[str, ...], dropped: Sequence[str]) -> Target:
+    """Read the words in front of a noun as its colours, where they are colours and a noun is left."""
+    colours = tuple(word.replace("gray", "grey") for word in dropped if word.replace("gray", "grey") in COLOURS)
+    if not colours or not noun:
+        return target
+    return replace(target, noun=noun, colours=tuple(dict.fromkeys((*target.colours, *colours))))
 
 
 def _shorter(noun: tuple[str, ...]) -> list[tuple[tuple[str, ...], list[str]]]:

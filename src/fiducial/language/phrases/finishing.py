@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from fiducial.language.phrases import words as lexicon
 from fiducial.language.phrases.drafts import Draft, sides_in
+from fiducial.language.phrases.lines import line_of, stride_of
 from fiducial.language.phrases.request import Order, Quantifier, Region, Relation, Target, Trait
 
 if TYPE_CHECKING:
     from lark import Token
 
+_PICKING = ("SUPERLATIVE", "COUNT", "QUANTIFIER", "STRIDE", "FRACTION", "ORDINAL", "COLOUR", "TRAIT", "CLOSEST")
 _PART_OF_NOUN = ("SIDE", "COLOUR", "TRAIT", "SUPERLATIVE", "PLAIN")
 
 
@@ -34,6 +36,8 @@ def finish(draft: Draft, *, together: bool = False) -> Target:
         ),
         None if draft.of is None else finish(draft.of),
     )
+    if draft.line_kind:
+        return _of_line(draft, together, told)
     if told.of is not None and _part_of(draft, told.of):
         return replace(told.of, unknown=(*told.of.unknown, *draft.unknown, f"{draft.words} of"))
     target = _target(draft, together, told)
@@ -45,6 +49,36 @@ def finish(draft: Draft, *, together: bool = False) -> Target:
         empty = replace(target, noun=(), quantifier=Quantifier.ALL, orders=(), regions=(there, *draft.regions))
         return replace(empty, compounds=tuple(others))
     return replace(target, compounds=tuple(others))
+
+
+def _of_line(draft: Draft, together: bool, told: _Told) -> Target:
+    """Read "the top row of cars" as the cars that stand in it, unless something is called a row itself."""
+    line = line_of(draft)
+    members = told.of or Target(quantifier=Quantifier.ALL)
+    unknown = [*draft.unknown]
+    if line is None and (draft.before or draft.after) and not draft.plural:
+        unknown.append(draft.words)
+    elif line is None:
+        unknown += [str(token) for token in draft.all_of("COLOUR", "TRAIT", "SUPERLATIVE", "SIDE", "COUNT")]
+    unknown += [str(token) for token in draft.all_of("QUANTIFIER") if token == "both"]
+    words = f"{draft.words} of {members.words}" if told.of else draft.words
+    plain, whole = copy(draft), copy(draft)
+    if told.of is not None:
+        whole.noun = [*draft.noun, "of", *told.of.noun]
+        plain.unknown = [*draft.unknown, f"of {told.of.words}"]
+    bare = _Told((), None)
+    readings = (whole, plain) if told.of is not None else (plain,)
+    others = [_target(other, together, bare) for other in readings]
+    return replace(
+        members,
+        quantifier=Quantifier.ALL,
+        lines=(*members.lines, *draft.lines, *([line] if line else [])),
+        regions=(*members.regions, *draft.regions),
+        relations=(*members.relations, *told.relations),
+        words=words,
+        unknown=tuple(dict.fromkeys((*members.unknown, *unknown))),
+        compounds=tuple(others),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +131,13 @@ def _target(draft: Draft, together: bool, told: _Told) -> Target:
     unknown += [str(token) for token in draft.all_of("CLOSEST")]
     unknown += [str(token) for kind in ("COUNT", "ORDINAL") for token in draft.all_of(kind)[1:]]
     rank = lexicon.ordinal_of(str(ordinal[0])) if ordinal else 1
+    strides, fraction = draft.all_of("STRIDE"), draft.all_of("FRACTION")
+    step = 0
+    if strides:
+        rank, step = stride_of(str(strides[0]))
+    share = lexicon.fraction_of(str(fraction[0])) if fraction and quantifier is Quantifier.ALL else None
+    if share is None:  # "most of the ships"; "half of the ship", a part of a thing
+        unknown += map(str, fraction)
     if rank < 0 and orders and len(orders[0].sides) == 1 and orders[0].sides[0] in lexicon.OPPOSITE:
         # the last from the left is the first from the right
         rank, orders[0] = -rank, lexicon.place_order(orders[0].sides, closest=False)
@@ -112,6 +153,9 @@ def _target(draft: Draft, together: bool, told: _Told) -> Target:
         traits=tuple(traits),
         regions=tuple(regions),
         relations=told.relations,
+        lines=tuple(draft.lines),
+        step=step,
+        share=share,
         of=told.of,
         words=draft.words,
         unknown=tuple(dict.fromkeys(unknown)),
@@ -120,7 +164,9 @@ def _target(draft: Draft, together: bool, told: _Told) -> Target:
 
 def _part_of(draft: Draft, whole: Target) -> bool:
     """Say whether a part of a thing is meant ("the top of the bottle"), not a pick among things."""
-    picks = draft.all_of("SUPERLATIVE", "COUNT", "QUANTIFIER", "ORDINAL", "COLOUR", "TRAIT", "CLOSEST")
+    picks = draft.all_of(
+        "SUPERLATIVE", "COUNT", "QUANTIFIER", "STRIDE", "FRACTION", "ORDINAL", "COLOUR", "TRAIT", "CLOSEST"
+    )
     return not picks and not draft.pronoun and whole.quantifier in (Quantifier.THE, Quantifier.ANY)
 
 
@@ -130,7 +176,7 @@ def _how_many(draft: Draft, together: bool) -> tuple[Quantifier, int | None]:
     said = {str(token).split()[0] for token in draft.all_of("QUANTIFIER")}
     if "both" in said:
         return Quantifier.BOTH, 2
-    if said:
+    if said or draft.all_of("STRIDE"):
         return Quantifier.ALL, count
     if count is not None:
         return Quantifier.COUNT, count

@@ -14,12 +14,12 @@ from fiducial.language.phrases.request import Request
 def parse_instruction(text: str) -> Request:
     """Parse an instruction about places and picks.
 
-    Understood are numbers and "all", "both", "any"; superlatives and ordinals ("the third largest",
-    "second from the left"); colours; vague adjectives ("large", "round"); parts of the image ("in the
-    top right", "left half"); relations to other things ("left of", "near", "between A and B"); "and";
-    and exclusions ("except the leftmost"). What is not understood is named in ``unknown``, as said.
-    What follows "near", "in" or "of" belongs to the nearest noun before it; after a comma or an "and" it
-    goes back to the first noun.
+    Understood are numbers, "all", "both", "any", "every other" and "half of"; superlatives and ordinals to
+    ninety-nine in words ("the third largest", "twenty-first from the left"); rows and columns; colours; vague
+    adjectives ("large", "round"); parts of the image ("in the top right", "left half"); relations to other
+    things ("left of", "near", "between A and B"); "and"; and exclusions ("except the leftmost"). What is not
+    understood is named in ``unknown``, as said. What follows "near", "in" or "of" belongs to the nearest noun
+    before it; after a comma or an "and" it goes back to the first noun.
 
     Args:
         text: the instruction, at most 2,000 characters.

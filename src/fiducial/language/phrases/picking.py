@@ -45,14 +45,14 @@ def pick(target: Target, fits: Sequence[int], sieve: Filter) -> Pick:
         sieve: measures, and keeps account of what could not be had.
     """
     orders = target.orders
-    if target.ranked and not orders and not _distances(target):
+    if (target.ranked or target.step) and not orders and not _distances(target):
         orders = (place_order(("left",)),)
         sieve.unmet.append(f"'{target.words}' says no order: counted from the left")
     ranked, words = _ranked(target, orders, fits, sieve)
     wanted = _wanted(target, len(ranked), bool(words), sieve)
     start = abs(target.rank) - 1
     line = ranked if target.rank > 0 else ranked[::-1]
-    chosen = line[start : start + wanted]
+    chosen = line[start :: target.step] if target.step else line[start : start + wanted]
     _account(target, len(ranked), len(chosen), wanted, sieve)
     return Pick(target, tuple(ranked), tuple(chosen), words, _by_score(ranked, sieve), sieve.inner.get(id(target)))
 
@@ -118,7 +118,13 @@ def _wanted(target: Target, there: int, ordered: bool, sieve: Filter) -> int:
     """Return how many to take."""
     if target.count is not None:
         return target.count
-    if target.quantifier is not Quantifier.ALL:
+    if target.share is not None:
+        wanted = ceil(target.share * there)
+        if not ordered and wanted < there:
+            rule = f"the first {wanted} of {there}, by score or else by size, were taken"
+            sieve.unmet.append(f"'{target.words}' says no order: {rule}")
+        return wanted
+    if target.quantifier is not Quantifier.ALL or target.step:
         return 1
     if ordered and there > 1 and not target.ranked:
         half = ceil(there / 2)
@@ -130,7 +136,7 @@ def _wanted(target: Target, there: int, ordered: bool, sieve: Filter) -> int:
 def _account(target: Target, there: int, taken: int, wanted: int, sieve: Filter) -> None:
     """Note where the number asked for and the number there are differ."""
     noun = in_number(target.noun or ("thing",), wanted)
-    if target.ranked and not taken:
+    if (target.ranked or target.step) and not taken:
         sieve.unmet.append(f"'{target.words}' needs at least {abs(target.rank)}, found {there}")
     elif target.count is not None and (taken < wanted or not wanted):
         sieve.unmet.append(f"asked for {wanted} {noun}, found {taken}")

@@ -75,6 +75,25 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """One or some of the rows or columns in which things stand.
+
+    Args:
+        kind: ``"row"``, counted from the top, or ``"column"``, counted from the left.
+        rank: 1 for the first, 2 for the second, -1 for the last, -2 for the one before it; 0 for the middle.
+        words: as said, such as ``"the top row"``.
+        count: how many lines from there on; 0 for the half of them that lies on that side.
+        step: 2 for every second line from there on; 0 for a run of ``count``.
+    """
+
+    kind: str
+    rank: int
+    words: str
+    count: int = 1
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
     """A place told by other things.
 
@@ -106,6 +125,9 @@ class Target:
         traits: vague adjectives that filter.
         regions: parts of the image, all of which must hold.
         relations: relations to other targets, all of which must hold.
+        lines: rows and columns in which it stands, among all that fits noun and colour.
+        step: n takes every nth in that order, from ``rank`` on; 0 takes one run.
+        share: the share of what fits that is taken ("half of the ships"), or None.
         of: the choice is made among what this target gives ("the leftmost of the two largest ships").
         words: the phrase as said, without what follows its noun.
         unknown: what was not understood in this phrase, as said.
@@ -125,6 +147,9 @@ class Target:
     traits: tuple[Trait, ...] = ()
     regions: tuple[Region, ...] = ()
     relations: tuple[Relation, ...] = ()
+    lines: tuple[Line, ...] = ()
+    step: int = 0
+    share: float | None = None
     of: Target | None = None
     words: str = ""
     unknown: tuple[str, ...] = ()
@@ -142,8 +167,8 @@ class Target:
     @property
     def bare(self) -> bool:
         """Whether nothing but a noun tells what is meant."""
-        told = self.orders or self.colours or self.traits or self.regions or self.relations or self.of
-        return not told and not self.ranked
+        told = self.orders or self.colours or self.traits or self.regions or self.relations or self.lines or self.of
+        return not told and not self.ranked and not self.step and self.share is None
 
 
 @dataclass(frozen=True, slots=True)

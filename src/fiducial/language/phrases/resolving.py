@@ -60,6 +60,13 @@ def resolve(
       for "half" and "quarter"; both axes for corners; the middle third of both axes for the centre;
       within 5 % of the edge for "at the edge". Where nothing lies in the third, the half is taken and
       ``unmet`` says so.
+    - **Rows and columns.** Among all that fits noun and colour: taken by their centres from the top (for columns
+      from the left), a thing joins the row before it when their heights share at least half of the smaller one, the
+      row's height being the mean of its things; else it begins a new row (:func:`lines_among`). "The top row of
+      cars" takes all cars in it. Where something is called "row" or "column", that thing is meant.
+    - **Every other, half.** "Every other" takes the first, the third and so on; "every third" the third, the
+      sixth and so on; "half of the ships" the first half, rounded up: in the order said, else from the left
+      (every other) or by score or size (half), and ``unmet`` says so.
     - **Relations.** See :meth:`Scene.holds` and :meth:`Scene.between`. Near is a gap of at most the
       reference's size, beside half of it. "Left of all ships" needs every ship; "near the ships" one.
     - **Order.** Superlatives sort by area (that of the box when it is not known), length, roundness,
@@ -121,7 +128,7 @@ def resolve(
     return Resolution(
         chosen=chosen,
         text=sentence(picks, sieve, exclusions=asked.exclusions, left_out=len(left_out)),
-        unknown=tuple(dict.fromkeys((*_unknown(asked, readings), *sieve.unknown))),
+        unknown=tuple(dict.fromkeys((*_unknown(asked, readings, sieve), *sieve.unknown))),
         unmet=tuple(dict.fromkeys(sieve.unmet)),
         outcome=Outcome.FOUND if chosen else Outcome.NO_TARGET,
     )
@@ -146,7 +153,14 @@ def _left_out(exclusions: Sequence[Target], fits: Sequence[Sequence[int]], sieve
     return out
 
 
-def _unknown(asked: Request, readings: Sequence[Target]) -> list[str]:
-    """Return what was not understood in the readings that were taken."""
-    roots = (*readings, *asked.exclusions)
-    return [*(words for root in roots for part in root.walk() for words in part.unknown), *asked.strays]
+def _unknown(asked: Request, readings: Sequence[Target], sieve: Filter) -> list[str]:
+    """Return what was not understood in the readings that were taken, those of the references too."""
+    roots = (*readings, *map(sieve.reading, asked.exclusions))
+    return [*(words for root in roots for words in _unknown_in(root, sieve)), *asked.strays]
+
+
+def _unknown_in(target: Target, sieve: Filter) -> list[str]:
+    told = [other for relation in target.relations for other in relation.targets]
+    if target.of is not None:
+        told.append(target.of)
+    return [*target.unknown, *(words for other in told for words in _unknown_in(sieve.reading(other), sieve))]

@@ -16,7 +16,10 @@ from fiducial.language.phrases.nouns import word_set
 MAX_LINKS = 8
 """Longest chain of places told by places; what follows is not understood."""
 
-ITEMS = word_set("THE A QUANTIFIER COUNT ORDINAL SUPERLATIVE CLOSEST SIDE COLOUR TRAIT PLAIN WORD PRONOUN IMPLIED JOIN")
+ITEMS = word_set(
+    "THE A QUANTIFIER STRIDE FRACTION COUNT ORDINAL SUPERLATIVE CLOSEST SIDE COLOUR TRAIT PLAIN WORD PRONOUN IMPLIED "
+    "JOIN"
+)
 _DETERMINERS = frozenset(("THE", "A", "QUANTIFIER"))
 _DESCRIBING = frozenset(("COLOUR", "TRAIT", "SIDE", "SUPERLATIVE", "PLAIN", "CLOSEST"))
 _NAMING = frozenset(("WORD", "PRONOUN"))
@@ -174,10 +177,12 @@ def _separators(tokens: list[Token]) -> list[Token]:
         else:
             if settled and settled[-1].type in ("AND", "ALSO") and token.type == "AND":
                 settled.pop()  # ", and"
-            reading = _separator(tokens, index, settled)
+            reading = "ALSO" if _crosses(tokens, index) else _separator(tokens, index, settled)
             if reading:
                 settled.append(_as(token, reading))
-            if reading == "ALSO" and _kind(tokens, index + 1) == "SIDE":  # "and south of the road"
+            if _crosses(tokens, index):
+                settled.append(_as(token, "PLACE", "in"))
+            elif reading == "ALSO" and _kind(tokens, index + 1) == "SIDE":  # "and south of the road"
                 settled.append(_as(token, "PLACE", "to"))
     return settled
 
@@ -199,6 +204,18 @@ def _separator(tokens: list[Token], index: int, settled: list[Token]) -> str:
     if comma and after in ("COLOUR", "TRAIT", "SIDE") and _ends(tokens, index + 1, *_DESCRIBING):
         return ""  # "the ship, red" and "the ship, top right"
     return "AND"
+
+
+def _crosses(tokens: list[Token], index: int) -> bool:
+    """Say whether an "and" joins a row and a column that tell one place: "in the second row and third column"."""
+    before = str(tokens[index - 1]) if index else ""
+    start, end = index - 1, index + 1
+    while _kind(tokens, start - 1) in ("THE", "ORDINAL", "SIDE", "SUPERLATIVE"):
+        start -= 1
+    while _kind(tokens, end) in ("THE", "ORDINAL", "SIDE", "SUPERLATIVE"):
+        end += 1
+    after = str(tokens[end]) if end < len(tokens) else ""
+    return {before, after} == {"row", "column"} and _kind(tokens, start - 1) == "PLACE"
 
 
 def _ends(tokens: list[Token], index: int, *kinds: str) -> bool:

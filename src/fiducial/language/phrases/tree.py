@@ -13,10 +13,12 @@ from lark import Lark, Token, Tree
 
 from fiducial.language.phrases import words as lexicon
 from fiducial.language.phrases.drafts import Draft, DraftRelation
+from fiducial.language.phrases.lines import line_of
 from fiducial.language.phrases.nouns import singular
 from fiducial.language.phrases.request import Region
 from fiducial.language.phrases.tokens import Settler
 
+_IN_LINE = ("in", "on", "at", "from", "within", "inside", "inside of")
 Link = tuple[str, str, list[Draft]]
 """Type of the linking word, the word, and the phrases that follow it."""
 
@@ -99,6 +101,8 @@ def _attach(owner: Draft, link: Link) -> None:
         owner.relations.append(DraftRelation("between", phrases, said))
     elif phrases[0].is_place:
         _attach_place(owner, word, phrases[0])
+    elif phrases[0].line_kind and phrases[0].of is None and word in _IN_LINE:
+        _attach_line(owner, word, phrases[0])
     else:
         _attach_relation(owner, word, phrases[0])
 
@@ -111,13 +115,25 @@ def _attach_of(owner: Draft, child: Draft) -> None:
         for side in dict.fromkeys(side for token in trailing for side in lexicon.sides_of(str(token))):
             said = f"{' '.join(trailing)} of {child.words}"
             owner.relations.append(DraftRelation(lexicon.SIDE_RELATIONS.get(side, "inside"), [child], said))
-    elif not owner.noun or owner.place_word:
+    elif not owner.noun or owner.place_word or owner.line_kind:
         owner.of = child
+    elif child.line_kind and child.of is None:  # "the leftmost car of the top row"
+        _attach_line(owner, "of", child)
     elif child.noun and not (child.regions or child.relations or child.of):  # "bottle of water"
         owner.noun += ["of", *child.noun]
         owner.unknown += child.unknown
     else:
         owner.unknown.append(f"of {_in_full(child)}")
+
+
+def _attach_line(owner: Draft, word: str, child: Draft) -> None:
+    """Read "in the top row"; where no line can be told by it, all of it is not understood."""
+    line = line_of(child)
+    if line is None:
+        owner.unknown.append(f"{word} {_in_full(child)}")
+    else:
+        owner.lines.append(line)
+        owner.hoist(child)
 
 
 def _attach_place(owner: Draft, word: str, place: Draft) -> None:
@@ -133,10 +149,10 @@ def _attach_place(owner: Draft, word: str, place: Draft) -> None:
         token = owner.all_of("CLOSEST")[0]
         owner.before = [other for other in owner.before if other is not token]
         owner.toward.append((sides, token == "closest"))
-    elif owner.all_of("ORDINAL") and len(sides) == 1 and sides[0] in lexicon.OPPOSITE:
+    elif owner.all_of("ORDINAL", "STRIDE") and len(sides) == 1 and sides[0] in lexicon.OPPOSITE:
         # "second from the left" and "second on the left" count the same way; "the last on the right"
         # is the rightmost, "the last from the right" the leftmost
-        last = str(owner.all_of("ORDINAL")[0]) in ("last", "final") and word != "from"
+        last = str(owner.all_of("ORDINAL", "STRIDE")[0]) in ("last", "final") and word != "from"
         owner.counted_from = (lexicon.OPPOSITE[sides[0]],) if last else sides
     elif place.all_of("SUPERLATIVE") or word == "from":
         owner.toward.append((sides, True))

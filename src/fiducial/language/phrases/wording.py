@@ -49,6 +49,9 @@ def _taken(one: Pick, sieve: Filter) -> str:
         among = f"of {inner}" if there == len(one.inner.chosen) else f"{among} among {inner}"
     elif there == 1:
         return f"the only {named}"
+    if one.target.step:
+        begin = "first" if one.target.rank == 1 else f"{one.target.rank}."
+        return f"{many} {among}, one in {one.target.step} from the {begin} on, {' and '.join(one.orders)} first"
     if one.orders:
         number = f"{many} " if many > 1 else ""
         return f"the {number}{_rank(one.target.rank)}{' and '.join(one.orders)} {among}{_evidence(one, sieve)}"
@@ -99,7 +102,7 @@ def _describe(target: Target, count: int, sieve: Filter) -> str:
 
 def _tails(target: Target, sieve: Filter) -> list[str]:
     """Return the places that filtered, as said; those that were not used are left unsaid."""
-    tails = [region.words for region in target.regions]
+    tails = [*(f"in {line.words}" for line in target.lines), *(region.words for region in target.regions)]
     for relation in target.relations:
         used = not any(sieve.cannot_tell(sieve.reading(reference)) for reference in relation.targets)
         if relation.kind not in ("closest", "furthest") and used:
@@ -108,5 +111,6 @@ def _tails(target: Target, sieve: Filter) -> list[str]:
 
 
 def _said(target: Target) -> str:
-    tails = [*(region.words for region in target.regions), *(relation.words for relation in target.relations)]
+    tails = [*(f"in {line.words}" for line in target.lines), *(region.words for region in target.regions)]
+    tails = [*tails, *(relation.words for relation in target.relations)]
     return " ".join([*([target.words] if target.words else []), *dict.fromkeys(tails)])

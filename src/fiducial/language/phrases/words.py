@@ -5,27 +5,41 @@ from __future__ import annotations
 from fiducial.language.phrases.nouns import word_set
 from fiducial.language.phrases.request import Order
 
-NUMBERS = (
-    {"no": 0, "zero": 0}
-    | {
-        name: number
-        for number, name in enumerate(
-            ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), 1
-        )
-    }
-    | {"couple": 2, "dozen": 12}
+_UNITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_TEENS = (
+    *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
+    "nineteen",
 )
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_ODD_ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
 
-ORDINALS = {
-    name: number
-    for number, name in enumerate(
-        (
-            *("first", "second", "third", "fourth", "fifth", "sixth"),
-            *("seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth"),
-        ),
-        1,
-    )
-} | {"last": -1, "final": -1, "penultimate": -2, "next to last": -2, "last but one": -2, "second last": -2}
+
+def _counted() -> dict[str, int]:
+    """Return the numerals from one to ninety-nine, with a space inside."""
+    names = {name: number for number, name in enumerate((*_UNITS, *_TEENS), 1)}
+    for tens, name in enumerate(_TENS, 2):
+        names |= {name: 10 * tens} | {f"{name} {unit}": 10 * tens + k for k, unit in enumerate(_UNITS, 1)}
+    return names
+
+
+def _ordinal(numeral: str) -> str:
+    *tens, last = numeral.split()
+    named = _ODD_ORDINALS.get(last) or (last.removesuffix("ve") + "f" if last.endswith("ve") else last)
+    named = named.removesuffix("y") + "ie" if named.endswith("y") else named
+    return " ".join([*tens, named if last in _ODD_ORDINALS else f"{named}th"])
+
+
+NUMBERS = {"no": 0, "zero": 0} | _counted() | {"couple": 2, "dozen": 12}
+
+ORDINALS = {_ordinal(name): number for name, number in _counted().items()} | {
+    **{"last": -1, "final": -1, "penultimate": -2},
+    **{"next to last": -2, "last but one": -2, "second last": -2},
+}
+
+FRACTIONS = {"half": 1 / 2, "third": 1 / 3, "quarter": 1 / 4, "two thirds": 2 / 3, "three quarters": 3 / 4}
+
+LINES = {"row": ("top", "bottom"), "column": ("left", "right")}
+"""Lines that things stand in: the side of the first of them, and that of the last."""
 
 OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 
@@ -180,5 +194,10 @@ def ordinal_of(words: str) -> int:
     if words in ORDINALS:
         return ORDINALS[words]
     if words.endswith("last"):  # "third to last"
-        return -ORDINALS[words.split()[0]]
+        return -ordinal_of(words.split()[0])
     return max(1, int(words[:-2]))
+
+
+def fraction_of(words: str) -> float | None:
+    """Return the share that a fraction names ("half of", "a third", "two thirds of"); "most of" names none."""
+    return FRACTIONS.get(words.removesuffix(" of").removeprefix("a ").removeprefix("one "))
