@@ -235,11 +235,50 @@ def folder(root, rows=None, kind="jsonl"):
     return root
 
 
+def panoptic(root):
+    """One picture with two people, a crowd of them, a wall, and pixels without a segment."""
+    ids = np.zeros(SIZE, dtype=np.uint32)
+    person, crowd, other, wall = 1 + 256 * 2 + 65536 * 3, 256, 65536, 5
+    ids[0:3, 0:2], ids[0:3, 3:5], ids[0:2, 6:8], ids[4:6] = person, other, crowd, wall
+    label(root / "panoptic" / "a.png", np.stack([ids % 256, ids // 256 % 256, ids // 65536], axis=2).astype(np.uint8))
+    picture(root / "images" / "a.jpg")
+    kinds = ((person, 1, 0), (crowd, 1, 1), (other, 1, 0), (wall, 199, 0))
+    segments = [{"id": number, "category_id": kind, "iscrowd": crowded} for number, kind, crowded in kinds]
+    found = {
+        "images": [image_entry(10, "a.jpg")],
+        "annotations": [{"image_id": 10, "file_name": "a.png", "segments_info": segments}],
+        "categories": [
+            {"id": 1, "name": "person", "isthing": 1},
+            {"id": 199, "name": "wall-other-merged", "isthing": 0},
+        ],
+    }
+    write(root / "panoptic.json", found)
+    return root
+
+
+def volume_files(root, image, labels, affine):
+    import nibabel
+
+    root.mkdir(parents=True, exist_ok=True)
+    for name, values in (("image", image), ("labels", labels)):
+        nibabel.save(nibabel.Nifti1Image(values, affine), root / f"{name}.nii.gz")
+
+
+def volume(root):
+    """A volume of two axial slices of 6 x 8, each with a block of 16 pixels."""
+    labels = np.zeros((8, 6, 2), dtype=np.uint8)
+    labels[2:6, 1:5] = 1
+    volume_files(root, np.arange(96, dtype=np.int16).reshape(8, 6, 2), labels, np.diag([2.0, 2.0, 3.0, 1.0]))
+    write(root / "labels.json", {"1": {"name": "liver", "voxels": 32}})
+    return root
+
+
 BUILDERS = {
     "coco": coco,
     "earthreason": earthreason,
     "folder": lambda root: folder(root, [{"image": "a.jpg", "instruction": "the square"}]),
     "grefcoco": lambda root: refer(root, "grefcoco"),
+    "panoptic": panoptic,
     "prs-med": prsmed,
     "reasonseg": reasonseg,
     "refcoco": lambda root: refer(root, "refcoco"),
@@ -249,6 +288,7 @@ BUILDERS = {
     "risbench": risbench,
     "rrsisd": refer,
     "voc": voc,
+    "volume": volume,
 }
 
 

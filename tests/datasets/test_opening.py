@@ -36,6 +36,7 @@ class TestEveryLayout:
             *root.rglob("images/*"),
             *root.rglob("*_images/*"),
             *root.rglob("img_rgb/*"),
+            *root.rglob("image.nii.gz"),
         ]:
             if path.is_file():
                 path.unlink()
@@ -44,7 +45,17 @@ class TestEveryLayout:
 
     def test_lost_truth_is_told_on_opening(self, name, tmp_path):
         root = fake_datasets.build(name, tmp_path)
-        for pattern in ("instances.json", "labels", "masks", "mask", "*_masks", "SegmentationObject"):
+        truth = (
+            "instances.json",
+            "labels",
+            "masks",
+            "mask",
+            "*_masks",
+            "SegmentationObject",
+            "panoptic",
+            "labels.nii.gz",
+        )
+        for pattern in truth:
             for path in list(root.rglob(pattern)):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         if name == "reasonseg":

@@ -142,3 +142,30 @@ def test_sources_by_name(text, source):
 def test_sources_that_make_no_sense(text, message):
     with pytest.raises(InputError, match=message):
         parse_source(text)
+
+
+def test_the_first_point_lies_where_it_is_told():
+    ring = Mask.from_box((5, 5, 35, 35), 40, 40).difference(Mask.from_box((10, 10, 30, 30), 40, 40))
+    picture = Image(np.zeros((40, 40, 3), np.uint8), name="ring")
+    ringed = Sample("ring", None, picture, "the ring", (ring,), (40, 40))
+    points = {
+        at: TruthPrompts(points=1, at=at)(ringed).prompts[0].points[0] for at in ("deepest", "centroid", "random")
+    }
+    assert points["centroid"] == (20.0, 20.0)
+    assert ring.contains(points["deepest"])
+    assert ring.contains(points["random"])
+
+
+def test_where_the_point_lies_does_not_move_the_box():
+    boxes = {
+        TruthPrompts(points=1, jitter=0.2, at=at)(sample(SQUARE)).prompts[0].box
+        for at in ("deepest", "centroid", "random")
+    }
+    assert len(boxes) == 1
+
+
+def test_places_are_read_and_written():
+    source = parse_source("truth:box,points=1,at=random")
+    assert str(source) == "truth:box,points=1,at=random"
+    with pytest.raises(InputError, match="not at 'top'"):
+        parse_source("truth:points=1,at=top")

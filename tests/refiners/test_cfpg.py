@@ -242,3 +242,14 @@ def test_prompts_of_another_frame_are_refused():
     image = picture(disc((120, 160), 90, 60, 30))
     with pytest.raises(FrameError):
         ForegroundPoint()(image, Prompts.from_boxes(Frame.unit(), [(0, 0, 1, 1)]))
+
+
+def test_the_point_alone_when_the_box_is_not_kept():
+    pixels = np.full((60, 80, 3), 40, np.uint8)
+    pixels[20:40, 10:30] = (200, 30, 30)
+    image = Image(pixels)
+    given = Prompts.from_boxes(image.frame, [(6, 16, 34, 44), (60, 5, 78, 20)])
+    found, nothing = ForegroundPoint(keep_box=False)(image, given)
+    assert found.box is None
+    assert found.points == ((20.0, 30.0),)
+    assert nothing == given[1]

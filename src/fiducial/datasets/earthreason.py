@@ -9,7 +9,7 @@ from typing import Any
 
 from fiducial.datasets.files import Pictures, picture_size, read_json, read_mask
 from fiducial.datasets.layout import Layout, LayoutError, choose_splits, count_of
-from fiducial.datasets.listing import Listing, Texts, take_texts
+from fiducial.datasets.listing import Listing, Texts, named_texts
 from fiducial.datasets.sample import Sample
 from fiducial.errors import InputError
 
@@ -75,10 +75,9 @@ def _rows(root: Path, split: str, texts: Texts) -> Iterator[tuple[str, _Row]]:
     for source in sources:
         questions, answers = _read(source)
         image = images.find(source.stem)
-        for position, question in enumerate(take_texts(questions, texts)):
-            if image is not None:
-                row = _Row(image, labels.find(source.stem), question, answers, split)
-                yield f"{split}-{source.stem}-{position}", row
+        if image is not None:
+            for name, question in named_texts(split, source.stem, questions, texts):
+                yield name, _Row(image, labels.find(source.stem), question, answers, split)
 
 
 def _read(source: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -31,7 +31,7 @@ root/
   images/NAME.png
   masks/NAME.png              what is not zero is the target
   instructions.jsonl          or instructions.csv, or manifest.json (a list); fields: image,
-                              instruction, and if wanted id, mask, ignore, split, label;
+                              instruction, and if wanted id, mask, ignore, split, label, spacing;
                               none of them: give instruction=... for every picture
 """
 Masks = Literal["binary", "instances"]
@@ -57,7 +57,8 @@ def open_folder(
 
     Without a table each picture is a sample. A field ``mask`` that is there and empty means that there
     is no target; without the field the mask has the picture's name. A field ``ignore`` names a picture
-    in ``ignore/`` whose non-zero pixels count for nothing. What else a table says goes to ``meta``.
+    in ``ignore/`` whose non-zero pixels count for nothing. What else a table says goes to ``meta``; of that, a field
+    ``spacing`` (height and width of a pixel in mm, such as ``"0.5 0.5"``) gives Hausdorff 95 in mm.
 
     Args:
         root: the folder.

@@ -62,6 +62,16 @@ def take_texts(texts: Sequence[str], which: Texts) -> list[str]:
     return list(texts[: None if require_choice("texts", which, ("all", "first")) == "all" else 1])
 
 
+def named_texts(split: str, picture: str, texts: Sequence[str], which: Texts) -> Iterator[tuple[str, str]]:
+    """Give each text about a picture the id ``SPLIT-PICTURE-POSITION``.
+
+    Raises:
+        InputError: as :func:`take_texts`.
+    """
+    for position, text in enumerate(take_texts(texts, which)):
+        yield f"{split}-{picture}-{position}", text
+
+
 def require_choice(option: str, value: str, known: Sequence[str]) -> str:
     """Return the value of an option if it is one of those known.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from fiducial.datasets import coco, earthreason, folder, phrases, prsmed, reasonseg, refer, voc
+from fiducial.datasets import coco, earthreason, folder, panoptic, phrases, prsmed, reasonseg, refer, voc, volume
 from fiducial.datasets.layout import Layout
 from fiducial.datasets.sample import Dataset
 from fiducial.errors import InputError, UnknownNameError
@@ -21,8 +21,10 @@ LAYOUTS: dict[str, Layout] = {
         *phrases.LAYOUTS.values(),
         reasonseg.LAYOUT,
         coco.LAYOUT,
+        panoptic.LAYOUT,
         voc.LAYOUT,
         prsmed.LAYOUT,
+        volume.LAYOUT,
         folder.LAYOUT,
     )
 }
@@ -39,7 +41,7 @@ def open_dataset(spec: str | Path, *, split: str | None = None, **options: Any) 
             address: ``"folder:/data/brain?instruction=tumour"``.
         split: the part wanted, such as ``"test"``; None reads all parts.
         options: what the layout's own ``open_...`` function takes (``texts``, ``per``, ``split_by``,
-            ``images``, ``instruction``, ``masks``, ``truth``).
+            ``images``, ``instruction``, ``masks``, ``truth``, ``void``, ``plane``, ``window``, ``least``).
 
     Returns:
         The dataset. Annotations are read, masks and pictures are not: they are decoded sample by sample.

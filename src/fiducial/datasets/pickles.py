@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fiducial.datasets.pickle_calls import SCALARS, Global, NumberType, Refusal
-from fiducial.datasets.pickle_machine import Machine
+from fiducial.datasets.pickle_machine import run
+from fiducial.datasets.pickle_stack import Machine
 from fiducial.errors import InputError
 
 MAX_BYTES = 256 * 2**20
@@ -40,7 +41,7 @@ def load_plain(path: Path) -> Any:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     machine = Machine(data)
     try:
-        value = machine.run()
+        value = run(machine)
         _check_depth(value)
     except Refusal as refusal:
         raise InputError(f"{path}: the pickle is refused at byte {machine.at}: {refusal}") from None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fiducial.datasets.files import Pictures, picture_size, read_json
 from fiducial.datasets.layout import Layout, LayoutError, choose_splits, count_of
-from fiducial.datasets.listing import Listing, Texts, take_texts
+from fiducial.datasets.listing import Listing, Texts, named_texts
 from fiducial.datasets.sample import Sample
 from fiducial.errors import InputError
 from fiducial.geometry import Mask
@@ -82,9 +82,9 @@ def _rows(root: Path, split: str, texts: Texts) -> Iterator[tuple[str, _Row]]:
         raise LayoutError(root, LAYOUT.name, EXPECTED, problem)
     for source in sources:
         image = pictures.find(source.stem)
-        for position, text in enumerate(take_texts(_texts(source), texts)):
-            if image is not None:
-                yield f"{split}-{source.stem}-{position}", _Row(image, source, text, split)
+        if image is not None:
+            for name, text in named_texts(split, source.stem, _texts(source), texts):
+                yield name, _Row(image, source, text, split)
 
 
 def _texts(source: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,8 @@ class Sample:
         boxes: the dataset's own boxes in the pixel frame of ``size``; None: use the masks' tight boxes.
         ignore: pixels that count for nothing, neither as hit nor as miss.
         split: the part of the dataset that the sample belongs to, ``""`` where there are no parts.
-        meta: what else the dataset says about the sample; plain JSON values.
+        meta: what else the dataset says about the sample; plain JSON values. ``spacing`` in it is the size of a
+            pixel (see :attr:`spacing`).
 
     Raises:
         InputError: not exactly one of picture and path, no truth at all, or parts that do not fit.
@@ -79,6 +81,29 @@ class Sample:
         if self.instances is None:
             raise InputError(f"sample {self.id}: its dataset has boxes but no masks")
         return Mask.empty(*self.size).union(*self.instances)
+
+    @property
+    def spacing(self) -> tuple[float, float] | None:
+        """Height, width of a pixel in millimetres; None where the dataset does not say.
+
+        It is read from ``meta["spacing"]``: two numbers, one for square pixels, or either as a text ("0.5 0.25").
+
+        Raises:
+            InputError: it is something else.
+        """
+        given = self.meta.get("spacing")
+        if given is None or given == "":
+            return None
+        sides = given.replace(",", " ").split() if isinstance(given, str) else given
+        try:
+            numbers = [float(side) for side in (sides if isinstance(sides, Sequence) else [sides])]
+        except (TypeError, ValueError):
+            numbers = []
+        if len(numbers) not in (1, 2) or not all(math.isfinite(side) and side > 0 for side in numbers):
+            raise InputError(
+                f"sample {self.id}: spacing is the height and width of a pixel in millimetres, got {given!r:.60}"
+            )
+        return numbers[0], numbers[-1]
 
     def image(self, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image:
         """Read the picture.

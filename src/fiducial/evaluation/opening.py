@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -9,7 +10,7 @@ from urllib.parse import parse_qsl
 from fiducial.datasets import Dataset
 from fiducial.errors import InputError
 
-SCENES, REFERRING = "scenes:", "referring:"
+SCENES, REFERRING, OBJECTS = "scenes:", "referring:", "objects:"
 
 
 def open_spec(spec: str, split: str | None = None) -> Dataset:
@@ -17,7 +18,9 @@ def open_spec(spec: str, split: str | None = None) -> Dataset:
 
     Args:
         spec: as :func:`fiducial.datasets.open_dataset` takes it; or ``scenes:STYLE?count=50&seed=1&size=512``; or
-            ``referring:FILE.jsonl?source=SPEC`` for referring expressions, with the dataset they were made from.
+            ``referring:FILE.jsonl?source=SPEC`` for referring expressions, with the dataset they were made from; or
+            ``objects:held_out=0.15&group=patient&least=16?source=SPEC`` for one sample per object (every option
+            may be left out; see :class:`fiducial.datasets.objects.ObjectDataset`).
         split: part of the dataset; None reads all.
 
     Raises:
@@ -29,9 +32,40 @@ def open_spec(spec: str, split: str | None = None) -> Dataset:
         return _scenes(spec.removeprefix(SCENES))
     if spec.startswith(REFERRING):
         return _referring(spec.removeprefix(REFERRING), split)
+    if spec.startswith(OBJECTS):
+        return _objects(spec.removeprefix(OBJECTS), split)
     from fiducial.datasets import open_dataset
 
     return open_dataset(spec, split=split)
+
+
+def _objects(text: str, split: str | None) -> Dataset:
+    from fiducial.datasets.objects import ObjectDataset
+
+    options, _, source = text.partition("?source=")
+    wrong = InputError(
+        "objects are written as objects:held_out=0.15&group=patient&part=rest&least=16?source=DATASET "
+        f"(any of the options), got {text!r}"
+    )
+    if not source:
+        raise wrong
+    given: dict[str, Any] = {}
+    for key, value in parse_qsl(options, keep_blank_values=True):
+        try:
+            given[key] = _OBJECT_OPTIONS[key](value)
+        except (KeyError, ValueError):
+            raise wrong from None
+    dataset: Dataset = ObjectDataset(open_spec(source, split), **given)
+    return dataset
+
+
+def _part(text: str) -> str:
+    if text not in ("held_out", "rest"):
+        raise ValueError(text)
+    return text
+
+
+_OBJECT_OPTIONS: dict[str, Callable[[str], Any]] = {"held_out": float, "least": float, "group": str, "part": _part}
 
 
 def _referring(text: str, split: str | None) -> Dataset:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from fiducial.images import Image
 from fiducial.language import Answer, Outcome
 from fiducial.overlays.drawing import inner_point
 
+Place = Literal["deepest", "centroid", "random"]
 PromptSource = Callable[[Sample], Answer]
 """Answers for a sample, truth and all, in place of a prompter."""
 
@@ -26,8 +28,9 @@ class TruthPrompts:
     """Answers with the truth, as good or as bad as it is told to be.
 
     Every target gets its own draws, from the seed, the sample's id and the target's number: other samples, their order
-    and their number change nothing. The first positive point is the one deepest inside the target, further ones are
-    drawn from its pixels, negative ones from the pixels of its box (tight, before jitter) that are not on it.
+    and their number change nothing. The first positive point is the one deepest inside the target (or where ``at``
+    says), further ones are drawn from its pixels, negative ones from the pixels of its box (tight, before jitter) that
+    are not on it.
 
     Args:
         box: give the box of each target: the dataset's own, or the mask's tight one.
@@ -35,9 +38,11 @@ class TruthPrompts:
         negatives: number of points beside each target, inside its box.
         jitter: move each edge of the box by up to this part of the box's side, evenly drawn, 0..1.
         seed: of the draws.
+        at: where the first point on a target lies: ``"deepest"`` inside it, at its ``"centroid"`` (which may lie
+            beside the target), or on a ``"random"`` one of its pixels.
 
     Raises:
-        InputError: neither box nor points on the target, or a number out of range.
+        InputError: neither box nor points on the target, or a number or word out of range.
     """
 
     box: bool = True
@@ -45,6 +50,7 @@ class TruthPrompts:
     negatives: int = 0
     jitter: float = 0.0
     seed: int = 0
+    at: Place = "deepest"
 
     def __post_init__(self) -> None:
         if not self.box and self.points < 1:
@@ -55,6 +61,8 @@ class TruthPrompts:
             raise InputError(f"jitter is a part of the box's side, 0 to 1, got {self.jitter:g}")
         if self.jitter and not self.box:
             raise InputError("jitter moves the edges of a box, but no box is given: add box")
+        if self.at not in get_args(Place):
+            raise InputError(f"a point lies at {', '.join(get_args(Place))}, not at {self.at!r}")
 
     def __call__(self, sample: Sample) -> Answer:
         """Answer for a sample.
@@ -71,38 +79,51 @@ class TruthPrompts:
             "box" if self.box else "",
             f"points={self.points}" if self.points else "",
             f"negatives={self.negatives}" if self.negatives else "",
+            f"at={self.at}" if self.points and self.at != "deepest" else "",
             f"jitter={self.jitter:g}" if self.jitter else "",
             f"seed={self.seed}" if self.seed else "",
         ]
         return "truth:" + ",".join(filter(None, words))
 
     def _prompt(self, sample: Sample, number: int) -> Prompt | None:
-        draw = np.random.default_rng([self.seed, zlib.crc32(sample.id.encode("utf-8", "surrogatepass")), number])
+        name = [self.seed, zlib.crc32(sample.id.encode("utf-8", "surrogatepass")), number]
+        # Where the first point lies must not move the box: it is drawn apart.
+        draw, first_draw = np.random.default_rng(name), np.random.default_rng([*name, 1])
         mask = None if sample.instances is None else sample.instances[number]
         if mask is not None and not mask:
             return None
         tight = _true_box(sample, number, mask)
-        spots, kinds = self._points(sample, mask, tight, draw)
+        spots, kinds = self._points(sample, mask, tight, draw, first_draw)
         shown = _jittered(tight, self.jitter, sample.size, draw) if self.box else None
-        name = sample.labels[number] if sample.labels else None
-        return Prompt(sample.frame, box=shown, points=tuple(spots), point_labels=tuple(kinds), label=name)
+        label = sample.labels[number] if sample.labels else None
+        return Prompt(sample.frame, box=shown, points=tuple(spots), point_labels=tuple(kinds), label=label)
 
     def _points(
-        self, sample: Sample, mask: Mask | None, tight: Box, draw: np.random.Generator
+        self,
+        sample: Sample,
+        mask: Mask | None,
+        tight: Box,
+        draw: np.random.Generator,
+        first_draw: np.random.Generator,
     ) -> tuple[list[Point], list[int]]:
         if not self.points and not self.negatives:
             return [], []
         if mask is None:
             raise InputError(f"sample {sample.id}: its dataset has boxes only, so the truth has no points to give")
-        deepest = inner_point(mask)
-        inside = [deepest] if deepest and self.points else []
-        if deepest and self.points > 1:
-            x, y = deepest
+        first = self._first(mask, first_draw) if self.points else None
+        inside = [first] if first else []
+        if first and self.points > 1:
+            x, y = first
             taken = Mask.from_box((x - 0.5, y - 0.5, x + 0.5, y + 0.5), *sample.size)
             inside += _draw_pixels(mask.difference(taken), self.points - 1, draw)
         around = Mask.from_box(tight, *sample.size).difference(mask)
         beside = _draw_pixels(around, self.negatives, draw)
         return inside + beside, [1] * len(inside) + [0] * len(beside)
+
+    def _first(self, mask: Mask, draw: np.random.Generator) -> Point | None:
+        if self.at == "random":
+            return _draw_pixels(mask, 1, draw)[0]
+        return mask.centroid if self.at == "centroid" else inner_point(mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +164,7 @@ def parse_source(text: str | None, seed: int = 0) -> TruthPrompts | BlindPrompts
 
     Example:
         >>> parse_source("truth:points=1"), parse_source("classic")
-        (TruthPrompts(box=False, points=1, negatives=0, jitter=0.0, seed=0), None)
+        (TruthPrompts(box=False, points=1, negatives=0, jitter=0.0, seed=0, at='deepest'), None)
     """
     name, _, rest = (text or "").strip().partition(":")
     name = name.lower()
@@ -156,6 +177,7 @@ def parse_source(text: str | None, seed: int = 0) -> TruthPrompts | BlindPrompts
 
 def _truth(text: str, seed: int) -> TruthPrompts:
     box, counts, jitter = False, {"points": 0, "negatives": 0, "seed": seed}, 0.0
+    at: Any = "deepest"
     for word in text.split(","):
         key, _, value = word.strip().lower().partition("=")
         try:
@@ -165,14 +187,16 @@ def _truth(text: str, seed: int) -> TruthPrompts:
                 counts[key] = int(value or 1)
             elif key == "jitter":
                 jitter = float(value)
+            elif key == "at":
+                at = value
             else:
                 raise ValueError
         except ValueError:
             raise InputError(
                 f"prompts of the truth are written as truth:box,points=2,negatives=1,jitter=0.1 "
-                f"(any of the four), got {word!r}"
+                f"(any of the four, and at=centroid or at=random), got {word!r}"
             ) from None
-    return TruthPrompts(box, counts["points"], counts["negatives"], jitter, counts["seed"])
+    return TruthPrompts(box, counts["points"], counts["negatives"], jitter, counts["seed"], at)
 
 
 def _edges(text: str) -> Box:

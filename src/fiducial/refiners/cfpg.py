@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,8 @@ class ForegroundPoint:
             93 %.) The paper has no such limit: 2 takes it away.
         working_size: longest edge in pixels at which a crop is worked; larger ones are shrunk.
         seed: of KMeans++.
+        keep_box: False drops the box where a point was found, to see what the point alone is worth; the paper
+            passes both.
 
     Raises:
         UnknownNameError: a colour space that does not exist.
@@ -81,6 +83,7 @@ class ForegroundPoint:
     reach: float = 0.5
     working_size: int = 128
     seed: int = 0
+    keep_box: bool = True
 
     def __post_init__(self) -> None:
         if self.colour_space not in COLOUR_SPACES:
@@ -125,7 +128,7 @@ class ForegroundPoint:
                 continue
             if window not in found:
                 found[window] = self._look(image, window, pictures)
-            refined.append(found[window].added_to(prompt))
+            refined.append(found[window].added_to(prompt, keep_box=self.keep_box))
             told.append(found[window].told)
         return Prompts(prompts.frame, tuple(refined)), tuple(told)
 
@@ -175,8 +178,11 @@ class _Found:
     told: Refinement
     points: tuple[Point, ...] = field(default=())
 
-    def added_to(self, prompt: Prompt) -> Prompt:
-        return prompt.with_points(self.points) if self.points else prompt
+    def added_to(self, prompt: Prompt, *, keep_box: bool) -> Prompt:
+        if not self.points:
+            return prompt
+        more = prompt.with_points(self.points)
+        return more if keep_box else replace(more, box=None)
 
 
 def _rank(region: Region, crop: Crop) -> tuple[float, int, float, int]:
