@@ -1,0 +1,155 @@
+"""What the nano network sees: a square crop around a target, with the prompt drawn into channels of its own.
+
+The same functions serve cutting and training, so that both see the same picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fiducial.geometry.prompts import Box, Point
+
+SIZE = 128
+"""Edge of the network's input in pixels."""
+CONTEXT = 1.6
+"""Edge of the crop as a multiple of the box's longest edge."""
+CHANNELS = 7
+"""Red, green, blue, box, points on the target, points beside it, previous mask."""
+SPOT = 0.03
+"""Standard deviation of the bump that a point makes, as a part of the crop's edge."""
+SMALLEST = 8
+"""Least edge of a crop in pixels of the image."""
+FLATTEST = 4.0
+"""Least standard deviation that colours are divided by: a flat crop keeps its noise small."""
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A square of whole pixels of an image; it may reach past the image.
+
+    Args:
+        x: left edge in pixels of the image.
+        y: top edge in pixels of the image.
+        side: edge in pixels of the image, at least 1.
+    """
+
+    x: int
+    y: int
+    side: int
+
+    @classmethod
+    def around(cls, box: Box, context: float = CONTEXT) -> Crop:
+        """Return the crop around a box in pixels of the image."""
+        side = max(SMALLEST, round(context * max(box[2] - box[0], box[3] - box[1])))
+        return cls.centred(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), side)
+
+    @classmethod
+    def centred(cls, centre: Point, side: int) -> Crop:
+        """Return the crop of an edge whose middle is as near to a place as whole pixels allow."""
+        return cls(round(centre[0] - side / 2), round(centre[1] - side / 2), side)
+
+    def points(self, points: ArrayLike, size: int) -> NDArray[np.float64]:
+        """Turn (N, 2) places x, y in pixels of the image into pixels of the network's input."""
+        places = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+        return (places - (self.x, self.y)) * (size / self.side)
+
+    def box(self, box: Box, size: int) -> Box:
+        """Turn a box in pixels of the image into pixels of the network's input."""
+        (x1, y1), (x2, y2) = self.points([box[:2], box[2:]], size).tolist()
+        return x1, y1, x2, y2
+
+    def cut(self, pixels: NDArray[np.uint8], size: int) -> Array:
+        """Cut the crop out of an image, at the size of the network's input.
+
+        Args:
+            pixels: (H, W, 3) uint8.
+            size: edge of the result in pixels.
+
+        Returns:
+            (size, size, 3) float32 in 0..255; what lies outside the image repeats the image's edge.
+        """
+        height, width = pixels.shape[:2]
+        left, top, right, bottom = self._inside(height, width)
+        part: NDArray[Any] = pixels[top:bottom, left:right]
+        if right - left < self.side or bottom - top < self.side:
+            margins = (top - self.y, self.y + self.side - bottom, left - self.x, self.x + self.side - right)
+            part = cv2.copyMakeBorder(part, *margins, borderType=cv2.BORDER_REPLICATE)
+        how = cv2.INTER_AREA if self.side > size else cv2.INTER_LINEAR
+        return cv2.resize(part, (size, size), interpolation=how).astype(np.float32)
+
+    def back(self, values: Array, height: int, width: int) -> tuple[Array, int, int]:
+        """Bring values of the network's output back to pixels of the image.
+
+        Args:
+            values: (size, size) float32.
+            height: of the image in pixels.
+            width: of the image in pixels.
+
+        Returns:
+            The values inside the image as (h, w) float32, and where they begin: x, y in pixels of the image.
+        """
+        how = cv2.INTER_AREA if self.side < values.shape[0] else cv2.INTER_LINEAR
+        whole = np.asarray(cv2.resize(values, (self.side, self.side), interpolation=how), np.float32)
+        left, top, right, bottom = self._inside(height, width)
+        return whole[top - self.y : bottom - self.y, left - self.x : right - self.x], left, top
+
+    def _inside(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Return left, top, right, bottom of the part inside the image: at least one pixel."""
+        left, top = min(max(self.x, 0), width - 1), min(max(self.y, 0), height - 1)
+        right, bottom = max(min(self.x + self.side, width), left + 1), max(min(self.y + self.side, height), top + 1)
+        return left, top, right, bottom
+
+
+def network_input(
+    colours: Array,
+    box: Box | None = None,
+    points: ArrayLike = (),
+    labels: Sequence[int] = (),
+    previous: Array | None = None,
+) -> Array:
+    """Put a crop and its prompt together.
+
+    Args:
+        colours: (S, S, 3) float32 in 0..255.
+        box: x1, y1, x2, y2 in pixels of the crop at size S, or None.
+        points: (N, 2) places x, y in the same pixels.
+        labels: N labels, 1 on the target and 0 beside it.
+        previous: (S, S) float32 probabilities of an earlier mask in 0..1, or None.
+
+    Returns:
+        (CHANNELS, S, S) float32: colours with their mean taken off, channel by channel, divided by their common
+        deviation; the part of each pixel that the box covers; a bump of height 1 per point, on the target and
+        beside it; the earlier mask as -1..1, zero where there is none.
+    """
+    size = colours.shape[0]
+    result = np.zeros((CHANNELS, size, size), np.float32)
+    centred = colours - colours.mean(axis=(0, 1))
+    result[:3] = centred.transpose(2, 0, 1) / max(float(centred.std()), FLATTEST)
+    if box is not None:
+        result[3] = np.outer(_coverage(box[1], box[3], size), _coverage(box[0], box[2], size))
+    places = np.asarray(points, dtype=np.float32).reshape(-1, 2)
+    for (x, y), label in zip(places, labels, strict=True):
+        channel = result[4 if label else 5]
+        np.maximum(channel, np.outer(_bump(y, size), _bump(x, size)), out=channel)
+    if previous is not None:
+        result[6] = 2 * previous - 1
+    return result
+
+
+def _coverage(start: float, end: float, size: int) -> Array:
+    """Return how much of each of ``size`` pixels in a row lies between two places."""
+    pixels = np.arange(size, dtype=np.float32)
+    return np.asarray(np.clip(np.minimum(pixels + 1, end) - np.maximum(pixels, start), 0, 1), np.float32)
+
+
+def _bump(place: float, size: int) -> Array:
+    distance = (np.arange(size, dtype=np.float32) + 0.5 - place) / (SPOT * size)
+    return np.asarray(np.exp(-(distance**2) / 2), dtype=np.float32)

@@ -1,0 +1,285 @@
+"""The embedded segmenter: zooms into each prompt and cuts it with a small network of our own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fiducial.checkpoints import pick_device
+from fiducial.contracts import Embedding
+from fiducial.errors import InputError
+from fiducial.geometry import Mask, Prompt, Prompts
+from fiducial.images import Image
+from fiducial.segmenters.nano.crops import SIZE, Array, Crop, network_input
+from fiducial.segmenters.nano.network import NanoNetwork
+from fiducial.segmenters.nano.weights import EMBEDDED, load_network
+
+FINEST = 24
+"""Edge in pixels of the smallest crop that is tried around points without a box."""
+STEP = 1.7
+"""How much larger each further crop around points is."""
+BATCH = 16
+"""Most crops in one call of the network."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """One prompt on its way: what to cut, and the best mask so far."""
+
+    image: Image
+    prompt: Prompt
+    crops: tuple[Crop, ...]
+    previous: Mask | Array | None = None
+    previous_crop: Crop | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """A mask in its crop: (S, S) float32 probabilities, and the IoU that the network expects, in 0..1."""
+
+    crop: Crop
+    likely: Array
+    quality: float
+
+
+class NanoSegmenter:
+    """Cuts masks with the network that comes with the package; needs no download and no accelerator.
+
+    - **Box:** the network sees the square of 1.6 times the box's longest edge, enlarged or shrunk to 128
+      pixels, so small and large targets are cut equally well. The mask may leave the box a little.
+    - **Box and points:** the points are drawn into the same crop; those outside it say nothing.
+    - **Points alone:** crops of several sizes around the positive points are tried, and the one whose mask the
+      network trusts most is taken, as SAM chooses among three masks.
+    - **Negative points alone** say nothing about the target: the mask is empty, without a score.
+    - **A previous mask** (``decode(..., previous=[...])``) is shown to the network together with its prompt.
+
+    ``encode`` only keeps the image: all work is done on the crops, so its cost does not depend on the size
+    of the image. ``mask.score`` is the IoU that the network expects of the mask, in 0..1.
+
+    Args:
+        network: the network, put into evaluation mode.
+        passes: how often each target is cut; each further pass looks again around the mask found before
+            and is kept when the network trusts it more.
+        batch: most crops in one call of the network.
+        fingerprint: names the weights in cache keys; default: the SHA-256 of all weights.
+
+    Raises:
+        InputError: passes or batch below 1.
+    """
+
+    def __init__(
+        self, network: NanoNetwork, *, passes: int = 2, batch: int = BATCH, fingerprint: str | None = None
+    ) -> None:
+        for name, value in (("passes", passes), ("batch", batch)):
+            if value < 1:
+                raise InputError(f"{name} needs to be at least 1, got {value}")
+        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.passes = passes
+        self.batch = batch
+        self._fingerprint = fingerprint
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | Path = EMBEDDED, *, device: str = "auto", passes: int = 2, batch: int = BATCH
+    ) -> NanoSegmenter:
+        """Load weights.
+
+        Args:
+            model: ``"nano-segmenter"`` for those of the package, or a safetensors file of a training run.
+            device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+            passes: see the class.
+            batch: see the class.
+
+        Raises:
+            InputError: no such file or device, or no weights of this network.
+        """
+        network, digest = load_network(model)
+        return cls(network.to(pick_device(device)), passes=passes, batch=batch, fingerprint=digest)
+
+    def embedding_key(self, image: Image) -> str:
+        """Name what :meth:`encode` returns; nothing is computed, so there is nothing to cache."""
+        return hashlib.sha256(f"nano\n{self.fingerprint}\n{image.digest}".encode()).hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        """Name the weights."""
+        if self._fingerprint is None:
+            digest = hashlib.sha256()
+            for name, tensor in sorted(self.network.state_dict().items()):
+                digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+    def encode(self, image: Image) -> Embedding:
+        """Keep the image: the network works on crops of it."""
+        return Embedding(self.embedding_key(image), image.width, image.height, {}, image)
+
+    def decode(
+        self, embedding: Embedding, prompts: Prompts, previous: Sequence[Mask | None] | None = None
+    ) -> list[Mask]:
+        """Cut one mask per prompt, at the size of the image.
+
+        Args:
+            embedding: what :meth:`encode` returned.
+            prompts: in pixels of the image.
+            previous: one earlier mask per prompt (None where there is none), to be bettered.
+
+        Returns:
+            One mask per prompt, in order, with the expected IoU as its score.
+
+        Raises:
+            FrameError: the prompts are not in pixels of the image.
+            InputError: the embedding comes from another segmenter, or not one previous mask per prompt.
+        """
+        return self.decode_many([(embedding, prompts, previous)])[0]
+
+    def decode_many(self, items: Iterable[tuple[Embedding, Prompts, Sequence[Mask | None] | None]]) -> list[list[Mask]]:
+        """Cut the prompts of many images, crops of all of them sharing the network's calls.
+
+        Args:
+            items: per image what :meth:`decode` takes.
+
+        Returns:
+            Per image what :meth:`decode` returns.
+        """
+        jobs = [list(_jobs(embedding, prompts, previous)) for embedding, prompts, previous in items]
+        waiting = [job for of_image in jobs for job in of_image]
+        masks = iter(self._cut(waiting))
+        return [[next(masks) for _ in of_image] for of_image in jobs]
+
+    def _cut(self, jobs: Sequence[_Job]) -> list[Mask]:
+        found = self._pass(jobs)
+        for _ in range(self.passes - 1):
+            again = [(number, _again(jobs[number], one)) for number, one in enumerate(found) if one is not None]
+            second = self._pass([job for _, job in again])
+            for (number, _), new in zip(again, second, strict=True):
+                before = found[number]
+                if new is not None and before is not None and new.quality > before.quality:
+                    found[number] = new
+        return [_mask(job, one) for job, one in zip(jobs, found, strict=True)]
+
+    def _pass(self, jobs: Sequence[_Job]) -> list[_Found | None]:
+        """Cut every crop of every job and keep the most trusted mask of each job."""
+        best: list[_Found | None] = [None] * len(jobs)
+        for batch in _batches(((number, crop) for number, job in enumerate(jobs) for crop in job.crops), self.batch):
+            inputs = np.stack([_input(jobs[number], crop) for number, crop in batch])
+            for (number, crop), (likely, quality) in zip(batch, self._run(inputs), strict=True):
+                before = best[number]
+                if before is None or quality > before.quality:
+                    best[number] = _Found(crop, likely, quality)
+        return best
+
+    def _run(self, inputs: Array) -> Iterator[tuple[Array, float]]:
+        parameter = next(self.network.parameters())
+        given = torch.from_numpy(inputs).to(parameter.device, parameter.dtype, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            logits, quality = self.network(given)
+            likely = torch.sigmoid(logits.float()).cpu().numpy()
+            expected = torch.sigmoid(quality.float()).cpu().tolist()
+        return zip(likely, expected, strict=True)
+
+
+def _jobs(embedding: Embedding, prompts: Prompts, previous: Sequence[Mask | None] | None) -> Iterator[_Job]:
+    image = embedding.image
+    if image is None:
+        raise InputError("nano works on pixels, but this embedding holds no image: encode it with this segmenter")
+    image.frame.require(prompts.frame, "the prompts")
+    before = [None] * len(prompts) if previous is None else list(previous)
+    if len(before) != len(prompts):
+        raise InputError(f"{len(prompts)} prompts need as many previous masks (or None), got {len(before)}")
+    for prompt, mask in zip(prompts, before, strict=True):
+        if mask is not None and (mask.height, mask.width) != (image.height, image.width):
+            raise InputError(
+                f"a previous mask of {mask.height} x {mask.width} (height x width) does not fit "
+                f"{image.name} of {image.height} x {image.width}"
+            )
+        shown = mask if mask else None
+        yield _Job(image, prompt, _crops(image, prompt, shown), shown)
+
+
+def _crops(image: Image, prompt: Prompt, previous: Mask | None) -> tuple[Crop, ...]:
+    if previous is not None and previous.box is not None:
+        return (_around(previous.box, prompt),)
+    if prompt.box is not None:
+        return (Crop.around(prompt.box),)
+    points = np.array(prompt.positive_points)
+    if not len(points):
+        return ()
+    low, high = points.min(axis=0), points.max(axis=0)
+    centre = (float(low[0] + high[0]) / 2, float(low[1] + high[1]) / 2)
+    edge, largest = max(FINEST, 1.3 * float((high - low).max())), max(image.width, image.height)
+    edges = [edge]
+    while edges[-1] < largest:
+        edges.append(edges[-1] * STEP)
+    return tuple(Crop.centred(centre, round(edge)) for edge in edges)
+
+
+def _around(box: tuple[float, float, float, float], prompt: Prompt) -> Crop:
+    """Look around a mask that was found, and around the box that was asked for."""
+    if prompt.box is not None:
+        x1, y1, x2, y2 = prompt.box
+        box = min(box[0], x1), min(box[1], y1), max(box[2], x2), max(box[3], y2)
+    return Crop.around(box)
+
+
+def _again(job: _Job, found: _Found) -> _Job:
+    values, x, y = found.crop.back(found.likely, job.image.height, job.image.width)
+    mask = Mask.from_dense(values > 0.5, offset=(x, y), size=(job.image.height, job.image.width))
+    if mask.box is None:
+        return replace(job, crops=())
+    return replace(job, crops=(_around(mask.box, job.prompt),), previous=found.likely, previous_crop=found.crop)
+
+
+def _input(job: _Job, crop: Crop) -> Array:
+    box = None if job.prompt.box is None else crop.box(job.prompt.box, SIZE)
+    points = crop.points(job.prompt.points, SIZE)
+    previous = None if job.previous is None else _previous(job, crop)
+    return network_input(crop.cut(job.image.pixels, SIZE), box, points, job.prompt.labels, previous)
+
+
+def _previous(job: _Job, crop: Crop) -> Array:
+    """Show an earlier mask in another crop, as probabilities."""
+    height, width = job.image.height, job.image.width
+    if isinstance(job.previous, Mask):
+        return _shown(job.previous.to_dense().astype(np.float32), 0, 0, crop)
+    values, x, y = job.previous_crop.back(job.previous, height, width)  # type: ignore[union-attr, arg-type]
+    return _shown(values, x, y, crop)
+
+
+def _shown(values: Array, x: int, y: int, crop: Crop) -> Array:
+    """Cut a crop out of values that begin at x, y of the image; zero where there are none."""
+    canvas = np.zeros((crop.side, crop.side), np.float32)
+    height, width = values.shape
+    left, top = max(x, crop.x), max(y, crop.y)
+    right, bottom = min(x + width, crop.x + crop.side), min(y + height, crop.y + crop.side)
+    if left < right and top < bottom:
+        inside = values[top - y : bottom - y, left - x : right - x]
+        canvas[top - crop.y : bottom - crop.y, left - crop.x : right - crop.x] = inside
+    import cv2
+
+    how = cv2.INTER_AREA if crop.side > SIZE else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(canvas, (SIZE, SIZE), interpolation=how), np.float32)
+
+
+def _mask(job: _Job, found: _Found | None) -> Mask:
+    height, width = job.image.height, job.image.width
+    if found is None:
+        return Mask.empty(height, width)
+    values, x, y = found.crop.back(found.likely, height, width)
+    return Mask.from_dense(values > 0.5, offset=(x, y), size=(height, width), score=found.quality)
+
+
+def _batches(items: Iterable[tuple[int, Crop]], size: int) -> Iterator[list[tuple[int, Crop]]]:
+    batch: list[tuple[int, Crop]] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+import torch
+
+from fiducial.contracts import Embedding, Segmenter
+from fiducial.errors import FrameError, InputError
+from fiducial.geometry import Frame, Mask, Prompt, Prompts
+from fiducial.images import Image
+from fiducial.segmenters.nano.crops import SIZE
+from fiducial.segmenters.nano.network import NanoNetwork, Shape
+from fiducial.segmenters.nano.segmenter import NanoSegmenter
+from fiducial.segmenters.nano.weights import save_network
+
+torch.set_num_threads(1)
+
+
+class BrightInBox(NanoNetwork):
+    """Takes what is brighter than the crop's mean, in the box or near the point; trusts large masks more."""
+
+    def forward(self, inputs):
+        self.calls.append(inputs.shape[0])
+        near = torch.where(inputs[:, 3].amax((1, 2), keepdim=True) > 0, inputs[:, 3], torch.ones(()))
+        logits = torch.where((inputs[:, 0] > 0.5) & (near > 0.5) & (inputs[:, 5] < 0.5), 9.0, -9.0)
+        return logits, (logits > 0).float().mean((1, 2)) * 4 - 2 + inputs[:, 6].abs().amax((1, 2))
+
+
+def bright(**options) -> NanoSegmenter:
+    network = BrightInBox(Shape((4, 8), (1, 1), 1))
+    network.calls = []
+    return NanoSegmenter(network, **options)
+
+
+@pytest.fixture
+def image() -> Image:
+    pixels = np.full((90, 120, 3), 30, np.uint8)
+    pixels[20:50, 40:70] = 220
+    pixels[60:70, 90:100] = 220
+    return Image(pixels, name="squares.png")
+
+
+def cut(segmenter, image, *prompts, **options):
+    return segmenter.decode(segmenter.encode(image), Prompts(image.frame, prompts), **options)
+
+
+def test_it_is_a_segmenter():
+    assert isinstance(bright(), Segmenter)
+
+
+def test_boxes_of_all_sizes_are_cut_in_their_places(image):
+    masks = cut(bright(), image, Prompt(image.frame, box=(38, 18, 72, 52)), Prompt(image.frame, box=(88, 58, 102, 72)))
+    assert masks[0].iou(Mask.from_box((40, 20, 70, 50), 90, 120)) > 0.97
+    assert masks[1].iou(Mask.from_box((90, 60, 100, 70), 90, 120)) > 0.97
+    assert all(0 <= mask.score <= 1 for mask in masks)
+
+
+def test_a_box_at_the_edge_of_the_image(image):
+    corner = Image(np.ascontiguousarray(image.pixels[20:50, 40:90]), name="corner")
+    (mask,) = cut(bright(), corner, Prompt(corner.frame, box=(0, 0, 31, 30)))
+    assert mask.iou(Mask.from_box((0, 0, 30, 30), 30, 50)) > 0.96
+
+
+def test_prompts_do_not_meet(image):
+    segmenter = bright(batch=2)
+    prompts = [
+        Prompt(image.frame, box=(38, 18, 72, 52)),
+        Prompt(image.frame, points=((55, 35),)),
+        Prompt(image.frame, box=(88, 58, 102, 72), points=((95, 65),), point_labels=(0,)),
+    ]
+    together = cut(segmenter, image, *prompts)
+    assert together == [cut(segmenter, image, prompt)[0] for prompt in prompts]
+
+
+def test_several_crops_are_tried_around_a_point_and_the_trusted_one_is_taken(image):
+    segmenter = bright(passes=1)
+    (mask,) = cut(segmenter, image, Prompt(image.frame, points=((55, 35),)))
+    assert sum(segmenter.network.calls) > 3
+    assert mask.contains([(55, 35)]).all()
+
+
+def test_points_beside_the_target_alone_say_nothing(image):
+    (mask,) = cut(bright(), image, Prompt(image.frame, points=((55, 35),), point_labels=(0,)))
+    assert not mask
+    assert mask.score is None
+
+
+def test_a_point_beside_the_target_takes_away(image):
+    (whole,) = cut(bright(), image, Prompt(image.frame, box=(38, 18, 72, 52)))
+    (less,) = cut(bright(), image, Prompt(image.frame, box=(38, 18, 72, 52), points=((55, 35),), point_labels=(0,)))
+    assert less.area < whole.area
+    assert not less.contains([(55, 35)]).any()
+
+
+def test_no_prompt_no_mask(image):
+    assert cut(bright(), image) == []
+
+
+def test_images_share_calls(image):
+    segmenter = bright(passes=1, batch=16)
+    other = Image(np.ascontiguousarray(image.pixels[:, ::-1]), name="mirrored")
+    items = [
+        (segmenter.encode(one), Prompts(one.frame, (Prompt(one.frame, box=(20, 10, 60, 60)),)), None)
+        for one in (image, other)
+    ]
+    masks = segmenter.decode_many(items)
+    assert segmenter.network.calls == [2]
+    assert masks == [segmenter.decode(*item) for item in items]
+
+
+def test_an_earlier_mask_is_shown(image):
+    segmenter, box = bright(passes=1), Prompt(image.frame, box=(38, 18, 72, 52))
+    (first,) = cut(segmenter, image, box)
+    (again,) = cut(segmenter, image, box, previous=[first])
+    assert again.score > first.score
+    assert again.iou(first) > 0.97
+    assert cut(segmenter, image, box, previous=[None]) == [first]
+
+
+def test_a_further_pass_is_kept_when_it_is_trusted_more(image):
+    box = Prompt(image.frame, box=(38, 18, 72, 52))
+    (once,), (twice,) = cut(bright(passes=1), image, box), cut(bright(passes=2), image, box)
+    assert twice.score > once.score
+
+
+def test_wrong_input_is_named(image):
+    segmenter = bright()
+    with pytest.raises(InputError, match="2 prompts"):
+        cut(segmenter, image, *[Prompt(image.frame, box=(1, 1, 9, 9))] * 2, previous=[None])
+    with pytest.raises(InputError, match="does not fit"):
+        cut(segmenter, image, Prompt(image.frame, box=(1, 1, 9, 9)), previous=[Mask.from_box((0, 0, 2, 2), 5, 5)])
+    with pytest.raises(FrameError):
+        segmenter.decode(segmenter.encode(image), Prompts(Frame.unit(), (Prompt(Frame.unit(), box=(0, 0, 1, 1)),)))
+    with pytest.raises(InputError, match="holds no image"):
+        segmenter.decode(Embedding("k", 120, 90, {}), Prompts(image.frame))
+    with pytest.raises(InputError, match="passes"):
+        bright(passes=0)
+    with pytest.raises(InputError, match="batch"):
+        bright(batch=0)
+
+
+def test_keys_name_weights_and_picture(image, tmp_path):
+    torch.manual_seed(0)
+    one, other = NanoNetwork(Shape((4, 8), (1, 1), 1)), NanoNetwork(Shape((4, 8), (1, 1), 1))
+    assert NanoSegmenter(one).embedding_key(image) != NanoSegmenter(other).embedding_key(image)
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(save_network(one))
+    loaded = NanoSegmenter.from_pretrained(path, device="cpu")
+    assert loaded.embedding_key(image) == NanoSegmenter.from_pretrained(path, device="cpu").embedding_key(image)
+    assert loaded.network(torch.zeros(1, 7, SIZE, SIZE))[0].shape == (1, SIZE, SIZE)
