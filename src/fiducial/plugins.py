@@ -32,6 +32,7 @@ class Part:
         extra: the extra of this package that it needs, or "".
         model: the model it loads when none is named: a hub name, or "" when it needs none.
         takes_model: whether ``NAME:MODEL`` makes sense.
+        takes_device: whether it runs on a device that can be chosen.
         options: keyword arguments that this name stands for.
     """
 
@@ -42,6 +43,7 @@ class Part:
     extra: str = ""
     model: str = ""
     takes_model: bool = False
+    takes_device: bool = False
     options: tuple[tuple[str, Any], ...] = ()
 
     def build(self, model: str | None = None, **options: Any) -> Any:
@@ -88,11 +90,11 @@ _SAM = "fiducial.segmenters.sam:SamSegmenter.from_pretrained"
 
 
 def _vlm(name: str, model: str, summary: str) -> Part:
-    return Part("prompter", name, _VLM, summary, extra="models", model=model, takes_model=True)
+    return Part("prompter", name, _VLM, summary, extra="models", model=model, takes_model=True, takes_device=True)
 
 
 def _sam(name: str, model: str, summary: str) -> Part:
-    return Part("segmenter", name, _SAM, summary, extra="models", model=model, takes_model=True)
+    return Part("segmenter", name, _SAM, summary, extra="models", model=model, takes_model=True, takes_device=True)
 
 
 BUILT_IN = (
@@ -115,6 +117,12 @@ BUILT_IN = (
     _vlm("qwen3-vl", "Qwen/Qwen3-VL-4B-Instruct", "Qwen3-VL, boxes in thousandths"),
     _vlm("llava", "llava-hf/llava-1.5-7b-hf", "LLaVA, boxes in fractions"),
     _vlm("internvl", "OpenGVLab/InternVL3-1B-hf", "InternVL, boxes in thousandths"),
+    Part(
+        "segmenter",
+        "truth",
+        "fiducial.evaluation.true_masks:TrueMasks",
+        "the true masks themselves, in evaluations: what do refiners do to them?",
+    ),
     Part("segmenter", "grabcut", "fiducial.segmenters.grabcut:GrabCutSegmenter", "OpenCV GrabCut; no weights"),
     _sam("sam", "facebook/sam-vit-base", "Segment Anything (ViT)"),
     _sam("sam-hq", "syscv-community/sam-hq-vit-base", "SAM-HQ, finer edges"),

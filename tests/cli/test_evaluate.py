@@ -153,6 +153,14 @@ def test_score_reads_folders(tmp_path, capsys):
         PIL.Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(tmp_path / name / "a.png")
     assert main(["score", str(tmp_path / "p"), str(tmp_path / "t"), "--json"]) == 0
     assert told(capsys)["mean_iou"] == 1.0
+    words = ["score", str(tmp_path / "p"), str(tmp_path / "t")]
+    assert main([*words, "--boundaries", "--spacing", "0.5,0.5"]) == 0
+    assert "Hausdorff 95, mm" in capsys.readouterr().out
+    assert main([*words, "--boundaries"]) == 0
+    assert "Hausdorff 95, px" in capsys.readouterr().out
+    for wrong, message in (("0.5,0.5", "add --boundaries"), ("wide", "--spacing is written as 0.5,0.5")):
+        assert main([*words, "--spacing", wrong]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_compare_shows_differences_and_published_figures(data, tmp_path, capsys):
@@ -184,4 +192,12 @@ def test_studies(data, tmp_path, capsys):
     mine = tmp_path / "mine.yaml"
     mine.write_text("prompter: {name: classic}\nsegmenter: {name: grabcut}\n")
     assert main(["study", "recipes", *words, "--values", f"classic;{mine}", "--out", str(tmp_path / "r")]) == 0
-    assert "against the first" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "against the first" in shown
+    assert "\n  mine " in shown
+    twin = tmp_path / "twin" / "mine.yaml"
+    twin.parent.mkdir()
+    twin.write_text(mine.read_text())
+    chosen = ["--values", f"{mine};{twin}", "--out", str(tmp_path / "u"), "--json"]
+    assert main(["study", "recipes", *words, *chosen]) == 0
+    assert [variant["name"] for variant in told(capsys)["variants"]] == [str(mine), str(twin)]

@@ -38,7 +38,7 @@ def test_version(capsys):
         (["segment", "nowhere.png", "the dog", "--format", "jsn"], "did you mean 'json'?"),
         (["segment", "nowhere.png", "the dog", "--set", "oops"], "PART.OPTION=VALUE"),
         (["cut", "nowhere.png"], "no such file"),
-        (["cut", "nowhere.png", "--set", "prompter.x=1"], "cut has only a segmenter"),
+        (["cut", "nowhere.png", "--set", "prompter.x=1"], "prompter"),
         (["parse"], "needs --dialect"),
         (["parse", "--dialect", "qwen", "--image", "4x4"], "unknown dialect 'qwen'"),
         (["parse", "--dialect", "sjtu", "--image", "4"], "WIDTHxHEIGHT"),

@@ -3,6 +3,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -19,12 +20,13 @@ from fiducial.evaluation.progress import Progress
 from fiducial.evaluation.published import published
 from fiducial.evaluation.records import write_records
 from fiducial.evaluation.report import figures, gallery
+from fiducial.evaluation.report.beside import difference
 from fiducial.evaluation.report.markup import Markup, join, tag
 from fiducial.evaluation.report.plots import HEIGHT as PLOT_HEIGHT
 from fiducial.evaluation.report.plots import WIDTH as PLOT_WIDTH
 from fiducial.evaluation.report.plots import Axis, Plot, count_axis
 from fiducial.evaluation.report.wording import cell, label, markdown_table, milliseconds, number, size_class
-from fiducial.metrics import policy
+from fiducial.metrics import Difference, policy
 from fiducial.recipes import read_recipe
 
 HOSTILE = (
@@ -162,7 +164,12 @@ def test_comparisons_as_a_page(run, tmp_path):
     found = compare([run.folder, other.folder], figures=[*published("rrsisd", "test"), *published("coco-grid")])
     written = write_comparison(tmp_path / "c", found)
     page = Page(written[2].read_text())
-    assert page.seen.count("svg") == 1
+    assert page.seen.count("svg") == 3
+    assert [path.name for path in written[3:]] == ["precision.svg", "iou.svg", "size.svg"]
+    for path in written[3:]:
+        drawn = ElementTree.parse(path).getroot()
+        assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
+        assert float(drawn.get("width")) > 0
     text = written[1].read_text()
     assert "| RMSIN | 0.7426 |" in text
     assert "not comparable with the runs above before" in text
@@ -176,15 +183,33 @@ def test_comparisons_as_a_page(run, tmp_path):
 
 
 def test_best_and_worst_share_none_and_random_is_seeded():
-    ious = [(place, place / 20) for place in range(20)]
-    choice = gallery.choose(ious, 6)
+    rated = [gallery.Rated(place, place / 20) for place in range(20)]
+    choice = gallery.choose(rated, 6)
     assert choice.worst == (0, 1, 2, 3, 4, 5)
     assert choice.best == (19, 18, 17, 16, 15, 14)
-    assert choice.random == gallery.choose(ious[::-1], 6).random
-    assert choice.random != gallery.choose(ious, 6, seed=1).random
-    few = gallery.choose(ious[:3], 6)
+    assert choice == gallery.choose(rated[::-1], 6)
+    assert choice.random != gallery.choose(rated, 6, seed=1).random
+    few = gallery.choose(rated[:3], 6)
     assert (few.worst, few.best) == ((0, 1), (2,))
     assert gallery.choose([], 6).all == ()
+
+
+def test_equals_are_drawn_and_the_best_have_a_target():
+    nothing = [gallery.Rated(place, 1.0, has_target=False) for place in range(5)]
+    missed = [gallery.Rated(place, 0.0) for place in range(5, 30)]
+    found = [gallery.Rated(place, 0.5) for place in range(30, 33)]
+    choice = gallery.choose([*nothing, *missed, *found], 4)
+    assert {30, 31, 32} < set(choice.best)
+    assert choice.worst != (5, 6, 7, 8)
+    assert set(choice.worst) < set(range(5, 30))
+    assert choice.worst != gallery.choose([*nothing, *missed, *found], 4, seed=1).worst
+
+
+def test_a_group_shows_different_pictures_where_it_can():
+    rated = [gallery.Rated(place, place / 100, picture="aaabbbccc"[place] if place < 9 else "d") for place in range(20)]
+    assert gallery.choose(rated, 3).worst == (0, 3, 6)
+    assert gallery.choose(rated, 2).worst == (0, 3)  # 6 would be another picture, but is not among the worst few
+    assert gallery.choose([gallery.Rated(place, 0.0, "a") for place in range(20)], 4).all
 
 
 def decoded(address):
@@ -216,6 +241,12 @@ def test_small_targets_get_a_closer_view():
     assert near(gallery.TRUTH, decoded(close))
     boxes_only = replace(small, truth=None, truth_boxes=((300, 200, 320, 215),), masks=())
     assert near(gallery.TRUTH, decoded(gallery.pictures(boxes_only, Image(np.full((600, 900, 3), 60, np.uint8)))[1]))
+    far = Mask.from_box((700, 500, 890, 590), 600, 900)
+    aside = replace(small, masks=(far.to_coco(),))
+    shown = gallery.pictures(aside, Image(np.full((600, 900, 3), 60, np.uint8)))
+    assert len(shown) == 2  # the target alone, where what was found lies too far away
+    assert near(gallery.TRUTH, decoded(shown[1]))
+    assert not near(gallery.PREDICTION, decoded(shown[1]))
     nothing = replace(small, truth=Mask.empty(600, 900).to_coco(), masks=())
     assert len(gallery.pictures(nothing, Image(np.full((600, 900, 3), 60, np.uint8)))) == 1
 
@@ -305,3 +336,33 @@ def test_long_times_have_hours():
     from fiducial.evaluation.progress import _clock
 
     assert [_clock(value) for value in (59.6, 3725)] == ["1:00", "1:02:05"]
+
+
+def test_a_difference_of_nothing_has_no_minus():
+    assert difference(Difference(-0.0001, -0.02, -0.0004, 0.5)) == "+0.000 (-0.020 to +0.000)*"
+    assert difference(None) == "–"
+
+
+def test_bars_of_several_runs_stand_beside_each_other(tmp_path):
+    rows = summarise(evaluate(bench(20), tmp_path / "run")).rows
+    drawn = figures.histograms([("one", rows), ("two", rows)])
+    bars = [
+        float(x)
+        for x in re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="[\d.]+" height="[\d.]+"[^>]*><title>', drawn)
+    ]
+    assert len(bars) == len(set(bars))
+    assert "one" in drawn
+    assert "two" in drawn
+    assert figures.means_by_size([("none", [row for row in rows if row.share == 0])]).startswith("<svg")
+
+
+def test_many_runs_stand_in_rows(run, tmp_path):
+    others = [
+        evaluate(bench(30, source=TruthPrompts(points=points)), tmp_path / f"p{points}").folder for points in range(9)
+    ]
+    written = write_comparison(tmp_path / "c", compare([run.folder, *others]))
+    page = Page(written[2].read_text())
+    assert page.seen.count("svg") == 2  # bars of ten runs would be splinters
+    assert page.seen.count("small") == 2 * 9 * 4  # a difference and its interval, per further run and statistic
+    assert 'stroke-dasharray="6 4"' in written[2].read_text()
+    assert [path.name for path in written[3:]] == ["precision.svg", "size.svg"]

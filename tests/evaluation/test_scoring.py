@@ -228,3 +228,11 @@ def test_boundaries_on_request(write, truth):
     predictions = write("p.json", [code(box(2, 2, 6, 5), image_id=2)])
     assert score_predictions(predictions, truth).as_json()["boundary_f"] is None
     assert score_predictions(predictions, truth, boundaries=True).as_json()["boundary_f"] is not None
+
+
+def test_distances_have_the_unit_of_the_spacing(write, truth):
+    predictions = write("p.json", [code(box(2, 2, 6, 5), image_id=2)])
+    plain = score_predictions(predictions, truth, boundaries=True).as_json()["hausdorff95"]
+    spaced = score_predictions(predictions, truth, boundaries=True, spacing=(0.5, 0.5)).as_json()["hausdorff95"]
+    assert plain > 0
+    assert spaced == pytest.approx(plain / 2)

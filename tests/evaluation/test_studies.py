@@ -10,7 +10,7 @@ from fiducial.datasets.referring import expression_lines, referring_expressions
 from fiducial.errors import InputError
 from fiducial.evaluation import Job, Selection, TruthPrompts, evaluate, provenance
 from fiducial.evaluation.opening import open_spec
-from fiducial.evaluation.studies import Variant, grid_variants, prompt_variants, run_study, size_table
+from fiducial.evaluation.studies import Look, Variant, grid_variants, prompt_variants, run_study, size_table
 from fiducial.recipes import read_recipe
 
 
@@ -156,3 +156,11 @@ def test_the_commit_is_told_where_there_is_one(monkeypatch):
     assert provenance.commit() is None
     monkeypatch.setattr(provenance.Path, "exists", lambda self: False)
     assert provenance.commit() is None
+
+
+def test_looks_of_grids_are_written_short():
+    assert Look.parse("5") == Look("5", "black", 0.3)
+    assert Look.parse("9x6:0.5") == Look("9x6", "black", 0.5)
+    assert Look.parse("9:1:white") == Look("9", "white", 1.0)
+    with pytest.raises(InputError, match="a grid is written as SIZE:OPACITY:COLOUR"):
+        Look.parse("9:black")

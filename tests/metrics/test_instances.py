@@ -129,7 +129,16 @@ def test_without_truth_there_is_no_number_and_without_predictions_it_is_0():
 def test_labels_and_sizes_need_to_fit():
     with pytest.raises(InputError, match="1 true instances need as many labels, got 2"):
         InstanceSample((square(0, 0, 4),), (), ("a", "b"))
+    with pytest.raises(InputError, match="1 predictions need as many boxes, got 2"):
+        InstanceSample((), (square(0, 0, 4),), predicted_boxes=((0, 0, 4, 4), (0, 0, 1, 1)))
     with pytest.raises(InputError, match="share a canvas"):
         InstanceSample((square(0, 0, 4),), (Mask.empty(4, 4),))
     with pytest.raises(InputError, match="'segm' or 'bbox', got 'mask'"):
         average_precision([], kind="mask")
+
+
+def test_boxes_that_are_given_are_compared_as_they_are():
+    mask, box = square(10, 10, 20, 0.9), (10.25, 10.0, 30.25, 30.0)
+    truth, results = coco_documents([InstanceSample((mask,), (mask,), truth_boxes=(box,), predicted_boxes=(box,))])
+    assert truth["annotations"][0]["bbox"] == results[0]["bbox"] == [10.25, 10.0, 20.0, 20.0]
+    assert coco_documents([InstanceSample((mask,), ())])[0]["annotations"][0]["bbox"] == [10.0, 10.0, 20.0, 20.0]

@@ -46,6 +46,6 @@ def _parser() -> common.Parser:
         "--published", metavar="NAME", help="show the published figures of this dataset (default: of the runs' own)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (default: 0)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write compare.json, compare.md and compare.html")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write compare.json, .md, .html and plots as SVG")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     return parser

@@ -23,7 +23,7 @@ def run(words: Sequence[str]) -> int:
     folder = common.output_folder(arguments)
     name, model = plugins.split_reference(arguments.segmenter)
     spec = PartSpec("segmenter", name, model)
-    settings = common.read_settings(arguments, ["segmenter"] if spec.part.extra else [])
+    settings = common.read_settings(arguments, ["segmenter"] if spec.part.takes_device else [])
     spec, *refiners = with_settings([spec, *read_refiners(arguments.refine or "")], settings)
     common.check_explain(arguments, folder, refiners)
     image = read_image(arguments.image, max_pixels=arguments.max_pixels)

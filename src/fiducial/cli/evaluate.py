@@ -113,7 +113,7 @@ def read_job(arguments: argparse.Namespace, recipe: str | None = None) -> Job:
         recipe or arguments.recipe, prompter=prompter, segmenter=arguments.segmenter, grid=arguments.grid
     )
     kinds = ["segmenter"] if source is not None else ["prompter", "segmenter"]
-    learned = [kind for kind in kinds if getattr(resolved, kind).part.extra]
+    learned = [kind for kind in kinds if getattr(resolved, kind).part.takes_device]
     return Job(
         dataset=arguments.dataset,
         recipe=resolved.with_options(common.read_settings(arguments, learned)),

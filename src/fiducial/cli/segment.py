@@ -34,7 +34,7 @@ def run(words: Sequence[str]) -> int:
     )
     common.check_explain(arguments, folder, (*recipe.prompt_refiners, *recipe.mask_refiners))
     learned = [kind for kind in ("prompter", "segmenter") if getattr(recipe, kind).model_name]
-    settings = common.read_settings(arguments, [kind for kind in learned if getattr(recipe, kind).part.extra])
+    settings = common.read_settings(arguments, [kind for kind in learned if getattr(recipe, kind).part.takes_device])
     if arguments.quantize:
         settings["prompter.quantize"] = arguments.quantize
     if arguments.template:

@@ -19,6 +19,8 @@ STUDIES = {
     "prompts": "box, points, both, jitter: how good is the segmenter, given how good a prompt",
     "size": "accuracy against the size of the target",
     "recipes": "several recipes on one dataset",
+    "cfpg": "true box, CFPG's point, points of the truth: what is a foreground point worth?",
+    "mbo": "masks cut from true boxes (--segmenter truth: the true masks), with and without MBO",
 }
 
 
@@ -59,18 +61,36 @@ def _varied(arguments: argparse.Namespace, command: list[str]) -> Table:
 
 
 def _variants(arguments: argparse.Namespace) -> list[Variant]:
-    from fiducial.evaluation.studies import PROMPTS, Variant, grid_variants, prompt_variants
+    from fiducial.evaluation.studies import PROMPTS, Look, grid_variants, look_variants, prompt_variants
 
     chosen = [value.strip() for value in (arguments.values or "").split(";") if value.strip()]
     if arguments.study == "recipes":
         if len(chosen) < 2:
             raise InputError("study recipes: name at least two, as --values 'classic;sjtu'")
-        return [Variant(name, read_job(arguments, recipe=name)) for name in chosen]
+        return _recipes(arguments, chosen)
     if arguments.study == "prompts":
         arguments.prompter = "truth"  # no prompter is loaded: every variant brings its own source
         return prompt_variants(read_job(arguments), chosen or PROMPTS, arguments.seed)
+    if arguments.study in ("cfpg", "mbo"):
+        from fiducial.evaluation.ablations import cfpg_variants, mbo_variants, parse_jitter
+
+        arguments.prompter = "truth"
+        make = cfpg_variants if arguments.study == "cfpg" else mbo_variants
+        return make(read_job(arguments), parse_jitter(chosen), arguments.seed)
     job = read_job(arguments)
-    return grid_variants(job, sizes=chosen, opacities=()) if chosen else grid_variants(job)
+    return look_variants(job, map(Look.parse, chosen)) if chosen else grid_variants(job)
+
+
+def _recipes(arguments: argparse.Namespace, chosen: Sequence[str]) -> list[Variant]:
+    """Name each variant by its recipe, and by what was written where two recipes have one name."""
+    from fiducial.evaluation.studies import Variant
+
+    jobs = [read_job(arguments, recipe=name) for name in chosen]
+    names = [job.recipe.name for job in jobs]
+    return [
+        Variant(written if names.count(name) > 1 else name, job)
+        for written, name, job in zip(chosen, names, jobs, strict=True)
+    ]
 
 
 def _size(arguments: argparse.Namespace, command: list[str]) -> Table:
@@ -106,7 +126,7 @@ def _parser() -> common.Parser:
     parser.add_argument(
         "--values",
         metavar="V;V",
-        help="what to vary, apart by semicolons: grid sizes (3;9;20), prompts (truth:box;truth:points=1), recipes",
+        help="what to vary, by semicolons: grids (3;9:0.5;9:0.5:white), prompts (truth:box;truth:points=1), recipes",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the study")
     parser.add_argument("--json", action="store_true", help="print the table as one JSON object and nothing else")

@@ -11,6 +11,7 @@ from fiducial.datasets import Dataset, Sample
 from fiducial.errors import InputError
 from fiducial.evaluation.prompting import PromptSource, ToldPrompter
 from fiducial.evaluation.records import Code, Record
+from fiducial.evaluation.true_masks import TrueMasks
 from fiducial.geometry import Box, Mask, Prompts
 from fiducial.images import Image
 from fiducial.metrics import Policy, score_sample
@@ -57,9 +58,12 @@ class Bench:
         return self._record(index, sample, image, result, reading)
 
     def _pipeline(self, sample: Sample) -> Pipeline:
-        return (
-            self.pipeline if self.source is None else replace(self.pipeline, prompter=ToldPrompter(self.source(sample)))
-        )
+        pipeline = self.pipeline
+        if self.source is not None:
+            pipeline = replace(pipeline, prompter=ToldPrompter(self.source(sample)))
+        if isinstance(pipeline.segmenter, TrueMasks):
+            pipeline = replace(pipeline, segmenter=pipeline.segmenter.told(sample))
+        return pipeline
 
     def _record(self, index: int, sample: Sample, image: Image, result: Segmentation, reading: float) -> Record:
         started = time.perf_counter()
@@ -74,6 +78,7 @@ class Bench:
             truth_boxes=boxes,
             predicted_boxes=predicted_boxes(result.prompts),
             boundaries=self.boundaries,
+            spacing=sample.spacing or (1.0, 1.0),
         )
         codes = [code_of(truth), code_of(sample.ignore)]
         answer = result.answer
@@ -93,9 +98,12 @@ class Bench:
             repairs=answer.repairs,
             prompts=tuple(prompt.as_json() for prompt in result.prompts),
             masks=tuple(mask.to_coco() for mask in result.masks),
+            mask_scores=tuple(mask.score for mask in result.masks),
             truth=codes[0],
+            truth_instances=instance_codes(sample),
             truth_boxes=boxes,
             ignore=codes[1],
+            spacing=sample.spacing,
             score=score.as_json(),
         )
         seconds = {"read": reading, **result.seconds, "score": time.perf_counter() - started}
@@ -115,6 +123,12 @@ def predicted_boxes(prompts: Prompts) -> Prompts | None:
 def code_of(mask: Mask | None) -> Code | None:
     """Return a mask's run-length code, or None of None."""
     return None if mask is None else mask.to_coco()
+
+
+def instance_codes(sample: Sample) -> tuple[Code, ...]:
+    """Return the code of each true instance where there are several; one alone is the truth itself."""
+    masks = sample.instances or ()
+    return tuple(mask.to_coco() for mask in masks) if len(masks) > 1 else ()
 
 
 def task_digest(instruction: str, image: Image, codes: list[Code | None], boxes: tuple[Box, ...]) -> str:

@@ -176,8 +176,8 @@ def _names(runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def write_comparison(folder: Path, comparison: Comparison) -> tuple[Path, ...]:
-    """Write ``compare.json``, ``compare.md`` and ``compare.html``."""
-    from fiducial.evaluation.report.beside import html, markdown
+    """Write ``compare.json``, ``compare.md``, ``compare.html`` and the page's figures as SVG files."""
+    from fiducial.evaluation.report.beside import html, markdown, plots
     from fiducial.results import write_atomically
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -186,4 +186,5 @@ def write_comparison(folder: Path, comparison: Comparison) -> tuple[Path, ...]:
         write_atomically(folder / "compare.json", text),
         write_atomically(folder / "compare.md", markdown(comparison)),
         write_atomically(folder / "compare.html", html(comparison)),
+        *(write_atomically(folder / name, text) for name, text in plots(comparison).items()),
     )

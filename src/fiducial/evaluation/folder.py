@@ -14,7 +14,7 @@ from fiducial.evaluation.records import Record, read_records
 from fiducial.results import write_atomically
 
 CARD, RECORDS, SUMMARY = "run.json", "samples.jsonl", "summary.json"
-LAYOUT = 1
+LAYOUT = 2
 """Version of the layout of a run's folder."""
 
 

@@ -42,9 +42,12 @@ class Record:
         repairs: what had to be mended to read it.
         prompts: as the segmenter saw them, in pixels (see ``Prompt.as_json``).
         masks: run-length code of each predicted mask, in the order of the prompts.
+        mask_scores: the segmenter's own estimate of each, or None.
         truth: run-length code of the union of the true instances; None where the dataset has boxes only.
+        truth_instances: run-length code of each true instance where there are several; a single one is the truth.
         truth_boxes: x1, y1, x2, y2 of each true instance, in pixels.
         ignore: run-length code of the pixels that count for nothing, or None.
+        spacing: height, width of a pixel in millimetres, where the dataset knows it.
         score: the sample's score under the policy of the run, as plain values.
         seconds: time per stage: read, prompt, encode, decode, refine, total (without read), score.
     """
@@ -64,9 +67,12 @@ class Record:
     repairs: tuple[str, ...] = ()
     prompts: tuple[Mapping[str, Any], ...] = ()
     masks: tuple[Code, ...] = ()
+    mask_scores: tuple[float | None, ...] = ()
     truth: Code | None = None
+    truth_instances: tuple[Code, ...] = ()
     truth_boxes: tuple[Box, ...] = ()
     ignore: Code | None = None
+    spacing: tuple[float, float] | None = None
     score: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -84,6 +90,14 @@ class Record:
     def truth_mask(self) -> Mask | None:
         """The union of the true instances; None where the dataset has boxes only."""
         return None if self.truth is None else Mask.from_coco(self.truth)
+
+    @property
+    def truth_masks(self) -> tuple[Mask, ...] | None:
+        """Each true instance; None where the dataset has boxes only."""
+        if self.truth_instances:
+            return tuple(map(Mask.from_coco, self.truth_instances))
+        truth = self.truth_mask
+        return truth if truth is None else (truth,) if truth else ()
 
     @property
     def ignore_mask(self) -> Mask | None:
@@ -118,11 +132,19 @@ class Record:
                     "repairs": tuple(values["repairs"]),
                     "prompts": tuple(values["prompts"]),
                     "masks": tuple(values["masks"]),
+                    "mask_scores": tuple(values["mask_scores"]),
+                    "truth_instances": tuple(values["truth_instances"]),
+                    "spacing": None if values["spacing"] is None else _pair(values["spacing"]),
                     "truth_boxes": tuple((b[0], b[1], b[2], b[3]) for b in values["truth_boxes"]),
                 }
             )
         except (TypeError, ValueError, IndexError, KeyError) as error:
             raise InputError(f"a record that makes no sense: {error}") from None
+
+
+def _pair(values: Sequence[float]) -> tuple[float, float]:
+    one, other = values
+    return float(one), float(other)
 
 
 def _prompt(frame: Frame, values: Mapping[str, Any]) -> Prompt:

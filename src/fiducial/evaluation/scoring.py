@@ -13,6 +13,7 @@ from fiducial.evaluation.predictions import Entry, Side, listed, read_side
 from fiducial.geometry import Box, Mask
 from fiducial.language import Outcome
 from fiducial.metrics import Policy, SampleScore, Totals, policy, score_sample
+from fiducial.metrics.boundaries import Spacing
 from fiducial.results import write_atomically
 
 _MISSING = Entry(None, outcome=Outcome.FAILED)
@@ -42,7 +43,12 @@ class Scores:
 
 
 def score_predictions(
-    predictions: str | Path, truth: str | Path, policy_name: str = "fiducial", *, boundaries: bool = False
+    predictions: str | Path,
+    truth: str | Path,
+    policy_name: str = "fiducial",
+    *,
+    boundaries: bool = False,
+    spacing: Spacing = (1.0, 1.0),
 ) -> Scores:
     """Score predictions against the truth.
 
@@ -57,6 +63,7 @@ def score_predictions(
         truth: what is true.
         policy_name: how to count.
         boundaries: also measure boundary F-score and Hausdorff 95.
+        spacing: height, width of a pixel of every picture; Hausdorff 95 has its unit (default: pixels).
 
     Raises:
         InputError: files that cannot be read, predictions for samples that the truth does not have (the message names
@@ -70,7 +77,7 @@ def score_predictions(
     predicted = read_side(predictions, true.sizes)
     _check_known(predictions, predicted, truth, true)
     samples = {
-        name: _score(rules, name, entry, predicted.entries.get(name, _MISSING), boundaries)
+        name: _score(rules, name, entry, predicted.entries.get(name, _MISSING), spacing if boundaries else None)
         for name, entry in true.entries.items()
     }
     return Scores(rules, samples)
@@ -85,7 +92,7 @@ def _check_known(predictions: str | Path, predicted: Side, truth: str | Path, tr
         )
 
 
-def _score(rules: Policy, name: str, true: Entry, predicted: Entry, boundaries: bool) -> SampleScore:
+def _score(rules: Policy, name: str, true: Entry, predicted: Entry, spacing: Spacing | None) -> SampleScore:
     outcome = predicted.outcome or _implied(predicted)
     usable = outcome in (Outcome.FOUND, Outcome.TRUNCATED)
     if not usable and (predicted.mask or predicted.boxes):
@@ -99,7 +106,8 @@ def _score(rules: Policy, name: str, true: Entry, predicted: Entry, boundaries: 
             ignore=true.ignore,
             truth_boxes=_boxes(true.masks) or true.boxes,
             predicted_boxes=(_boxes(predicted.masks) or predicted.boxes or None) if usable else None,
-            boundaries=boundaries,
+            boundaries=spacing is not None,
+            spacing=spacing or (1.0, 1.0),
         )
     except GeometryError as error:
         raise InputError(f"sample {name}: {error}") from None

@@ -106,15 +106,51 @@ def grid_variants(
     colours: Sequence[str] = GRID_COLOURS,
 ) -> list[Variant]:
     """Vary the grid: none; its size in the first colour at opacity 0.3; opacity in every colour at 9 x 9."""
+    looks = [Look(size, colours[0], _OPACITY) for size in sizes]
+    looks += [Look(_GRID, colour, opacity) for colour in colours for opacity in opacities]
+    return look_variants(job, looks)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a grid looks: cells per axis (``"9"`` or ``"9x6"``), colour, opacity of its lines in 0..1."""
+
+    size: str
+    colour: str = GRID_COLOURS[0]
+    opacity: float = _OPACITY
+
+    @classmethod
+    def parse(cls, text: str) -> Look:
+        """Read ``SIZE[:OPACITY[:COLOUR]]``.
+
+        Raises:
+            InputError: it is written otherwise.
+
+        Example:
+            >>> Look.parse("9:0.5:white")
+            Look(size='9', colour='white', opacity=0.5)
+        """
+        size, _, rest = text.partition(":")
+        opacity, _, colour = rest.partition(":")
+        try:
+            return cls(size.strip(), colour.strip() or GRID_COLOURS[0], float(opacity or _OPACITY))
+        except ValueError:
+            raise InputError(f"a grid is written as SIZE:OPACITY:COLOUR, such as 9:0.3:black, got {text!r}") from None
+
+
+def look_variants(job: Job, looks: Iterable[Look]) -> list[Variant]:
+    """Vary the look of the grid, from none.
+
+    Raises:
+        InputError: the job's prompts do not come from a prompter, or a grid that cannot be.
+    """
     if job.source is not None:
         raise InputError("a grid is drawn for a prompter; prompts of the truth do not look at it")
-    looks = [(size, colours[0], _OPACITY) for size in sizes]
-    looks += [(_GRID, colour, opacity) for colour in colours for opacity in opacities]
     found = [Variant("no grid", replace(job, recipe=_with_grid(job.recipe, None)))]
-    for size, colour, opacity in dict.fromkeys(looks):
-        columns, rows = parse_grid(size)
-        options = {"columns": columns, "rows": rows, "colour": colour, "opacity": opacity, "line_width": 1}
-        name = f"{columns} x {rows} {colour}, opacity {opacity:g}"
+    for look in dict.fromkeys(looks):
+        columns, rows = parse_grid(look.size)
+        options = {"columns": columns, "rows": rows, "colour": look.colour, "opacity": look.opacity, "line_width": 1}
+        name = f"{columns} x {rows} {look.colour}, opacity {look.opacity:g}"
         found.append(Variant(name, replace(job, recipe=_with_grid(job.recipe, options))))
     return found
 
@@ -204,7 +240,7 @@ def _write(
         low, high = summary.intervals.get("mean_iou", (float("nan"), float("nan")))
         seconds = summary.seconds.get("total", {}).get("mean", 0.0)
         figures = (number(summary.report[column]) for column in columns)
-        bounds = f"{low:.3f} – {high:.3f}" if "mean_iou" in summary.intervals else "–"
+        bounds = f"{low:.3f} to {high:.3f}" if "mean_iou" in summary.intervals else "–"
         useful = summary.outcomes["found"] + summary.outcomes["no_target"]
         rows.append((variant.name, *figures, bounds, difference(apart), f"{useful:,}", milliseconds(seconds)))
     told = [label(column, rules)[0] for column in columns]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from fiducial.errors import InputError
 from fiducial.evaluation.folder import SUMMARY, Run
+from fiducial.evaluation.precision import Precision, precision_of
 from fiducial.evaluation.records import Record
 from fiducial.geometry import boxes
 from fiducial.metrics import Policy, SampleScore, Totals, bootstrap, policy, score_sample
@@ -44,6 +45,7 @@ class Row:
         share: its part of the picture's pixels, 0..1.
         score: under the policy that counts.
         seconds: per stage.
+        unit: of distances between outlines: ``"mm"`` where the dataset knows the size of a pixel, else ``"px"``.
     """
 
     index: int
@@ -54,6 +56,7 @@ class Row:
     share: float
     score: SampleScore
     seconds: Mapping[str, float]
+    unit: str = "px"
 
     @property
     def quality(self) -> float | None:
@@ -75,6 +78,7 @@ class Summary:
         curve: threshold and P@t.
         sizes: per class of target size: from, to (parts of the picture), samples, mean IoU.
         rows: what it was made of, in the order of the dataset.
+        precision: average precision over instances; None where it was not asked for.
     """
 
     policy: Policy
@@ -86,6 +90,12 @@ class Summary:
     curve: tuple[tuple[float, float], ...]
     sizes: tuple[tuple[float, float, int, float | None], ...]
     rows: tuple[Row, ...] = field(repr=False)
+    precision: Precision | None = None
+
+    @property
+    def unit(self) -> str:
+        """Of distances between outlines: ``"mm"``, ``"px"``, or both where not every sample knows its pixels' size."""
+        return " and ".join(sorted({row.unit for row in self.rows}))
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; all but ``seconds`` are the same however the run was cut up."""
@@ -93,9 +103,11 @@ class Summary:
             "policy": self.policy.name,
             "planned": self.planned,
             **self.report,
+            "hausdorff95_unit": self.unit,
             "outcomes": dict(self.outcomes),
             "intervals": {name: list(pair) for name, pair in self.intervals.items()},
             "curve": [list(point) for point in self.curve],
+            "average_precision": None if self.precision is None else self.precision.as_json(),
             "sizes": [dict(zip(("from", "to", "n", "mean_iou"), row, strict=True)) for row in self.sizes],
             "seconds": {stage: dict(values) for stage, values in self.seconds.items()},
         }
@@ -116,7 +128,8 @@ def summarise(run: Run, policy_name: str | None = None, *, seed: int = 0) -> Sum
     rules = policy(policy_name or str(run.settings["policy"]))
     again = rules.name != run.settings["policy"]
     rows = read_rows(run, rules if again else None)
-    return summary_of(rows, rules, run.planned, seed=seed)
+    summary = summary_of(rows, rules, run.planned, seed=seed)
+    return replace(summary, precision=precision_of(run.ordered()))
 
 
 def read_rows(run: Run, rules: Policy | None = None) -> list[Row]:
@@ -138,7 +151,8 @@ def row_of(record: Record, rules: Policy | None = None, *, boundaries: bool = Fa
         raise InputError(f"the record of sample {record.index} ({record.id}) makes no sense: {error}") from error
     area = float(boxes.area(record.truth_boxes).sum()) if truth is None else float(truth.area)
     share = min(1.0, area / (record.size[0] * record.size[1]))
-    return Row(record.index, record.id, record.picture, record.digest, area, share, score, record.seconds)
+    unit = "px" if record.spacing is None else "mm"
+    return Row(record.index, record.id, record.picture, record.digest, area, share, score, record.seconds, unit)
 
 
 def score_record(record: Record, rules: Policy, boundaries: bool = False) -> SampleScore:
@@ -154,6 +168,7 @@ def score_record(record: Record, rules: Policy, boundaries: bool = False) -> Sam
         truth_boxes=record.truth_boxes,
         predicted_boxes=prompts if boxed else None,
         boundaries=boundaries,
+        spacing=record.spacing or (1.0, 1.0),
     )
 
 

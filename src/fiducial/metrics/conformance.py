@@ -129,6 +129,7 @@ def conformance_page(policies: Iterable[Policy] = POLICIES.values()) -> str:
         cases(_presence_cell),
         "\n## All cases but the last together\n",
         _table(["statistic", *heads], _total_rows(rules)),
+        _BESIDE,
     ]
     return "\n".join(parts) + "\n"
 
@@ -140,6 +141,22 @@ Made by `python -m fiducial.metrics.conformance`; do not edit.
 The same masks give different numbers in different papers, because papers treat the hard cases differently: a truth that
 is empty, an answer that says nothing, an answer that nobody could read. A policy names one set of choices. Two numbers
 can be compared when they were counted by one policy.
+"""
+
+_BESIDE = """
+## Distances and instances
+
+**Boundary F and Hausdorff 95** (`--boundaries`) are measured between outlines on the canvas that the policy scores.
+Hausdorff 95 is the larger of the two directed 95th percentiles, from pixel centre to pixel centre; samples of which one
+mask is empty have none, and `n_hausdorff95` says how many have one. It is in millimetres where the dataset knows the
+size of its pixels, else in pixels of the original image, and `hausdorff95_unit` says which ("mm and px" where a dataset
+knows it of some samples only: such a mean is of no use). A dataset tells the size by `spacing` in a sample's `meta`,
+height and width of a pixel: a field of the table of a plain folder. `fiducial score` takes `--spacing H,W`.
+
+**Average precision** (`average_precision` in `summary.json`) is COCO's, by faster-coco-eval (the extra `evaluate`),
+and the same under every policy: every sample counts as a picture of its own at its own size, all instances are of one
+class, ignored pixels are a crowd. Predictions are ranked by the prompter's scores where it gives any, else by the
+segmenter's; where nobody gives scores there is none, and the report says so.
 """
 
 _CASES_HEAD = """The target is a square of 16 pixels on a canvas of 8 x 8; 480, 512 and 840 are whole multiples of 8,

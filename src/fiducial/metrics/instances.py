@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fiducial.errors import InputError, MissingExtraError
-from fiducial.geometry import Mask
+from fiducial.geometry import Box, Mask
 
 _NAMES = {
     "AP_all": "ap",
@@ -36,9 +36,11 @@ class InstanceSample:
         truth_labels: one class per true instance, or none: then all are of one class.
         predicted_labels: one class per prediction, likewise.
         ignore: a region in which predictions of any class are neither right nor wrong (COCO's crowd).
+        truth_boxes: x1, y1, x2, y2 of each true instance in pixels, or none: then the tight boxes of the masks.
+        predicted_boxes: one per prediction, likewise.
 
     Raises:
-        InputError: labels that do not fit, or masks of different sizes.
+        InputError: labels or boxes that do not fit, or masks of different sizes.
     """
 
     truth: tuple[Mask, ...]
@@ -46,14 +48,18 @@ class InstanceSample:
     truth_labels: tuple[str, ...] = ()
     predicted_labels: tuple[str, ...] = ()
     ignore: Mask | None = None
+    truth_boxes: tuple[Box, ...] = ()
+    predicted_boxes: tuple[Box, ...] = ()
 
     def __post_init__(self) -> None:
-        for masks, labels, what in (
-            (self.truth, self.truth_labels, "true instances"),
-            (self.predictions, self.predicted_labels, "predictions"),
+        for masks, labels, boxes, what in (
+            (self.truth, self.truth_labels, self.truth_boxes, "true instances"),
+            (self.predictions, self.predicted_labels, self.predicted_boxes, "predictions"),
         ):
             if labels and len(labels) != len(masks):
                 raise InputError(f"{len(masks)} {what} need as many labels, got {len(labels)}")
+            if boxes and len(boxes) != len(masks):
+                raise InputError(f"{len(masks)} {what} need as many boxes, got {len(boxes)}")
         every = (*self.truth, *self.predictions, *(() if self.ignore is None else (self.ignore,)))
         if len({(mask.height, mask.width) for mask in every}) > 1:
             raise InputError("the masks of one sample need to share a canvas")
@@ -117,14 +123,16 @@ def coco_documents(samples: Sequence[InstanceSample]) -> tuple[dict[str, Any], l
         every = (*each.truth, *each.predictions)
         height, width = (every[0].height, every[0].width) if every else (1, 1)
         images.append({"id": image, "height": height, "width": width, "file_name": f"{image}"})
-        crowds = [] if not each.ignore else [(each.ignore, name, 1) for name in names]
-        true = [(mask, name, 0) for mask, name in zip(each.truth, _labels(each, "truth"), strict=True)]
-        for mask, name, crowd in (*true, *crowds):
+        crowds = [] if not each.ignore else [(each.ignore, name, None, 1) for name in names]
+        boxes = each.truth_boxes or (None,) * len(each.truth)
+        true = zip(each.truth, _labels(each, "truth"), boxes, strict=True)
+        for mask, name, box, crowd in (*((*one, 0) for one in true), *crowds):
             place = {"id": len(annotations) + 1, "iscrowd": crowd}
-            annotations.append({**_entry(mask, image, category[name]), **place})
-        for mask, name in zip(each.predictions, _labels(each, "predictions"), strict=True):
+            annotations.append({**_entry(mask, box, image, category[name]), **place})
+        boxes = each.predicted_boxes or (None,) * len(each.predictions)
+        for mask, name, box in zip(each.predictions, _labels(each, "predictions"), boxes, strict=True):
             score = 1.0 if mask.score is None else mask.score
-            results.append({**_entry(mask, image, category[name]), "score": score})
+            results.append({**_entry(mask, box, image, category[name]), "score": score})
     categories = [{"id": number, "name": name} for name, number in category.items()]
     return {"info": {}, "images": images, "annotations": annotations, "categories": categories}, results
 
@@ -135,8 +143,8 @@ def _labels(sample: InstanceSample, side: Literal["truth", "predictions"]) -> tu
     return sample.predicted_labels or (ONE_CLASS,) * len(sample.predictions)
 
 
-def _entry(mask: Mask, image: int, category: int) -> dict[str, Any]:
-    x1, y1, x2, y2 = mask.box or (0.0, 0.0, 0.0, 0.0)
+def _entry(mask: Mask, box: Box | None, image: int, category: int) -> dict[str, Any]:
+    x1, y1, x2, y2 = box or mask.box or (0.0, 0.0, 0.0, 0.0)
     return {
         "image_id": image,
         "category_id": category,

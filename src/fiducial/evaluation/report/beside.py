@@ -8,9 +8,13 @@ from fiducial.evaluation.comparing import Comparison
 from fiducial.evaluation.published import Table
 from fiducial.evaluation.report import figures
 from fiducial.evaluation.report.html import figure, fill, table
-from fiducial.evaluation.report.markup import Child, tag
+from fiducial.evaluation.report.markup import Child, Markup, tag
+from fiducial.evaluation.report.plots import standalone
 from fiducial.evaluation.report.wording import cell, label, markdown_table, milliseconds, number
 from fiducial.metrics import Difference
+
+FEW = ("mean_iou", "cum_iou", "p@0.5", "box_iou")
+"""The statistics of a page with many runs; all of them stand in its Markdown and JSON."""
 
 NOTE = (
     "Differences are against the first run, with 95 % paired bootstrap intervals over whole pictures; * marks those "
@@ -27,7 +31,7 @@ def rows(comparison: Comparison) -> list[list[str]]:
     """Return one row per statistic, then outcomes that were of no use, then seconds."""
     found = []
     for name in comparison.statistics:
-        row = [label(name, comparison.policy)[0], number(comparison.summaries[0].report[name])]
+        row = [label(name, comparison.policy, _unit(comparison))[0], number(comparison.summaries[0].report[name])]
         for summary, apart in zip(comparison.summaries[1:], comparison.differences, strict=True):
             row += [number(summary.report[name]), difference(apart.get(name))]
         found.append(row)
@@ -42,7 +46,12 @@ def difference(apart: Difference | None) -> str:
     if apart is None:
         return "–"
     sure = "*" if apart.low > 0 or apart.high < 0 else ""
-    return f"{apart.value:+.3f} ({apart.low:+.3f} to {apart.high:+.3f}){sure}"
+    value, low, high = (f"{part:+.3f}".replace("-0.000", "+0.000") for part in (apart.value, apart.low, apart.high))
+    return f"{value} ({low} to {high}){sure}"
+
+
+def _unit(comparison: Comparison) -> str:
+    return " and ".join(sorted({summary.unit for summary in comparison.summaries}))
 
 
 def markdown(comparison: Comparison) -> str:
@@ -68,15 +77,13 @@ def markdown(comparison: Comparison) -> str:
 def html(comparison: Comparison) -> str:
     """Write the comparison as one HTML page."""
     title = f"{len(comparison.runs)} runs on {comparison.runs[0].dataset_name}"
-    curves = [(name, summary.curve) for name, summary in zip(comparison.names, comparison.summaries, strict=True)]
-    numeric = tuple(range(1, 2 * len(comparison.runs)))
     body: list[Child] = [
         tag("h1", title),
         tag("p", _lead(comparison), class_="lead"),
-        tag("div", table(header(comparison), list(map(_stacked, rows(comparison))), numeric), class_="beside"),
+        tag("div", _numbers(comparison), class_="beside"),
         tag("p", NOTE, class_="soft"),
-        tag("h2", "P@t"),
-        tag("div", figure(figures.precision(curves, comparison.policy.comparison), "P@t of each run."), class_="two"),
+        tag("h2", "Curves"),
+        tag("div", [figure(svg, caption) for svg, caption in _figures(comparison).values()], class_="two"),
     ]
     for each in comparison.published:
         columns = list(next(iter(each.rows.values())))
@@ -88,6 +95,41 @@ def html(comparison: Comparison) -> str:
         ]
     folders = [[name, str(run.folder)] for name, run in zip(comparison.names, comparison.runs, strict=True)]
     return fill(title, [*body, tag("h2", "Runs"), table(("run", "folder"), folders)])
+
+
+def _numbers(comparison: Comparison) -> Markup:
+    """Set runs in columns as long as there is room, else in rows with the most telling statistics."""
+    if len(comparison.runs) <= figures.MOST_BESIDE:
+        numeric = tuple(range(1, 2 * len(comparison.runs)))
+        return table(header(comparison), list(map(_stacked, rows(comparison))), numeric)
+    names = [name for name in FEW if name in comparison.statistics]
+    told = []
+    for place, (run, summary) in enumerate(zip(comparison.names, comparison.summaries, strict=True)):
+        apart = comparison.differences[place - 1] if place else {}
+        times = summary.seconds.get("total", {}).get("mean")
+        told.append(
+            [
+                run,
+                *([number(summary.report[name]), _small(apart.get(name)) if place else None] for name in names),
+                "–" if times is None else milliseconds(times),
+            ]
+        )
+    heads = [label(name, comparison.policy, _unit(comparison))[0] for name in names]
+    return table(["", *heads, "ms a sample"], told, tuple(range(1, len(names) + 2)))
+
+
+def _small(apart: Difference | None) -> list[Markup]:
+    value, bracket, interval = difference(apart).partition(" (")
+    return [tag("small", value), tag("small", f"({interval}")] if bracket else [tag("small", value)]
+
+
+def _figures(comparison: Comparison) -> dict[str, tuple[Markup, str]]:
+    return figures.of_several(list(zip(comparison.names, comparison.summaries, strict=True)))
+
+
+def plots(comparison: Comparison) -> dict[str, str]:
+    """Return the page's figures as SVG files, by name."""
+    return {f"{name}.svg": standalone(svg) for name, (svg, _) in _figures(comparison).items()}
 
 
 def _stacked(row: Sequence[str]) -> list[Child]:

@@ -29,6 +29,7 @@ _LEAST_SIDE = 240
 _ZOOM = 0.4
 _MARGIN = 0.35
 _LEAST_CUT = 64
+_NEAR = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +52,65 @@ class Choice:
         return tuple(sorted({*self.best, *self.worst, *self.random}))
 
 
-def choose(ious: Sequence[tuple[int, float]], count: int, seed: int = 0) -> Choice:
-    """Choose samples for the gallery.
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A sample that may be shown.
 
     Args:
-        ious: place in the dataset and IoU of each sample; a sample without an IoU is left out.
-        count: so many of each kind at most; best and worst share none.
-        seed: of the random ones.
+        place: in the dataset.
+        iou: as the policy counts it.
+        picture: names its picture; several samples may be about one.
+        has_target: whether there is something to find; a right "there is nothing" makes no telling picture.
     """
-    ranked = [place for place, _ in sorted(ious, key=lambda pair: (pair[1], pair[0]))]
-    worst = ranked[: min(count, (len(ranked) + 1) // 2)]
-    best = ranked[len(ranked) - min(count, len(ranked) // 2) :][::-1]
-    drawn = random.Random(seed).sample(sorted(ranked), min(count, len(ranked)))
-    return Choice(tuple(best), tuple(worst), tuple(sorted(drawn)))
+
+    place: int
+    iou: float
+    picture: str = ""
+    has_target: bool = True
+
+
+def choose(rated: Sequence[Rated], count: int, seed: int = 0) -> Choice:
+    """Choose samples for the gallery.
+
+    Among equals chance decides, by the seed. A group shows different pictures where it can, and among the best those
+    with a target come first.
+
+    Args:
+        rated: the samples that may be shown.
+        count: so many of each kind at most; best and worst share none.
+        seed: of what chance decides.
+    """
+    chance = random.Random(seed)
+    known = sorted(rated, key=lambda one: one.place)
+    drawn = chance.sample(known, min(count, len(known)))
+    shuffled = chance.sample(known, len(known))
+    rising = sorted(shuffled, key=lambda one: one.iou)
+    falling = sorted(shuffled, key=lambda one: (not one.has_target, -one.iou))
+    worst = _spread(rising, min(count, (len(known) + 1) // 2))
+    best = _spread([one for one in falling if one not in worst], min(count, len(known) // 2))
+    return Choice(_places(best), _places(worst), tuple(sorted(_places(drawn))))
+
+
+def _places(rated: Sequence[Rated]) -> tuple[int, ...]:
+    return tuple(one.place for one in rated)
+
+
+def _spread(ranked: Sequence[Rated], count: int) -> list[Rated]:
+    """Take the first ones, of different pictures as far as the first few allow: they should still be the first."""
+    near = ranked[: _NEAR * count]
+    first: list[Rated] = []
+    again: list[Rated] = []
+    seen = set()
+    for one in near:
+        (again if one.picture in seen and one.picture else first).append(one)
+        seen.add(one.picture)
+    return sorted((first + again)[:count], key=near.index)
 
 
 def pictures(record: Record, image: Image) -> list[str]:
-    """Draw a sample: the whole picture, and a closer view where target and prediction are small in it.
+    """Draw a sample: the whole picture, and a closer view where what there is to see is small in it.
+
+    The closer view holds target and prediction where both fit into it, else the target alone.
 
     Args:
         record: of the sample.
@@ -133,9 +176,16 @@ def _cut(mask: Mask, view: tuple[int, int, int, int]) -> Mask:
 
 
 def _close_view(record: Record, image: Image) -> tuple[int, int, int, int] | None:
-    """Return the part of the picture that holds target, prediction and prompts; None when that is most of it."""
-    boxes = [*record.truth_boxes, *(prompt.box for prompt in record.decoded_prompts() if prompt.box is not None)]
-    boxes += [mask.box for mask in (record.mask, record.truth_mask) if mask is not None and mask.box is not None]
+    """Return the part of the picture that holds what there is to see; None when that is most of the picture."""
+    truth = record.truth_mask
+    true = [*record.truth_boxes, *([truth.box] if truth is not None and truth.box is not None else [])]
+    found = [prompt.box for prompt in record.decoded_prompts() if prompt.box is not None]
+    found += [record.mask.box] if record.mask.box is not None else []
+    return _around([*true, *found], image) or _around(true, image)
+
+
+def _around(boxes: Sequence[Box], image: Image) -> tuple[int, int, int, int] | None:
+    """Return the part of a picture around boxes, with a margin; None when there are none, or they take too much."""
     if not boxes:
         return None
     corners = np.array(boxes)

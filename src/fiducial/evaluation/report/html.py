@@ -15,7 +15,18 @@ from fiducial.evaluation.report import figures
 from fiducial.evaluation.report.gallery import PREDICTION, TRUTH, Choice
 from fiducial.evaluation.report.markup import Child, Markup, join, tag
 from fiducial.evaluation.report.plots import PALETTE
-from fiducial.evaluation.report.wording import COUNTS, OUTCOMES, label, milliseconds, number, plain, size_class
+from fiducial.evaluation.report.wording import (
+    COUNTS,
+    OUTCOMES,
+    label,
+    milliseconds,
+    number,
+    plain,
+    precision_header,
+    precision_rows,
+    size_class,
+    told,
+)
 from fiducial.evaluation.summary import TIMES, Summary
 
 TILES = ("mean_iou", "cum_iou", "p@0.5", "dice", "box_iou", "n_acc")
@@ -24,7 +35,7 @@ _COLOURS = {
     "no_target": PALETTE[2],
     "malformed": PALETTE[1],
     "truncated": PALETTE[3],
-    "failed": "#222222",
+    "failed": "#808080",
 }
 _MOST_TEXT = 1500
 
@@ -65,6 +76,7 @@ def page(run: Run, summary: Summary, gallery: Gallery) -> str:
     body = [
         _head(run, summary, title),
         _numbers(summary),
+        _instances(summary),
         _curves(summary),
         _how_it_went(summary),
         _sizes(summary),
@@ -126,7 +138,12 @@ def _head(run: Run, summary: Summary, title: str) -> Child:
 
 def _numbers(summary: Summary) -> Child:
     rows = [
-        [label(name, summary.policy)[0], number(value), _interval(summary, name), label(name, summary.policy)[1]]
+        [
+            label(name, summary.policy, summary.unit)[0],
+            number(value),
+            _interval(summary, name),
+            label(name, summary.policy)[1],
+        ]
         for name, value in summary.report.items()
         if value is not None and name not in COUNTS
     ]
@@ -144,9 +161,20 @@ def _numbers(summary: Summary) -> Child:
     ]
 
 
+def _instances(summary: Summary) -> Child:
+    """Show average precision, or why there is none."""
+    found = summary.precision
+    if found is None:
+        return None
+    head = tag("h2", "Average precision over instances")
+    if found.note:
+        return [head, tag("p", f"None: {found.note}.", class_="soft")]
+    return [head, table(precision_header(found), precision_rows(found), (1, 2)), tag("p", told(found), class_="soft")]
+
+
 def _interval(summary: Summary, name: str) -> str:
     pair = summary.intervals.get(name)
-    return "–" if pair is None else f"{pair[0]:.3f} – {pair[1]:.3f}"
+    return "–" if pair is None else f"{pair[0]:.3f} to {pair[1]:.3f}"
 
 
 def _curves(summary: Summary) -> Child:
@@ -207,7 +235,7 @@ def _gallery(gallery: Gallery) -> Child:
         tag("span", class_="key", style=f"background:rgb{TRUTH}"),
         "truth",
         tag("span", class_="key", style=f"background:rgb{PREDICTION}"),
-        "predicted: mask, boxes and points. A second view is the part around the target.",
+        "predicted: mask, boxes and points. A second view shows a part from nearer.",
         class_="soft",
     )
     body = [
@@ -226,11 +254,24 @@ def _case(case: Case) -> Markup:
     return tag(
         "div",
         tag("div", views, class_="views") if views else None,
-        tag("div", tag("b", record.instruction), tag("span", number(case.iou)), class_="head"),
-        tag("div", f"{record.id} · {record.outcome.value} · {count}", class_="soft"),
+        tag("div", tag("b", record.instruction), tag("span", f"IoU {_short(case.iou)}"), class_="head"),
+        tag(
+            "div", " · ".join(filter(None, (record.id, record.outcome.value, count, _no_target(record)))), class_="soft"
+        ),
         tag("div", _shortened(said), class_="said") if said else None,
         class_="case",
     )
+
+
+def _short(iou: float | None) -> str:
+    return "–" if iou is None else f"{iou:.2f}"
+
+
+def _no_target(record: Record) -> str:
+    """Tell where there is nothing to find: a picture cannot show that."""
+    truth = record.truth_mask
+    nothing = not record.truth_boxes if truth is None else not truth
+    return "in truth there is no target" if nothing else ""
 
 
 def _shortened(text: str) -> str:

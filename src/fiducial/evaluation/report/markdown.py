@@ -14,7 +14,10 @@ from fiducial.evaluation.report.wording import (
     milliseconds,
     number,
     plain,
+    precision_header,
+    precision_rows,
     size_class,
+    told,
 )
 from fiducial.evaluation.summary import TIMES, Summary
 
@@ -31,6 +34,7 @@ def markdown(run: Run, summary: Summary) -> str:
         "## Numbers",
         _numbers(summary),
         "Intervals are 95 % percentile bootstrap over whole pictures.",
+        *_instances(summary),
         markdown_table(
             ("counted", ""),
             [(what, number(summary.report[name])) for name, what in COUNTS.items() if summary.report.get(name)],
@@ -58,8 +62,18 @@ def _numbers(summary: Summary) -> str:
     for name, value in summary.report.items():
         if value is not None and name not in COUNTS:
             low, high = summary.intervals[name]
-            rows.append((label(name, summary.policy)[0], number(value), f"{low:.3f} – {high:.3f}"))
+            rows.append((label(name, summary.policy, summary.unit)[0], number(value), f"{low:.3f} to {high:.3f}"))
     return markdown_table(("", "value", "95 % interval"), rows)
+
+
+def _instances(summary: Summary) -> tuple[str, ...]:
+    found = summary.precision
+    if found is None:
+        return ()
+    head = "## Average precision over instances"
+    if found.note:
+        return head, f"None: {cell(found.note)}."
+    return head, markdown_table(precision_header(found), precision_rows(found)), told(found)
 
 
 def _seconds(summary: Summary) -> str:

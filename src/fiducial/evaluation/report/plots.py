@@ -13,6 +13,11 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 24, 14, 44
 _ROW = 18
 PALETTE = ("#2a6f97", "#d1495b", "#3a7d44", "#b5651d", "#6a4c93", "#4a4e69", "#118ab2", "#8f2d56")
 """Colours of series, in order."""
+_DASH = "6 4"
+_LOOK = (
+    "text { font: 11px system-ui, 'DejaVu Sans', sans-serif; fill: #3d4757; } text.name { font-size: 12px; } "
+    ".rule { stroke: #e6e9ee; } .mark { stroke: #8a93a3; }"
+)
 
 Place = tuple[float, float]
 
@@ -65,34 +70,52 @@ class Plot:
     y: Axis
     title: str
     _pieces: list[Markup] = field(default_factory=list)
-    _legend: list[tuple[str, str]] = field(default_factory=list)
+    _legend: list[tuple[str, str, bool]] = field(default_factory=list)
 
-    def line(self, points: Sequence[Place], colour: str = PALETTE[0], name: str = "", *, dots: bool = False) -> Plot:
+    def line(
+        self,
+        points: Sequence[Place],
+        colour: str = PALETTE[0],
+        name: str = "",
+        *,
+        dots: bool = False,
+        dashed: bool = False,
+    ) -> Plot:
         """Join points, with dots on them if wished; a name puts it into the legend."""
         places = [self._place(point) for point in points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        self._pieces.append(tag("polyline", points=path, fill="none", stroke=colour, stroke_width="2"))
+        dash = _DASH if dashed else None
+        look = {"fill": "none", "stroke": colour, "stroke_width": "2", "stroke_dasharray": dash}
+        self._pieces.append(tag("polyline", points=path, **look))
         if dots:
-            self._pieces += [tag("circle", cx=x, cy=y, r=3.0, fill=colour) for x, y in places]
+            self._pieces.append(
+                tag("g", [tag("circle", cx=x, cy=y, r=3.0, fill=colour) for x, y in places], class_="dots")
+            )
         if name:
-            self._legend.append((name, colour))
+            self._legend.append((name, colour, dashed))
         return self
 
     def dots(self, points: Sequence[Place], colour: str = PALETTE[0], opacity: float = 0.35) -> Plot:
         """Put one dot per point."""
-        for x, y in map(self._place, points):
-            self._pieces.append(tag("circle", cx=x, cy=y, r=2.2, fill=colour, fill_opacity=opacity))
+        drawn = [
+            tag("circle", cx=x, cy=y, r=2.2, fill=colour, fill_opacity=opacity) for x, y in map(self._place, points)
+        ]
+        self._pieces.append(tag("g", drawn, class_="dots"))
         return self
 
-    def bars(self, values: Sequence[tuple[float, float, float]], colour: str = PALETTE[0]) -> Plot:
+    def bars(self, values: Sequence[tuple[float, float, float]], colour: str = PALETTE[0], name: str = "") -> Plot:
         """Draw bars: from x, to x, height; each says its height when pointed at."""
         floor = self._place((self.x.low, self.y.low))[1]
+        drawn = []
         for low, high, value in values:
             (left, top), right = self._place((low, value)), self._place((high, value))[0]
             tip = tag("title", f"{low:g} to {high:g}: {value:g}")
-            self._pieces.append(
+            drawn.append(
                 tag("rect", tip, x=left + 0.5, y=top, width=max(right - left - 1, 0.5), height=floor - top, fill=colour)
             )
+        self._pieces.append(tag("g", drawn, class_="bars"))
+        if name:
+            self._legend.append((name, colour, False))
         return self
 
     def svg(self) -> Markup:
@@ -132,13 +155,28 @@ class Plot:
         return pieces
 
     def _legend_box(self) -> list[Markup]:
-        pieces = []
-        for row, (name, colour) in enumerate(reversed(self._legend), start=1):
+        pieces: list[Markup] = []
+        for row, (name, colour, dashed) in enumerate(reversed(self._legend), start=1):
             y = 4 - _ROW * row + _ROW / 2
-            pieces.append(tag("rect", x=_LEFT, y=y - 9, width=10, height=10, fill=colour))
+            look = {"stroke": colour, "stroke_width": "4", "stroke_dasharray": _DASH if dashed else None}
+            pieces.append(tag("line", x1=_LEFT, x2=_LEFT + 22, y1=y - 4, y2=y - 4, class_="keys", **look))
             shown = name if len(name) <= 60 else name[:57] + "..."
-            pieces.append(tag("text", shown, x=_LEFT + 16, y=y))
+            pieces.append(tag("text", shown, x=_LEFT + 28, y=y))
         return pieces
+
+
+def standalone(svg: Markup) -> str:
+    """Make a plot a file of its own: with the look that a page gives it, black on white.
+
+    Args:
+        svg: what :meth:`Plot.svg` returned.
+    """
+    head, _, rest = svg.partition(">")
+    box = head.partition('viewBox="')[2].partition('"')[0]
+    left, top, width, height = box.split()
+    ground = tag("rect", x=left, y=top, width=width, height=height, fill="#ffffff")
+    size = f' xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
+    return f"{head}{size}>{tag('style', _LOOK)}{ground}{rest}\n"
 
 
 def share_axis(label: str) -> Axis:

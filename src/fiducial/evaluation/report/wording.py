@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from fiducial.evaluation.precision import Precision
 from fiducial.metrics import Policy
 
 LABELS = {
@@ -40,8 +41,47 @@ OUTCOMES = {
 _SAFE = str.maketrans({**{mark: f"\\{mark}" for mark in "\\|`*_[]!~"}, "<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
 
-def label(name: str, rules: Policy) -> tuple[str, str]:
-    """Return a statistic's name for people, and what it is."""
+AVERAGE_PRECISION = {
+    "ap": "AP, mean over IoU 0.50 to 0.95",
+    "ap50": "AP at IoU 0.50",
+    "ap75": "AP at IoU 0.75",
+    "ap_small": "AP of targets up to 32 x 32 px",
+    "ap_medium": "AP of targets up to 96 x 96 px",
+    "ap_large": "AP of larger targets",
+    "ar1": "AR with 1 prediction a sample",
+    "ar10": "AR with 10",
+    "ar100": "AR with 100",
+}
+
+
+def precision_header(found: Precision) -> list[str]:
+    """Return the heads of the table of average precision."""
+    return ["", *(["masks"] if found.masks is not None else []), "boxes"]
+
+
+def precision_rows(found: Precision) -> list[list[str]]:
+    """Return the rows of the table of average precision; sizes that do not occur are left out."""
+    columns = [each for each in (found.masks, found.boxes) if each is not None]
+    return [
+        [words, *(number(column[name]) for column in columns)]
+        for name, words in AVERAGE_PRECISION.items()
+        if any(column[name] is not None for column in columns)
+    ]
+
+
+def told(found: Precision) -> str:
+    """Say how average precision was counted."""
+    whose = "prompter" if found.ranked_by == "prompt" else "segmenter"
+    return (
+        f"COCO's, by faster-coco-eval, whatever the policy: {found.samples:,} samples at their own size, all of one "
+        f"class, predictions ranked by the {whose}'s scores."
+    )
+
+
+def label(name: str, rules: Policy, unit: str = "") -> tuple[str, str]:
+    """Return a statistic's name for people, with the unit of distances where it is told, and what it is."""
+    if name == "hausdorff95" and unit:
+        return f"{LABELS[name][0]}, {unit}", LABELS[name][1]
     if name in LABELS:
         return LABELS[name]
     kind, _, threshold = name.partition("@")

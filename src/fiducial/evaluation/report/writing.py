@@ -7,7 +7,7 @@ from pathlib import Path
 from fiducial.datasets import Dataset
 from fiducial.errors import InputError
 from fiducial.evaluation.folder import Run
-from fiducial.evaluation.report.gallery import Choice, choose, pictures
+from fiducial.evaluation.report.gallery import Choice, Rated, choose, pictures
 from fiducial.evaluation.report.html import Case, Gallery, page
 from fiducial.evaluation.report.markdown import markdown
 from fiducial.evaluation.summary import Summary
@@ -43,8 +43,12 @@ def write_report(
 
 def _gallery(run: Run, summary: Summary, dataset: Dataset | None, note: str, count: int) -> Gallery:
     quality = {row.index: row.quality for row in summary.rows if row.score.counted}
-    known = [(index, value) for index, value in quality.items() if value is not None]
-    choice = choose(known, count, int(run.settings["seed"]))
+    rated = [
+        Rated(row.index, row.quality, row.picture, row.score.has_target)
+        for row in summary.rows
+        if row.score.counted and row.quality is not None
+    ]
+    choice = choose(rated, count, int(run.settings["seed"]))
     cases, notes = _cases(run, choice, quality, dataset)
     if dataset is None:
         notes = note or "Pictures are left out."

@@ -27,7 +27,7 @@ class _Knot:
     """A region of the tree: sums over its pixels, and its shared edges (length, strength) per neighbour."""
 
     area: float
-    colour: NDArray[np.float64]
+    colour: list[float]
     children: tuple[int, ...] = ()
     edges: dict[int, tuple[float, float]] = field(default_factory=dict)
 
@@ -61,7 +61,7 @@ def _leaves(canvas: Canvas, patches: NDArray[np.int32]) -> list[_Knot]:
     channels = [*np.moveaxis(canvas.lab, 2, 0), _texture(canvas)]
     colour = np.stack([np.bincount(flat, channel.ravel(), count) for channel in channels], axis=1)
     means = colour / np.maximum(area, 1)[:, None]
-    knots = [_Knot(a, c) for a, c in zip(area.tolist(), means, strict=True)]
+    knots = [_Knot(a, c) for a, c in zip(area.tolist(), means.tolist(), strict=True)]
     edges = canvas.edges
     _note_edges(knots, patches[:, :-1], patches[:, 1:], np.maximum(edges[:, :-1], edges[:, 1:]))
     _note_edges(knots, patches[:-1], patches[1:], np.maximum(edges[:-1], edges[1:]))
@@ -90,7 +90,9 @@ def _texture(canvas: Canvas) -> NDArray[np.float32]:
 
 def _cost(a: _Knot, b: _Knot, edge: tuple[float, float]) -> float:
     """How unlike two neighbours are: colour and texture, the edge between them; small ones join sooner."""
-    colour = math.sqrt(float(np.square(a.colour - b.colour).sum()))
+    # Plain floats: an array of four numbers costs ten times as much as its arithmetic.
+    gaps = [one - other for one, other in zip(a.colour, b.colour, strict=True)]
+    colour = math.sqrt(sum(gap * gap for gap in gaps))
     strength = edge[1] / edge[0]
     return (colour + 3.0 * strength) * math.sqrt(math.sqrt(min(a.area, b.area)))
 
@@ -126,7 +128,8 @@ def _joined(knots: list[_Knot], i: int, j: int) -> _Knot:
         if k != i:
             before = edges.get(k, (0.0, 0.0))
             edges[k] = (before[0] + length, before[1] + total)
-    return _Knot(area, (a.colour * a.area + b.colour * b.area) / area, (i, j), edges)
+    colour = [(one * a.area + other * b.area) / area for one, other in zip(a.colour, b.colour, strict=True)]
+    return _Knot(area, colour, (i, j), edges)
 
 
 def _spans(knots: list[_Knot]) -> tuple[list[int], list[tuple[int, int]]]:

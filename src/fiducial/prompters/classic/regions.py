@@ -151,6 +151,9 @@ def _ranked(canvas: Canvas, outlines: list[Outline], votes: NDArray[np.float64])
 
 def _rim_share(canvas: Canvas, outline: Outline) -> float:
     """Share of the picture's border pixels that an outline runs along."""
+    left, top, width, height = cv2.boundingRect(outline)
+    if left > 0 and top > 0 and left + width < canvas.width and top + height < canvas.height:
+        return 0.0
     x, y = outline[:, 0], outline[:, 1]
     on_rim = (x == 0) | (y == 0) | (x == canvas.width - 1) | (y == canvas.height - 1)
     return float(on_rim.sum() / (2 * (canvas.width + canvas.height)))

@@ -1,0 +1,168 @@
+"""Average precision of a run, and the unit of its distances."""
+
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+
+from evaluation_fakes import TinyDataset, bench
+from fiducial.errors import InputError
+from fiducial.evaluation import TruthPrompts, evaluate, read_run, summarise
+from fiducial.evaluation.finishing import finish
+from fiducial.evaluation.precision import NO_SCORES, precision_of
+from fiducial.evaluation.records import write_records
+from fiducial.geometry import Mask
+from fiducial.language import Outcome
+
+SIZE = (40, 60)
+LEFT, RIGHT, WRONG = (2.0, 2.0, 22.0, 22.0), (30.0, 5.0, 55.0, 35.0), (2.0, 30.0, 12.0, 38.0)
+
+
+def prompt(box, score):
+    return {"label": None, "score": score, "box": None if box is None else list(box), "points": [], "point_labels": []}
+
+
+def record(found, scores, mask_scores=None, true=(LEFT, RIGHT)):
+    """A record of true boxes and what was found, boxes and masks alike."""
+    masks = [Mask.from_box(box, *SIZE) for box in true]
+    return replace(
+        bench().measure(0),
+        size=SIZE,
+        outcome=Outcome.FOUND,
+        ignore=None,
+        truth=Mask.empty(*SIZE).union(*masks).to_coco(),
+        truth_instances=tuple(mask.to_coco() for mask in masks) if len(masks) > 1 else (),
+        truth_boxes=tuple(true),
+        prompts=tuple(prompt(box, score) for box, score in zip(found, scores, strict=True)),
+        masks=tuple(Mask.from_box(box, *SIZE).to_coco() for box in found),
+        mask_scores=tuple(mask_scores or [None] * len(found)),
+    )
+
+
+def test_right_predictions_have_precision_one():
+    found = precision_of([record([RIGHT, LEFT], [0.9, 0.4])])
+    assert (found.samples, found.ranked_by, found.note) == (1, "prompt", "")
+    assert found.masks["ap"] == pytest.approx(1)
+    assert found.boxes["ap"] == pytest.approx(1)
+
+
+def test_scores_decide_and_what_has_none_ranks_last():
+    ahead = precision_of([record([LEFT, RIGHT, WRONG], [0.5, 0.6, 0.9])])
+    behind = precision_of([record([LEFT, RIGHT, WRONG], [0.5, 0.6, None])])
+    assert ahead.masks["ap"] == pytest.approx(2 / 3, abs=0.01)
+    assert behind.masks["ap"] == pytest.approx(1)
+
+
+def test_the_prompters_scores_come_before_the_segmenters():
+    assert precision_of([record([LEFT], [None], [0.7])]).ranked_by == "mask"
+    assert precision_of([record([LEFT], [0.2], [0.7])]).ranked_by == "prompt"
+    turned = precision_of([record([LEFT, RIGHT, WRONG], [None] * 3, [0.5, 0.6, 0.9])])
+    assert turned.masks["ap"] == pytest.approx(2 / 3, abs=0.01)
+
+
+def test_without_scores_there_is_none():
+    found = precision_of([record([LEFT], [None])])
+    assert (found.note, found.masks, found.boxes) == (NO_SCORES, None, None)
+    assert precision_of([]).note == NO_SCORES
+
+
+def test_samples_are_matched_one_by_one():
+    crossed = precision_of([record([LEFT], [0.9], true=(RIGHT,)), record([RIGHT], [0.8], true=(LEFT,))])
+    assert crossed.masks["ap"] == 0
+    no_target = precision_of([record([LEFT], [0.9], true=()), record([LEFT], [0.5], true=(LEFT,))])
+    assert no_target.masks["ap"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_class_of_size_is_that_of_the_mask():
+    box = (0.0, 0.0, 36.0, 36.0)
+    thin = Mask.from_polygons([[0, 0, 36, 0, 36, 3, 3, 3, 3, 36, 0, 36]], *SIZE)
+    one = replace(record([box], [0.9], true=(box,)), truth=thin.to_coco(), masks=(thin.to_coco(),))
+    found = precision_of([one])
+    assert found.boxes["ap_small"] == found.masks["ap_small"] == pytest.approx(1)
+    assert found.boxes["ap_medium"] is None
+
+
+def test_boxes_without_masks():
+    bare = replace(record([(3.5, 2.0, 23.5, 22.0)], [0.9], true=(LEFT,)), truth=None)
+    found = precision_of([bare])
+    assert found.masks is None
+    assert found.boxes["ap50"] == pytest.approx(1)
+    assert 0.7 < found.boxes["ap"] < 1  # one and a half pixels beside: the boxes themselves are compared
+    pointed = replace(record([LEFT], [0.9], true=(LEFT,)), prompts=(prompt(None, 0.9),))
+    assert precision_of([pointed]).boxes["ap"] == pytest.approx(1)
+    assert precision_of([replace(pointed, masks=())]).boxes["ap"] == 0
+
+
+def test_the_report_shows_it_or_says_why_not(tmp_path, monkeypatch):
+    run = evaluate(bench(20), tmp_path / "run")
+    bare = [replace(one, mask_scores=(None,) * len(one.masks)) for one in run.records()]
+    write_records(run.records_path, bare)
+    summary, written = finish(run, TinyDataset(20))
+    assert json.loads(written[0].read_text())["average_precision"] == summary.precision.as_json()
+    expected = "Average precision over instances"
+    assert all(expected in path.read_text() for path in written[1:])
+    assert all(NO_SCORES in path.read_text() for path in written[1:])
+    scored = evaluate(bench(20), tmp_path / "other")
+    write_records(scored.records_path, [replace(one, mask_scores=(0.5,) * len(one.masks)) for one in bare])
+    summary, written = finish(scored, TinyDataset(20))
+    assert summary.precision.ranked_by == "mask"
+    assert all("ranked by the segmenter" in path.read_text() for path in written[1:])
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    summary, written = finish(scored, TinyDataset(20))
+    assert summary.precision.masks is None
+    assert all("fiducial[evaluate]" in path.read_text().replace("\\", "") for path in written[1:])
+
+
+class Spaced(TinyDataset):
+    """Pixels of half a millimetre, as far as the numbers of samples go."""
+
+    spaced = 99
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        return replace(sample, meta={"spacing": [0.5, 0.5]}) if index < self.spaced else sample
+
+
+def test_distances_are_in_millimetres_where_the_dataset_knows_them(tmp_path):
+    def of(dataset, name):
+        made = bench(20, boundaries=True)
+        return summarise(evaluate(replace(made, dataset=dataset), tmp_path / name))
+
+    plain, spaced = of(TinyDataset(20), "plain"), of(Spaced(20), "spaced")
+    assert (plain.unit, spaced.unit) == ("px", "mm")
+    assert spaced.report["hausdorff95"] == pytest.approx(plain.report["hausdorff95"] / 2)
+    assert spaced.report["boundary_f"] == plain.report["boundary_f"]
+    assert spaced.as_json()["hausdorff95_unit"] == "mm"
+    anew = [summarise(read_run(tmp_path / name), "lisa").report["hausdorff95"] for name in ("plain", "spaced")]
+    assert anew[1] == pytest.approx(anew[0] / 2)
+
+
+def test_two_units_are_told(tmp_path):
+    dataset = Spaced(20)
+    dataset.spaced = 10
+    run = evaluate(replace(bench(20, boundaries=True), dataset=dataset), tmp_path / "run")
+    summary, written = finish(run, dataset)
+    assert summary.unit == "mm and px"
+    assert "Hausdorff 95, mm and px" in written[2].read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [([0.5, 0.25], (0.5, 0.25)), (0.7, (0.7, 0.7)), ("0.5, 0.25", (0.5, 0.25)), ("", None)]
+)
+def test_spacing_is_read_as_datasets_write_it(given, expected):
+    assert replace(TinyDataset()[0], meta={"spacing": given}).spacing == expected
+
+
+@pytest.mark.parametrize("given", ["wide", [1, 2, 3], [0, 1], [-1.0, 1.0], {"x": 1}, [float("nan"), 1.0], "1 x"])
+def test_spacing_that_makes_no_sense_is_named(given):
+    with pytest.raises(InputError, match=r"sample s000: spacing is the height and width of a pixel"):
+        _ = replace(TinyDataset()[0], meta={"spacing": given}).spacing
+
+
+def test_a_single_instance_is_the_truth():
+    one = bench(source=TruthPrompts()).measure(5)
+    assert one.truth_instances == ()
+    assert one.truth_masks == (one.truth_mask,)
+    assert bench(source=TruthPrompts()).measure(3).truth_masks == ()
+    assert replace(one, truth=None).truth_masks is None
