@@ -83,3 +83,17 @@ def test_missing_packages_name_the_extra():
 )
 def test_references(reference, expected):
     assert split_reference(reference) == expected
+
+
+def test_a_broken_plugin_is_left_out_and_said(monkeypatch):
+    class Broken:
+        name = "broken"
+
+        def load(self):
+            raise ImportError("no module named 'gone'")
+
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [Broken()])
+    plugins.parts.cache_clear()
+    with pytest.warns(UserWarning, match="plugin 'broken' cannot be loaded.*gone"):
+        assert find("segmenter", "grabcut")
+    plugins.parts.cache_clear()

@@ -7,6 +7,7 @@ callable without arguments (or an object) that gives :class:`Part` values.
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -148,6 +149,8 @@ BUILT_IN = (
 def parts() -> dict[tuple[str, str], Part]:
     """Return every known part by (kind, name): the built-in ones, then those of plugins.
 
+    A plugin whose code cannot be imported is left out with a warning.
+
     Raises:
         InputError: a plugin gives something that is no Part, or takes a name that exists.
     """
@@ -183,6 +186,11 @@ def split_reference(reference: str) -> tuple[str, str | None]:
 def _plugged_in() -> list[tuple[str, Iterable[Part]]]:
     found = []
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        given = entry.load()
+        try:
+            given = entry.load()
+        except (ImportError, AttributeError) as error:
+            # One broken package is no reason for every command to fail: its parts are missing, and it is said.
+            warnings.warn(f"plugin {entry.name!r} cannot be loaded, its parts are left out: {error}", stacklevel=2)
+            continue
         found.append((entry.name, given() if callable(given) else given))
     return found

@@ -150,3 +150,19 @@ def test_any_recipe_takes_refiners_and_explains_them(folder, tmp_path, capsys):
     assert card["mask_refiners"] == [{"name": "mbo"}]
     assert main(["segment", str(folder / "a.png"), "the red square", "--explain", "--out", str(out)]) == 2
     assert "add --refine cfpg,mbo" in capsys.readouterr().err
+
+
+def test_results_do_not_go_where_pictures_are_read(tmp_path, capsys):
+    PIL.Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "a.png")
+    assert main(["segment", str(tmp_path), "the thing", "--out", str(tmp_path)]) == 2
+    assert "is a folder that is read" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_options_that_would_do_nothing_are_refused(tmp_path, capsys):
+    PIL.Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "a.png")
+    words = ["segment", str(tmp_path / "a.png"), "the thing", "--recipe", "classic", "--segmenter", "grabcut", "--json"]
+    assert main([*words, "--device", "cpu"]) == 2
+    assert "--device: no part here runs on a device" in capsys.readouterr().err
+    assert main([*words, "--max-pixels", "0"]) == 2
+    assert "needs to be at least 1" in capsys.readouterr().err

@@ -25,3 +25,8 @@ def test_any_text_gives_a_safe_stem(text, times):
     assert not set(stem) & set('/\\\0<>:"|?*\n')
     assert file_stem(stem) == stem
     assert len(stem.encode()) <= 180
+
+
+def test_no_picture_takes_the_name_of_the_runs_own_card():
+    assert file_stem("run") == "run_"
+    assert file_stem("run.png") == "run.png"

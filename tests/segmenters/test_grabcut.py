@@ -88,7 +88,7 @@ def test_background_wins_where_both_claim_a_pixel() -> None:
 
 def test_what_cannot_be_cut_is_given_back_without_a_score() -> None:
     flat = Image(np.full((60, 80, 3), 77, dtype=np.uint8))
-    for box in ((10, 10, 50, 40), (0, 0, 80, 60), (20, 20, 22, 50), (0.2, 0.2, 0.3, 0.3), (-30, -30, 20, 20)):
+    for box in ((10, 10, 50, 40), (0, 0, 80, 60), (20, 20, 22, 50), (-30, -30, 20, 20)):
         (mask,) = cut(flat, Prompt(flat.frame, box=box))
         assert mask == Mask.from_box(box, 60, 80)
         assert mask.score is None
@@ -183,3 +183,10 @@ def test_keys_and_mistakes() -> None:
         segmenter.decode(embedding, Prompts.from_boxes(Frame.unit(), [(0, 0, 1, 1)]))
     with pytest.raises(InputError, match="holds no image"):
         segmenter.decode(Embedding("key", 200, 160, {}), Prompts(image.frame))
+
+
+def test_a_box_between_pixel_centres_gives_the_pixel_under_it():
+    image = Image(np.zeros((20, 30, 3), np.uint8), name="p")
+    segmenter = GrabCutSegmenter()
+    (mask,) = segmenter.decode(segmenter.encode(image), Prompts.from_boxes(image.frame, [(3.6, 4.6, 4.3, 5.3)]))
+    assert mask == Mask.from_box((3, 4, 4, 5), 20, 30)

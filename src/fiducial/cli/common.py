@@ -62,11 +62,18 @@ def add_reading(parser: Parser) -> None:
     """Add --max-pixels."""
     parser.add_argument(
         "--max-pixels",
-        type=int,
+        type=_at_least_one,
         default=DEFAULT_MAX_PIXELS,
         metavar="N",
         help=f"refuse larger pictures before decoding (default: {DEFAULT_MAX_PIXELS:,})",
     )
+
+
+def _at_least_one(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"needs to be at least 1, got {value}")
+    return value
 
 
 def add_running(parser: Parser) -> None:
@@ -116,6 +123,9 @@ def read_settings(arguments: argparse.Namespace, kinds: Sequence[str]) -> dict[s
         kinds: the parts that load a model, which take device and dtype.
     """
     settings: dict[str, Any] = {}
+    for option in ("device", "dtype"):
+        if getattr(arguments, option, None) and not kinds:
+            raise InputError(f"--{option}: no part here runs on a device that can be chosen")
     for kind in kinds:
         for option in ("device", "dtype"):
             if getattr(arguments, option, None):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fiducial.cli import common
 from fiducial.cli.environment import write_run_card
-from fiducial.errors import ImageError
+from fiducial.errors import ImageError, InputError
 from fiducial.images import list_images, read_image
 from fiducial.pipeline import Pipeline
 from fiducial.recipes import DEFAULT_RECIPE, load
@@ -25,6 +25,9 @@ def run(words: Sequence[str]) -> int:
     formats = common.read_formats(arguments.format)
     folder = common.output_folder(arguments)
     paths = list_images(arguments.images)
+    for given in map(Path, arguments.images):
+        if folder is not None and given.is_dir() and given.resolve() == folder.resolve():
+            raise InputError(f"--out {folder}: is a folder that is read; its results would be pictures to segment next")
     recipe = resolve(
         arguments.recipe,
         prompter=arguments.prompter,

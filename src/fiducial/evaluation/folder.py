@@ -55,7 +55,8 @@ class Run:
     def dataset_name(self) -> str:
         """What to call its dataset: the folder and the format, as far as they are known."""
         name = str(self.settings["dataset"]["name"])
-        place = self.spec.partition("?")[0].rpartition(":")[2]
+        spec = self.spec.rpartition("?source=")[2] if self.spec.startswith("objects:") else self.spec
+        place = spec.partition("?")[0].rpartition(":")[2]
         folder = Path(place).name
         return f"{folder} ({name})" if folder and folder not in name else name
 

@@ -73,6 +73,8 @@ def _parts(name: str) -> list[str]:
 
 def _safe(text: str) -> str:
     clean = _UNSAFE.sub("_", text).strip(" .") or "image"
+    if clean.casefold() == "run":
+        clean = "run_"  # run.json is the card of the run itself
     data = clean.encode("utf-8")
     if len(data) <= _MOST_BYTES:
         return clean

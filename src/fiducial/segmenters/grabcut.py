@@ -254,8 +254,16 @@ def _separability(colours: NDArray[np.uint8], target: NDArray[np.bool_]) -> floa
 def _given_back(image: Image, crop: _Crop, prompt: Prompt) -> Mask:
     """Give the prompt's own shape back, without a score."""
     if prompt.box is not None:
-        return Mask.from_box(prompt.box, image.height, image.width)
+        shape = Mask.from_box(prompt.box, image.height, image.width)
+        return shape or _middle_pixel(prompt.box, image)
     return _place(image, crop, crop.spots(1) & ~crop.spots(0), None)
+
+
+def _middle_pixel(box: Box, image: Image) -> Mask:
+    """Give the pixel under the middle of a box that is too small to hold the centre of any."""
+    x = int(_clip((box[0] + box[2]) / 2, image.width - 1))
+    y = int(_clip((box[1] + box[3]) / 2, image.height - 1))
+    return Mask.from_box((x, y, x + 1, y + 1), image.height, image.width)
 
 
 def _place(image: Image, crop: _Crop, inside: NDArray[np.bool_], score: float | None) -> Mask:
