@@ -11,6 +11,7 @@ from fiducial.evaluation import Selection, TruthPrompts, evaluate, merge, read_r
 from fiducial.evaluation.comparing import compare, write_comparison
 from fiducial.evaluation.published import published, require_published, tables
 from fiducial.evaluation.records import write_records
+from fiducial.evaluation.report.wording import trust
 from fiducial.evaluation.summary import write_summary
 from fiducial.metrics import POLICIES, Totals, policy, score_sample
 
@@ -280,3 +281,20 @@ def test_published_figures_by_dataset():
 
 def test_prompts_are_kept_as_boxes():
     assert isinstance(bench().measure(0).decoded_prompts(), Prompts)
+
+
+def test_scores_are_held_against_the_truth(run):
+    summary = summarise(run)
+
+    def correlation(expect):
+        return replace(
+            summary, rows=tuple(replace(row, expected=expect(row)) for row in summary.rows)
+        ).score_correlation
+
+    assert correlation(lambda row: (row.quality or 0) / 2) == pytest.approx(1)
+    assert correlation(lambda row: 1 - (row.quality or 0)) == pytest.approx(-1)
+    assert correlation(lambda row: None) is None
+    assert correlation(lambda row: 0.5) is None
+    assert trust(None) == ""
+    assert trust(-1.0).endswith("rank correlation -1.00.")
+    assert "score_correlation" in summary.as_json()

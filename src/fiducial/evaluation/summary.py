@@ -46,6 +46,7 @@ class Row:
         score: under the policy that counts.
         seconds: per stage.
         unit: of distances between outlines: ``"mm"`` where the dataset knows the size of a pixel, else ``"px"``.
+        expected: the segmenter's own estimate, the mean over its masks; None where one has none.
     """
 
     index: int
@@ -57,6 +58,7 @@ class Row:
     score: SampleScore
     seconds: Mapping[str, float]
     unit: str = "px"
+    expected: float | None = None
 
     @property
     def quality(self) -> float | None:
@@ -93,6 +95,20 @@ class Summary:
     precision: Precision | None = None
 
     @property
+    def score_correlation(self) -> float | None:
+        """Spearman's rank correlation of the segmenter's own scores with the true IoU, -1..1.
+
+        Samples with a target and a score count; None where fewer than three do, or all are alike.
+        """
+        pairs = [(row.expected, row.quality) for row in self.rows if row.area and row.score.counted]
+        told = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
+        if len(told) < 3 or not np.ptp(told, axis=0).all():
+            return None
+        from scipy.stats import spearmanr
+
+        return float(spearmanr(told[:, 0], told[:, 1])[0])
+
+    @property
     def unit(self) -> str:
         """Of distances between outlines: ``"mm"``, ``"px"``, or both where not every sample knows its pixels' size."""
         return " and ".join(sorted({row.unit for row in self.rows}))
@@ -107,6 +123,7 @@ class Summary:
             "outcomes": dict(self.outcomes),
             "intervals": {name: list(pair) for name, pair in self.intervals.items()},
             "curve": [list(point) for point in self.curve],
+            "score_correlation": self.score_correlation,
             "average_precision": None if self.precision is None else self.precision.as_json(),
             "sizes": [dict(zip(("from", "to", "n", "mean_iou"), row, strict=True)) for row in self.sizes],
             "seconds": {stage: dict(values) for stage, values in self.seconds.items()},
@@ -152,7 +169,11 @@ def row_of(record: Record, rules: Policy | None = None, *, boundaries: bool = Fa
     area = float(boxes.area(record.truth_boxes).sum()) if truth is None else float(truth.area)
     share = min(1.0, area / (record.size[0] * record.size[1]))
     unit = "px" if record.spacing is None else "mm"
-    return Row(record.index, record.id, record.picture, record.digest, area, share, score, record.seconds, unit)
+    told = [score for score in record.mask_scores if score is not None]
+    expected = sum(told) / len(told) if told and len(told) == len(record.mask_scores) else None
+    return Row(
+        record.index, record.id, record.picture, record.digest, area, share, score, record.seconds, unit, expected
+    )
 
 
 def score_record(record: Record, rules: Policy, boundaries: bool = False) -> SampleScore:

@@ -26,6 +26,7 @@ from fiducial.evaluation.report.wording import (
     precision_rows,
     size_class,
     told,
+    trust,
 )
 from fiducial.evaluation.summary import TIMES, Summary
 
@@ -157,6 +158,7 @@ def _numbers(summary: Summary) -> Child:
             "pictures been drawn.",
             class_="soft",
         ),
+        tag("p", trust(summary.score_correlation), class_="soft"),
         table(("counted", ""), counts, numeric=(1,)),
     ]
 

@@ -18,6 +18,7 @@ from fiducial.evaluation.report.wording import (
     precision_rows,
     size_class,
     told,
+    trust,
 )
 from fiducial.evaluation.summary import TIMES, Summary
 
@@ -34,6 +35,7 @@ def markdown(run: Run, summary: Summary) -> str:
         "## Numbers",
         _numbers(summary),
         "Intervals are 95 % percentile bootstrap over whole pictures.",
+        trust(summary.score_correlation),
         *_instances(summary),
         markdown_table(
             ("counted", ""),

@@ -103,6 +103,13 @@ def milliseconds(seconds: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
+def trust(correlation: float | None) -> str:
+    """Say how well a segmenter's own scores order its masks; "" where it has none."""
+    if correlation is None:
+        return ""
+    return f"The segmenter's own scores and the true IoU: Spearman's rank correlation {correlation:.2f}."
+
+
 def size_class(low: float, high: float) -> str:
     """Name a class of target size."""
     if high == 0:
