@@ -199,3 +199,12 @@ def test_the_network_is_shown_its_own_masks(tmp_path):
 def test_a_source_without_training_targets_is_named():
     with pytest.raises(InputError, match="no target of at least 900 pixels"):
         read_store(SCENES, "unused", 900)
+
+
+def test_a_run_can_begin_with_the_weights_of_another(trained, tmp_path):
+    short = replace(CONFIG, phases=(Phase(48, 1),), rate=1e-9, start=str(trained))
+    again = train(short, "unused", tmp_path / "run", device="cpu", quiet=True)
+    before, after = (load_network(path)[0].state_dict()["head.weight"] for path in (trained, again))
+    torch.testing.assert_close(before, after, atol=2e-3, rtol=0)
+    with pytest.raises(InputError, match=r"start: .* holds a network of"):
+        train(replace(short, network=Network((8, 8), (1, 1), 1)), "unused", tmp_path / "b", device="cpu", quiet=True)

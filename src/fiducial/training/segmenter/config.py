@@ -105,6 +105,7 @@ class SegmenterConfig:
         data: what to learn from.
         phases: input sizes and steps, in order.
         seed: of everything that is drawn.
+        start: weights to begin with: a file, or ``nano-segmenter`` for those of the package; "" begins from nothing.
         batch: crops per step.
         rate: highest learning rate, after the warm-up.
         warm_up: part of all steps in which the rate rises.
@@ -127,6 +128,7 @@ class SegmenterConfig:
     data: tuple[Source, ...]
     phases: tuple[Phase, ...]
     seed: int = 0
+    start: str = ""
     batch: int = 32
     rate: float = 2e-3
     warm_up: float = 0.04

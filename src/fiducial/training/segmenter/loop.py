@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fiducial.checkpoints import pick_device
+from fiducial.errors import InputError
 from fiducial.results import write_atomically
 from fiducial.segmenters.nano.network import NanoNetwork, Shape
 from fiducial.segmenters.nano.segmenter import NanoSegmenter
-from fiducial.segmenters.nano.weights import save_network
+from fiducial.segmenters.nano.weights import load_network, save_network
 from fiducial.training.configs import as_plain
 from fiducial.training.runs import TrainingRun
 from fiducial.training.segmenter.batches import Batch, Batches
@@ -117,8 +118,8 @@ class _Training:
     ) -> None:
         self._config, self._run, self._stores, self._device = config, run, stores, device
         torch.manual_seed(config.seed)
-        made = Shape(config.network.widths, config.network.encoder, config.network.decoder)
-        self._network = NanoNetwork(made).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = _beginning(config)
+        self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._average = copy.deepcopy(self._network).requires_grad_(False)
         self._optimiser = torch.optim.AdamW(_groups(self._network, config.decay), lr=config.rate)
         self._targets: dict[str, list[Target]] = {
@@ -189,6 +190,21 @@ class _Training:
         notes = {"step": step, "held_out": scores, "seed": self._config.seed}
         write_atomically(self._run.folder / WEIGHTS, save_network(self._average, **notes))
         return reached
+
+
+def _beginning(config: SegmenterConfig) -> NanoNetwork:
+    """Return the network to begin with.
+
+    Raises:
+        InputError: the weights to begin with are missing, or of another make-up.
+    """
+    made = Shape(config.network.widths, config.network.encoder, config.network.decoder)
+    if not config.start:
+        return NanoNetwork(made)
+    network, _ = load_network(config.start)
+    if network.shape != made:
+        raise InputError(f"start: {config.start} holds a network of {network.shape}, the configuration one of {made}")
+    return network
 
 
 def _groups(network: nn.Module, decay: float) -> list[dict[str, object]]:
