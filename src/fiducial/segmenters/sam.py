@@ -176,7 +176,7 @@ class SamSegmenter:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return (N, h, w) logits and (N,) predicted IoU in 0..1."""
         with torch.inference_mode(), _failures_named(f"{len(batch)} prompts"):
-            arguments = _arguments(batch, self._vision.device)
+            arguments = prompt_arguments(batch, self._vision.device)
             logits, scores = self.family.decode(self.model, features, arguments, self.multimask == "best")
             best = scores.float().argmax(dim=1)
             every = torch.arange(len(batch), device=best.device)
@@ -213,7 +213,7 @@ def _failures_named(what: str) -> Iterator[None]:
         ) from error
 
 
-def _arguments(batch: PromptBatch, device: torch.device) -> dict[str, Tensor]:
+def prompt_arguments(batch: PromptBatch, device: torch.device) -> dict[str, Tensor]:
     """Write a batch as the models take it: one image, N prompts, coordinates of pixel centres."""
     arguments = {}
     if batch.boxes is not None:

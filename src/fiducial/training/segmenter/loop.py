@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from fiducial.segmenters.nano.segmenter import NanoSegmenter
 from fiducial.segmenters.nano.weights import load_network, save_network
 from fiducial.training.configs import as_plain
 from fiducial.training.runs import TrainingRun
+from fiducial.training.schedules import warm_cosine
 from fiducial.training.segmenter.batches import Batch, Batches
 from fiducial.training.segmenter.config import Losses, SegmenterConfig
 from fiducial.training.segmenter.objects import Store, read_store
@@ -66,11 +66,7 @@ def train(
 
 def rate_at(config: SegmenterConfig, step: int) -> float:
     """Return the learning rate of a step: a straight rise, then half a cosine down to a hundredth."""
-    done = (step + 1) / config.steps
-    if done < config.warm_up:
-        return config.rate * done / config.warm_up
-    part = (done - config.warm_up) / max(1e-9, 1 - config.warm_up)
-    return config.rate * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, part))) / 2)
+    return warm_cosine(step, config.steps, config.rate, config.warm_up)
 
 
 def losses(logits: Tensor, quality: Tensor, targets: Tensor, outside: Tensor, weights: Losses) -> dict[str, Tensor]:

@@ -1,0 +1,128 @@
+"""Losses of masks: how far logits are from their targets, one number per mask.
+
+All take logits and targets of one shape and return one loss per mask, unreduced, so that the best of several
+masks can be picked before the mean is taken. Targets are soft: a cell that the target covers by half is 0.5.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fiducial.errors import InputError
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy, the mean over the pixels of each mask.
+
+    Args:
+        logits: (..., h, w) float, any finite number.
+        targets: (..., h, w) float in 0..1.
+
+    Returns:
+        (...) of 0 or more.
+
+    Raises:
+        InputError: shapes that differ.
+    """
+    _require_alike(logits, targets)
+    return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean((-2, -1))
+
+
+def dice(logits: Tensor, targets: Tensor) -> Tensor:
+    """One minus the soft Dice coefficient of each mask, arguments as for :func:`cross_entropy`.
+
+    1 - (2 sum(p t) + 1) / (sum(p^2) + sum(t^2) + 1), the squares as in V-Net (Milletari et al., 2016); the ones
+    make two empty masks agree.
+
+    Returns:
+        (...) in 0..1.
+
+    Raises:
+        InputError: shapes that differ.
+    """
+    _require_alike(logits, targets)
+    likely = torch.sigmoid(logits)
+    both = (likely * targets).sum((-2, -1))
+    return 1 - (2 * both + 1) / (likely.square().sum((-2, -1)) + targets.square().sum((-2, -1)) + 1)
+
+
+def focal(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, alpha: float = 0.25) -> Tensor:
+    """Focal loss: cross-entropy in which pixels that are right already count little (Lin et al., 2017, eq. 5).
+
+    Args:
+        logits: (..., h, w) float.
+        targets: (..., h, w) float in 0..1.
+        gamma: how fast certain pixels lose weight; 0 is the cross-entropy weighted by ``alpha``.
+        alpha: weight of the foreground in 0..1; the background has the rest.
+
+    Returns:
+        (...) of 0 or more, the mean over the pixels of each mask.
+
+    Raises:
+        InputError: shapes that differ.
+    """
+    _require_alike(logits, targets)
+    entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    # What the model is off by; for a hard target this is the 1 - p_t of the paper.
+    missing = (torch.sigmoid(logits) - targets).abs()
+    weight = alpha * targets + (1 - alpha) * (1 - targets)
+    return (weight * missing.pow(gamma) * entropy).mean((-2, -1))
+
+
+def structure(logits: Tensor, targets: Tensor, *, window: int = 31, emphasis: float = 5.0) -> Tensor:
+    """Structure loss: cross-entropy and IoU in which pixels near the target's edge count more.
+
+    A pixel weighs 1 + emphasis * |mean of the target around it - target|, so that edges and thin parts rule.
+    The sum of both terms as in F3Net (Wei et al., 2020, eq. 6-9).
+
+    Args:
+        logits: (..., h, w) float.
+        targets: (..., h, w) float in 0..1.
+        window: edge of the square around a pixel that is averaged over, in pixels; odd.
+        emphasis: 0 weighs all pixels alike.
+
+    Returns:
+        (...) of 0 or more.
+
+    Raises:
+        InputError: shapes that differ, or a window that has no middle.
+    """
+    _require_alike(logits, targets)
+    if window < 1 or window % 2 == 0:
+        raise InputError(f"structure loss: the window is an odd number of pixels, got {window}")
+    flat = targets.reshape(-1, 1, *targets.shape[-2:])
+    # Beyond the picture nothing is known: only pixels that exist are averaged over.
+    around = functional.avg_pool2d(flat, window, stride=1, padding=window // 2, count_include_pad=False)
+    weight = 1 + emphasis * (around.reshape(targets.shape) - targets).abs()
+    entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    weighted = (weight * entropy).sum((-2, -1)) / weight.sum((-2, -1))
+    likely = torch.sigmoid(logits)
+    both = (weight * likely * targets).sum((-2, -1))
+    either = (weight * (likely + targets)).sum((-2, -1)) - both
+    return weighted + 1 - (both + 1) / (either + 1)
+
+
+def true_iou(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the IoU that the masks of logits above 0 have with their targets above 0.5, without gradient.
+
+    Args:
+        logits: (..., h, w) float.
+        targets: (..., h, w) float in 0..1.
+
+    Returns:
+        (...) in 0..1; 0 where both are empty.
+
+    Raises:
+        InputError: shapes that differ.
+    """
+    _require_alike(logits, targets)
+    mask, truth = logits.detach() > 0, targets > 0.5
+    both, either = (mask & truth).sum((-2, -1)), (mask | truth).sum((-2, -1))
+    return both / either.clamp(min=1)
+
+
+def _require_alike(logits: Tensor, targets: Tensor) -> None:
+    if logits.shape != targets.shape:
+        raise InputError(f"logits of shape {tuple(logits.shape)} need targets alike, got {tuple(targets.shape)}")
