@@ -16,6 +16,7 @@ from fiducial.results import write_atomically
 from fiducial.segmenters.nano.network import NanoNetwork, Shape
 from fiducial.segmenters.nano.segmenter import NanoSegmenter
 from fiducial.segmenters.nano.weights import load_network, save_network
+from fiducial.training import losses as mask_losses
 from fiducial.training.configs import as_plain
 from fiducial.training.runs import TrainingRun
 from fiducial.training.schedules import warm_cosine
@@ -85,11 +86,8 @@ def losses(logits: Tensor, quality: Tensor, targets: Tensor, outside: Tensor, we
     edges = _edges(targets)
     importance = 1 + weights.edge * edges
     entropy = functional.binary_cross_entropy_with_logits(logits, targets, importance) / importance.mean()
-    likely = torch.sigmoid(logits)
-    both = (likely * targets).sum((1, 2))
-    dice = 1 - (2 * both + 1) / (likely.square().sum((1, 2)) + targets.square().sum((1, 2)) + 1)
     wrong = (torch.sigmoid(quality) - true_iou(logits, targets, outside)).square()
-    found = {"cross_entropy": entropy, "dice": dice.mean(), "quality": wrong.mean()}
+    found = {"cross_entropy": entropy, "dice": mask_losses.dice(logits, targets).mean(), "quality": wrong.mean()}
     total = weights.cross_entropy * entropy + weights.dice * found["dice"] + weights.quality * found["quality"]
     return {**found, "all": total}
 
