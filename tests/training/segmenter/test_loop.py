@@ -14,8 +14,9 @@ from fiducial.training.segmenter import loop as training_loop
 from fiducial.training.segmenter.batches import Batches
 from fiducial.training.segmenter.config import Losses, Network, Phase, Prompting, Source
 from fiducial.training.segmenter.loop import losses, rate_at, true_iou
-from fiducial.training.segmenter.objects import read_store, spelled_out
+from fiducial.training.segmenter.objects import read_store
 from fiducial.training.segmenter.scoring import PROMPTINGS, score, targets_of
+from fiducial.training.sources import spelled_out
 
 SCENES = Source("scenes:shapes?count=12&seed=3&size=160", held_out=0.3, name="shapes")
 CONFIG = SegmenterConfig(

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from fiducial.geometry import Mask
+from fiducial.training.recolouring import recoloured
 from fiducial.training.segmenter.config import Prompting
-from fiducial.training.segmenter.corruption import corrupted, recoloured
+from fiducial.training.segmenter.corruption import corrupted
 from fiducial.training.segmenter.objects import training_object
 from fiducial.training.segmenter.views import training_crop
 

@@ -20,6 +20,7 @@ from fiducial.training.decoder.model import TrainedModel
 from fiducial.training.decoder.pictures import Picture, Portion, read_portions
 from fiducial.training.decoder.prompting import draw_prompts
 from fiducial.training.decoder.scoring import mean_iou, prompting_of
+from fiducial.training.optimising import decay_groups
 from fiducial.training.runs import BEST, TrainingRun, read_tensors
 from fiducial.training.schedules import warm_cosine
 
@@ -116,7 +117,7 @@ class _Training:
             for portion in portions
             if portion.source.scored
         }
-        self._optimiser = torch.optim.AdamW(_groups(model.trained, config.decay), lr=config.rate)
+        self._optimiser = torch.optim.AdamW(decay_groups(model.trained, config.decay), lr=config.rate)
         shares = np.array([portion.source.share for portion in portions])
         self._shares = shares / shares.sum()
 
@@ -216,11 +217,3 @@ class _Training:
 
 def _mean(scores: dict[str, float]) -> float:
     return sum(scores.values()) / len(scores)
-
-
-def _groups(parameters: Sequence[nn.Parameter], decay: float) -> list[dict[str, object]]:
-    """Spare biases and normalisation from weight decay."""
-    return [
-        {"params": [one for one in parameters if one.ndim > 1], "weight_decay": decay},
-        {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
-    ]

@@ -16,7 +16,7 @@ from fiducial.geometry import Mask
 from fiducial.images import Image
 from fiducial.training.decoder.config import DecoderConfig
 from fiducial.training.segmenter.config import Source
-from fiducial.training.segmenter.objects import instances_of, spelled_out
+from fiducial.training.sources import instances_of, spelled_out
 
 
 @dataclass(frozen=True, slots=True, eq=False)

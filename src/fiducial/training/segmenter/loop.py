@@ -18,6 +18,7 @@ from fiducial.segmenters.nano.segmenter import NanoSegmenter
 from fiducial.segmenters.nano.weights import load_network, save_network
 from fiducial.training import losses as mask_losses
 from fiducial.training.configs import as_plain
+from fiducial.training.optimising import decay_groups, follow
 from fiducial.training.runs import TrainingRun
 from fiducial.training.schedules import warm_cosine
 from fiducial.training.segmenter.batches import Batch, Batches
@@ -115,7 +116,7 @@ class _Training:
         network = _beginning(config)
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._average = copy.deepcopy(self._network).requires_grad_(False)
-        self._optimiser = torch.optim.AdamW(_groups(self._network, config.decay), lr=config.rate)
+        self._optimiser = torch.optim.AdamW(decay_groups(self._network.parameters(), config.decay), lr=config.rate)
         self._targets: dict[str, list[Target]] = {
             store.name: targets_of(store.held_out, least=config.least, limit=config.score_limit, seed=config.seed)
             for store in stores
@@ -153,7 +154,7 @@ class _Training:
         found["all"].backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
         self._optimiser.step()
-        self._follow(step)
+        follow(self._average, self._network, step, self._config.average)
         return {name: float(value.detach()) for name, value in found.items()}
 
     def _show_own(self, inputs: Tensor, own: Tensor) -> None:
@@ -161,17 +162,6 @@ class _Training:
         with torch.no_grad():
             logits, _ = self._average.eval()(inputs[own].contiguous(memory_format=torch.channels_last))
             inputs[own, -1] = 2 * torch.sigmoid(logits) - 1
-
-    def _follow(self, step: int) -> None:
-        """Move the average towards the weights; the first steps are forgotten quickly."""
-        keep = min(self._config.average, (1 + step) / (10 + step))
-        with torch.no_grad():
-            pairs = zip(self._average.state_dict().values(), self._network.state_dict().values(), strict=True)
-            for average, now in pairs:
-                if average.is_floating_point():
-                    average.lerp_(now, 1 - keep)
-                else:
-                    average.copy_(now)
 
     def _look(self, step: int, means: dict[str, float], best: float) -> float:
         """Score the average on the held-out part and keep it when it is the best so far."""
@@ -199,12 +189,3 @@ def _beginning(config: SegmenterConfig) -> NanoNetwork:
     if network.shape != made:
         raise InputError(f"start: {config.start} holds a network of {network.shape}, the configuration one of {made}")
     return network
-
-
-def _groups(network: nn.Module, decay: float) -> list[dict[str, object]]:
-    """Spare biases and normalisation from weight decay."""
-    parameters = list(network.parameters())
-    return [
-        {"params": [one for one in parameters if one.ndim > 1], "weight_decay": decay},
-        {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
-    ]

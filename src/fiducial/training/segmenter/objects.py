@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from fiducial.errors import InputError
 from fiducial.evaluation.opening import open_spec
 from fiducial.geometry import Mask
 from fiducial.training.segmenter.config import Source
+from fiducial.training.sources import hull_of, instances_of, spelled_out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,40 +101,13 @@ def read_store(source: Source, data: Path, least: float) -> Store:
     return store
 
 
-def spelled_out(dataset: str, data: Path) -> str:
-    """Put the data folder where a dataset says ``DATA/``.
-
-    Example:
-        >>> spelled_out("coco:DATA/aerial?per=image", Path("/data"))
-        'coco:/data/aerial?per=image'
-    """
-    form, colon, rest = dataset.partition(":")
-    if not colon:
-        form, rest = "", dataset
-    return f"{form}{colon}{data}/{rest.removeprefix('DATA/')}" if rest.startswith("DATA/") else dataset
-
-
-def instances_of(sample: Sample) -> Sequence[Mask]:
-    """Return a sample's masks that are not empty.
-
-    Raises:
-        InputError: the dataset knows boxes only.
-    """
-    if sample.instances is None:
-        raise InputError(f"sample {sample.id}: its dataset has boxes but no masks to learn from")
-    return [mask for mask in sample.instances if mask]
-
-
 def training_object(mask: Mask, picture: int) -> TrainingObject:
     """Prepare a mask that is not empty."""
     x1, y1, x2, y2 = (int(edge) for edge in mask.box or (0, 0, 1, 1))
     piece = mask.to_dense()[y1:y2, x1:x2].astype(np.uint8) * 255
-    rows, columns = np.nonzero(piece)
-    # The corners of pixels, not their centres: boxes are edges.
-    corners = np.concatenate([np.stack([columns + dx, rows + dy], 1) for dx in (0, 1) for dy in (0, 1)])
-    hull = cv2.convexHull(corners.astype(np.int32))[:, 0].astype(np.float64)
+    hull = hull_of(mask)
     depth = cv2.distanceTransform(np.pad(piece, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
     deep = np.argwhere(depth >= 0.6 * depth.max())[:, ::-1]
     corner = np.array([x1, y1], dtype=np.float64)
     inner = deep[:: max(1, len(deep) // 64)] + corner + 0.5
-    return TrainingObject(picture, piece, x1, y1, hull + corner, inner)
+    return TrainingObject(picture, piece, x1, y1, hull, inner)

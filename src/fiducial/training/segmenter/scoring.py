@@ -13,7 +13,8 @@ from fiducial.datasets import Sample
 from fiducial.datasets.objects import longest_edge
 from fiducial.geometry import Mask, Prompt
 from fiducial.geometry.prompts import Box, Prompts
-from fiducial.training.segmenter.objects import instances_of, training_object
+from fiducial.training.segmenter.objects import training_object
+from fiducial.training.sources import instances_of
 
 Prompting = Callable[[Mask, np.random.Generator], Prompt]
 

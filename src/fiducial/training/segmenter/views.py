@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from fiducial.geometry.prompts import Box
 from fiducial.segmenters.nano.crops import CONTEXT, Array, network_input
+from fiducial.training.recolouring import recoloured
 from fiducial.training.segmenter.config import Mode, Prompting
-from fiducial.training.segmenter.corruption import corrupted, recoloured
+from fiducial.training.segmenter.corruption import corrupted
 from fiducial.training.segmenter.objects import TrainingObject
 
 Matrix = NDArray[np.float64]

@@ -1,0 +1,47 @@
+"""What training runs read from datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fiducial.datasets import Sample
+from fiducial.errors import InputError
+from fiducial.geometry import Mask
+
+
+def spelled_out(dataset: str, data: Path) -> str:
+    """Put the data folder where a dataset says ``DATA/``.
+
+    Example:
+        >>> spelled_out("coco:DATA/aerial?per=image", Path("/data"))
+        'coco:/data/aerial?per=image'
+    """
+    form, colon, rest = dataset.partition(":")
+    if not colon:
+        form, rest = "", dataset
+    return f"{form}{colon}{data}/{rest.removeprefix('DATA/')}" if rest.startswith("DATA/") else dataset
+
+
+def instances_of(sample: Sample) -> Sequence[Mask]:
+    """Return a sample's masks that are not empty.
+
+    Raises:
+        InputError: the dataset knows boxes only.
+    """
+    if sample.instances is None:
+        raise InputError(f"sample {sample.id}: its dataset has boxes but no masks to learn from")
+    return [mask for mask in sample.instances if mask]
+
+
+def hull_of(mask: Mask) -> NDArray[np.float64]:
+    """Return the corners (N, 2) x, y of a mask's convex hull in pixels; the mask is not empty."""
+    x1, y1, x2, y2 = (int(edge) for edge in mask.box or (0, 0, 1, 1))
+    rows, columns = np.nonzero(mask.to_dense()[y1:y2, x1:x2])
+    # The corners of pixels, not their centres: boxes are edges.
+    corners = np.concatenate([np.stack([columns + dx, rows + dy], 1) for dx in (0, 1) for dy in (0, 1)])
+    return cv2.convexHull(corners.astype(np.int32))[:, 0].astype(np.float64) + np.array([x1, y1], np.float64)
