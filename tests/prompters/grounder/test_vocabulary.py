@@ -1,0 +1,268 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fiducial.datasets.referring.vocabulary import many, spoken
+from fiducial.datasets.scenes.aerial import VOCABULARY as AERIAL
+from fiducial.datasets.scenes.shapes import KINDS
+from fiducial.errors import InputError, UnknownNameError
+from fiducial.geometry import Frame, Prompt
+from fiducial.language.candidates import Candidate
+from fiducial.language.phrases import resolve
+from fiducial.prompters.detector.contract import Reading
+from fiducial.prompters.grounder.vocabulary import (
+    DESCRIBED,
+    MOST_INSTEAD,
+    NARROWER,
+    Vocabulary,
+    taken_for,
+    unknown_noun,
+)
+
+VOCABULARY = Vocabulary.read()
+LABELS = (
+    *("airplane", "ship", "storage_tank", "baseball_diamond", "tennis_court", "basketball_court"),
+    *("ground_track_field", "harbor", "bridge", "vehicle"),
+)
+
+
+def test_the_names_are_how_people_call_the_labels():
+    assert tuple(spoken(label) for label in LABELS) == AERIAL == VOCABULARY.names[:10]
+    assert VOCABULARY.names[10:12] == ("tumour", "blood vessel")
+    assert VOCABULARY.names[12:] == KINDS
+    assert VOCABULARY.domains == ("aerial", "brain", "fundus", "shapes")
+
+
+@pytest.mark.parametrize("label", [*LABELS, *KINDS])
+def test_every_label_and_its_spoken_name_have_an_entry(label):
+    assert VOCABULARY.of_label(label) is VOCABULARY.of_label(spoken(label)) is VOCABULARY.entry(spoken(label))
+
+
+def test_labels_of_other_datasets_have_an_entry_or_none():
+    found = {label: VOCABULARY.of_label(label) for label in ("Small-Vehicle", "tumor", "aeroplane", "zebra")}
+    assert {label: one and one.name for label, one in found.items()} == {
+        "Small-Vehicle": "vehicle",
+        "tumor": "tumour",
+        "aeroplane": "airplane",
+        "zebra": None,
+    }
+
+
+def test_an_unknown_name_comes_with_a_suggestion():
+    with pytest.raises(UnknownNameError, match="did you mean 'airplane'"):
+        VOCABULARY.entry("airplanes")
+
+
+@pytest.mark.parametrize("entry", VOCABULARY.entries, ids=lambda entry: entry.name)
+def test_what_is_listed_is_listed_once_and_measured_with_other_words(entry):
+    listed = (*entry.listed, *entry.unlike)
+    assert entry.phrases[0] == entry.name
+    assert len(set(listed)) == len(listed)
+    assert len(entry.phrases) >= 3
+    assert len(entry.unseen) >= 3
+    for phrase in entry.unseen:
+        reading = VOCABULARY.look_up(phrase)
+        assert reading.name is None or reading.likeness in (NARROWER, DESCRIBED), (phrase, reading)
+        assert phrase not in listed
+
+
+@pytest.mark.parametrize("entry", VOCABULARY.entries, ids=lambda entry: entry.name)
+def test_listed_words_are_read_in_both_numbers(entry):
+    for phrases, likeness in (((*entry.phrases, *entry.also), 1.0), (entry.narrower, NARROWER)):
+        for phrase in phrases:
+            for said in (phrase, many(phrase), phrase.upper(), phrase.replace(" ", "-"), phrase.replace(" ", "")):
+                reading = VOCABULARY.look_up(said)
+                assert reading.said == said
+                if phrase == "court":
+                    assert reading.name is None
+                else:
+                    assert (reading.name, reading.likeness) == (entry.name, likeness), said
+
+
+@pytest.mark.parametrize("entry", VOCABULARY.entries, ids=lambda entry: entry.name)
+def test_what_only_ends_like_a_phrase_is_not_read_as_it(entry):
+    for phrase in entry.unlike:
+        assert VOCABULARY.look_up(phrase).name != entry.name, phrase
+        assert VOCABULARY.look_up(f"old {many(phrase)}").name != entry.name, phrase
+
+
+@pytest.mark.parametrize(
+    ("noun", "name", "likeness"),
+    [
+        ("Aeroplanes", "airplane", 1.0),
+        ("storage-tanks", "storage tank", 1.0),
+        ("storagetank", "storage tank", 1.0),
+        ("harbours", "harbor", 1.0),
+        ("brain tumors", "tumour", 1.0),
+        ("disks", "disc", 1.0),
+        ("lorries", "vehicle", NARROWER),
+        ("fishing boats", "ship", DESCRIBED),
+        ("garbage trucks", "vehicle", DESCRIBED),
+        ("red cross", "cross", DESCRIBED),
+        ("vessel", "ship", 1.0),
+        ("retinal vessels", "blood vessel", 1.0),
+        ("speedboats", "ship", NARROWER),
+        ("old drawbridge", "bridge", DESCRIBED),
+        ("Cambridge", None, None),
+        ("tailplane", None, None),
+        ("xqboat", None, None),
+        ("boat of wood", None, None),
+    ],
+)
+def test_nouns_are_read(noun, name, likeness):
+    reading = VOCABULARY.look_up(noun)
+    assert reading.name == name
+    assert likeness is None or reading.likeness == likeness
+
+
+@pytest.mark.parametrize(
+    "noun",
+    [
+        *("terminal building", "helicopter", "swimming pool", "airport", "parking lot", "roundabout", "runway"),
+        *("liver", "kidney", "person", "zebra", "building", "tree", "fish tank", "diamond ring", "train track"),
+    ],
+)
+def test_other_nouns_are_unknown(noun):
+    assert VOCABULARY.look_up(noun).name is None
+    assert VOCABULARY.look_up(many(noun)).name is None
+
+
+def test_a_word_of_two_names_is_not_guessed():
+    reading = VOCABULARY.look_up("courts")
+    assert reading == Reading("courts", None, 1.0, ("tennis court", "basketball court"))
+    expected = "'courts' can mean tennis court or basketball court: please say which."
+    assert unknown_noun(reading, VOCABULARY) == expected
+    assert VOCABULARY.only(["tennis court"]).look_up("courts").name == "tennis court"
+
+
+@pytest.mark.parametrize(
+    ("noun", "first"),
+    [("aeroplnae", "airplane"), ("brigdes", "bridge"), ("large harbuor", "harbor"), ("vehcle", "vehicle")],
+)
+def test_a_slip_of_the_finger_is_suggested_and_not_taken(noun, first):
+    reading = VOCABULARY.look_up(noun)
+    assert reading.name is None
+    assert reading.instead[0] == first
+
+
+def test_real_words_are_no_slips():
+    assert "bridge" not in VOCABULARY.look_up("fridge").instead
+    assert "bridge" not in VOCABULARY.look_up("bride").instead
+
+
+def test_the_likest_names_are_suggested_first():
+    assert VOCABULARY.look_up("helicopter").instead == ("airplane",)
+    assert VOCABULARY.look_up("viaducts").instead == ("bridge",)
+    assert VOCABULARY.look_up("soccer fields").instead == ("baseball diamond", "tennis court", "basketball court")
+    assert VOCABULARY.look_up("democracy").instead == ()
+
+
+@given(st.text(max_size=40))
+def test_any_text_has_a_reading(noun):
+    reading = VOCABULARY.look_up(noun)
+    assert reading.said == noun
+    assert reading.name is None or reading.name in VOCABULARY.names
+    assert 0 <= reading.likeness <= 1
+    assert set(reading.instead) <= set(VOCABULARY.names)
+    assert len(reading.instead) <= MOST_INSTEAD
+
+
+def test_words_that_play_no_part_are_told():
+    assert VOCABULARY.dropped("two old fishing boats") == ("two", "old", "fishing")
+    assert VOCABULARY.dropped("fast speedboats") == ("fast",)
+    assert VOCABULARY.dropped("boats") == VOCABULARY.dropped("terminal building") == VOCABULARY.dropped("") == ()
+
+
+def test_a_name_fits_a_whole_noun_only():
+    assert VOCABULARY.same("boats", "ship")
+    assert VOCABULARY.same("trucks", "vehicle")
+    assert not VOCABULARY.same("fishing boats", "ship")
+    assert not VOCABULARY.same("boats", None)
+    assert not VOCABULARY.same("terminal building", "harbor")
+
+
+def test_the_resolver_takes_synonyms_and_names_what_played_no_part():
+    frame = Frame.pixels(100, 100)
+    boxes = {"ship": (5, 40, 15, 50), "vehicle": (30, 40, 60, 60)}
+    found = [Candidate(Prompt(frame, box=box, label=name)) for name, box in boxes.items()]
+    resolution = resolve("the fishing boats", found, frame, match=VOCABULARY.same)
+    assert (resolution.chosen, resolution.unknown) == ((0,), ("fishing",))
+    assert resolve("all trucks", found, frame, match=VOCABULARY.same).chosen == (1,)
+
+
+def test_part_of_a_vocabulary_knows_only_that():
+    part = VOCABULARY.only(["tumour", "ship"])
+    assert part.names == ("ship", "tumour")
+    assert part.look_up("planes").name is None
+    with pytest.raises(UnknownNameError):
+        VOCABULARY.only(["zebra"])
+
+
+def test_the_description_has_a_line_for_each_kind_of_picture():
+    assert VOCABULARY.only(["ship", "bridge", "tumour"]).describe() == "aerial: ship, bridge\nbrain: tumour"
+    assert VOCABULARY.describe().count("\n") == 3
+
+
+def test_an_unknown_noun_is_answered_in_sentences():
+    text = unknown_noun(VOCABULARY.look_up("terminal building"), VOCABULARY)
+    assert text.startswith("I do not know 'terminal building'. In aerial pictures I know airplanes, ships, ")
+    assert "vehicles; in brain scans tumours; in pictures of the retina blood vessels; in drawings discs, " in text
+    assert len(text) < 420
+    part = VOCABULARY.only(["ship", "tumour"])
+    expected = "I do not know 'x'. In aerial pictures I know ships; in brain scans tumours. Closest: ship."
+    assert unknown_noun(Reading("x", None, 0.5, ("ship",)), part) == expected
+
+
+def test_what_was_taken_for_something_else_is_said():
+    said = {noun: taken_for(VOCABULARY.look_up(noun), VOCABULARY) for noun in ("ship", "ferry", "cargo boats", "x")}
+    assert said == {
+        "ship": "",
+        "ferry": "I know only ships as a whole: 'ferry' was taken for all of them.",
+        "cargo boats": "'cargo boats' was taken for ship: 'cargo' played no part.",
+        "x": "",
+    }
+
+
+# -- files ------------------------------------------------------------------------------------------
+
+
+def write(folder, text):
+    path = folder / "vocabulary.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_vocabulary_of_ones_own_is_read(tmp_path):
+    text = "entries: [{name: roof, domain: street, phrases: [housetop], labels: [roof_top]}]"
+    own = Vocabulary.read(write(tmp_path, text))
+    assert own.look_up("housetops").name == "roof"
+    assert own.of_label("roof top").name == own.of_label("Roof").name == "roof"
+    assert (
+        unknown_noun(Reading("x", None, 0.0), own)
+        == "I do not know 'x'. In pictures of the kind 'street' I know roofs."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "cannot be read"),
+        ("names: []", "needs a list 'entries'"),
+        ("entries: []", "at least one entry"),
+        ("entries: [{name: a, domain: b}, {name: a, domain: c}]", "each name once"),
+        ("entries: [{name: a}]", "entry 1: needs at least name and domain"),
+        ("entries: [{name: a, domain: b, phrase: [c]}]", "did you mean 'phrases'"),
+        ("entries: [{name: a, domain: b, phrases: c}]", "entry 1, phrases: needs a list of texts, got 'c'"),
+        ("entries: [{name: a, domain: b, phrases: [1]}]", "needs a list of texts"),
+    ],
+)
+def test_a_wrong_file_says_what_is_wrong(tmp_path, text, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        Vocabulary.read(write(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.yaml: the vocabulary cannot be read"):
+        Vocabulary.read(tmp_path / "none.yaml")
