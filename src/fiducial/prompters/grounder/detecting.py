@@ -1,0 +1,224 @@
+"""The nano detector: boxes with calibrated scores for the names that its weights were taught."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from fiducial.checkpoints import pick_device
+from fiducial.errors import InputError
+from fiducial.geometry import boxes as box_arrays
+from fiducial.images import Image
+from fiducial.prompters.detector.contract import Detection, Reading
+from fiducial.prompters.grounder.network import STRIDE, boxes_of, network_input
+from fiducial.prompters.grounder.weights import EMBEDDED, Grounder, load_grounder
+from fiducial.prompters.grounder.windows import Window, windows_of
+
+FAINT = 0.02
+"""Likelihood of a heat map below which nothing is looked at further."""
+MOST = 200
+"""Most peaks of one name in one window."""
+_GREY = 114
+_AT_ONCE = 8 * 640 * 640
+"""Pixels that the network sees at once."""
+
+
+class Reader(Protocol):
+    """What knows which noun means which name."""
+
+    def look_up(self, noun: str) -> Reading:
+        """Say what a noun phrase is taken to mean."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Peaks:
+    """What one window shows of one name.
+
+    Args:
+        boxes: (K, 4) xyxy in pixels of what the window sees.
+        logits: (K,) of the heat map.
+    """
+
+    boxes: NDArray[np.float64]
+    logits: NDArray[np.float64]
+
+
+class NanoDetector:
+    """Boxes for names of a closed vocabulary.
+
+    Args:
+        grounder: network and names.
+        reader: what reads nouns; default: the vocabulary of the package, read when it is first needed.
+        threshold: least score of a detection in 0..1; None: that of each name in the weights.
+        zoom: look so many times closer than :mod:`fiducial.prompters.grounder.windows` says.
+        flips: look at the mirrored picture too, which doubles the work.
+        overlap: a box that overlaps a better one of its name by more than this IoU is left out.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+
+    Raises:
+        InputError: a threshold outside 0..1, a zoom that is not above 0, or no such device.
+    """
+
+    def __init__(
+        self,
+        grounder: Grounder,
+        reader: Reader | None = None,
+        *,
+        threshold: float | None = None,
+        zoom: float = 1.0,
+        flips: bool = False,
+        overlap: float = 0.5,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise InputError(f"a threshold lies in 0..1, got {threshold}")
+        if not zoom > 0:
+            raise InputError(f"a zoom is above 0, got {zoom}")
+        self._device = pick_device(str(device))
+        self.grounder = grounder
+        network = grounder.network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = network.eval()
+        self._vectors = torch.from_numpy(grounder.vectors).to(self._device)
+        self._reader = reader
+        self._threshold, self._zoom, self._flips, self._overlap = threshold, zoom, flips, overlap
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path = EMBEDDED,
+        *,
+        threshold: float | None = None,
+        zoom: float = 1.0,
+        flips: bool = False,
+        device: str = "auto",
+    ) -> NanoDetector:
+        """Load weights: ``"nano-grounder"`` for those of the package, or a safetensors file; the rest as above."""
+        grounder, _ = load_grounder(model)
+        return cls(grounder, threshold=threshold, zoom=zoom, flips=flips, device=device)
+
+    def read(self, noun: str) -> Reading:
+        """Say what a noun phrase is taken to mean; a name that the weights were not taught is not known."""
+        if self._reader is None:
+            from fiducial.prompters.grounder.vocabulary import Vocabulary
+
+            self._reader = Vocabulary.read()
+        reading = self._reader.look_up(noun)
+        known = self.grounder.vocabulary
+        instead = tuple(name for name in reading.instead if name in known)
+        name = reading.name if reading.name in known else None
+        return Reading(reading.said, name, reading.likeness, instead)
+
+    def vocabulary(self) -> tuple[str, ...]:
+        """Return the names that are known, singular."""
+        return self.grounder.vocabulary
+
+    def detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[list[Detection]]:
+        """Find all instances of each name; see :meth:`fiducial.prompters.detector.contract.Detector.detect`."""
+        if len(images) != len(names):
+            raise InputError(f"{len(images)} pictures need as many lists of names, got {len(names)}")
+        asked = [self.grounder.places(tuple(dict.fromkeys(some))) for some in names]
+        looks = [
+            (number, window)
+            for number, image in enumerate(images)
+            if asked[number]
+            for window in windows_of(image.width, image.height, self._zoom)
+        ]
+        found: list[dict[int, list[Peaks]]] = [{} for _ in images]
+        for group in _groups(looks):
+            pixels = [window.pixels(images[number].pixels) for number, window in group]
+            every = self._peaks(pixels, sorted({place for number, _ in group for place in asked[number]}))
+            for (number, window), peaks in zip(group, every, strict=True):
+                for place in asked[number]:
+                    found[number].setdefault(place, []).append(_placed(peaks[place], window))
+        return [self._detections(some) for some in found]
+
+    def _peaks(self, pixels: Sequence[NDArray[np.uint8]], places: Sequence[int]) -> list[dict[int, Peaks]]:
+        """Look at pictures of one padded size for the names at some places of the vocabulary."""
+        heat, boxes = self._look(_stacked(pixels, self._network.shape.multiple), self._vectors[list(places)])
+        tops = heat.masked_fill(functional.max_pool2d(heat, 3, stride=1, padding=1) > heat, -torch.inf)
+        count = min(MOST, tops.shape[2] * tops.shape[3])
+        logits, order = tops.flatten(2).topk(count, dim=2)
+        spread = boxes.flatten(2)[:, None].expand(-1, len(places), -1, -1)
+        chosen = spread.gather(3, order[:, :, None].expand(-1, -1, 4, -1)).transpose(2, 3)
+        every_logit, every_box = logits.cpu().double().numpy(), chosen.cpu().double().numpy()
+        row_of, column_of = np.divmod(order.cpu().numpy(), tops.shape[3])
+        least = float(np.log(FAINT / (1 - FAINT)))
+        result = []
+        for number, one in enumerate(pixels):
+            limit = np.array([one.shape[1], one.shape[0]] * 2)
+            of_picture = {}
+            for row, place in enumerate(places):
+                box = np.clip(every_box[number, row], 0, limit)
+                sound = (every_logit[number, row] >= least) & (box[:, 2:] - box[:, :2] > 1).all(axis=1)
+                # The grey beside the picture holds nothing.
+                sound &= column_of[number, row] * STRIDE < one.shape[1]
+                sound &= row_of[number, row] * STRIDE < one.shape[0]
+                of_picture[place] = Peaks(box[sound], every_logit[number, row][sound])
+            result.append(of_picture)
+        return result
+
+    @torch.inference_mode()
+    def _look(self, pixels: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return heat (B, N, h, w) and boxes (B, 4, h, w) of pixels (B, H, W, 3)."""
+        inputs = network_input(pixels.to(self._device))
+        places, sides = self._network(inputs)
+        heat = self._network.heat(places, vectors)
+        if self._flips:
+            places, mirrored = self._network(inputs.flip(3))
+            heat = (heat + self._network.heat(places, vectors).flip(3)) / 2
+            sides = (sides + mirrored.flip(3)[:, [2, 1, 0, 3]]) / 2
+        return heat, boxes_of(sides)
+
+    def _detections(self, found: dict[int, list[Peaks]]) -> list[Detection]:
+        """Join what the windows of one picture show, name by name."""
+        every = []
+        for place, windows in found.items():
+            boxes = np.concatenate([peaks.boxes for peaks in windows])
+            name = self.grounder.names[place]
+            scores = _sigmoid(name.slope * np.concatenate([peaks.logits for peaks in windows]) + name.intercept)
+            enough = scores >= (name.threshold if self._threshold is None else self._threshold)
+            boxes, scores = boxes[enough], scores[enough]
+            for number in box_arrays.nms(boxes, scores, self._overlap):
+                x1, y1, x2, y2 = boxes[number].tolist()
+                every.append(Detection((x1, y1, x2, y2), float(scores[number]), name.name))
+        return sorted(every, key=lambda one: -one.score)
+
+
+def _groups(looks: Sequence[tuple[int, Window]]) -> Iterator[list[tuple[int, Window]]]:
+    """Put windows of one size together, as many as are seen at once."""
+    by_size: dict[tuple[int, int], list[tuple[int, Window]]] = {}
+    for look in looks:
+        by_size.setdefault(look[1].seen, []).append(look)
+    for (width, height), same in by_size.items():
+        count = max(1, _AT_ONCE // (width * height))
+        for start in range(0, len(same), count):
+            yield same[start : start + count]
+
+
+def _stacked(pixels: Sequence[NDArray[np.uint8]], multiple: int) -> Tensor:
+    """Put pictures of one size into (B, H, W, 3), grey at the right and bottom up to a multiple."""
+    height, width = pixels[0].shape[:2]
+    shape = (len(pixels), -(-height // multiple) * multiple, -(-width // multiple) * multiple, 3)
+    stacked = np.full(shape, _GREY, np.uint8)
+    for number, one in enumerate(pixels):
+        stacked[number, :height, :width] = one
+    return torch.from_numpy(stacked)
+
+
+def _placed(peaks: Peaks, window: Window) -> Peaks:
+    """Turn what a window shows into pixels of the picture; things that its edge may have cut are left out."""
+    whole = window.whole(peaks.boxes)
+    return Peaks(window.to_picture(peaks.boxes[whole]), peaks.logits[whole])
+
+
+def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-values)))

@@ -1,0 +1,187 @@
+"""The grounder's network: a small residual net that says, for a phrase, where its things lie and how large they are.
+
+Class logit = scale * cosine(embedding of the place, embedding of the phrase) + bias, so any number of phrases can be
+asked of one picture. Everything is dense 3 x 3 convolutions, which single precision on a CPU runs fastest; most of the
+work is done at strides 8 to 32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+STRIDE = 4
+"""Pixels of the picture per place of the heat maps, along each axis."""
+_REACH = 4.0
+"""Box sides lie within exp(-4) to exp(4) times the unit of 16 pixels: 0.3 to 870 pixels from the place."""
+_UNIT = 16.0
+_RARE = -4.6
+"""Logit that a place starts with: one in a hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The make-up of the network.
+
+    Args:
+        widths: channels at strides 4, 8, 16, ...
+        blocks: residual blocks at each of them.
+        pyramid: channels of the level at stride 4 that the heads look at.
+        embedding: dimensions of the space in which places and phrases meet.
+        words: dimensions of a phrase vector.
+    """
+
+    widths: tuple[int, ...] = (48, 96, 192, 320)
+    blocks: tuple[int, ...] = (1, 2, 2, 2)
+    pyramid: int = 64
+    embedding: int = 64
+    words: int = 64
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Shape:
+        """Read what :meth:`as_json` gives."""
+        numbers = (int(values[key]) for key in ("pyramid", "embedding", "words"))
+        return cls(tuple(values["widths"]), tuple(values["blocks"]), *numbers)
+
+    @property
+    def multiple(self) -> int:
+        """The height and width of an input are multiples of this."""
+        return int(STRIDE * 2 ** (len(self.widths) - 1))
+
+
+class GrounderNetwork(nn.Module):
+    """Pictures in, an embedding and a box per place out.
+
+    Args:
+        shape: its make-up; the default has 5 million parameters.
+    """
+
+    def __init__(self, shape: Shape | None = None) -> None:
+        super().__init__()
+        self.shape = Shape() if shape is None else shape
+        widths, pyramid = self.shape.widths, self.shape.pyramid
+        self.stem = nn.Conv2d(3 * STRIDE**2, widths[0], 3, padding=1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(widths[0])
+        before = (widths[0], *widths)
+        self.down = nn.ModuleList(
+            _blocks(before[level], width, self.shape.blocks[level], shrink=level > 0)
+            for level, width in enumerate(widths)
+        )
+        # What the whole picture looks like reaches every place of the coarsest level.
+        self.context = nn.Linear(widths[-1], widths[-1])
+        self.lateral = nn.ModuleList(nn.Conv2d(width, pyramid, 1) for width in widths)
+        self.smooth = nn.ModuleList(_block(pyramid, pyramid) for _ in widths[1:])
+        self.place = nn.Conv2d(pyramid, self.shape.embedding, 1)
+        self.sides = nn.Sequential(_block(pyramid, pyramid // 2), nn.Conv2d(pyramid // 2, 4, 1))
+        hidden = 2 * self.shape.embedding
+        self.phrase = nn.Sequential(
+            nn.Linear(self.shape.words, hidden), nn.ReLU(), nn.Linear(hidden, self.shape.embedding)
+        )
+        self.scale = nn.Parameter(torch.tensor(math.log(10.0)))
+        self.bias = nn.Parameter(torch.tensor(_RARE))
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Look at pictures.
+
+        Args:
+            pictures: (B, 3, H, W) RGB as :func:`network_input` makes it; H and W multiples of ``shape.multiple``.
+
+        Returns:
+            Embeddings (B, E, H / 4, W / 4) of length 1, and boxes (B, 4, H / 4, W / 4): the distances in pixels from
+            the centre of the place to the left, top, right and bottom side, all positive.
+        """
+        features = functional.relu(self.stem_norm(self.stem(functional.pixel_unshuffle(pictures, STRIDE))))
+        levels = []
+        for blocks in self.down:
+            features = blocks(features)
+            levels.append(features)
+        levels[-1] = features + self.context(features.mean((2, 3)))[:, :, None, None]
+        merged = self.lateral[-1](levels[-1])
+        for lateral, smooth, level in zip(self.lateral[-2::-1], self.smooth, levels[-2::-1], strict=True):
+            merged = smooth(lateral(level) + functional.interpolate(merged, scale_factor=2.0))
+        sides = _UNIT * torch.exp(_REACH * torch.tanh(self.sides(merged) / _REACH))
+        return functional.normalize(self.place(merged), dim=1), sides
+
+    def heat(self, places: Tensor, phrases: Tensor) -> Tensor:
+        """Score phrases at every place.
+
+        Args:
+            places: (B, E, h, w) embeddings of :meth:`forward`.
+            phrases: (N, D) phrase vectors for all pictures, or (B, N, D) for each its own.
+
+        Returns:
+            (B, N, h, w) logits that the centre of a thing of that name lies at the place.
+        """
+        asked = functional.normalize(self.phrase(phrases), dim=-1)
+        asked = asked.expand(len(places), *asked.shape[-2:])
+        cosine = torch.bmm(asked, places.flatten(2)).reshape(*asked.shape[:2], *places.shape[2:])
+        heat: Tensor = self.scale.exp() * cosine + self.bias
+        return heat
+
+
+def network_input(pixels: Tensor) -> Tensor:
+    """Turn pixels into the network's numbers.
+
+    Args:
+        pixels: (B, H, W, 3) uint8 RGB.
+
+    Returns:
+        (B, 3, H, W) float32 about 0, channels last in memory.
+    """
+    return ((pixels.float() - 114.0) / 64.0).permute(0, 3, 1, 2)
+
+
+def boxes_of(sides: Tensor) -> Tensor:
+    """Turn distances into boxes.
+
+    Args:
+        sides: (B, 4, h, w) pixels from the centre of each place to its left, top, right, bottom.
+
+    Returns:
+        (B, 4, h, w) x1, y1, x2, y2 in pixels of the input.
+    """
+    rows, columns = (torch.arange(count, device=sides.device) for count in sides.shape[2:])
+    y = ((rows + 0.5) * STRIDE)[:, None].expand(sides.shape[2:])
+    x = ((columns + 0.5) * STRIDE)[None, :].expand(sides.shape[2:])
+    centre, sign = torch.stack([x, y, x, y]), sides.new_tensor([-1, -1, 1, 1])
+    return centre + sign[:, None, None] * sides
+
+
+class _Residual(nn.Module):
+    def __init__(self, before: int, after: int, shrink: bool) -> None:
+        super().__init__()
+        stride = 2 if shrink else 1
+        self.first = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm2d(after)
+        self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(after)
+        self.shortcut: nn.Module = nn.Identity()
+        if shrink or before != after:
+            pool: nn.Module = nn.AvgPool2d(2) if shrink else nn.Identity()
+            self.shortcut = nn.Sequential(pool, nn.Conv2d(before, after, 1, bias=False))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        features = functional.relu(self.first_norm(self.first(inputs)))
+        return functional.relu(self.shortcut(inputs) + self.second_norm(self.second(features)))
+
+
+def _blocks(before: int, after: int, count: int, *, shrink: bool) -> nn.Sequential:
+    widths = pairwise([before, *[after] * count])
+    return nn.Sequential(*[_Residual(one, other, shrink and not place) for place, (one, other) in enumerate(widths)])
+
+
+def _block(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)
+    )

@@ -1,0 +1,173 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fiducial.errors import InputError
+from fiducial.images import Image
+from fiducial.prompters.detector.contract import Detector, Reading
+from fiducial.prompters.grounder.detecting import NanoDetector
+from fiducial.prompters.grounder.network import STRIDE, GrounderNetwork, Shape
+from fiducial.prompters.grounder.weights import Grounder, Name, save_grounder
+
+REACH = 10.0
+
+
+class Colours(nn.Module):
+    """Takes the reddest place for a ship and the bluest for a car, each 20 pixels wide and high."""
+
+    def __init__(self):
+        super().__init__()
+        self.shape = SimpleNamespace(multiple=32, words=2)
+        self.sizes = []
+        self.reach = REACH
+
+    def forward(self, pictures):
+        self.sizes.append(tuple(pictures.shape))
+        colours = nn.functional.avg_pool2d(pictures, STRIDE) * 64 + 114
+        red, green, blue = colours.unbind(1)
+        places = torch.stack([red - green, blue - green], 1) / 32 - 4
+        return places, torch.full_like(colours[:, :1], self.reach).expand(-1, 4, -1, -1)
+
+    def heat(self, places, phrases):
+        return torch.einsum("behw,ne->bnhw", places, phrases)
+
+
+class Words:
+    def look_up(self, noun):
+        return Reading(noun, {"boats": "ship", "lake": "pond"}.get(noun), 0.9, ("pond", "car"))
+
+
+def detector(**options):
+    names = (Name("ship", "sea", 1.0, 0.0, 0.5), Name("car", "road", 2.0, 1.0, 0.5))
+    return NanoDetector(Grounder(Colours(), names, np.eye(2, dtype=np.float32)), Words(), **options)
+
+
+def picture(*spots, width=256, height=256):
+    """Grey, with squares of 4 pixels: (x, y, colour)."""
+    pixels = np.full((height, width, 3), 60, np.uint8)
+    for x, y, colour in spots:
+        pixels[y : y + 4, x : x + 4] = colour
+    return Image(pixels)
+
+
+RED, BLUE, PINK = (255, 60, 60), (60, 60, 255), (240, 60, 60)
+
+
+def test_it_keeps_the_contract():
+    assert isinstance(detector(), Detector)
+    assert detector().vocabulary() == ("ship", "car")
+
+
+def test_things_are_found_where_they_are_best_first():
+    (found,) = detector().detect([picture((40, 80, PINK), (120, 160, RED))], [["ship"]])
+    assert [one.box for one in found] == [(112, 152, 132, 172), (32, 72, 52, 92)]
+    assert found[0].score == pytest.approx(1 / (1 + np.exp(-(195 / 32 - 4))), abs=1e-6)
+    assert found[0].score > found[1].score
+    assert {one.name for one in found} == {"ship"}
+
+
+def test_each_name_has_its_own_likelihood_and_threshold():
+    image = picture((40, 80, RED), (120, 160, BLUE))
+    (found,) = detector().detect([image], [["car", "ship"]])
+    by_name = {one.name: one.score for one in found}
+    assert by_name["car"] == pytest.approx(1 / (1 + np.exp(-(2 * (195 / 32 - 4) + 1))), abs=1e-6)
+    assert by_name["ship"] < by_name["car"]
+    assert detector(threshold=0.999).detect([image], [["ship"]]) == [[]]
+
+
+def test_pictures_of_several_sizes_answer_as_each_alone():
+    images = [picture((40, 80, RED)), picture((8, 4, RED), width=200, height=250), picture((200, 8, RED))]
+    names = [["ship"], ["car", "ship"], ["ship", "ship"]]
+    together = detector().detect(images, names)
+    assert together == [detector().detect([image], [some])[0] for image, some in zip(images, names, strict=True)]
+    assert [len(found) for found in together] == [1, 1, 1]
+
+
+def test_pictures_of_one_size_are_looked_at_together():
+    subject = detector()
+    subject.detect([picture(), picture(), picture(width=200)], [["ship"]] * 3)
+    assert sorted(size[0] for size in subject.grounder.network.sizes) == [1, 2]
+
+
+def test_no_name_finds_nothing_and_costs_nothing():
+    subject = detector()
+    assert subject.detect([picture((40, 80, RED))], [[]]) == [[]]
+    assert not subject.grounder.network.sizes
+
+
+def test_boxes_end_at_the_picture_and_the_grey_beside_it_holds_nothing():
+    subject = detector()
+    (found,) = subject.detect([picture((0, 0, RED), (248, 248, RED), width=254, height=254)], [["ship"]])
+    assert found
+    for one in found:
+        assert 0 <= one.box[0] < one.box[2] <= 254
+        assert 0 <= one.box[1] < one.box[3] <= 254
+
+
+def test_a_large_picture_is_seen_in_windows_and_small_things_are_found_once():
+    large = picture(width=2600, height=900)
+    pixels = large.pixels.copy()
+    places = [(40, 80), (1296, 400), (1400, 400), (2560, 880)]
+    for x, y in places:
+        pixels[y : y + 16, x : x + 16] = RED
+    subject = detector()
+    subject.grounder.network.reach = 16.0
+    (found,) = subject.detect([Image(pixels)], [["ship"]])
+    centres = sorted(((one.box[0] + one.box[2]) / 2, (one.box[1] + one.box[3]) / 2) for one in found)
+    assert len(centres) == 4
+    for centre, (x, y) in zip(centres, places, strict=True):
+        assert np.hypot(centre[0] - x - 8, centre[1] - y - 8) < 12
+
+
+def test_mirroring_too_gives_the_same_on_what_is_symmetric():
+    image = picture((40, 80, RED), (120, 160, PINK))
+    plain, flipped = (detector(flips=flips).detect([image], [["ship"]])[0] for flips in (False, True))
+    assert [one.box for one in plain] == [one.box for one in flipped]
+    assert [one.score for one in plain] == pytest.approx([one.score for one in flipped])
+
+
+def test_a_closer_look_changes_the_size_that_is_seen():
+    subject = detector(zoom=1.5)
+    subject.detect([picture()], [["ship"]])
+    assert subject.grounder.network.sizes == [(1, 3, 384, 384)]
+
+
+def test_nouns_are_read_and_unknown_names_are_not_known():
+    subject = detector()
+    assert subject.read("boats") == Reading("boats", "ship", 0.9, ("car",))
+    assert subject.read("lake") == Reading("lake", None, 0.9, ("car",))
+
+
+def test_the_packages_vocabulary_reads_nouns_by_default():
+    names = (Name("ship", "aerial"), Name("airplane", "aerial"))
+    subject = NanoDetector(Grounder(Colours(), names, np.eye(2, dtype=np.float32)))
+    assert subject.read("ships").name == "ship"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"threshold": 1.5}, "a threshold lies in 0..1, got 1.5"), ({"zoom": 0.0}, "a zoom is above 0, got 0.0")],
+)
+def test_options_are_checked(options, message):
+    with pytest.raises(InputError, match=message):
+        detector(**options)
+
+
+def test_wrong_questions_are_refused():
+    with pytest.raises(InputError, match="1 pictures need as many lists of names, got 0"):
+        detector().detect([picture()], [])
+    with pytest.raises(InputError, match="does not know 'train'"):
+        detector().detect([picture()], [["train"]])
+
+
+def test_weights_are_loaded_from_a_file(tmp_path):
+    shape = Shape(widths=(8, 12), blocks=(1, 1), pyramid=8, embedding=6, words=2)
+    path = tmp_path / "some.safetensors"
+    names = (Name("ship"), Name("car"))
+    path.write_bytes(save_grounder(Grounder(GrounderNetwork(shape), names, np.eye(2, dtype=np.float32))))
+    subject = NanoDetector.from_pretrained(path, threshold=0.0, device="cpu")
+    (found,) = subject.detect([picture((40, 80, RED))], [["ship", "car"]])
+    assert all(0 <= one.score <= 1 for one in found)

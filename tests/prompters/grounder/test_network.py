@@ -1,0 +1,61 @@
+import json
+
+import pytest
+import torch
+
+from fiducial.prompters.grounder.network import STRIDE, GrounderNetwork, Shape, boxes_of, network_input
+
+SMALL = Shape(widths=(8, 12, 16), blocks=(1, 2, 1), pyramid=8, embedding=6, words=5)
+
+
+def test_a_picture_gives_an_embedding_and_a_box_per_place():
+    network = GrounderNetwork(SMALL).eval()
+    places, sides = network(network_input(torch.randint(0, 255, (2, 32, 48, 3), dtype=torch.uint8)))
+    assert places.shape == (2, 6, 8, 12)
+    assert sides.shape == (2, 4, 8, 12)
+    torch.testing.assert_close(places.norm(dim=1), torch.ones(2, 8, 12))
+    assert (sides > 0).all()
+
+
+def test_the_default_has_five_million_parameters_and_fits_twelve_megabytes():
+    count = sum(parameter.numel() for parameter in GrounderNetwork().parameters())
+    assert 4.5e6 < count < 6e6
+    assert Shape().multiple == 32
+
+
+def test_heat_is_a_scaled_cosine_with_a_bias():
+    network = GrounderNetwork(SMALL).eval()
+    places = torch.nn.functional.normalize(torch.randn(2, 6, 3, 4), dim=1)
+    phrases = torch.randn(7, 5)
+    heat = network.heat(places, phrases)
+    asked = network.phrase(phrases)
+    cosine = torch.cosine_similarity(asked[3], places[1, :, 2, 1], dim=0)
+    torch.testing.assert_close(heat[1, 3, 2, 1], 10 * cosine - 4.6)
+    own = network.heat(places, torch.stack([phrases, phrases.flip(0)]))
+    torch.testing.assert_close(own[0], heat[0])
+    torch.testing.assert_close(own[1], heat[1].flip(0))
+
+
+def test_boxes_lie_about_the_middle_of_their_place():
+    sides = torch.tensor([1.0, 2.0, 3.0, 4.0])[None, :, None, None].expand(1, 4, 2, 3)
+    boxes = boxes_of(sides)
+    x, y = 2.5 * STRIDE, 1.5 * STRIDE
+    assert boxes[0, :, 1, 2].tolist() == [x - 1, y - 2, x + 3, y + 4]
+
+
+def test_sides_cannot_grow_without_end():
+    network = GrounderNetwork(SMALL).eval()
+    torch.nn.init.constant_(network.sides[1].bias, 1e4)
+    _, sides = network(torch.zeros(1, 3, 32, 32))
+    assert float(sides.detach().max()) == pytest.approx(16 * 2.718281828**4, rel=1e-4)
+
+
+def test_the_make_up_is_read_back():
+    assert Shape.from_json(json.loads(json.dumps(SMALL.as_json()))) == SMALL
+
+
+def test_input_is_channels_last_and_about_zero():
+    inputs = network_input(torch.full((2, 8, 8, 3), 114, dtype=torch.uint8))
+    assert inputs.shape == (2, 3, 8, 8)
+    assert not inputs.any()
+    assert inputs.is_contiguous(memory_format=torch.channels_last)
