@@ -81,6 +81,7 @@ def test_another_number_of_steps_keeps_the_shares_of_the_phases(config, tmp_path
         (["decoder", "sam-decodr"], "did you mean 'sam-decoder'?"),
         (["segmenter", "CONFIG", "--steps", "0"], "--steps needs at least 1, got 0"),
         (["segmenter", "nowhere.yaml"], "nowhere.yaml"),
+        (["words", "nano-words", "--steps", "3"], "takes no --steps"),
         (["segmenter", "CONFIG", "--set", "steps"], "KEY=VALUE"),
         (["segmenter", "CONFIG", "--set", "batch=[1"], "neither a number, a word nor a list"),
         (["segmenter", "CONFIG", "--set", "stepps=1"], "unknown key"),

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
@@ -14,11 +14,15 @@ from fiducial.cli import common
 from fiducial.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
+    from fiducial.training.grounder.config import GrounderConfig
     from fiducial.training.segmenter.config import SegmenterConfig
+
+Phased = TypeVar("Phased", "SegmenterConfig", "GrounderConfig")
 
 _SUMMARY = (
     "Train weights. decoder: the mask decoder of a SAM, SAM-HQ, SAM 2 or SAM 3, its encoder frozen. "
-    "segmenter: the nano segmenter. The same command goes on with a run that was stopped."
+    "segmenter: the nano segmenter. grounder: the nano grounder. words: the word table that the grounder is asked by. "
+    "The same command goes on with a run that was stopped."
 )
 
 
@@ -36,17 +40,17 @@ def run(words: Sequence[str]) -> int:
 
 def _parser() -> common.Parser:
     parser = common.Parser("train", _SUMMARY)
-    parser.add_argument("what", metavar="WHAT", help="decoder or segmenter")
-    parser.add_argument("config", metavar="CONFIG", help="a YAML file, or sam-decoder or nano-segmenter")
+    parser.add_argument("what", metavar="WHAT", help="decoder, segmenter, grounder or words")
+    parser.add_argument(
+        "config", metavar="CONFIG", help="a YAML file, or sam-decoder, nano-segmenter, nano-grounder, nano-words"
+    )
     parser.add_argument(
         "--data", type=Path, default=Path(), metavar="DIR", help="what DATA/ in the configuration means"
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="RUN", help="the run's folder; one that exists goes on"
     )
-    parser.add_argument(
-        "--steps", type=int, metavar="N", help="another number of steps (segmenter: phases in proportion)"
-    )
+    parser.add_argument("--steps", type=int, metavar="N", help="another number of steps (nano: phases in proportion)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     parser.add_argument("--quiet", action="store_true", help="write the log without printing it")
     parser.add_argument(
@@ -79,6 +83,25 @@ def _segmenter(arguments: Namespace) -> Path:
     return train(config, **_options(arguments))
 
 
+def _grounder(arguments: Namespace) -> Path:
+    from fiducial.training.configs import load_config
+    from fiducial.training.grounder import GrounderConfig, train
+
+    config = load_config(GrounderConfig, arguments.config, _settings(arguments))
+    if arguments.steps is not None:
+        config = _shortened(config, arguments.steps)
+    return train(config, **_options(arguments))
+
+
+def _words(arguments: Namespace) -> Path:
+    from fiducial.training.configs import load_config
+    from fiducial.training.words import WordsConfig, train
+
+    if arguments.steps is not None:
+        raise InputError("train words takes no --steps: say how often it goes through its texts, --set epochs=N")
+    return train(load_config(WordsConfig, arguments.config, _settings(arguments)), **_options(arguments))
+
+
 def _settings(arguments: Namespace) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for text in arguments.set:
@@ -92,7 +115,12 @@ def _settings(arguments: Namespace) -> dict[str, Any]:
     return settings
 
 
-_TRAINERS: dict[str, Callable[[Namespace], Path]] = {"decoder": _decoder, "segmenter": _segmenter}
+_TRAINERS: dict[str, Callable[[Namespace], Path]] = {
+    "decoder": _decoder,
+    "segmenter": _segmenter,
+    "grounder": _grounder,
+    "words": _words,
+}
 
 
 def _options(arguments: Namespace) -> dict[str, Any]:
@@ -100,9 +128,10 @@ def _options(arguments: Namespace) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in names}
 
 
-def _shortened(config: SegmenterConfig, steps: int) -> SegmenterConfig:
+def _shortened(config: Phased, steps: int) -> Phased:
     """Give phases their shares of another number of steps; those that come to nothing are left out."""
-    phases, given, done = [], 0, 0
+    phases: list[Any] = []
+    given = done = 0
     for phase in config.phases:
         done += phase.steps
         share = steps * done // config.steps - given
