@@ -178,6 +178,25 @@ def test_one_picture_that_is_too_much_does_not_lose_the_others():
     assert [result.outcome for result in results] == [Outcome.FOUND, Outcome.FAILED, Outcome.FOUND]
 
 
+def test_what_would_fail_for_every_picture_is_asked_once():
+    class DownError(ModelError):
+        for_all = True
+
+    class Gone(BoxPrompter):
+        asked = 0
+
+        def ask(self, images, instructions):
+            self.asked += 1
+            raise DownError("nobody listens at port 8000")
+
+    pipe = Pipeline(prompter=Gone((1, 1, 3, 3)), segmenter=BoxSegmenter())
+    results = pipe.segment([GREY, BLUE], "a")
+    assert [(result.outcome, result.text) for result in results] == [
+        (Outcome.FAILED, "nobody listens at port 8000")
+    ] * 2
+    assert pipe.prompter.asked == 1
+
+
 def test_embeddings_are_let_go_after_their_last_use():
     alive = []
 

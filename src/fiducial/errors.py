@@ -61,7 +61,12 @@ class MissingExtraError(InputError):
 
 
 class ModelError(FiducialError):
-    """A model or a server failed: weights missing, out of memory, no connection."""
+    """A model or a server failed: weights missing, out of memory, no connection.
+
+    ``for_all`` says that every other request would fail in the same way, so that asking again is of no use.
+    """
+
+    for_all = False
 
 
 class HubError(ModelError):

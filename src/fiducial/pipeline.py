@@ -243,8 +243,8 @@ def _ask(prompter: Prompter, images: list[Image], instructions: list[str]) -> li
     try:
         answers = prompter.ask(images, instructions)
     except ModelError as error:
-        if len(images) == 1:
-            return [Answer(Outcome.FAILED, Prompts(images[0].frame), text=str(error))]
+        if len(images) == 1 or error.for_all:
+            return [Answer(Outcome.FAILED, Prompts(image.frame), text=str(error)) for image in images]
         # One picture that is too much for the model is no reason to lose the others.
         pairs = zip(images, instructions, strict=True)
         return [answer for image, text in pairs for answer in _ask(prompter, [image], [text])]

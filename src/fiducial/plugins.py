@@ -119,6 +119,14 @@ BUILT_IN = (
     _vlm("llava", "llava-hf/llava-1.5-7b-hf", "LLaVA, boxes in fractions"),
     _vlm("internvl", "OpenGVLab/InternVL3-1B-hf", "InternVL, boxes in thousandths"),
     Part(
+        "prompter",
+        "endpoint",
+        "fiducial.prompters.endpoint:EndpointPrompter",
+        "a vision-language model behind an OpenAI-compatible server: vLLM, SGLang, Ollama, hosted",
+        extra="endpoint",
+        takes_model=True,
+    ),
+    Part(
         "segmenter",
         "truth",
         "fiducial.evaluation.true_masks:TrueMasks",
