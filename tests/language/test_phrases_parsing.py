@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fiducial.errors import InputError
-from fiducial.language.phrases import Request, Target, parse_instruction
+from fiducial.language.phrases import Quantifier, Request, Target, parse_instruction
 from fiducial.language.phrases.tokens import Settler
 
 
@@ -393,3 +393,26 @@ def test_shapes_are_nouns_where_nothing_else_is(text, noun, unknown):
     request = parse_instruction(text)
     assert request.targets[0].noun == noun
     assert request.unknown == unknown
+
+
+@pytest.mark.parametrize(
+    "words", ["every one of the ships", "each and every one of the ships", "each one of the ships"]
+)
+def test_the_numeral_of_every_one_is_no_number(words):
+    [target] = parse_instruction(words).targets
+    assert (target.quantifier, target.count, target.of.noun) == (Quantifier.ALL, None, ("ships",))
+
+
+def test_right_before_a_middle_is_no_side():
+    [target] = parse_instruction("the ship right in the middle").targets
+    assert [region.places for region in target.regions] == [(("centre",),)]
+    [target] = parse_instruction("the ship on the right in the middle").targets
+    assert [region.places for region in target.regions] == [(("right",),), (("centre",),)]
+
+
+def test_along_is_a_place():
+    [target] = parse_instruction("ships along the pier").targets
+    assert [(relation.kind, relation.words) for relation in target.relations] == [("beside", "along the pier")]
+    [target] = parse_instruction("ships along the bottom edge").targets
+    assert [region.places for region in target.regions] == [(("bottom", "edge"),)]
+    assert len(parse_instruction("the ship along with the pier").targets) == 2

@@ -51,17 +51,17 @@ class Filter:
             lone = target.noun in (("orange",), ("oranges",))
             if lone:
                 return replace(target, noun=(), colours=("orange",))
-            return _coloured_noun(target, target.noun[1:], target.noun[:1])
+            return coloured_noun(target, target.noun[1:], target.noun[:1])
         called = {name_stem(candidate.prompt.label or "") for candidate in self.scene.candidates}
         for other in target.compounds:
             if stem(other.noun) in called:
                 return replace(other, relations=target.relations, of=target.of)
-        for noun, dropped in _shorter(target.noun):
+        for noun, dropped in shorter_nouns(target.noun):
             called_so = [i for i in range(len(self.scene.candidates)) if self._is_called(noun, i)]
             if not called_so:
                 continue
             measured = any(self.scene.candidates[i].colours for i in called_so)
-            read = _coloured_noun(target, noun, dropped) if measured else target
+            read = coloured_noun(target, noun, dropped) if measured else target
             self.unknown += [word for word in dropped if read is target or word not in read.colours]
             return replace(read, noun=noun)
         return target
@@ -206,7 +206,7 @@ class Filter:
         return any(self.scene.between(index, a, b) for a, b in pairs if index not in (a, b))
 
 
-def _coloured_noun(target: Target, noun: tuple[str, ...], dropped: Sequence[str]) -> Target:
+def coloured_noun(target: Target, noun: tuple[str, ...], dropped: Sequence[str]) -> Target:
     """Read the words in front of a noun as its colours, where they are colours and a noun is left."""
     colours = tuple(word.replace("gray", "grey") for word in dropped if word.replace("gray", "grey") in COLOURS)
     if not colours or not noun:
@@ -214,7 +214,7 @@ def _coloured_noun(target: Target, noun: tuple[str, ...], dropped: Sequence[str]
     return replace(target, noun=noun, colours=tuple(dict.fromkeys((*target.colours, *colours))))
 
 
-def _shorter(noun: tuple[str, ...]) -> list[tuple[tuple[str, ...], list[str]]]:
+def shorter_nouns(noun: tuple[str, ...]) -> list[tuple[tuple[str, ...], list[str]]]:
     """Return a noun, then what is left of it when words are dropped, each with what was dropped."""
     base = noun[: noun.index("of")] if "of" in noun[1:] else noun
     tail = [" ".join(noun[len(base) :])] if base != noun else []

@@ -177,7 +177,8 @@ def _how_many(draft: Draft, together: bool) -> tuple[Quantifier, int | None]:
     if "both" in said:
         return Quantifier.BOTH, 2
     if said or draft.all_of("STRIDE"):
-        return Quantifier.ALL, count
+        # "every one of the ships": the numeral is no number
+        return Quantifier.ALL, None if count == 1 and {"each", "every"} & said else count
     if count is not None:
         return Quantifier.COUNT, count
     if draft.all_of("ORDINAL"):

@@ -30,6 +30,7 @@ class Resolution:
         unknown: phrases that were not understood, as said.
         unmet: what was asked for and could not be had or checked, and every rule that was relaxed.
         outcome: ``FOUND``, or ``NO_TARGET`` when nothing was chosen.
+        picks: what each target of the request chose, and out of what, in the order said.
     """
 
     chosen: tuple[int, ...]
@@ -37,6 +38,7 @@ class Resolution:
     unknown: tuple[str, ...]
     unmet: tuple[str, ...]
     outcome: Outcome
+    picks: tuple[Pick, ...] = ()
 
 
 def resolve(
@@ -131,6 +133,7 @@ def resolve(
         unknown=tuple(dict.fromkeys((*_unknown(asked, readings, sieve), *sieve.unknown))),
         unmet=tuple(dict.fromkeys(sieve.unmet)),
         outcome=Outcome.FOUND if chosen else Outcome.NO_TARGET,
+        picks=tuple(picks),
     )
 
 

@@ -70,6 +70,8 @@ def _missing(one: Pick, sieve: Filter) -> str:
     named = _describe(one.target, there, sieve)
     if there:
         return f"only {there} {named} fit{'s' if there == 1 else ''}"
+    if not total:
+        return f"no {named} was found"
     return f"no {named} among {total} candidate{'' if total == 1 else 's'}"
 
 

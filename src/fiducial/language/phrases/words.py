@@ -82,6 +82,7 @@ RELATIONS = {
     "adjacent to": "beside",
     "beside": "beside",
     "alongside": "beside",
+    "along": "beside",
     "by": "beside",
     "touching": "beside",
     "close to": "near",

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from fiducial.geometry import Box, Frame, Point, Prompt
 from fiducial.images import Image
 from fiducial.language.candidates import Candidate
-from fiducial.language.colours import colour_shares
 from fiducial.prompters.classic.canvas import Canvas
 from fiducial.prompters.classic.regions import Region
+from fiducial.prompters.measuring import look_of
 
 FULL_SIZE = 0.03
 """From this share of the picture on, a region's score is its distinctness; smaller ones score less."""
@@ -38,7 +38,7 @@ def as_candidate(image: Image, canvas: Canvas, region: Region, label: str | None
     scale = np.array([canvas.scale_x, canvas.scale_y])
     area = float(mask.sum()) * canvas.scale_x * canvas.scale_y
     length = _length((region.outline + 0.5) * scale, float(scale.max()))
-    inside = canvas.rgb[top:bottom, left:right][_core(mask)]
+    brightness, colours = look_of(canvas.rgb[top:bottom, left:right][_core(mask)])
     prompt = Prompt(
         image.frame,
         box=_box(image.frame, (left, top, right, bottom), canvas),
@@ -51,8 +51,8 @@ def as_candidate(image: Image, canvas: Canvas, region: Region, label: str | None
         area=area,
         length=length,
         roundness=min(1.0, area / (math.pi / 4 * length**2)),
-        brightness=float((inside @ np.array([0.299, 0.587, 0.114])).mean() / 255),
-        colours=colour_shares(inside),
+        brightness=brightness,
+        colours=colours,
     )
 
 

@@ -40,7 +40,9 @@ class Reading:
     Args:
         said: the noun as the user said it, such as ``"aeroplanes"``.
         name: what the detector is to be asked for, such as ``"airplane"``; None when it does not know the noun.
-        likeness: how close the two are, in 0..1; 1 for a noun of the vocabulary or a synonym of it.
+        likeness: how close the two are, in 0..1; 1 for a noun of the vocabulary or a synonym of it. Without a name, 0
+            means that the whole noun is something else ("fish tank"), so that its last word alone is not tried, and 1
+            that it is a name of several ("court"), all of which are in ``instead``.
         instead: names that could have been meant, the closest first.
     """
 
@@ -75,7 +77,7 @@ class Detector(Protocol):
 
         Returns:
             For each picture the detections at or above the detector's threshold, best first. A thing that fits two
-            of the names is there twice.
+            of the names is there twice. With a vocabulary, what is found for a name does not depend on the others.
 
         Raises:
             InputError: the numbers differ, or a name is not known.

@@ -1,0 +1,180 @@
+"""The detector prompter: nouns to a detector, everything else of the instruction to the spatial phrases."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from fiducial.contracts import Prompter
+from fiducial.errors import InputError
+from fiducial.geometry import Prompts
+from fiducial.images import Image
+from fiducial.language import Answer, Outcome
+from fiducial.language.candidates import Candidate
+from fiducial.language.phrases import Resolution, parse_instruction, resolve
+from fiducial.prompters.detector import answering
+from fiducial.prompters.detector.attributes import as_candidate
+from fiducial.prompters.detector.contract import Detector
+from fiducial.prompters.detector.reading import ReadRequest, read_request
+
+REMEMBERED = 32
+"""Pictures whose detections are kept, so that further instructions for them cost next to nothing."""
+BY_REGIONS = "No kind of thing was named, so regions that stand out were chosen from."
+
+_Key = tuple[str, tuple[str, ...]]
+_ByName = Mapping[str, tuple[Candidate, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One instruction, ready to be answered.
+
+    Args:
+        image: the picture.
+        read: the instruction with its nouns read.
+        names: what the detector is asked for, each name once.
+        key: under which its detections are remembered.
+    """
+
+    image: Image
+    read: ReadRequest
+    names: tuple[str, ...]
+    key: _Key
+
+
+class DetectorPrompter:
+    """Has a detector find the nouns of an instruction and chooses among what it found by the rest of the words.
+
+    "The two largest ships left of the pier": ships and piers are detected, and the spatial phrases
+    (:func:`fiducial.language.phrases.resolve`) do the counting, sizes and places. Things of different names stay
+    apart, also where their boxes overlap.
+
+    - **A noun that the detector does not know** is never guessed and never passed over, be it asked for, left out or
+      told by: the whole instruction is answered with the outcome ``FAILED`` and a text that names the noun and what
+      could be said instead. ``NO_TARGET`` means that all nouns are known and nothing fits.
+    - **More things than asked for** ("the ship", of which there are five): the one with the best score is taken, and
+      the text says so and how to say which.
+    - **No noun at all** ("the largest object", "the red thing"): ``regions`` answers, and the text says so. Without
+      ``regions``, or where another phrase has a noun, things of any name of the vocabulary are meant; where the
+      detector takes any noun there is no such list, and the outcome is ``FAILED``.
+
+    A prompt is a box without points, its score that of the detection, its label the user's noun in the singular.
+    Sizes, shapes, colours and brightness are judged by the box (:func:`as_candidate`).
+
+    All pictures of a call go to the detector at once. Detections are remembered by the picture's content. With a
+    closed vocabulary they are kept per name, so that an instruction asks only for the names that are new; where any
+    noun may be asked for, names can influence each other, and they are kept per set of names.
+
+    Args:
+        detector: nouns to boxes.
+        threshold: least score in 0..1 of what can be chosen; None: everything that the detector finds.
+        regions: answers where no noun is said, such as ``ClassicPrompter()``.
+
+    Raises:
+        InputError: a threshold outside 0..1.
+    """
+
+    def __init__(self, detector: Detector, *, threshold: float | None = None, regions: Prompter | None = None) -> None:
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise InputError(f"a threshold lies in 0..1, got {threshold}")
+        self._detector = detector
+        self._threshold = threshold or 0.0
+        self._regions = regions
+        self._remembered: OrderedDict[_Key, _ByName] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
+        """Answer each instruction for the image beside it.
+
+        Args:
+            images: any number of pictures of any size.
+            instructions: as many instructions.
+
+        Returns:
+            One answer per image: found, no target, or failed where a noun is not known.
+
+        Raises:
+            InputError: the numbers differ, or an instruction has no words.
+            ModelError: the detector failed.
+        """
+        if len(images) != len(instructions):
+            raise InputError(f"{len(images)} images but {len(instructions)} instructions: give one per image")
+        asked = [self._question(image, text) for image, text in zip(images, instructions, strict=True)]
+        found = self._find([one for one in asked if isinstance(one, _Question)])
+        return [self._answer(one, found[one.key]) if isinstance(one, _Question) else one for one in asked]
+
+    def _question(self, image: Image, instruction: str) -> _Question | Answer:
+        """Read an instruction, or answer it where no detection is needed."""
+        read = read_request(parse_instruction(instruction), self._detector)
+        vocabulary = self._detector.vocabulary()
+        if read.unknown:
+            return _failed(image, answering.unknown_text(read.unknown, vocabulary))
+        if read.anything and not read.names and self._regions is not None:
+            answer = self._regions.ask([image], [instruction])[0]
+            return replace(answer, text=f"{BY_REGIONS} {answer.text}".strip())
+        if read.anything and not vocabulary:
+            return _failed(image, answering.no_noun_text(read.anything))
+        if read.anything:
+            read = replace(read, notes=(*read.notes, answering.by_any_name(read.anything, vocabulary)))
+        names = vocabulary if read.anything else tuple(sorted(set(read.names.values())))
+        return _Question(image, read, names, (image.digest, () if vocabulary else names))
+
+    def _find(self, questions: Sequence[_Question]) -> dict[_Key, _ByName]:
+        """Return the candidates of each question's names; what is not remembered is detected in one call."""
+        with self._lock:
+            found = {one.key: self._remembered[one.key] for one in questions if one.key in self._remembered}
+        wanted: dict[_Key, tuple[Image, dict[str, None]]] = {}
+        for one in questions:
+            known = found.setdefault(one.key, {})
+            missing = wanted.setdefault(one.key, (one.image, {}))[1]
+            missing.update(dict.fromkeys(name for name in one.names if name not in known))
+        new = {key: (image, tuple(missing)) for key, (image, missing) in wanted.items() if missing}
+        for key, by_name in self._detect(new):
+            found[key] = {**found[key], **by_name}
+        self._remember(found)
+        return found
+
+    def _detect(self, new: Mapping[_Key, tuple[Image, tuple[str, ...]]]) -> Iterable[tuple[_Key, _ByName]]:
+        if not new:
+            return []
+        images, names = zip(*new.values(), strict=True)
+        detections = self._detector.detect(images, names)
+        return [
+            (key, {name: tuple(as_candidate(image, one) for one in some if one.name == name) for name in asked})
+            for (key, (image, asked)), some in zip(new.items(), detections, strict=True)
+        ]
+
+    def _remember(self, found: Mapping[_Key, _ByName]) -> None:
+        with self._lock:
+            for key, by_name in found.items():
+                self._remembered[key] = by_name
+                self._remembered.move_to_end(key)
+            while len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
+
+    def _answer(self, question: _Question, found: _ByName) -> Answer:
+        image, read = question.image, question.read
+        candidates = [
+            one for name in question.names for one in found[name] if (one.prompt.score or 0.0) >= self._threshold
+        ]
+        resolution = resolve(read.request, candidates, image.frame, match=read.means)
+        labels = _labels(resolution)
+        prompts = (candidates[index].prompt for index in resolution.chosen)
+        labelled = (replace(prompt, label=label or prompt.label) for prompt, label in zip(prompts, labels, strict=True))
+        return Answer(
+            resolution.outcome,
+            Prompts(image.frame, tuple(labelled)),
+            text=answering.found_text(resolution, candidates, image.frame, read.notes),
+        )
+
+
+def _labels(resolution: Resolution) -> list[str]:
+    """Return the user's noun for each thing chosen; nothing where the phrase that chose it has none."""
+    owners = {index: one.target for one in reversed(resolution.picks) for index in one.chosen}
+    return [answering.spoken_name(owners[index]) for index in resolution.chosen]
+
+
+def _failed(image: Image, text: str) -> Answer:
+    return Answer(Outcome.FAILED, Prompts(image.frame), text=text)

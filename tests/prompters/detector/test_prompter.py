@@ -1,0 +1,256 @@
+"""The detector prompter on a drawn harbour: what is chosen, what is refused, and what is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detector_fakes import KnowingDetector
+from fakes import BoxSegmenter
+from fiducial import Mask, Pipeline
+from fiducial.contracts import Prompter
+from fiducial.errors import InputError
+from fiducial.images import Image
+from fiducial.language import Outcome
+from fiducial.metrics import policy, score_sample
+from fiducial.prompters.classic import ClassicPrompter
+from fiducial.prompters.detector import Detection, Detector, DetectorPrompter
+
+RED, BLUE, WHITE, BLACK, BROWN, GREEN = (
+    (200, 0, 0), (0, 0, 200), (240, 240, 240), (20, 20, 20), (90, 60, 20), (0, 120, 0),
+)  # fmt: skip
+THINGS = {  # name, box, score, colour
+    "a": ("ship", (10, 10, 40, 30), 0.9, RED),
+    "b": ("ship", (100, 20, 160, 50), 0.8, BLUE),
+    "c": ("ship", (200, 150, 230, 170), 0.7, WHITE),
+    "d": ("ship", (250, 20, 280, 40), 0.35, RED),
+    "e": ("ship", (20, 120, 60, 145), 0.6, BLUE),
+    "pier": ("pier", (90, 60, 170, 80), 0.95, BROWN),
+    "white": ("storage tank", (220, 80, 240, 100), 0.9, WHITE),
+    "black": ("storage tank", (250, 80, 270, 100), 0.8, BLACK),
+    "court": ("tennis court", (100, 120, 140, 180), 0.9, GREEN),
+}
+NAMES = ("ship", "pier", "storage tank", "tennis court", "airplane", "black bear", "bear")
+SYNONYMS = {
+    "boat": ("ship", 1.0),
+    "boats": ("ship", 1.0),
+    "dinghies": ("ship", 0.9),
+    "rusty boat": ("ship", 0.8),
+    "paper ship": (None, 0.0),
+}
+KEYS = {box: key for key, (_, box, _, _) in THINGS.items()}
+
+
+def harbour(name="harbour", ground=120):
+    pixels = np.full((200, 300, 3), ground, np.uint8)
+    for _, (left, top, right, bottom), _, colour in THINGS.values():
+        pixels[top:bottom, left:right] = colour
+    return Image(pixels, name=name)
+
+
+IMAGE, OTHER = harbour(), harbour("other", 90)
+
+
+def detector(names=NAMES):
+    found = [Detection(tuple(map(float, box)), score, name) for name, box, score, _ in THINGS.values()]
+    return KnowingDetector({IMAGE.digest: found, OTHER.digest: found[:1]}, names, SYNONYMS)
+
+
+def ask(instruction, **options):
+    return DetectorPrompter(detector(), **options).ask([IMAGE], [instruction])[0]
+
+
+def chosen(answer):
+    return "".join(sorted(KEYS[prompt.box] for prompt in answer.prompts))
+
+
+def test_it_is_what_it_says():
+    assert isinstance(detector(), Detector)
+    assert isinstance(DetectorPrompter(detector()), Prompter)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "keys"),
+    [
+        ("the two largest ships", "be"),
+        ("all boats", "abcde"),
+        ("the red ships", "ad"),
+        ("the leftmost blue ship", "e"),
+        ("the ship closest to the pier", "b"),
+        ("ships above the pier", "abd"),
+        ("the tank left of the black tank", "white"),
+        ("all ships except the red ones", "bce"),
+        ("all ships except the largest", "acde"),
+        ("the leftmost of the two largest ships", "e"),
+        ("the pier and the tennis court", "courtpier"),
+        ("the darkest tank", "black"),
+        ("the longest ship", "b"),
+        ("everything but the ships", "blackcourtpierwhite"),
+        ("the green thing below the pier", "court"),
+    ],
+)
+def test_picks(instruction, keys):
+    synonyms = {"tank": ("storage tank", 1.0)}
+    told = detector()
+    told.synonyms = {**SYNONYMS, **synonyms}
+    answer = DetectorPrompter(told).ask([IMAGE], [instruction])[0]
+    assert (answer.outcome, chosen(answer)) == (Outcome.FOUND, keys)
+
+
+def test_prompts_are_boxes_with_the_users_noun_and_the_detectors_score():
+    answer = ask("the two leftmost boats")
+    assert [(one.box, one.points, one.label, one.score) for one in answer.prompts] == [
+        ((10.0, 10.0, 40.0, 30.0), (), "boat", 0.9),
+        ((20.0, 120.0, 60.0, 145.0), (), "boat", 0.6),
+    ]
+    assert [one.label for one in ask("the pier and all things at the bottom").prompts][:2] == ["pier", "tennis court"]
+
+
+def test_known_and_not_there_is_no_target():
+    answer = ask("the airplane")
+    assert answer.outcome is Outcome.NO_TARGET
+    assert answer.text == "Chose nothing; no airplane was found."
+    assert ask("the green ship").outcome is Outcome.NO_TARGET
+    assert ask("the ship near the airplane").outcome is Outcome.NO_TARGET
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        "the crane",
+        "the ship near the crane",
+        "the ship and the crane",
+        "all ships but the crane",
+        "the 2 ships by a crane",
+    ],
+)
+def test_an_unknown_noun_anywhere_refuses_the_whole(instruction):
+    answer = ask(instruction)
+    assert (answer.outcome, len(answer.prompts)) == (Outcome.FAILED, 0)
+    assert answer.text == f"I do not know 'crane', so nothing was looked for. Known are {', '.join(NAMES)}."
+
+
+def test_what_could_be_said_instead():
+    assert "Instead of 'tennis racket' try tennis court." in ask("the tennis racket").text
+    several = ask("the crane or the derrick")
+    assert "I do not know 'crane' or 'derrick', so" in several.text
+    assert ask("the paper ship").text.startswith("I do not know 'paper ship'")
+    assert "Known" not in DetectorPrompter(detector(None)).ask([IMAGE], ["paper ship"])[0].text
+
+
+def test_words_that_play_no_part_are_told():
+    answer = ask("the largest cargo ship")
+    assert chosen(answer) == "b"
+    assert answer.text.startswith(
+        "'cargo ship' was read as 'ship': 'cargo' played no part. Chose the largest of 5 ships"
+    )
+    answer = ask("all dinghies")
+    assert chosen(answer) == "abcde"
+    assert answer.text.startswith("'dinghies' was taken for any ship: no closer name is known. Chose all 5 dinghies.")
+    assert "Not understood: rusty." in ask("the rusty boats").text
+
+
+def test_an_adjective_is_part_of_a_name_of_its_own():
+    told = detector()
+    told.things[IMAGE.digest] += [
+        Detection((1.0, 1.0, 9.0, 9.0), 0.9, "bear"),
+        Detection((1.0, 31.0, 9.0, 39.0), 0.5, "black bear"),
+    ]
+    answer = DetectorPrompter(told).ask([IMAGE], ["the black bear"])[0]
+    assert [one.box for one in answer.prompts] == [(1.0, 31.0, 9.0, 39.0)]
+    assert told.calls == [[("harbour", ("black bear",))]]
+    DetectorPrompter(told).ask([IMAGE], ["the red bear"])
+    assert told.calls[-1] == [("harbour", ("bear",))]
+
+
+def test_one_rule_where_more_fit_than_were_asked_for():
+    answer = ask("the ship")
+    assert chosen(answer) == "a"
+    assert "Which of the 5 is left open: the most certain one was taken; say the leftmost" in answer.text
+    assert "Which of the 5 is left open: the 3 most certain were taken" in ask("the three ships").text
+    assert chosen(ask("a ship")) == "a"
+    for instruction in ("a ship", "all ships", "the largest ship", "the pier", "every other ship", "half of the ships"):
+        assert "left open" not in ask(instruction).text, instruction
+
+
+def test_no_noun_asks_for_regions_or_for_every_name():
+    by_regions = ask("the green thing", regions=ClassicPrompter())
+    assert by_regions.text.startswith("No kind of thing was named, so regions that stand out were chosen from. Chose")
+    assert chosen(by_regions) == "court"
+    assert len(by_regions.prompts[0].points) == 1
+    by_names = ask("the green thing")
+    assert chosen(by_names) == "court"
+    assert by_names.text.startswith("'the green thing' was taken for any of the 7 kinds of things known. Chose")
+    assert by_names.prompts[0].label == "tennis court"
+    beside = ask("the green thing below the pier", regions=ClassicPrompter())
+    assert "'the green thing' was taken for any" in beside.text
+    anything = DetectorPrompter(detector(None)).ask([IMAGE], ["the green thing"])[0]
+    assert (anything.outcome, anything.text) == (
+        Outcome.FAILED,
+        "'the green thing' names no kind of thing: say one, such as 'the largest ship'.",
+    )
+
+
+def test_doubt_is_told():
+    assert "Not sure: 0.35." in ask("the rightmost ship").text
+    assert "Not sure of 1 of the 5: 0.35." in ask("ships").text
+    assert "Sizes and shapes are those of boxes." in ask("the largest ship").text
+    assert "Sizes" not in ask("the leftmost ship").text
+    assert "Sizes" in ask("the ships larger than the white storage tank").text
+    assert ask("the six ships").text.endswith("Note: asked for 6 ships, found 5.")
+
+
+def test_a_threshold_leaves_out_what_is_less_certain():
+    assert chosen(ask("ships", threshold=0.75)) == "ab"
+    assert chosen(ask("ships", threshold=0.0)) == "abcde"
+    with pytest.raises(InputError, match=r"a threshold lies in 0\.\.1, got 1\.5"):
+        DetectorPrompter(detector(), threshold=1.5)
+
+
+def test_one_call_for_all_pictures_and_none_for_what_is_remembered():
+    told = detector()
+    prompter = DetectorPrompter(told)
+    again = Image(IMAGE.pixels, name="again")
+    answers = prompter.ask([IMAGE, OTHER, again, OTHER], ["the largest ship", "ships", "the pier", "the crane"])
+    assert told.calls == [[("harbour", ("ship", "pier")), ("other", ("ship",))]]
+    assert [chosen(one) for one in answers] == ["b", "a", "pier", ""]
+    assert chosen(prompter.ask([again], ["the ship left of the pier"])[0]) == "a"
+    assert len(told.calls) == 1
+    prompter.ask([OTHER], ["the ship near the pier"])
+    assert told.calls[1:] == [[("other", ("pier",))]]
+    assert prompter.ask([], []) == []
+
+
+def test_where_any_noun_may_be_asked_for_sets_of_names_stay_apart():
+    told = detector(None)
+    prompter = DetectorPrompter(told)
+    prompter.ask([IMAGE, IMAGE, IMAGE], ["the ship", "ships", "the ship near the pier"])
+    assert told.calls == [[("harbour", ("ship",)), ("harbour", ("pier", "ship"))]]
+
+
+def test_the_oldest_pictures_are_forgotten(monkeypatch):
+    monkeypatch.setattr("fiducial.prompters.detector.prompter.REMEMBERED", 1)
+    told = detector()
+    prompter = DetectorPrompter(told)
+    for image in (IMAGE, OTHER, IMAGE):
+        prompter.ask([image], ["ships"])
+    assert len(told.calls) == 3
+    two = prompter.ask([IMAGE, OTHER], ["ships", "ships"])
+    assert [chosen(one) for one in two] == ["abcde", "a"]
+
+
+def test_numbers_have_to_fit():
+    with pytest.raises(InputError, match="2 images but 1 instructions"):
+        DetectorPrompter(detector()).ask([IMAGE, OTHER], ["ships"])
+
+
+def test_in_a_batch_an_unknown_noun_costs_only_its_own_answer():
+    pipeline = Pipeline(prompter=DetectorPrompter(detector()), segmenter=BoxSegmenter())
+    unknown, found = pipeline.segment([IMAGE, IMAGE], ["the crane", "the pier"])
+    assert (unknown.outcome, unknown.masks) == (Outcome.FAILED, ())
+    assert unknown.text.startswith("I do not know 'crane'")
+    assert [mask.box for mask in found.masks] == [(90.0, 60.0, 170.0, 80.0)]
+    # where nothing is meant, not knowing is no "there is none"
+    empty = Mask.empty(IMAGE.height, IMAGE.width)
+    assert score_sample(policy("fiducial"), empty, None, unknown.outcome).iou == 0
+    assert score_sample(policy("fiducial"), empty, None, Outcome.NO_TARGET).iou == 1
