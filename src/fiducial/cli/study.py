@@ -18,10 +18,12 @@ STUDIES = {
     "grid": "size, opacity and colour of the grid that the prompter sees",
     "prompts": "box, points, both, jitter: how good is the segmenter, given how good a prompt",
     "size": "accuracy against the size of the target",
+    "families": "accuracy by the kind of phrase: order, size, relation, colour, ... (referring expressions, scenes)",
     "recipes": "several recipes on one dataset",
     "cfpg": "true box, CFPG's point, points of the truth: what is a foreground point worth?",
     "mbo": "masks cut from true boxes (--segmenter truth: the true masks), with and without MBO",
 }
+_OF_ONE_RUN = ("size", "families")
 
 
 def run(words: Sequence[str]) -> int:
@@ -32,7 +34,7 @@ def run(words: Sequence[str]) -> int:
     from fiducial.evaluation.report.wording import text_table
 
     command = ["fiducial", "study", *words]
-    table = _size(arguments, command) if arguments.study == "size" else _varied(arguments, command)
+    table = _told(arguments, command) if arguments.study in _OF_ONE_RUN else _varied(arguments, command)
     if arguments.json:
         common.print_json(table.values)
     else:
@@ -93,17 +95,19 @@ def _recipes(arguments: argparse.Namespace, chosen: Sequence[str]) -> list[Varia
     ]
 
 
-def _size(arguments: argparse.Namespace, command: list[str]) -> Table:
-    """Tell accuracy by size, of a run that is there or of one that is made now."""
+def _told(arguments: argparse.Namespace, command: list[str]) -> Table:
+    """Tell accuracy by size or by family, of a run that is there or of one that is made now."""
+    from fiducial.evaluation.families import family_table
     from fiducial.evaluation.finishing import finish
     from fiducial.evaluation.folder import CARD, read_run
     from fiducial.evaluation.progress import Progress
     from fiducial.evaluation.running import evaluate
     from fiducial.evaluation.studies import size_table
 
+    tell = {"size": size_table, "families": family_table}[arguments.study]
     if (Path(arguments.dataset) / CARD).is_file():
-        return size_table(read_run(arguments.dataset), arguments.out)
-    with Progress("study size", quiet=arguments.json) as progress:
+        return tell(read_run(arguments.dataset), arguments.out)
+    with Progress(f"study {arguments.study}", quiet=arguments.json) as progress:
         done = evaluate(
             read_job(arguments),
             arguments.out / "run",
@@ -114,14 +118,16 @@ def _size(arguments: argparse.Namespace, command: list[str]) -> Table:
             on_record=progress,
         )
     finish(done, images=arguments.images)
-    return size_table(done, arguments.out)
+    return tell(done, arguments.out)
 
 
 def _parser() -> common.Parser:
     told = "; ".join(f"{name}: {what}" for name, what in STUDIES.items())
     parser = common.Parser("study", f"Vary one thing, keep the rest. {told}.")
     parser.add_argument("study", metavar="STUDY", help=", ".join(STUDIES))
-    parser.add_argument("dataset", metavar="DATASET", help="as for evaluate; for size also the folder of a run")
+    parser.add_argument(
+        "dataset", metavar="DATASET", help="as for evaluate; for size and families also the folder of a run"
+    )
     add_work(parser)
     parser.add_argument(
         "--values",

@@ -257,7 +257,7 @@ def _write(
         ],
     }
     table = Table(title, header, tuple(rows), values)
-    files = _write_table(out, name, table, _note(runs[-1]))
+    files = write_table(out, name, table, note_of(runs[-1]))
     return replace(table, files=(*files, *(write_comparison(out, comparison) if comparison else ())))
 
 
@@ -265,7 +265,8 @@ def _columns(summaries: Sequence[Summary]) -> list[str]:
     return [name for name in COLUMNS if any(summary.report.get(name) is not None for summary in summaries)]
 
 
-def _write_table(out: Path, name: str, table: Table, note: str = "") -> tuple[Path, Path]:
+def write_table(out: Path, name: str, table: Table, note: str = "") -> tuple[Path, Path]:
+    """Write a table as ``NAME.md``, with a note below it, and as ``NAME.json``."""
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(table.values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return (
@@ -301,7 +302,7 @@ def size_table(run: Run, out: str | Path) -> Table:
     }
     header = ("target", "samples", "mean IoU", "P@0.5", "P@0.7", "IoU 0")
     table = Table(title, header, rows, values)
-    return replace(table, files=_write_table(Path(out), "size", table, _note(run)))
+    return replace(table, files=write_table(Path(out), "size", table, note_of(run)))
 
 
 def _size_classes() -> list[tuple[str, Callable[[Row], bool]]]:
@@ -325,7 +326,8 @@ def _fared(rows: Sequence[Row], rules: Policy) -> tuple[int, float | None, float
     return count, sum(ious) / count, half, more, sum(iou == 0 for iou in ious) / count
 
 
-def _note(run: Run) -> str:
+def note_of(run: Run) -> str:
+    """Say by which command a run was made, and at which commit."""
     latest = run.sessions[-1] if run.sessions else {}
     command = " ".join(latest.get("command") or ["called from Python"])
     return f"    {command}\n\nCommit {latest.get('commit') or 'not known'}."
