@@ -1,0 +1,282 @@
+"""OWLv2 as a detector (Minderer et al. 2023, arXiv 2306.09683): one query text per name, one box per image patch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import PIL.Image
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from torch import Tensor
+
+from fiducial.errors import InputError
+from fiducial.geometry import Frame
+from fiducial.images import Image
+from fiducial.prompters.detector.contract import Detection, Reading
+from fiducial.prompters.open_vocabulary.loading import Loaded, load
+from fiducial.prompters.open_vocabulary.selecting import best_first, checked_fraction, pixel_boxes, select, unit_of
+
+if TYPE_CHECKING:
+    from fiducial.prompters.detector.prompter import DetectorPrompter
+
+THRESHOLD = 0.1
+SUPPRESS = 0.5
+TEMPLATE = "a photo of a {}"
+_TEXTS_AT_ONCE = 64
+
+
+class Owlv2Detector:
+    """Finds whatever noun phrases name, with OWLv2.
+
+    Each name is a query text of its own, so names cannot mix. The texts are encoded once for all pictures, the
+    pictures once for all texts. Every patch of the picture proposes one box, so that a large thing is found by
+    several patches: detections of one name that overlap are suppressed.
+
+    The model sees the picture padded at the right and bottom to a square, and its boxes are fractions of that square.
+
+    Args:
+        loaded: a model of type ``owlv2`` with what belongs to it.
+        threshold: least score, in 0..1; 0.1 is the default of transformers' post-processing.
+        suppress: greatest IoU of two detections of one name, of which the worse goes; None keeps all.
+        template: the query text, with ``{}`` for the name; the default is that of the model's page on the hub,
+            with "a" before vowels too, as in the templates of CLIP, on whose text encoder the model stands.
+        batch_size: most pictures in one run of the model; default: 1 on a CPU, 4 elsewhere.
+
+    Raises:
+        InputError: a number out of its range, or a template without a place for the name.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        threshold: float = THRESHOLD,
+        suppress: float | None = SUPPRESS,
+        template: str = TEMPLATE,
+        batch_size: int | None = None,
+    ) -> None:
+        if template.count("{}") != 1:
+            raise InputError(f"a template needs one place {{}} for the name, got {template!r}")
+        self.loaded = loaded
+        self.threshold = checked_fraction(threshold, "threshold")
+        self.suppress = None if suppress is None else checked_fraction(suppress, "suppress")
+        self.template = template
+        self.batch_size = loaded.batch_size(batch_size)
+        self.limit = int(loaded.model.config.text_config.max_position_embeddings)
+        self.canvas = int(loaded.images.size["height"])
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        threshold: float = THRESHOLD,
+        suppress: float | None = SUPPRESS,
+        template: str = TEMPLATE,
+        batch_size: int | None = None,
+        local_files_only: bool = False,
+        revision: str | None = None,
+    ) -> Owlv2Detector:
+        """Load a checkpoint, such as ``"google/owlv2-base-patch16-ensemble"``; only safetensors are read.
+
+        Args:
+            model: a local folder, or an id of the hub.
+            device: ``"auto"`` (an accelerator if there is one), ``"cpu"``, ``"cuda"``, ...
+            dtype: of the two towers: ``"auto"`` (float32), ``"float32"``, ``"bfloat16"`` or ``"float16"``. Scores
+                and boxes are always computed in float32.
+            threshold: see the class.
+            suppress: see the class.
+            template: see the class.
+            batch_size: see the class.
+            local_files_only: never ask the network.
+            revision: branch, tag or commit on the hub.
+
+        Raises:
+            HubError: files are neither here nor to be had.
+            InputError: no such device or dtype, or options out of their range.
+            UnknownNameError: the checkpoint is no OWLv2.
+            ModelError: the checkpoint lacks weights, or they do not fit the device's memory.
+        """
+        loaded = load(model, "owlv2", device=device, dtype=dtype, local_files_only=local_files_only, revision=revision)
+        return cls(loaded, threshold=threshold, suppress=suppress, template=template, batch_size=batch_size)
+
+    def vocabulary(self) -> tuple[str, ...]:
+        """Return no names, as any noun may be asked for."""
+        return ()
+
+    def read(self, noun: str) -> Reading:
+        """Take a noun as it is, in lower case as the model was trained.
+
+        Returns:
+            The noun; a name of None when there is nothing in it, or when its text is longer than the model reads.
+        """
+        name = " ".join(noun.lower().split())
+        known = _says_something(name) and len(self._tokens(name)) <= self.limit
+        return Reading(noun, name, 1.0) if known else Reading(noun, None, 0.0)
+
+    def detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[list[Detection]]:
+        """Find all instances of each name.
+
+        Args:
+            images: any number of pictures of any size.
+            names: for each picture, names as :meth:`read` gave them; no name finds nothing.
+
+        Returns:
+            For each picture the detections, best first.
+
+        Raises:
+            InputError: the numbers differ, or a name says nothing or is longer than the model reads.
+            ModelError: the model failed, ran out of memory, or returned numbers that are not finite.
+        """
+        if len(images) != len(names):
+            raise InputError(f"{len(images)} images need as many lists of names, got {len(names)}")
+        queries = self._queries(dict.fromkeys(name for asked in names for name in asked))
+        found: list[list[Detection]] = [[] for _ in images]
+        places = [place for place, asked in enumerate(names) if asked]
+        for start in range(0, len(places), self.batch_size):
+            batch = places[start : start + self.batch_size]
+            shown = [_shrunk(images[place], self.canvas) for place in batch]
+            features = self._features([pixels for pixels, _ in shown], [images[place].name for place in batch])
+            for place, own, (_, frame) in zip(batch, features, shown, strict=True):
+                asked = tuple(dict.fromkeys(names[place]))
+                found[place] = self._find(images[place], frame, own, {name: queries[name] for name in asked})
+        return found
+
+    def _tokens(self, name: str) -> list[int]:
+        ids: list[int] = self.loaded.tokenizer(self.template.replace("{}", name))["input_ids"]
+        return ids
+
+    def _queries(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """Encode each name's query text: (D,) float32 on the model's device."""
+        texts = {name: self._tokens(name) for name in names}
+        for name, tokens in texts.items():
+            if not _says_something(name):
+                raise InputError(f"the name {name!r} has nothing to look for: it needs a letter or a digit")
+            if len(tokens) > self.limit:
+                raise InputError(
+                    f"the name {name!r} makes a text of {len(tokens)} tokens, but {self.loaded.source} reads "
+                    f"{self.limit}: say it in fewer words"
+                )
+        rows = list(texts.items())
+        queries: dict[str, Tensor] = {}
+        for start in range(0, len(rows), _TEXTS_AT_ONCE):
+            some = rows[start : start + _TEXTS_AT_ONCE]
+            queries.update(zip([name for name, _ in some], self._encode([tokens for _, tokens in some]), strict=True))
+        return queries
+
+    def _encode(self, texts: list[list[int]]) -> Tensor:
+        ids, mask = self.loaded.padded(texts)
+        with self.loaded.running(f"{len(texts)} query texts"):
+            encoded = self.loaded.model.owlv2.get_text_features(input_ids=ids, attention_mask=mask)
+            features: Tensor = encoded.pooler_output.float()
+        return features
+
+    def _features(self, pictures: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Tensor:
+        """Run the vision tower: (B, rows, columns, D) float32 on the model's device."""
+        inputs = self.loaded.images(list(pictures), input_data_format="channels_last", return_tensors="pt")
+        with self.loaded.running(" and ".join(dict.fromkeys(names))):
+            features, _ = self.loaded.model.image_embedder(
+                pixel_values=inputs["pixel_values"].to(self.loaded.device, torch.float32)
+            )
+            return features.float()  # type: ignore[no-any-return]
+
+    def _find(self, image: Image, frame: Frame, features: Tensor, queries: dict[str, Tensor]) -> list[Detection]:
+        scores, centred = self._heads(image, features, torch.stack(list(queries.values())))
+        return best_first(
+            select(
+                scores,
+                pixel_boxes(centred, frame, image),
+                tuple(queries),
+                threshold=self.threshold,
+                suppress=self.suppress,
+                what=f"{self.loaded.source}, {image.name}",
+            )
+        )
+
+    def _heads(
+        self, image: Image, features: Tensor, queries: Tensor
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return (patches, names) scores in 0..1 and (patches, 4) cxcywh in units of the square."""
+        model = self.loaded.model
+        patches = features.flatten(0, 1)[None]
+        # In float32 whatever the towers computed in: 16 bits would round boxes to several pixels.
+        with self.loaded.running(image.name), torch.autocast(self.loaded.device.type, enabled=False):
+            logits, _ = model.class_predictor(patches, queries[None])
+            centred = model.box_predictor(patches, features[None])
+            scores = expit(logits[0].double().cpu().numpy())
+            return scores, centred[0].cpu().numpy()
+
+
+def owlv2_prompter(
+    model: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    threshold: float = THRESHOLD,
+    suppress: float | None = SUPPRESS,
+    template: str = TEMPLATE,
+    batch_size: int | None = None,
+    local_files_only: bool = False,
+    revision: str | None = None,
+    **options: Any,
+) -> DetectorPrompter:
+    """Load OWLv2 and put it behind the spatial phrases of an instruction.
+
+    Args:
+        model: a local folder, or an id of the hub.
+        device: as for :meth:`Owlv2Detector.from_pretrained`, like all that follow.
+        dtype: likewise.
+        threshold: likewise.
+        suppress: likewise.
+        template: likewise.
+        batch_size: likewise.
+        local_files_only: likewise.
+        revision: likewise.
+        options: those of :class:`fiducial.prompters.detector.prompter.DetectorPrompter`.
+
+    Raises:
+        HubError: files are neither here nor to be had.
+        InputError: an option out of its range.
+        ModelError: the checkpoint lacks weights, or they do not fit the device's memory.
+    """
+    from fiducial.prompters.detector.prompter import DetectorPrompter
+
+    detector = Owlv2Detector.from_pretrained(
+        model,
+        device=device,
+        dtype=dtype,
+        threshold=threshold,
+        suppress=suppress,
+        template=template,
+        batch_size=batch_size,
+        local_files_only=local_files_only,
+        revision=revision,
+    )
+    return DetectorPrompter(detector, **options)
+
+
+def _shrunk(image: Image, canvas: int) -> tuple[NDArray[np.uint8], Frame]:
+    """Return what the image processor is given, and the frame of the model's boxes.
+
+    The image processor pads and filters in 64 bits at full size, some 10 GB for a picture of 10,000 x 10,000 pixels.
+    Pictures of four canvases or more are therefore first averaged over whole blocks of pixels, down to two to three.
+    """
+    step = max(image.width, image.height) // (2 * canvas)
+    pixels = image.pixels
+    if step >= 2:
+        pixels = np.asarray(PIL.Image.fromarray(pixels).reduce(step))
+    else:
+        step = 1
+    # The blocks at the edges reach beyond the image, so the square is that of the blocks.
+    side = step * max(pixels.shape[:2])
+    return pixels, unit_of(image, side, side)
+
+
+def _says_something(name: str) -> bool:
+    return any(sign.isalnum() for sign in name)
