@@ -20,7 +20,7 @@ class Outcome(StrEnum):
     TRUNCATED = "truncated"
     """The reply broke off; the items that were whole are kept."""
     FAILED = "failed"
-    """The prompter could not answer: a model or a server failed, or the instruction has a noun that it does not know."""
+    """The prompter could not answer: a model or a server failed, or a noun is not known to it."""
 
 
 @dataclass(frozen=True, slots=True)
