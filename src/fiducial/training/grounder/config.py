@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from fiducial.errors import InputError
 from fiducial.prompters.grounder.network import Shape
+from fiducial.training.optimising import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,8 @@ class GrounderConfig:
         batch: crops per step.
         rate: highest learning rate, after the warm-up.
         warm_up: part of all steps in which the rate rises.
-        decay: weight decay of AdamW.
+        optimiser: ``adamw``, or ``muon`` for the kernels of convolutions and AdamW for the rest.
+        decay: weight decay.
         average: decay of the moving average of the weights, which is what is kept.
         network: make-up of the network.
         losses: weights of the losses.
@@ -118,6 +120,7 @@ class GrounderConfig:
     batch: int = 16
     rate: float = 2e-3
     warm_up: float = 0.04
+    optimiser: Kind = "adamw"
     decay: float = 0.02
     average: float = 0.999
     network: Network = field(default_factory=Network)

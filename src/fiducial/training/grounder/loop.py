@@ -25,7 +25,7 @@ from fiducial.training.grounder.lexicon import Lexicon
 from fiducial.training.grounder.losses import losses
 from fiducial.training.grounder.pictures import Labelled, Store, read_store
 from fiducial.training.grounder.scoring import findings_of, mean_precision
-from fiducial.training.optimising import decay_groups, follow
+from fiducial.training.optimising import follow, make_optimiser
 from fiducial.training.runs import TrainingRun
 from fiducial.training.schedules import warm_cosine
 
@@ -89,7 +89,7 @@ class _Training:
         network = _beginning(config, lexicon.size)
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._average = copy.deepcopy(self._network).requires_grad_(False)
-        self._optimiser = torch.optim.AdamW(decay_groups(self._network.parameters(), config.decay), lr=config.rate)
+        self._optimiser = make_optimiser(config.optimiser, self._network.parameters(), config.rate, config.decay)
         self._sums: dict[str, float] = {}
         self._best: dict[str, Any] = {}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from fiducial.errors import InputError
+from fiducial.training.optimising import Kind
 
 Mode = Literal["box", "box_points", "points", "previous"]
 
@@ -109,7 +110,8 @@ class SegmenterConfig:
         batch: crops per step.
         rate: highest learning rate, after the warm-up.
         warm_up: part of all steps in which the rate rises.
-        decay: weight decay of AdamW.
+        optimiser: ``adamw``, or ``muon`` for the kernels of convolutions and AdamW for the rest.
+        decay: weight decay.
         average: decay of the moving average of the weights, which is what is kept.
         network: make-up of the network.
         losses: weights of the losses.
@@ -132,6 +134,7 @@ class SegmenterConfig:
     batch: int = 32
     rate: float = 2e-3
     warm_up: float = 0.04
+    optimiser: Kind = "adamw"
     decay: float = 0.02
     average: float = 0.998
     network: Network = field(default_factory=Network)

@@ -18,7 +18,7 @@ from fiducial.segmenters.nano.segmenter import NanoSegmenter
 from fiducial.segmenters.nano.weights import load_network, save_network
 from fiducial.training import losses as mask_losses
 from fiducial.training.configs import as_plain
-from fiducial.training.optimising import decay_groups, follow
+from fiducial.training.optimising import follow, make_optimiser
 from fiducial.training.runs import TrainingRun
 from fiducial.training.schedules import warm_cosine
 from fiducial.training.segmenter.batches import Batch, Batches
@@ -116,7 +116,7 @@ class _Training:
         network = _beginning(config)
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._average = copy.deepcopy(self._network).requires_grad_(False)
-        self._optimiser = torch.optim.AdamW(decay_groups(self._network.parameters(), config.decay), lr=config.rate)
+        self._optimiser = make_optimiser(config.optimiser, self._network.parameters(), config.rate, config.decay)
         self._targets: dict[str, list[Target]] = {
             store.name: targets_of(store.held_out, least=config.least, limit=config.score_limit, seed=config.seed)
             for store in stores
