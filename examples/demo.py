@@ -33,7 +33,7 @@ def main() -> None:
     """Run the demo."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the pictures")
-    parser.add_argument("--recipe", default="classic", help="the recipe to run")
+    parser.add_argument("--recipe", default="nano", help="the recipe to run")
     arguments = parser.parse_args()
     pipe = fiducial.load(arguments.recipe)
     panels = []

@@ -148,6 +148,15 @@ BUILT_IN = (
     ),
     Part(
         "segmenter",
+        "nano",
+        "fiducial.segmenters.nano.segmenter:NanoSegmenter.from_pretrained",
+        "our own small network; its weights come with the package",
+        model="nano-segmenter",
+        takes_model=True,
+        takes_device=True,
+    ),
+    Part(
+        "segmenter",
         "truth",
         "fiducial.evaluation.true_masks:TrueMasks",
         "the true masks themselves, in evaluations: what do refiners do to them?",

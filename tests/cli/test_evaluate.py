@@ -34,7 +34,7 @@ def test_evaluate_prints_the_numbers_and_writes_the_run(data, tmp_path, capsys):
     }
     card = json.loads((out / "run.json").read_text())
     assert card["command"][:2] == ["fiducial", "evaluate"]
-    assert (card["prompter"], card["recipe"]["segmenter"]["name"]) == ("truth:box", "grabcut")
+    assert (card["prompter"], card["recipe"]["segmenter"]["name"]) == ("truth:box", "nano")
 
 
 def test_evaluate_for_people(data, tmp_path, capsys):
@@ -170,7 +170,7 @@ def test_compare_shows_differences_and_published_figures(data, tmp_path, capsys)
     runs = [str(tmp_path / name) for name in ("truth", "blind")]
     assert main(["compare", *runs, "--published", "refsegrs", "--out", str(tmp_path / "c")]) == 0
     shown = capsys.readouterr().out
-    assert "truth:box + grabcut" in shown
+    assert "truth:box + nano" in shown
     assert "RSRefSeg-2" in shown
     assert "compare.html" in shown
     assert main(["compare", *runs, "--json"]) == 0

@@ -119,7 +119,7 @@ def test_recipes_models_and_doctor_print_json_lines(capsys):
 
 def test_recipes_models_and_doctor_are_readable(capsys):
     for command, words in [
-        ("recipes", ["classic (default)", "segmenter: grabcut", "max_new_tokens=2048"]),
+        ("recipes", ["nano (default)", "segmenter: grabcut", "max_new_tokens=2048"]),
         ("models", ["licence: Apache-2.0", "not on this machine"]),
         ("doctor", ["versions", "devices", "classic", "ready", "cpu ("]),
     ]:

@@ -45,7 +45,7 @@ def test_json_has_one_line_per_image_and_exact_keys(folder, capsys):
     assert list(found) == KEYS
     assert list(found["seconds"]) == ["prompt", "encode", "decode", "refine", "total"]
     assert list(found["prompts"][0]) == ["label", "score", "box", "points", "point_labels"]
-    assert (found["image"], found["recipe"], found["outcome"]) == (str(folder / "a.png"), "classic", "found")
+    assert (found["image"], found["recipe"], found["outcome"]) == (str(folder / "a.png"), "nano", "found")
     assert Mask.from_coco(found["masks"][0]).iou(Mask.from_box((10, 20, 50, 60), 80, 120)) > 0.9
     assert captured.err == ""
 
@@ -78,7 +78,7 @@ def test_a_folder_goes_on_after_a_bad_file(folder, tmp_path, capsys):
     assert "run.json" in names
     assert any(name.startswith("a.png") for name in names)
     assert any(name.startswith("b.png") for name in names)
-    assert json.loads((out / "run.json").read_text())["recipe"]["name"] == "classic"
+    assert json.loads((out / "run.json").read_text())["recipe"]["name"] == "nano"
 
 
 def test_people_get_plain_lines(folder, tmp_path, capsys):

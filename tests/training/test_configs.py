@@ -90,7 +90,15 @@ def test_missing_files_and_names_are_told_apart(tmp_path):
         load_config(Config, "sam-decode")
 
 
-@pytest.mark.parametrize(("name", "kind"), [("sam-decoder", DecoderConfig), ("nano-segmenter", SegmenterConfig)])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("sam-decoder", DecoderConfig),
+        ("nano-segmenter", SegmenterConfig),
+        ("nano-segmenter-longer", SegmenterConfig),
+        ("nano-segmenter-finish", SegmenterConfig),
+    ],
+)
 def test_shipped_configurations_load(name, kind):
     assert name in config_names()
     config = load_config(kind, name)

@@ -13,7 +13,7 @@ from fiducial.images import read_image
 from fiducial.pipeline import Pipeline
 from fiducial.recipes.recipe import PartSpec, read_refiners, with_settings
 
-DEFAULT_SEGMENTER = "grabcut"
+DEFAULT_SEGMENTER = "nano"
 
 
 def run(words: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from fiducial import plugins
+from fiducial import models, plugins
 from fiducial.recipes.recipe import read_recipe, recipe_names
 
 
@@ -36,7 +36,7 @@ class Checkpoint:
 def checkpoints() -> list[Checkpoint]:
     """List every checkpoint that a recipe or part names, sorted by role and name."""
     text = files("fiducial.recipes").joinpath("models.yaml").read_text(encoding="utf-8")
-    known = yaml.safe_load(text)
+    known = yaml.safe_load(text) | {name: models.read_card(name).facts for name in models.model_names()}
     users: dict[str, list[str]] = {}
     for recipe in map(read_recipe, recipe_names()):
         for spec in recipe.parts:
@@ -60,7 +60,9 @@ def checkpoints() -> list[Checkpoint]:
 
 
 def local_folder(name: str) -> Path | None:
-    """Return where a checkpoint lies on this machine (a folder, or the hub's cache), or None."""
+    """Return where a checkpoint lies on this machine (the package, a folder, or the hub's cache), or None."""
+    if name in models.model_names():
+        return Path(str(files("fiducial.models")))
     if Path(name).is_dir():
         return Path(name)
     try:

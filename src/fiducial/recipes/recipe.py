@@ -13,7 +13,7 @@ import yaml
 from fiducial import plugins
 from fiducial.errors import InputError, UnknownNameError
 
-DEFAULT_RECIPE = "classic"
+DEFAULT_RECIPE = "nano"
 _SINGLE = ("prompter", "segmenter")
 _REFINERS: tuple[plugins.Kind, ...] = ("prompt_refiner", "mask_refiner")
 _LISTS = {"overlays": "overlay", "prompt_refiners": "prompt_refiner", "mask_refiners": "mask_refiner"}

@@ -77,6 +77,27 @@ def test_several_crops_are_tried_around_a_point_and_the_trusted_one_is_taken(ima
     assert mask.contains([(55, 35)]).all()
 
 
+class AsTold(NanoNetwork):
+    """Takes the rows around the middle of each crop, and trusts it, as the test says."""
+
+    def forward(self, inputs):
+        count = inputs.shape[0]
+        rows = torch.linspace(-1, 1, SIZE)[None, :, None].expand(count, SIZE, SIZE)
+        edges = torch.tensor(self.edges[:count])[:, None, None]
+        return torch.where(rows.abs() < edges, 9.0, -9.0), torch.logit(torch.tensor(self.trust[:count]))
+
+
+def test_agreement_of_neighbouring_scales_decides_between_masks_trusted_alike(image):
+    network = AsTold(Shape((4, 8), (1, 1), 1))
+    # Crops of 24, 41, 69, 118, 200 pixels: the second and third cut the same rows, the first others.
+    network.edges, network.trust = [0.9, 20 / 41, 20 / 69, 0.02, 0.02], [0.62, 0.6, 0.55, 0.1, 0.1]
+    (mask,) = cut(NanoSegmenter(network, passes=1), image, Prompt(image.frame, points=((60, 45),)))
+    assert mask.score == pytest.approx(0.6, abs=1e-3)
+    network.trust = [0.9, 0.6, 0.55, 0.1, 0.1]
+    (mask,) = cut(NanoSegmenter(network, passes=1), image, Prompt(image.frame, points=((60, 45),)))
+    assert mask.score == pytest.approx(0.9, abs=1e-3)
+
+
 def test_points_beside_the_target_alone_say_nothing(image):
     (mask,) = cut(bright(), image, Prompt(image.frame, points=((55, 35),), point_labels=(0,)))
     assert not mask

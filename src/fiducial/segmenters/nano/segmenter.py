@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ STEP = 1.7
 """How much larger each further crop around points is."""
 BATCH = 16
 """Most crops in one call of the network."""
+AGREEMENT = (0.2, 0.3)
+"""How much it counts for a mask around points that the next smaller, and the next larger, crop give the same mask."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +57,7 @@ class NanoSegmenter:
       pixels, so small and large targets are cut equally well. The mask may leave the box a little.
     - **Box and points:** the points are drawn into the same crop; those outside it say nothing.
     - **Points alone:** crops of several sizes around the positive points are tried, and the one whose mask the
-      network trusts most is taken, as SAM chooses among three masks.
+      network trusts most is taken, as SAM chooses among three masks; that neighbouring sizes agree speaks for a mask.
     - **Negative points alone** say nothing about the target: the mask is empty, without a score.
     - **A previous mask** (``decode(..., previous=[...])``) is shown to the network together with its prompt.
 
@@ -164,15 +167,13 @@ class NanoSegmenter:
         return [_mask(job, one) for job, one in zip(jobs, found, strict=True)]
 
     def _pass(self, jobs: Sequence[_Job]) -> list[_Found | None]:
-        """Cut every crop of every job and keep the most trusted mask of each job."""
-        best: list[_Found | None] = [None] * len(jobs)
+        """Cut every crop of every job and keep one mask of each job."""
+        found: list[list[_Found]] = [[] for _ in jobs]
         for batch in _batches(((number, crop) for number, job in enumerate(jobs) for crop in job.crops), self.batch):
             inputs = np.stack([_input(jobs[number], crop) for number, crop in batch])
             for (number, crop), (likely, quality) in zip(batch, self._run(inputs), strict=True):
-                before = best[number]
-                if before is None or quality > before.quality:
-                    best[number] = _Found(crop, likely, quality)
-        return best
+                found[number].append(_Found(crop, likely, quality))
+        return [_chosen(job, of_job) for job, of_job in zip(jobs, found, strict=True)]
 
     def _run(self, inputs: Array) -> Iterator[tuple[Array, float]]:
         parameter = next(self.network.parameters())
@@ -264,6 +265,20 @@ def _shown(values: Array, x: int, y: int, crop: Crop) -> Array:
 
     how = cv2.INTER_AREA if crop.side > SIZE else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(canvas, (SIZE, SIZE), interpolation=how), np.float32)
+
+
+def _chosen(job: _Job, found: Sequence[_Found]) -> _Found | None:
+    """Choose among the masks of crops of growing size: trust, and what the neighbours say."""
+    if len(found) < 2:
+        return found[0] if found else None
+    masks = [_mask(job, one) for one in found]
+    agreed = [one.iou(other) for one, other in pairwise(masks)]
+    smaller, larger = AGREEMENT
+    merits = [
+        one.quality + smaller * before + larger * after
+        for one, before, after in zip(found, [0.0, *agreed], [*agreed, 0.0], strict=True)
+    ]
+    return found[int(np.argmax(merits))]
 
 
 def _mask(job: _Job, found: _Found | None) -> Mask:

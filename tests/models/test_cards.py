@@ -1,0 +1,32 @@
+from importlib.resources import files
+
+import pytest
+
+from fiducial.errors import UnknownNameError
+from fiducial.models import model_names, read_card
+
+
+def test_every_file_of_weights_has_a_card_and_the_other_way_round():
+    weights = {entry.name[:-12] for entry in files("fiducial.models").iterdir() if entry.name.endswith(".safetensors")}
+    assert weights == set(model_names())
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_a_card_says_what_is_to_be_known(name):
+    card = read_card(name)
+    assert {"role", "licence", "parameters"} <= set(card.facts)
+    for said in ("## Data", "## How it was made", "## Held-out scores", "## Limits", "fiducial train", "seed"):
+        assert said in card.text, said
+    if card.facts["role"] != "words":  # what was trained on pictures is bound by their licences
+        assert "non-commercial" in card.facts["licence"]
+
+
+def test_the_weights_stay_small():
+    sizes = [len(files("fiducial.models").joinpath(f"{name}.safetensors").read_bytes()) for name in model_names()]
+    assert all(size < 15e6 for size in sizes)
+    assert sum(sizes) < 60e6
+
+
+def test_unknown_cards_come_with_a_suggestion():
+    with pytest.raises(UnknownNameError, match="did you mean 'nano-segmenter'"):
+        read_card("nano-segmentor")
