@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
 
+from fiducial.datasets.parts import Part, PartDataset
 from fiducial.datasets.sample import Dataset, Sample
-from fiducial.datasets.splits import group_of, is_held_out
 from fiducial.errors import InputError
 from fiducial.geometry import Mask
-
-Part = Literal["held_out", "rest"]
 
 
 class ObjectDataset:
@@ -42,12 +39,8 @@ class ObjectDataset:
         least: float = 0.0,
     ) -> None:
         self.name = f"{source.name} objects"
-        self._samples = [
-            one
-            for sample in source
-            if held_out is None or is_held_out(group_of(sample, group), held_out) == (part == "held_out")
-            for one in objects_of(sample, least)
-        ]
+        whole = source if held_out is None else PartDataset(source, held_out=held_out, group=group, part=part)
+        self._samples = [one for sample in whole for one in objects_of(sample, least)]
         self.ids = tuple(sample.id for sample in self._samples)
         if not self.ids:
             raise InputError(f"{source.name}: no object of at least {least:g} pixels is in the part asked for")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from fiducial.datasets import Dataset
 from fiducial.errors import InputError
 
-SCENES, REFERRING, OBJECTS = "scenes:", "referring:", "objects:"
+SCENES, REFERRING, OBJECTS, PART = "scenes:", "referring:", "objects:", "part:"
 
 
 def open_spec(spec: str, split: str | None = None) -> Dataset:
@@ -20,7 +20,9 @@ def open_spec(spec: str, split: str | None = None) -> Dataset:
         spec: as :func:`fiducial.datasets.open_dataset` takes it; or ``scenes:STYLE?count=50&seed=1&size=512``; or
             ``referring:FILE.jsonl?source=SPEC`` for referring expressions, with the dataset they were made from; or
             ``objects:held_out=0.15&group=patient&least=16?source=SPEC`` for one sample per object (every option
-            may be left out; see :class:`fiducial.datasets.objects.ObjectDataset`).
+            may be left out; see :class:`fiducial.datasets.objects.ObjectDataset`); or
+            ``part:held_out=0.15&group=patient?source=SPEC`` for the pictures that weights never saw (see
+            :class:`fiducial.datasets.parts.PartDataset`).
         split: part of the dataset; None reads all.
 
     Raises:
@@ -34,6 +36,8 @@ def open_spec(spec: str, split: str | None = None) -> Dataset:
         return _referring(spec.removeprefix(REFERRING), split)
     if spec.startswith(OBJECTS):
         return _objects(spec.removeprefix(OBJECTS), split)
+    if spec.startswith(PART):
+        return _held_out(spec.removeprefix(PART), split)
     from fiducial.datasets import open_dataset
 
     return open_dataset(spec, split=split)
@@ -42,21 +46,33 @@ def open_spec(spec: str, split: str | None = None) -> Dataset:
 def _objects(text: str, split: str | None) -> Dataset:
     from fiducial.datasets.objects import ObjectDataset
 
-    options, _, source = text.partition("?source=")
-    wrong = InputError(
-        "objects are written as objects:held_out=0.15&group=patient&part=rest&least=16?source=DATASET "
-        f"(any of the options), got {text!r}"
-    )
-    if not source:
-        raise wrong
-    given: dict[str, Any] = {}
-    for key, value in parse_qsl(options, keep_blank_values=True):
-        try:
-            given[key] = _OBJECT_OPTIONS[key](value)
-        except (KeyError, ValueError):
-            raise wrong from None
+    usage = "objects are written as objects:held_out=0.15&group=patient&part=rest&least=16?source=DATASET"
+    given, source = _options(text, _OBJECT_OPTIONS, f"{usage} (any of the options)")
     dataset: Dataset = ObjectDataset(open_spec(source, split), **given)
     return dataset
+
+
+def _held_out(text: str, split: str | None) -> Dataset:
+    from fiducial.datasets.parts import PartDataset
+
+    usage = "a part is written as part:held_out=0.15&group=patient&part=rest?source=DATASET"
+    given, source = _options(text, _PART_OPTIONS, f"{usage} (held_out has to be there)")
+    if "held_out" not in given:
+        raise InputError(f"{usage} (held_out has to be there), got {text!r}")
+    dataset: Dataset = PartDataset(open_spec(source, split), **given)
+    return dataset
+
+
+def _options(text: str, known: Mapping[str, Callable[[str], Any]], usage: str) -> tuple[dict[str, Any], str]:
+    """Read ``KEY=VALUE&KEY=VALUE?source=DATASET``."""
+    options, _, source = text.partition("?source=")
+    wrong = InputError(f"{usage}, got {text!r}")
+    if not source:
+        raise wrong
+    try:
+        return {key: known[key](value) for key, value in parse_qsl(options, keep_blank_values=True)}, source
+    except (KeyError, ValueError):
+        raise wrong from None
 
 
 def _part(text: str) -> str:
@@ -65,7 +81,8 @@ def _part(text: str) -> str:
     return text
 
 
-_OBJECT_OPTIONS: dict[str, Callable[[str], Any]] = {"held_out": float, "least": float, "group": str, "part": _part}
+_PART_OPTIONS: dict[str, Callable[[str], Any]] = {"held_out": float, "group": str, "part": _part}
+_OBJECT_OPTIONS: dict[str, Callable[[str], Any]] = {**_PART_OPTIONS, "least": float}
 
 
 def _referring(text: str, split: str | None) -> Dataset:
