@@ -97,6 +97,7 @@ def test_missing_files_and_names_are_told_apart(tmp_path):
         ("nano-segmenter", SegmenterConfig),
         ("nano-segmenter-longer", SegmenterConfig),
         ("nano-segmenter-finish", SegmenterConfig),
+        ("nano-segmenter-muon", SegmenterConfig),
     ],
 )
 def test_shipped_configurations_load(name, kind):

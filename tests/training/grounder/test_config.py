@@ -9,10 +9,15 @@ from fiducial.training.grounder.config import Phase, Source
 SOURCE = Source("scenes:shapes")
 
 
-def test_the_shipped_run_is_readable_and_its_names_are_in_the_vocabulary():
+def test_sizes_follow_the_phases():
     config = load_config(GrounderConfig, "nano-grounder")
     assert config.steps == 4500
     assert [config.size_at(step) for step in (0, 2999, 3000, 4499)] == [256, 256, 320, 320]
+
+
+@pytest.mark.parametrize("name", ["nano-grounder", "nano-grounder-muon"])
+def test_the_shipped_runs_are_readable_and_their_names_are_in_the_vocabulary(name):
+    config = load_config(GrounderConfig, name)
     known = set(Vocabulary.read().names)
     for source in config.data:
         assert {name for _, name in source.names} <= known
