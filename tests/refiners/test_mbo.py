@@ -38,10 +38,10 @@ def test_it_keeps_its_promises():
 
 @pytest.mark.parametrize("rough", [disc(90, 70, 43), disc(90, 70, 37), disc(92, 71, 40)])
 def test_a_rough_edge_moves_to_the_object(rough):
-    mask = Mask.from_dense(rough, score=0.75)
+    mask = Mask.from_dense(rough, score=0.65)
     better, told = FINE.report(IMAGE, mask, PROMPT)
     assert mask.iou(TRUTH) < 0.95 < 0.99 < better.iou(TRUTH)
-    assert better.score == 0.75
+    assert better.score == 0.65
     assert told.changed
     assert told.reason.startswith("edge moved: ")
     figures = told.figures
@@ -50,6 +50,14 @@ def test_a_rough_edge_moves_to_the_object(rough):
     assert 1 <= figures["iterations"] <= 4
     assert figures["energy_after"] < figures["energy_before"]
     assert figures["contrast_after"] > figures["contrast_before"] + 0.1
+
+
+def test_a_mask_that_its_segmenter_trusts_is_left_alone():
+    rough = Mask.from_dense(disc(90, 70, 43), score=0.85)
+    same, told = FINE.report(IMAGE, rough, PROMPT)
+    assert same is rough
+    assert told.reason == "kept as it was: its segmenter expects an IoU of 0.85 already, more than 0.7"
+    assert BoundaryOptimisation(working_size=200, most_score=1).report(IMAGE, rough, PROMPT)[1].changed
 
 
 @pytest.mark.parametrize(("working_size", "rounding"), [(400, 0), (64, 2.5)])
@@ -240,6 +248,7 @@ def test_pictures_are_drawn_when_asked_for():
         ({"tolerance": 2}, "mbo: tolerance"),
         ({"least_iou": 1.1}, "mbo: least_iou needs a number from 0 to 1"),
         ({"least_area": -1}, "mbo: least_area"),
+        ({"most_score": 1.5}, "mbo: most_score needs a number from 0 to 1"),
         ({"least_gain": 2}, "mbo: least_gain needs a number from -1 to 1"),
         ({"working_size": 16}, "mbo: working_size"),
         ({"seed": 0.5}, "mbo: seed"),
