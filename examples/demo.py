@@ -1,4 +1,4 @@
-"""Segment photographs that come with scikit-image, by instruction, with the default recipe.
+"""Segment drawn scenes and photographs that come with scikit-image, by instruction, with the default recipe.
 
 Writes demo.png, one sheet of all pictures to look at, and one overlay and one JSON file per instruction.
 """
@@ -17,14 +17,18 @@ import skimage.data
 
 import fiducial
 from fiducial import Image, Segmentation
+from fiducial.evaluation.opening import open_spec
 from fiducial.overlays import BoxOverlay, MaskOverlay
 
 INSTRUCTIONS = [
-    ("coins", "all coins"),
-    ("coins", "the three largest coins"),
-    ("coffee", "the largest round region"),
+    ("scenes:aerial?count=4&seed=99", "the two largest ships"),
+    ("scenes:aerial?count=6&seed=5", "every airplane except the leftmost"),
+    ("scenes:aerial?count=6&seed=33", "the storage tanks on the right"),
+    ("scenes:phantom?count=1&seed=99", "the two brightest round regions"),
+    ("coins", "the three largest round regions"),
     ("rocket", "the tallest bright region"),
 ]
+"""What to look at (the last picture of a set of scenes, or a photograph) and what to say."""
 PANEL = (480, 400)
 CAPTION = 40
 
@@ -38,15 +42,23 @@ def main() -> None:
     pipe = fiducial.load(arguments.recipe)
     panels = []
     for number, (name, instruction) in enumerate(INSTRUCTIONS, start=1):
-        image = Image.from_array(getattr(skimage.data, name)(), name=f"{name}.png")
+        image = picture(name)
         result = pipe(image, instruction)
-        files = result.save(arguments.out, formats=["png", "json"], stem=f"{number}-{name}")
-        print(f"{name}: {instruction!r} -> {result.outcome.value}, {len(result.masks)} masks")
+        files = result.save(arguments.out, formats=["png", "json"], stem=f"{number}-{Path(image.name).stem}")
+        print(f"{image.name}: {instruction!r} -> {result.outcome.value}, {len(result.masks)} masks")
         print(f"  {result.text}\n  {files['png']}, {files['json'].name}")
         panels.append(panel(result))
-    sheet = np.concatenate([np.concatenate(panels[:2], axis=1), np.concatenate(panels[2:], axis=1)])
+    sheet = np.concatenate([np.concatenate(panels[start : start + 3], axis=1) for start in (0, 3)])
     PIL.Image.fromarray(sheet).save(arguments.out / "demo.png", optimize=True)
     print(f"look at {arguments.out / 'demo.png'}")
+
+
+def picture(name: str) -> Image:
+    """Return the last picture of a set of drawn scenes, or a photograph."""
+    if not name.startswith("scenes:"):
+        return Image.from_array(getattr(skimage.data, name)(), name=f"{name}.png")
+    *_, last = open_spec(name)
+    return Image.from_array(last.image().pixels, name=f"{last.id}.png")
 
 
 def panel(result: Segmentation) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     for name in ("coins", "coffee", "chelsea"):
         PIL.Image.fromarray(getattr(skimage.data, name)()).save(folder / f"{name}.png")
+    shutil.copy(ROOT / "docs" / "images" / "ships.png", folder)
     return folder
 
 

@@ -2,7 +2,7 @@
 
     import fiducial
 
-    pipe = fiducial.load("classic")
+    pipe = fiducial.load("nano")
     result = pipe("coins.png", "the largest coin")
     result.prompts, result.masks, result.outcome, result.text
 

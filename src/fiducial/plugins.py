@@ -128,6 +128,15 @@ BUILT_IN = (
     ),
     Part(
         "prompter",
+        "nano",
+        "fiducial.prompters.grounder.prompter:nano_prompter",
+        "our own small detector for a closed vocabulary, spatial phrases pick; its weights come with the package",
+        model="nano-grounder",
+        takes_model=True,
+        takes_device=True,
+    ),
+    Part(
+        "prompter",
         "grounding-dino",
         "fiducial.prompters.open_vocabulary:grounding_dino_prompter",
         "Grounding DINO finds whatever nouns name, spatial phrases pick among them",

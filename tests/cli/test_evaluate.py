@@ -76,10 +76,10 @@ def test_an_interrupted_run_says_how_to_go_on(data, tmp_path, capsys, monkeypatc
 
 
 def test_failed_samples_are_status_one_and_can_be_asked_again(data, tmp_path, capsys, monkeypatch):
-    def fail(self, images, instructions):
+    def fail(self, images, names):
         raise ModelError("out of memory")
 
-    monkeypatch.setattr("fiducial.prompters.classic.ClassicPrompter.ask", fail)
+    monkeypatch.setattr("fiducial.prompters.grounder.detecting.NanoDetector.detect", fail)
     words = ["evaluate", data, "--out", str(tmp_path / "run"), "--json"]
     assert main(words) == 1
     captured = capsys.readouterr()

@@ -107,10 +107,10 @@ def test_prompts_from_a_file_and_the_grid(folder, tmp_path, capsys):
 
 
 def test_a_model_that_fails_is_status_one_and_still_a_line(folder, capsys, monkeypatch):
-    def fail(self, images, instructions):
+    def fail(self, images, names):
         raise ModelError("out of memory")
 
-    monkeypatch.setattr("fiducial.prompters.classic.ClassicPrompter.ask", fail)
+    monkeypatch.setattr("fiducial.prompters.grounder.detecting.NanoDetector.detect", fail)
     assert main(["segment", str(folder / "a.png"), "the red square", "--json"]) == 1
     captured = capsys.readouterr()
     assert json.loads(captured.out)["outcome"] == Outcome.FAILED

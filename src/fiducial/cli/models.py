@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fiducial.cli import common
+from fiducial.errors import InputError
 from fiducial.models import model_names, read_card
-from fiducial.recipes import checkpoints
+from fiducial.recipes import checkpoints, read_recipe, recipe_names
 
 
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     parser = common.Parser("models", "List the checkpoints that recipes name, and their licences.")
-    parser.add_argument("name", nargs="?", metavar="NAME", help="show the card of weights that come with the package")
+    parser.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="show the card of weights that come with the package, or of those that a recipe uses; "
+        "with the words that can be asked for",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object per checkpoint")
     arguments = parser.read(words)
     if arguments.name:
-        return _show_card(arguments.name, as_json=arguments.json)
+        for name in _embedded(arguments.name):
+            _show_card(name, as_json=arguments.json)
+        return 0
     for found in checkpoints():
         if arguments.json:
             common.print_json(
@@ -39,10 +48,32 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _show_card(name: str, *, as_json: bool) -> int:
+def _embedded(name: str) -> list[str]:
+    """Return the embedded weights that a name stands for: its own, or those of a recipe's parts."""
+    if name in model_names() or name not in recipe_names():
+        return [name]
+    used = dict.fromkeys(part.model_name for part in read_recipe(name).parts)
+    found = [model for model in used if model in model_names()]
+    if not found:
+        raise InputError(f"the recipe {name!r} uses no weights that come with the package: see fiducial models")
+    return found
+
+
+def _show_card(name: str, *, as_json: bool) -> None:
     card = read_card(name)
+    words = _vocabulary(name) if card.facts["role"] == "prompter" else ""
     if as_json:
-        common.print_json({"name": card.name, **card.facts, "card": card.text})
-    else:
-        print(card.text, end="")
-    return 0
+        common.print_json({"name": card.name, **card.facts, "card": card.text, "vocabulary": words})
+        return
+    print(card.text)
+    if words:
+        print(f"## What can be asked for\n\n{words}")
+
+
+def _vocabulary(name: str) -> str:
+    """Describe the names that weights were taught, with the other words for them."""
+    from fiducial.prompters.grounder.vocabulary import Vocabulary
+    from fiducial.prompters.grounder.weights import load_grounder
+
+    taught = load_grounder(name)[0].names
+    return Vocabulary.read().covering((one.name, one.domain) for one in taught).describe()

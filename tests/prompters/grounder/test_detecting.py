@@ -42,7 +42,7 @@ class Words:
 
 def detector(**options):
     names = (Name("ship", "sea", 1.0, 0.0, 0.5), Name("car", "road", 2.0, 1.0, 0.5))
-    return NanoDetector(Grounder(Colours(), names, np.eye(2, dtype=np.float32)), Words(), **options)
+    return NanoDetector(Grounder(Colours(), names, np.eye(2, dtype=np.float32)), Words(), **{"flips": False, **options})
 
 
 def picture(*spots, width=256, height=256):

@@ -8,17 +8,12 @@ from fiducial.datasets.referring.vocabulary import many, spoken
 from fiducial.datasets.scenes.aerial import VOCABULARY as AERIAL
 from fiducial.datasets.scenes.shapes import KINDS
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.geometry import Frame, Prompt
-from fiducial.language.candidates import Candidate
-from fiducial.language.phrases import resolve
 from fiducial.prompters.detector.contract import Reading
 from fiducial.prompters.grounder.vocabulary import (
     DESCRIBED,
     MOST_INSTEAD,
     NARROWER,
     Vocabulary,
-    taken_for,
-    unknown_noun,
 )
 
 VOCABULARY = Vocabulary.read()
@@ -132,8 +127,6 @@ def test_other_nouns_are_unknown(noun):
 def test_a_word_of_two_names_is_not_guessed():
     reading = VOCABULARY.look_up("courts")
     assert reading == Reading("courts", None, 1.0, ("tennis court", "basketball court"))
-    expected = "'courts' can mean tennis court or basketball court: please say which."
-    assert unknown_noun(reading, VOCABULARY) == expected
     assert VOCABULARY.only(["tennis court"]).look_up("courts").name == "tennis court"
 
 
@@ -169,60 +162,12 @@ def test_any_text_has_a_reading(noun):
     assert len(reading.instead) <= MOST_INSTEAD
 
 
-def test_words_that_play_no_part_are_told():
-    assert VOCABULARY.dropped("two old fishing boats") == ("two", "old", "fishing")
-    assert VOCABULARY.dropped("fast speedboats") == ("fast",)
-    assert VOCABULARY.dropped("boats") == VOCABULARY.dropped("terminal building") == VOCABULARY.dropped("") == ()
-
-
-def test_a_name_fits_a_whole_noun_only():
-    assert VOCABULARY.same("boats", "ship")
-    assert VOCABULARY.same("trucks", "vehicle")
-    assert not VOCABULARY.same("fishing boats", "ship")
-    assert not VOCABULARY.same("boats", None)
-    assert not VOCABULARY.same("terminal building", "harbor")
-
-
-def test_the_resolver_takes_synonyms_and_names_what_played_no_part():
-    frame = Frame.pixels(100, 100)
-    boxes = {"ship": (5, 40, 15, 50), "vehicle": (30, 40, 60, 60)}
-    found = [Candidate(Prompt(frame, box=box, label=name)) for name, box in boxes.items()]
-    resolution = resolve("the fishing boats", found, frame, match=VOCABULARY.same)
-    assert (resolution.chosen, resolution.unknown) == ((0,), ("fishing",))
-    assert resolve("all trucks", found, frame, match=VOCABULARY.same).chosen == (1,)
-
-
 def test_part_of_a_vocabulary_knows_only_that():
     part = VOCABULARY.only(["tumour", "ship"])
     assert part.names == ("ship", "tumour")
     assert part.look_up("planes").name is None
     with pytest.raises(UnknownNameError):
         VOCABULARY.only(["zebra"])
-
-
-def test_the_description_has_a_line_for_each_kind_of_picture():
-    assert VOCABULARY.only(["ship", "bridge", "tumour"]).describe() == "aerial: ship, bridge\nbrain: tumour"
-    assert VOCABULARY.describe().count("\n") == 3
-
-
-def test_an_unknown_noun_is_answered_in_sentences():
-    text = unknown_noun(VOCABULARY.look_up("terminal building"), VOCABULARY)
-    assert text.startswith("I do not know 'terminal building'. In aerial pictures I know airplanes, ships, ")
-    assert "vehicles; in brain scans tumours; in pictures of the retina blood vessels; in drawings discs, " in text
-    assert len(text) < 420
-    part = VOCABULARY.only(["ship", "tumour"])
-    expected = "I do not know 'x'. In aerial pictures I know ships; in brain scans tumours. Closest: ship."
-    assert unknown_noun(Reading("x", None, 0.5, ("ship",)), part) == expected
-
-
-def test_what_was_taken_for_something_else_is_said():
-    said = {noun: taken_for(VOCABULARY.look_up(noun), VOCABULARY) for noun in ("ship", "ferry", "cargo boats", "x")}
-    assert said == {
-        "ship": "",
-        "ferry": "I know only ships as a whole: 'ferry' was taken for all of them.",
-        "cargo boats": "'cargo boats' was taken for ship: 'cargo' played no part.",
-        "x": "",
-    }
 
 
 # -- files ------------------------------------------------------------------------------------------
@@ -234,15 +179,26 @@ def write(folder, text):
     return path
 
 
+def test_the_description_lists_the_names_of_each_kind_of_picture_with_other_words():
+    text = VOCABULARY.only(["ship", "bridge", "tumour"]).describe()
+    assert text.startswith("In aerial pictures:\n\n- **ship**: boat, vessel, sea vessel, yacht")
+    assert "\n\nIn brain scans:\n\n- **tumour**: tumor" in text
+    assert "watercraft" not in text
+
+
+def test_a_vocabulary_covers_what_weights_were_taught():
+    taught = VOCABULARY.covering([("tumour", "brain"), ("ship", "aerial"), ("zebra", "plains")])
+    assert taught.names == ("tumour", "ship", "zebra")
+    assert taught.look_up("vessel").name == "ship"
+    assert taught.look_up("zebras").name == "zebra"
+    assert taught.entry("zebra").domain == "plains"
+
+
 def test_a_vocabulary_of_ones_own_is_read(tmp_path):
     text = "entries: [{name: roof, domain: street, phrases: [housetop], labels: [roof_top]}]"
     own = Vocabulary.read(write(tmp_path, text))
     assert own.look_up("housetops").name == "roof"
     assert own.of_label("roof top").name == own.of_label("Roof").name == "roof"
-    assert (
-        unknown_noun(Reading("x", None, 0.0), own)
-        == "I do not know 'x'. In pictures of the kind 'street' I know roofs."
-    )
 
 
 @pytest.mark.parametrize(

@@ -77,12 +77,13 @@ def unsure(scores: Sequence[float]) -> str:
     return f"Not sure: {told}." if len(scores) == 1 else f"Not sure of {len(low)} of the {len(scores)}: {told}."
 
 
-def unknown_text(readings: Sequence[Reading], vocabulary: Sequence[str]) -> str:
+def unknown_text(readings: Sequence[Reading], vocabulary: Sequence[str], *, regions: bool = False) -> str:
     """Say which nouns are not known and what to say instead.
 
     Args:
         readings: those without a name; one at least.
         vocabulary: the names that are known; none where any noun may be asked for.
+        regions: things without a name can be asked for as well.
     """
     parts = [f"'{one.said}' can mean {_listing(one.instead)}: say which." for one in readings if is_ambiguous(one)]
     strange = [one for one in readings if not is_ambiguous(one)]
@@ -93,6 +94,8 @@ def unknown_text(readings: Sequence[Reading], vocabulary: Sequence[str]) -> str:
         more = len(vocabulary) - MOST_LISTED
         rest = f" and {more} more" if more > 0 else ""
         parts.append(f"Known are {', '.join(vocabulary[:MOST_LISTED])}{rest}.")
+    if strange and regions:
+        parts.append("Say 'region' for whatever stands out by its colour or texture.")
     return " ".join(parts)
 
 

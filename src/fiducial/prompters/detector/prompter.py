@@ -110,7 +110,8 @@ class DetectorPrompter:
         read = read_request(parse_instruction(instruction), self._detector)
         vocabulary = self._detector.vocabulary()
         if read.unknown:
-            return _failed(image, answering.unknown_text(read.unknown, vocabulary))
+            text = answering.unknown_text(read.unknown, vocabulary, regions=self._regions is not None)
+            return _failed(image, text)
         if read.anything and not read.names and self._regions is not None:
             answer = self._regions.ask([image], [instruction])[0]
             return replace(answer, text=f"{BY_REGIONS} {answer.text}".strip())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.resources import files
@@ -148,9 +148,25 @@ class Vocabulary:
         wanted = {self.entry(name).name for name in names}
         return Vocabulary(tuple(entry for entry in self.entries if entry.name in wanted))
 
+    def covering(self, names: Iterable[tuple[str, str]]) -> Vocabulary:
+        """Return the vocabulary of weights that were taught some names, each given with its domain.
+
+        Names that are not in this vocabulary are their own only words.
+        """
+        known = {entry.name: entry for entry in self.entries}
+        return Vocabulary(tuple(known.get(name) or Entry(name, domain, (name,), (name,)) for name, domain in names))
+
     def describe(self) -> str:
-        """Return the names as lines of plain text, one for each kind of picture."""
-        return "\n".join(f"{domain}: {', '.join(self._of_domain(domain))}" for domain in self.domains)
+        """Return all that can be said as Markdown: for each kind of picture its names with the other words for them."""
+        lines = []
+        for domain in self.domains:
+            lines.append(f"{_capital(_DOMAINS.get(domain, domain))}:\n")
+            for entry in self.entries:
+                if entry.domain == domain:
+                    others = [word for word in entry.listed if word != entry.name]
+                    lines.append(f"- **{entry.name}**{': ' if others else ''}{', '.join(others)}")
+            lines.append("")
+        return "\n".join(lines)
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -182,26 +198,6 @@ class Vocabulary:
         if ended is None:
             return self._nearest(noun, words)
         return Reading(noun, ended, DESCRIBED if len(words) > 1 else NARROWER)
-
-    def dropped(self, noun: str) -> tuple[str, ...]:
-        """Return the words in front of a noun that its reading leaves out: ``("fishing",)`` of "fishing boats"."""
-        words = words_of(noun)
-        for count in range(len(words)):
-            if _key(words[count:]) in self._listed:
-                return words[:count]
-        return words[:-1] if self._ended(words) else ()
-
-    def same(self, noun: str, label: str | None) -> bool:
-        """Say whether a name is what a whole noun means: the ``match`` of :func:`fiducial.language.phrases.resolve`.
-
-        A noun with words that its reading leaves out fits nothing, so that the resolver drops them itself, takes
-        colours for colours, and names in its answer what played no part.
-
-        Args:
-            noun: as said.
-            label: a name of the vocabulary; None fits no noun.
-        """
-        return label is not None and not self.dropped(noun) and self.look_up(noun).name == label
 
     @cached_property
     def _listed(self) -> dict[str, _Listed]:
@@ -254,9 +250,6 @@ class Vocabulary:
         listed = [(words_of(phrase), one.name) for one in self.entries for phrase in one.listed]
         return [(joined, name) for words, name in listed if len(joined := "".join(words)) >= LEAST_LETTERS]
 
-    def _of_domain(self, domain: str) -> list[str]:
-        return [entry.name for entry in self.entries if entry.domain == domain]
-
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
@@ -307,59 +300,6 @@ def _key(words: tuple[str, ...]) -> str:
     for british, american in _AMERICAN:
         joined = joined.replace(british, american)
     return joined
-
-
-# -- what is said of a reading ---------------------------------------------------------------------
-
-
-def unknown_noun(reading: Reading, vocabulary: Vocabulary) -> str:
-    """Return sentences that say that a noun is not known, what is, and what could have been meant.
-
-    Args:
-        reading: one without a name.
-        vocabulary: what is known.
-
-    Example:
-        >>> vocabulary = Vocabulary.read().only(["ship", "bridge", "tumour"])
-        >>> unknown_noun(Reading("silos", None), vocabulary)
-        "I do not know 'silos'. In aerial pictures I know ships and bridges; in brain scans tumours."
-    """
-    if reading.likeness == 1 and len(reading.instead) > 1:
-        return f"'{reading.said}' can mean {_listing(reading.instead, 'or')}: please say which."
-    known: list[str] = []
-    for domain in vocabulary.domains:
-        names = [_in_plural(name) for name in vocabulary.names if vocabulary.entry(name).domain == domain]
-        place = _DOMAINS.get(domain, f"in pictures of the kind '{domain}'")
-        known.append(
-            f"{place} {_listing(names, 'and')}" if known else f"{_capital(place)} I know {_listing(names, 'and')}"
-        )
-    closest = f" Closest: {', '.join(reading.instead)}." if reading.instead else ""
-    return f"I do not know '{reading.said}'. {'; '.join(known)}.{closest}"
-
-
-def taken_for(reading: Reading, vocabulary: Vocabulary) -> str:
-    """Return a sentence on a noun that was taken for something a little else; empty for one that is known.
-
-    Example:
-        >>> vocabulary = Vocabulary.read()
-        >>> taken_for(vocabulary.look_up("trucks"), vocabulary)
-        "I know only vehicles as a whole: 'trucks' was taken for all of them."
-        >>> taken_for(vocabulary.look_up("fishing boat"), vocabulary)
-        "'fishing boat' was taken for ship: 'fishing' played no part."
-    """
-    if reading.name is None or reading.likeness == 1:
-        return ""
-    if dropped := vocabulary.dropped(reading.said):
-        return f"'{reading.said}' was taken for {reading.name}: '{' '.join(dropped)}' played no part."
-    return f"I know only {_in_plural(reading.name)} as a whole: '{reading.said}' was taken for all of them."
-
-
-def _in_plural(name: str) -> str:
-    return in_number(words_of(name), 2)
-
-
-def _listing(names: Sequence[str], last: str) -> str:
-    return f"{', '.join(names[:-1])} {last} {names[-1]}" if len(names) > 1 else names[0]
 
 
 def _capital(text: str) -> str:

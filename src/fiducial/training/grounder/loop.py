@@ -129,7 +129,7 @@ class _Training:
         means = {name: value / count for name, value in self._sums.items()}
         self._sums = {}
         grounder = self._grounder()
-        detector = NanoDetector(grounder, threshold=0.0, device=self._device)
+        detector = NanoDetector(grounder, threshold=0.0, flips=False, device=self._device)
         scores = {
             store.name: mean_precision(findings_of(detector, self._held_out(store)))
             for store in self._stores
