@@ -49,7 +49,7 @@ def rows(image: Image) -> list[dict[str, Any]]:
         prompts = boxes(count, image)
         seconds = {
             name: median_seconds(
-                lambda one=one, prompts=prompts: one.decode(one.encode(image), prompts), repeats=5, budget=15
+                lambda one=one, prompts=prompts: one.decode(one.encode(image), prompts), repeats=3, budget=6
             )
             for name, one in (("nano_one_pass", once), ("nano", twice), ("grabcut", grabcut))
         }

@@ -1,7 +1,5 @@
 """``python -m fiducial``."""
 
-import sys
+from fiducial.cli import entry
 
-from fiducial.cli import main
-
-sys.exit(main())
+entry()

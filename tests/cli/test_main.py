@@ -135,3 +135,10 @@ def test_doctor_names_missing_packages():
 
     bare = dict.fromkeys(versions())
     assert needs(read_recipe("sjtu"), bare)[0] == "pip install 'fiducial[models]'"
+
+
+@pytest.mark.parametrize(("words", "status"), [(["--version"], 0), (["nothing"], 2)])
+def test_the_process_writes_everything_before_it_leaves(words, status):
+    done = subprocess.run([sys.executable, "-m", "fiducial", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert (done.stdout if status == 0 else done.stderr).startswith("fiducial")
