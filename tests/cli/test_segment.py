@@ -38,7 +38,7 @@ def folder(tmp_path):
 
 
 def test_json_has_one_line_per_image_and_exact_keys(folder, capsys):
-    assert main(["segment", str(folder / "a.png"), "the red square", "--json"]) == 0
+    assert main(["segment", str(folder / "a.png"), "the red region", "--json"]) == 0
     captured = capsys.readouterr()
     [line] = captured.out.splitlines()
     found = json.loads(line)
@@ -61,7 +61,7 @@ def test_a_folder_goes_on_after_a_bad_file(folder, tmp_path, capsys):
     words = [
         "segment",
         str(folder),
-        "the red square",
+        "the red region",
         "--out",
         str(out),
         "--format",
@@ -82,7 +82,7 @@ def test_a_folder_goes_on_after_a_bad_file(folder, tmp_path, capsys):
 
 
 def test_people_get_plain_lines(folder, tmp_path, capsys):
-    assert main(["segment", str(folder / "a.png"), "the red square", "--out", str(tmp_path / "o")]) == 0
+    assert main(["segment", str(folder / "a.png"), "the red region", "--out", str(tmp_path / "o")]) == 0
     shown = capsys.readouterr().out
     assert "1 target" in shown
     assert "px" in shown
@@ -93,15 +93,15 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(folder, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "a.png").write_bytes((folder / "b.png").read_bytes())
-    words = ["segment", str(folder / "a.png"), str(other / "a.png"), "the red square", "--format", "json"]
+    words = ["segment", str(folder / "a.png"), str(other / "a.png"), "the red region", "--format", "json"]
     assert main([*words, "--out", str(tmp_path / "o")]) == 0
     assert len(list((tmp_path / "o").glob("*a.png*.json"))) == 2
 
 
 def test_prompts_from_a_file_and_the_grid(folder, tmp_path, capsys):
-    assert main(["segment", str(folder / "a.png"), "the red square", "--json"]) == 0
+    assert main(["segment", str(folder / "a.png"), "the red region", "--json"]) == 0
     (tmp_path / "answers.jsonl").write_text(capsys.readouterr().out)
-    words = ["segment", str(folder / "a.png"), "the red square", "--json", "--grid", "9"]
+    words = ["segment", str(folder / "a.png"), "the red region", "--json", "--grid", "9"]
     assert main([*words, "--prompter", f"oracle:{tmp_path / 'answers.jsonl'}"]) == 0
     assert json.loads(capsys.readouterr().out)["outcome"] == "found"
 
@@ -130,7 +130,7 @@ def test_a_model_that_fails_is_status_one_and_still_a_line(folder, capsys, monke
 )
 def test_bad_options_are_bad_input(folder, capsys, extra, message):
     words = [word.format(file=folder / "a.png") for word in extra]
-    assert main(["segment", str(folder / "a.png"), "the red square", "--json", *words]) == 2
+    assert main(["segment", str(folder / "a.png"), "the red region", "--json", *words]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -141,14 +141,14 @@ def test_the_instruction_is_checked(folder, capsys):
 
 def test_any_recipe_takes_refiners_and_explains_them(folder, tmp_path, capsys):
     out = tmp_path / "o"
-    words = ["segment", str(folder / "a.png"), "the red square", "--refine", "cfpg,mbo", "--explain", "--out", str(out)]
+    words = ["segment", str(folder / "a.png"), "the red region", "--refine", "cfpg,mbo", "--explain", "--out", str(out)]
     assert main([*words, "--set", "cfpg.reach=2", "--json"]) == 0
     [steps] = json.loads(capsys.readouterr().out)["refinements"]
     assert [step["refiner"] for step in steps] == ["cfpg", "mbo"]
     card = json.loads((out / "run.json").read_text())["recipe"]
     assert card["prompt_refiners"] == [{"name": "cfpg", "reach": 2}]
     assert card["mask_refiners"] == [{"name": "mbo"}]
-    assert main(["segment", str(folder / "a.png"), "the red square", "--explain", "--out", str(out)]) == 2
+    assert main(["segment", str(folder / "a.png"), "the red region", "--explain", "--out", str(out)]) == 2
     assert "add --refine cfpg,mbo" in capsys.readouterr().err
 
 
