@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from fiducial.errors import InputError, MissingExtraError, UnknownNameError
 
-Kind = Literal["prompter", "segmenter", "overlay", "prompt_refiner", "mask_refiner"]
+Kind = Literal["prompter", "segmenter", "overlay", "prompt_refiner", "mask_refiner", "dataset", "prompt_source"]
 GROUP = "fiducial.plugins"
 _UNKNOWN_OPTION = ("unexpected keyword argument", "takes no arguments", "takes no keyword arguments")
 
@@ -24,6 +24,14 @@ _UNKNOWN_OPTION = ("unexpected keyword argument", "takes no arguments", "takes n
 @dataclass(frozen=True, slots=True)
 class Part:
     """One implementation that a recipe can name.
+
+    A part whose ``target`` is a :class:`fiducial.config.Config` class needs no more than kind, name and target: the
+    class says the rest (``kind``, ``name`` and ``extra`` as ``ClassVar``, the summary as the first line of its
+    docstring, the model as a field ``model: str = option(..., positional=True)``, the device as a field ``device``),
+    and its ``build()`` makes the real thing. Several names of one code (``qwen2-vl``, ``qwen3-vl``) are subclasses that
+    change a default::
+
+        Part("segmenter", "grabcut", "fiducial.segmenters.configs:GrabCutConfig")
 
     Args:
         kind: what it implements.
@@ -40,7 +48,7 @@ class Part:
     kind: Kind
     name: str
     target: str
-    summary: str
+    summary: str = ""
     extra: str = ""
     model: str = ""
     takes_model: bool = False
@@ -59,11 +67,15 @@ class Part:
             MissingExtraError: a package is not installed.
         """
         what = f"{self.kind} {self.name!r}"
+        make = self._load(what)
+        if isinstance(make, type) and hasattr(make, "with_settings"):
+            config = importlib.import_module("fiducial.config")
+            value = f":{model}" if model else ""
+            return config.read(make, {**config.read_short(self.kind, self.name + value), **options}, what).build()
         if model and not self.takes_model:
             raise InputError(f"{what} takes no model, got {model!r}: write just {self.name!r}")
         if self.takes_model and not (model or self.model):
             raise InputError(f"{what} needs a model, folder or file: write {self.name}:PATH")
-        make = self._load(what)
         arguments = {**dict(self.options), **options}
         first = (model or self.model,) if self.takes_model else ()
         try:
@@ -221,6 +233,16 @@ def find(kind: Kind, name: str) -> Part:
     if (kind, name) not in known:
         raise UnknownNameError(kind.replace("_", " "), name, [n for k, n in known if k == kind])
     return known[kind, name]
+
+
+def description(kind: str, name: str) -> type[Any]:
+    """Return the class that describes a part, a :class:`fiducial.config.Config`.
+
+    Raises:
+        UnknownNameError: nobody registered it; the closest name is suggested.
+    """
+    found: Any = find(kind, name)._load(f"{kind} {name!r}")  # type: ignore[arg-type]
+    return found  # type: ignore[no-any-return]
 
 
 def split_reference(reference: str) -> tuple[str, str | None]:

@@ -1,0 +1,410 @@
+"""Typed descriptions: what a part, a dataset, a recipe or a run can be given, checked before anything heavy loads.
+
+A description is a frozen dataclass whose fields carry default, range, unit and one line of help. A YAML file,
+``--set a.b=c`` and the short form ``NAME[:VALUE][?key=value&key=value]`` are read into it alike::
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class GridConfig(Config):
+        \"\"\"Lines that cut the image into cells.\"\"\"
+
+        kind: ClassVar[str] = "overlay"
+        name: ClassVar[str] = "grid"
+        columns: int = option(9, "cells per row", minimum=1)
+
+Everything is checked when the description is made, so that a typo costs no model load.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, TypeVar
+from urllib.parse import parse_qsl
+
+from fiducial import plugins
+from fiducial.errors import FiducialError, InputError, UnknownNameError
+
+T = TypeVar("T", bound="Config")
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_NOTHING = ("", "none", "null")
+_FIELDS: dict[type, tuple[tuple[dataclasses.Field[Any], Any], ...]] = {}  # reading type hints takes a while
+
+
+class Text(str):
+    """A value as somebody typed it: the field that takes it says what it means."""
+
+    __slots__ = ()
+
+
+def option(
+    default: Any = dataclasses.MISSING,
+    help: str = "",
+    *,
+    unit: str = "",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    positional: bool = False,
+) -> Any:
+    """Describe one field of a :class:`Config`.
+
+    Args:
+        default: its value when nothing is said; without one it has to be given.
+        help: one line for people.
+        unit: of the value, such as ``"pixels"``; "" for none.
+        minimum: smallest value, of each number where there are several.
+        maximum: largest value.
+        above: the value is greater than this.
+        positional: it stands behind the colon of the short form; one field at most.
+    """
+    about = {"help": help, "unit": unit, "minimum": minimum, "maximum": maximum, "above": above}
+    if isinstance(default, (dict, list, Config)):
+        return dataclasses.field(default_factory=lambda: default, metadata={**about, "positional": positional})
+    return dataclasses.field(default=default, metadata={**about, "positional": positional})
+
+
+class Config:
+    """Base of all descriptions: checks and converts every field when it is made.
+
+    Subclasses that can be named set ``kind`` and ``name``, and ``extra`` when they need more than the base install;
+    a base class that sets ``kind`` alone stands, as a field's type, for any description of that kind.
+
+    Raises:
+        InputError: a value of another type or out of its range, or fields that do not go together (:meth:`check`).
+    """
+
+    __slots__ = ()
+    kind: ClassVar[str] = ""
+    name: ClassVar[str] = ""
+    extra: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for field, hint in fields_of(type(self)):
+            object.__setattr__(self, field.name, _checked(hint, getattr(self, field.name), field, field.name))
+        self.check()
+
+    def check(self) -> None:
+        """Refuse fields that do not go together."""
+
+    def with_settings(self, settings: Mapping[str, Any], where: str = "") -> Self:
+        """Return a copy with fields replaced, such as ``{"network.width": 64}``."""
+        data = as_fields(self)
+        for key, value in settings.items():
+            _put(data, type(self), key, value)
+        return read(type(self), data, where or title(type(self)))
+
+
+def title(kind: type[Config]) -> str:
+    """Return what errors call a description: ``prompter 'vlm'``, or its class's name."""
+    return f"{kind.kind.replace('_', ' ')} {kind.name!r}" if kind.name else kind.__name__
+
+
+def summary(kind: type[Config]) -> str:
+    """Return the first line of a description's docstring."""
+    return (kind.__doc__ or "").strip().partition("\n")[0]
+
+
+def fields_of(kind: type[Config]) -> tuple[tuple[dataclasses.Field[Any], Any], ...]:
+    """Return the fields of a description with their types, in order."""
+    if kind not in _FIELDS:
+        hints = typing.get_type_hints(kind)
+        _FIELDS[kind] = tuple((one, hints[one.name]) for one in dataclasses.fields(typing.cast(Any, kind)))
+    return _FIELDS[kind]
+
+
+def as_fields(config: Config) -> dict[str, Any]:
+    """Return the fields of a description by name, parts as they are."""
+    return {field.name: getattr(config, field.name) for field, _ in fields_of(type(config))}
+
+
+def as_plain(value: Any) -> Any:
+    """Return a description as values that JSON and YAML hold; what has a name begins with it.
+
+    Example:
+        >>> from fiducial.config import Config, as_plain, option
+        >>> @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+        ... class Grid(Config):
+        ...     columns: int = option(9, "cells per row", minimum=1)
+        >>> as_plain(Grid(columns=3))
+        {'columns': 3}
+    """
+    if isinstance(value, Config):
+        named = {"name": value.name} if value.name else {}
+        return {**named, **{key: as_plain(part) for key, part in as_fields(value).items()}}
+    if isinstance(value, Mapping):
+        return {str(key): as_plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def read(kind: type[T], data: Any, where: str) -> T:
+    """Make a description from plain values.
+
+    Args:
+        kind: the class; one with ``kind`` but no ``name`` takes any description of that kind, by name.
+        data: a mapping, a description, or the short form as text.
+        where: what errors begin with.
+
+    Raises:
+        UnknownNameError: a name or key that does not exist; the closest is suggested.
+        InputError: a value of another type or out of its range, or one that is missing.
+    """
+    if kind.kind and not kind.name:
+        return typing.cast(T, read_part(kind.kind, data, where))
+    if isinstance(data, Config):
+        if not isinstance(data, kind):
+            raise InputError(f"{where}: needs a {kind.__name__}, got a {type(data).__name__}")
+        return data
+    known = {field.name: (field, hint) for field, hint in fields_of(kind)}
+    if not isinstance(data, Mapping):
+        raise InputError(f"{where}: needs a mapping with {', '.join(known)}, got {data!r}")
+    for key in data:
+        if key not in known:
+            raise UnknownNameError(f"option of {where}:", str(key), known)
+    values = {key: _checked(known[key][1], value, known[key][0], f"{where}, {key}") for key, value in data.items()}
+    if missing := [name for name, (field, _) in known.items() if name not in values and _is_needed(field)]:
+        raise InputError(f"{where}: needs {', '.join(missing)}")
+    try:
+        return kind(**values)
+    except InputError as error:
+        if isinstance(error, UnknownNameError) or str(error).startswith(where):
+            raise
+        raise InputError(f"{where}: {error}") from None
+
+
+def read_part(kind: str, data: Any, where: str = "") -> Config:
+    """Make the description of a named part.
+
+    Args:
+        kind: such as ``"prompter"``; see :mod:`fiducial.plugins`.
+        data: ``"NAME[:VALUE][?key=value&...]"``, a mapping with ``name``, or a description.
+        where: what errors begin with; default: the part's own title.
+
+    Raises:
+        UnknownNameError: nobody registered the name, or it has no such option.
+        InputError: text or values that make no sense.
+    """
+    if isinstance(data, Config):
+        if data.kind != kind:
+            raise InputError(f"{where or kind}: needs a part of that kind, got the {title(type(data))}")
+        return data
+    if isinstance(data, str):
+        data = read_short(kind, data)
+    if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
+        raise InputError(f"{where or kind}: write NAME, NAME?key=value or a mapping with a name, got {data!r}")
+    described: type[Config] = plugins.description(kind, data["name"].strip().lower())
+    values = {str(key): value for key, value in data.items() if key != "name"}
+    return read(described, values, f"{where}: {title(described)}" if where else title(described))
+
+
+def read_short(kind: str, text: str) -> dict[str, Any]:
+    """Take ``NAME[:VALUE][?key=value&...]`` apart into a mapping with ``name``; a VALUE that exists as a file is whole.
+
+    Raises:
+        UnknownNameError: nobody registered the name.
+        InputError: a value for a part that takes none, or an option without a value.
+    """
+    head = min((place for mark in ":?" if (place := text.find(mark)) >= 0), default=len(text))
+    name, rest = text[:head].strip().lower(), text[head:]
+    described = plugins.description(kind, name)
+    value, query = (rest[1:], "") if rest.startswith(":") and _exists(rest[1:]) else _split_query(rest)
+    found: dict[str, Any] = {"name": name}
+    if value:
+        field = next((one.name for one, _ in fields_of(described) if one.metadata.get("positional")), None)
+        if field is None:
+            raise InputError(f"{title(described)} takes nothing behind a colon, got {text!r}: write just {name!r}")
+        found[field] = Text(value)
+    for pair in query.split("&") if query else ():
+        if "=" not in pair:
+            raise InputError(f"{title(described)}: options are written ?key=value&key=value, got {pair!r}")
+    return {**found, **{key: Text(part) for key, part in parse_qsl(query, keep_blank_values=True)}}
+
+
+def read_settings(texts: Iterable[str], example: str = "prompter.max_new_tokens=256") -> dict[str, Text]:
+    """Read what ``--set`` was given: ``KEY=VALUE`` each.
+
+    Raises:
+        InputError: one without an equals sign.
+    """
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {text!r}: write KEY=VALUE, such as {example}")
+        found[key.strip()] = Text(value.strip())
+    return found
+
+
+def describe(kind: type[Config]) -> list[tuple[str, str, str, str]]:
+    """Return one row per option: name, type with its unit and range, default, help."""
+    rows = []
+    for field, hint in fields_of(kind):
+        about = field.metadata
+        limits = {"≥": about.get("minimum"), ">": about.get("above"), "≤": about.get("maximum")}
+        extra = [about["unit"]] if about.get("unit") else []
+        extra += [f"{sign} {limit:g}" for sign, limit in limits.items() if limit is not None]
+        default = "needed" if _is_needed(field) else _written(_default(field))
+        rows.append((field.name, ", ".join([type_name(hint), *extra]), default, str(about.get("help", ""))))
+    return rows
+
+
+def type_name(hint: Any) -> str:
+    """Say a field's type in few words.
+
+    Example:
+        >>> type_name(int | None), type_name(Literal["cpu", "cuda"]), type_name(tuple[int, int])
+        ('whole number or none', 'cpu | cuda', '2 x whole number')
+    """
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join("none" if one is type(None) else type_name(one) for one in inner)
+    if origin is Literal:
+        return " | ".join(map(str, inner))
+    if origin is tuple:
+        return f"list of {type_name(inner[0])}" if inner[-1] is Ellipsis else f"{len(inner)} x {type_name(inner[0])}"
+    if isinstance(hint, type) and issubclass(hint, Config):
+        return hint.kind.replace("_", " ") or hint.__name__
+    names = {int: "whole number", float: "number", bool: "true | false", str: "text", Path: "path"}
+    return names.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _written(value: Any) -> str:
+    plain = as_plain(value)
+    if isinstance(plain, bool) or plain is None:
+        return str(plain).lower()
+    return "" if plain in ("", [], {}) else ",".join(map(str, plain)) if isinstance(plain, list) else str(plain)
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _is_needed(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
+
+
+def _split_query(rest: str) -> tuple[str, str]:
+    value, _, query = rest.partition("?")
+    return value.removeprefix(":").strip(), query
+
+
+def _put(data: dict[str, Any], kind: type[Config], key: str, value: Any) -> None:
+    """Set ``a.b`` in the fields of a description; parts on the way are opened."""
+    name, dot, rest = key.partition(".")
+    names = [field.name for field, _ in fields_of(kind)]
+    if name not in names:
+        raise UnknownNameError(f"option of {title(kind)}:", name, names)
+    if not dot:
+        data[name] = value
+        return
+    part = data[name]
+    if not isinstance(part, Config):
+        raise InputError(f"cannot set {key!r}: {name!r} of {title(kind)} has no parts")
+    data[name] = part.with_settings({rest: value})
+
+
+def _checked(hint: Any, value: Any, field: dataclasses.Field[Any], where: str) -> Any:
+    """Turn a value into what a field's type says, and hold it against the field's range."""
+    found = _converted(hint, value, where)
+    about = field.metadata
+    for number in _numbers(found):
+        low, high, above = about.get("minimum"), about.get("maximum"), about.get("above")
+        if not math.isfinite(number):
+            raise InputError(f"{where}: needs a finite number, got {number}")
+        if low is not None and number < low:
+            raise InputError(f"{where}: needs at least {low:g}, got {number:g}")
+        if above is not None and number <= above:
+            raise InputError(f"{where}: needs more than {above:g}, got {number:g}")
+        if high is not None and number > high:
+            raise InputError(f"{where}: needs at most {high:g}, got {number:g}")
+    return found
+
+
+def _numbers(value: Any) -> Sequence[float]:
+    if isinstance(value, (list, tuple)):
+        return [number for one in value for number in _numbers(one)]
+    return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
+
+
+def _converted(hint: Any, value: Any, where: str) -> Any:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _one_of(inner, value, where)
+    if origin is Literal:
+        text = next((one for one in inner if one == value or (isinstance(value, Text) and str(one) == value)), None)
+        if text is None:
+            raise UnknownNameError(f"value of {where}:", str(value), map(str, inner))
+        return text
+    if origin is tuple:
+        return _row(inner, value, where)
+    if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
+        if not isinstance(value, Mapping):
+            raise InputError(f"{where}: needs a mapping, got {value!r}")
+        return {key: _converted(inner[1], part, f"{where}, {key}") for key, part in value.items()} if inner else value
+    if isinstance(hint, type) and issubclass(hint, Config):
+        return read(hint, value, where)
+    return value if hint is Any or not isinstance(hint, type) else _scalar(hint, value, where)
+
+
+def _one_of(hints: tuple[Any, ...], value: Any, where: str) -> Any:
+    if type(None) in hints and (value is None or (isinstance(value, Text) and value.lower() in _NOTHING)):
+        return None
+    failed: FiducialError | None = None
+    for hint in hints:
+        if hint is not type(None):
+            try:
+                return _converted(hint, value, where)
+            except InputError as error:
+                failed = failed or error
+    assert failed is not None
+    raise failed
+
+
+def _row(hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if isinstance(value, Text):
+        bare = value.strip()
+        bare = bare[1:-1] if bare[:1] + bare[-1:] in ("[]", "()") else bare
+        value = [Text(part.strip()) for part in bare.split(",")] if bare.strip() else []
+    if not isinstance(value, (list, tuple)):
+        raise InputError(f"{where}: needs a list, got {value!r}")
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        return tuple(_converted(hints[0], part, f"{where} {number}") for number, part in enumerate(value, start=1))
+    if len(value) != len(hints):
+        raise InputError(f"{where}: needs {len(hints)} values, got {len(value)}")
+    return tuple(_converted(hint, part, where) for hint, part in zip(hints, value, strict=True))
+
+
+def _scalar(hint: type, value: Any, where: str) -> Any:
+    wrong = InputError(f"{where}: needs a value of type '{type_name(hint)}', got {value!r}")
+    if hint is Path and isinstance(value, (str, Path)):
+        return Path(value)
+    if hint is str and isinstance(value, (str, Path)):
+        return str(value)
+    if hint is bool and isinstance(value, Text) and value.lower() in _WORDS:
+        return _WORDS[value.lower()]
+    if hint is float and isinstance(value, (str, int)) and not isinstance(value, bool):
+        # "1e-3" is text to YAML
+        try:
+            return float(value)
+        except (ValueError, OverflowError):
+            raise wrong from None
+    if hint is int and isinstance(value, Text):
+        try:
+            return int(value)
+        except ValueError:
+            raise wrong from None
+    if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    raise wrong

@@ -1,0 +1,187 @@
+import dataclasses
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import pytest
+
+from fiducial import plugins
+from fiducial.config import (
+    Config,
+    Text,
+    as_plain,
+    describe,
+    option,
+    read,
+    read_part,
+    read_settings,
+    read_short,
+    summary,
+    type_name,
+)
+from fiducial.errors import InputError, UnknownNameError
+from fiducial.plugins import Part, parts
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Inner(Config):
+    rate: float = option(0.1, "learning rate", above=0, maximum=1)
+    name_of_it: str = option("", "a word")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Square(Config):
+    """Cuts squares.
+
+    And more that lists leave out.
+    """
+
+    kind: ClassVar[str] = "segmenter"
+    name: ClassVar[str] = "square"
+    model: str = option("small", "folder or name", positional=True)
+    side: int = option(4, "edge", unit="pixels", minimum=1)
+    mode: Literal["fast", "exact"] = option("fast", "how it cuts")
+    canvas: tuple[int, int] | None = option(None, "width and height", unit="pixels")
+    scales: tuple[float, ...] = option((1.0,), "zooms", above=0)
+    dry: bool = option(False, "cut nothing")
+    limit: int | None = option(None, "most cuts", minimum=0)
+    inner: Inner = option(Inner(), "of training")
+
+    def check(self):
+        if self.mode == "exact" and self.limit == 0:
+            raise InputError("exact cuts need a limit above 0")
+
+    def build(self):
+        return self
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Config):
+    segmenter: "SegmenterConfig" = option(help="what cuts")
+
+
+class SegmenterConfig(Config):
+    __slots__ = ()
+    kind: ClassVar[str] = "segmenter"
+
+
+@pytest.fixture(autouse=True)
+def square(monkeypatch):
+    part = Part("segmenter", "square", f"{__name__}:Square")
+    monkeypatch.setattr(plugins, "BUILT_IN", (*plugins.BUILT_IN, part))
+    monkeypatch.setattr(Part, "_load", lambda self, what: Square if self.name == "square" else None)
+    parts.cache_clear()
+    yield
+    parts.cache_clear()
+
+
+def test_defaults_stand_and_plain_values_come_back():
+    plain = as_plain(Square())
+    assert plain == {
+        "name": "square",
+        "model": "small",
+        "side": 4,
+        "mode": "fast",
+        "canvas": None,
+        "scales": [1.0],
+        "dry": False,
+        "limit": None,
+        "inner": {"rate": 0.1, "name_of_it": ""},
+    }
+    assert read_part("segmenter", plain) == Square()
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("square", {}),
+        ("SQUARE", {}),
+        ("square:some/model:7b", {"model": "some/model:7b"}),
+        ("square?side=3&mode=exact", {"side": 3, "mode": "exact"}),
+        ("square:x?canvas=[512,256]&scales=1,2.5", {"model": "x", "canvas": (512, 256), "scales": (1.0, 2.5)}),
+        ("square?canvas=none&dry=yes&limit=7", {"dry": True, "limit": 7}),
+        ("square?model=a+b%26c", {"model": "a b&c"}),
+        ("square?limit=none&scales=", {"scales": ()}),
+    ],
+)
+def test_the_short_form_means_the_same_as_the_fields(text, changed):
+    assert read_part("segmenter", text) == Square(**changed)
+
+
+def test_a_path_with_a_question_mark_is_taken_whole_where_it_exists(tmp_path):
+    odd = tmp_path / "a?side=9"
+    odd.touch()
+    assert read_short("segmenter", f"square:{odd}") == {"name": "square", "model": str(odd)}
+    assert read_part("segmenter", f"square:{tmp_path}/b?side=9") == Square(model=f"{tmp_path}/b", side=9)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sqare", "unknown segmenter 'sqare'.*did you mean 'square'"),
+        ("square?sid=3", "option of segmenter 'square'.*did you mean 'side'"),
+        ("square?side=0", "segmenter 'square', side: needs at least 1, got 0"),
+        ("square?side=many", "side: needs a value of type 'whole number', got 'many'"),
+        ("square?side=2.5", "whole number"),
+        ("square?mode=slow", "unknown value of .*mode.*slow"),
+        ("square?canvas=1,2,3", "canvas: needs 2 values, got 3"),
+        ("square?scales=1,0", "scales: needs more than 0"),
+        ("square?scales=nan", "scales: needs a finite number"),
+        ("square?dry=maybe", "dry: needs a value of type"),
+        ("square?side", "written \\?key=value"),
+        ("square?mode=exact&limit=0", "segmenter 'square': exact cuts need"),
+    ],
+)
+def test_what_makes_no_sense_is_named(text, message):
+    with pytest.raises(InputError, match=message):
+        read_part("segmenter", text)
+
+
+def test_values_of_files_are_not_guessed():
+    with pytest.raises(InputError, match="side: needs a value of type 'whole number', got '3'"):
+        read(Square, {"side": "3"}, "here")
+    with pytest.raises(InputError, match="side: needs"):
+        read(Square, {"side": True}, "here")
+    assert read(Inner, {"rate": "1e-3"}, "here").rate == 1e-3  # text to YAML
+    with pytest.raises(InputError, match="here: needs a mapping"):
+        read(Inner, [1], "here")
+
+
+def test_parts_nest_and_settings_reach_into_them():
+    run = read(Run, {"segmenter": "square?side=2"}, "run")
+    assert run.segmenter == Square(side=2)
+    assert read(Run, {"segmenter": {"name": "square", "side": 2}}, "run") == run
+    changed = run.with_settings(read_settings(["segmenter.inner.rate=0.5", "segmenter.model=x=y"]))
+    assert changed.segmenter == Square(side=2, model="x=y", inner=Inner(rate=0.5))
+    with pytest.raises(UnknownNameError, match="option of Run: 'segmentr'"):
+        run.with_settings({"segmentr.side": 1})
+    with pytest.raises(InputError, match="'side' of segmenter 'square' has no parts"):
+        run.with_settings({"segmenter.side.x": 1})
+    with pytest.raises(InputError, match="run: needs segmenter"):
+        read(Run, {}, "run")
+    with pytest.raises(InputError, match="got the segmenter 'square'"):
+        read_part("overlay", Square())
+
+
+def test_settings_need_an_equals_sign():
+    assert read_settings(["a.b= 3 "]) == {"a.b": "3"}
+    with pytest.raises(InputError, match="--set 'a': write KEY=VALUE"):
+        read_settings(["a"])
+
+
+def test_descriptions_describe_themselves():
+    rows = {row[0]: row[1:] for row in describe(Square)}
+    assert rows["side"] == ("whole number, pixels, ≥ 1", "4", "edge")
+    assert rows["canvas"] == ("2 x whole number or none, pixels", "none", "width and height")
+    assert rows["mode"][0] == "fast | exact"
+    assert describe(Run)[0][2] == "needed"
+    assert summary(Square) == "Cuts squares."
+    assert type_name(tuple[Path, ...]) == "list of path"
+
+
+def test_nothing_can_be_made_wrong_by_hand():
+    with pytest.raises(InputError, match="side: needs at least 1"):
+        Square(side=0)
+    with pytest.raises(InputError, match="exact cuts"):
+        dataclasses.replace(Square(limit=0), mode="exact")
+    assert Square(canvas=[3, 4]).canvas == (3, 4)
+    assert Square(side=Text("3")).side == 3
