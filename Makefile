@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Idle OpenMP threads spin and slow down whatever else runs.
+export GOMP_SPINCOUNT ?= 1000
 
 .PHONY: demo test check format clean
 

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -20,6 +21,15 @@ def test_help_lists_every_command(words, capsys):
 def test_every_command_has_help(command, capsys):
     assert main([command, "--help"]) == 0
     assert f"usage: fiducial {command}" in capsys.readouterr().out
+
+
+def test_idle_threads_do_not_spin_unless_the_user_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(os, "environ", {})
+    main(["--version"])
+    assert os.environ["GOMP_SPINCOUNT"] == "1000"
+    os.environ["GOMP_SPINCOUNT"] = "7"
+    main(["--version"])
+    assert os.environ["GOMP_SPINCOUNT"] == "7"
 
 
 def test_version(capsys):
