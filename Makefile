@@ -12,7 +12,7 @@ demo: $(STAMP)  ## segment real photographs by instruction; pictures land in dem
 	$(BIN)/python examples/demo.py --out demo
 
 test: $(STAMP)  ## the whole suite with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term -q
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term -q
 
 check: $(STAMP)  ## lint, format, types, import contracts
 	$(BIN)/ruff check
