@@ -140,8 +140,8 @@ def test_recipes_models_and_doctor_are_readable(capsys):
 
 def test_doctor_names_missing_packages():
     from fiducial.cli.doctor import needs
+    from fiducial.provenance import versions
     from fiducial.recipes import read_recipe
-    from fiducial.versions import versions
 
     bare = dict.fromkeys(versions())
     assert needs(read_recipe("sjtu"), bare)[0] == "pip install 'fiducial[models]'"

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import os
-import stat
-
 import pytest
 
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.results import FORMATS, coco, file_stem, file_stems, write_atomically
-from fiducial.results import atomic as atomic_module
+from fiducial.results import FORMATS, coco, file_stem, file_stems
 
 ALL = ("png", "mask", "json", "coco", "labelme")
 
@@ -78,56 +74,6 @@ def test_a_folder_that_cannot_be_made(two, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="the folder cannot be made"):
         two.save(tmp_path / "file", ["json"])
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path, monkeypatch, step, error):
-    path = tmp_path / "a.json"
-    path.write_text("old")
-
-    def broken(*_):
-        raise error
-
-    monkeypatch.setattr(atomic_module.os, step, broken)
-    expected = InputError if isinstance(error, OSError) else KeyboardInterrupt
-    with pytest.raises(expected, match="No space left" if expected is InputError else None):
-        write_atomically(path, "new")
-    monkeypatch.undo()
-    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.json", "old")]
-
-
-def test_writes_bytes_text_and_nothing(tmp_path):
-    assert write_atomically(tmp_path / "a", b"\x00\xff").read_bytes() == b"\x00\xff"
-    assert write_atomically(str(tmp_path / "b"), "grün").read_bytes() == "grün".encode()
-    assert write_atomically(tmp_path / "c", b"").read_bytes() == b""
-
-
-def test_says_which_file_cannot_be_written(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere.a: cannot be written \(No such file"):
-        write_atomically(tmp_path / "nowhere" / "a", b"x")
-    with pytest.raises(InputError, match="cannot be written"):
-        write_atomically(tmp_path, b"x")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
-def test_files_follow_the_umask(tmp_path):
-    old = os.umask(0o027)
-    try:
-        path = write_atomically(tmp_path / "a", b"x")
-    finally:
-        os.umask(old)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
-
-
-def test_no_folder_sync_off_posix(tmp_path, monkeypatch):
-    monkeypatch.setattr(atomic_module.os, "open", lambda *_: pytest.fail("folders cannot be opened there"))
-    monkeypatch.setattr(atomic_module.os, "name", "nt")
-    try:
-        atomic_module._sync_folder(tmp_path)
-    finally:
-        monkeypatch.undo()
 
 
 @pytest.mark.parametrize(

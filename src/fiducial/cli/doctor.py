@@ -9,9 +9,9 @@ from typing import Any
 
 from fiducial.cli import common
 from fiducial.cli.environment import devices, memory_bytes
+from fiducial.provenance import versions
 from fiducial.recipes import Recipe, read_recipe, recipe_names
 from fiducial.recipes.catalogue import local_folder
-from fiducial.versions import versions
 
 _EXTRA_PACKAGES = {"models": ("torch", "transformers", "safetensors", "accelerate"), "quantize": ("torchao",)}
 

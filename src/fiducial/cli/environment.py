@@ -8,8 +8,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from fiducial.provenance import versions
 from fiducial.results import make_folder, write_atomically
-from fiducial.versions import versions
 
 
 def memory_bytes() -> tuple[int, int] | None:

@@ -15,9 +15,9 @@ from fiducial.errors import InputError
 from fiducial.evaluation.bench import Bench, code_of, task_digest, true_boxes
 from fiducial.evaluation.folder import CARD, RECORDS, Run, differences, read_run
 from fiducial.evaluation.jobs import Job, Loader, measure_with_workers
-from fiducial.evaluation.provenance import session
 from fiducial.evaluation.records import Record, RecordFile, read_records, write_records
 from fiducial.language import Outcome
+from fiducial.provenance import session
 
 OnRecord = Callable[[Record, int, int], None]
 """Told of every record when it is on the disk: the record, the number done, the number planned."""

@@ -1,6 +1,6 @@
 """Results: the Segmentation, and writing it to files."""
 
-from fiducial.results.atomic import make_folder, write_atomically
+from fiducial.files import make_folder, write_atomically
 from fiducial.results.formats import FORMATS
 from fiducial.results.naming import file_stem, file_stems
 from fiducial.results.segmentation import Segmentation

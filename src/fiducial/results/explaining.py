@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from fiducial.results.atomic import make_folder, write_atomically
+from fiducial.files import make_folder, write_atomically
 from fiducial.results.formats import checked_stem
 from fiducial.results.naming import file_stem
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.results.atomic import make_folder, write_atomically
+from fiducial.files import make_folder, write_atomically
 from fiducial.results.naming import file_stem
 
 if TYPE_CHECKING:

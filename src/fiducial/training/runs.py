@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fiducial.errors import InputError
+from fiducial.provenance import versions
 from fiducial.results import make_folder, write_atomically
-from fiducial.versions import versions
 
 if TYPE_CHECKING:
     import torch

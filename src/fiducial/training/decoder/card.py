@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fiducial.provenance import versions
 from fiducial.training.decoder.config import DecoderConfig
 from fiducial.training.decoder.pictures import Portion
-from fiducial.versions import versions
 
 _PROMPTS = {
     "box": "their true boxes",

@@ -1,0 +1,237 @@
+"""Files, once for all: written whole or not at all, read with clear errors, locked by one process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fiducial.errors import InputError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: the caller has to take care there
+    fcntl = None  # type: ignore[assignment]
+
+
+# -- writing ------------------------------------------------------------------------------------
+
+
+def write_atomically(path: str | Path, data: bytes | str) -> Path:
+    """Write a file so that nobody ever sees half of it, not even after a crash.
+
+    The data goes to a hidden file in the same folder, is forced to the disk, and takes the name only then.
+
+    Args:
+        path: the file; its folder has to exist.
+        data: the whole content; text is written as UTF-8.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: the file cannot be written (no permission, no room, no such folder); what was there before
+            is left as it was.
+    """
+    path = Path(path)
+    content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
+    hidden = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        try:
+            # Not tempfile: its files are for their owner only, these should follow the umask.
+            with open(hidden, "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(hidden, path)
+        finally:
+            hidden.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    _sync_folder(path.parent)
+    return path
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the new name itself to the disk, where the system can do that.
+
+    Some network file systems refuse; the file is whole and in its place by then, so that is no failure.
+    """
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def make_folder(folder: str | Path) -> Path:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: the folder cannot be made ({error.strerror or error})") from error
+    return folder
+
+
+def json_text(values: Any) -> str:
+    """Write plain values as strict, indented JSON with a line break at its end; NaN and infinity raise ValueError."""
+    return json.dumps(values, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+
+
+def rounded(value: float | None, digits: int) -> float | None:
+    """Round a number for JSON; None stays None, what is not finite becomes None."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), digits) + 0.0  # no negative zero
+
+
+# -- reading ------------------------------------------------------------------------------------
+
+
+def read_text(path: Path | Traversable, *, fallback: str | None = None) -> str:
+    """Read a UTF-8 text file, with or without a byte order mark.
+
+    Args:
+        path: the file.
+        fallback: another encoding for files that are not UTF-8; None refuses them.
+
+    Raises:
+        InputError: missing, not readable, or not text.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if fallback is None:
+            raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    return data.decode(fallback, errors="replace")
+
+
+def parse_json(
+    text: str | bytes,
+    where: object,
+    *,
+    kind: type[Any] | None = None,
+    hook: Callable[[dict[str, Any]], Any] | None = None,
+) -> Any:
+    """Read JSON.
+
+    Args:
+        text: the JSON.
+        where: names it in errors: a path, or a path and a line.
+        kind: what the top level has to be, ``dict`` or ``list``; None takes anything.
+        hook: is given each object as soon as it is complete and may return something smaller.
+
+    Raises:
+        InputError: it is not valid JSON, nested too deeply, or of another kind.
+
+    Example:
+        >>> parse_json("[" * 5000, "answers.json")
+        Traceback (most recent call last):
+        fiducial.errors.InputError: answers.json: not valid JSON: nested too deeply
+    """
+    try:
+        value = json.loads(text, object_hook=hook)
+    except ValueError as error:  # also a number of too many digits
+        raise InputError(f"{where}: not valid JSON: {error}") from None
+    except RecursionError:
+        raise InputError(f"{where}: not valid JSON: nested too deeply") from None
+    if kind is not None and not isinstance(value, kind):
+        wanted = "a list" if kind is list else "an object"
+        raise InputError(f"{where}: {wanted} is expected at the top, got {type(value).__name__}")
+    return value
+
+
+def read_json(
+    path: Path,
+    *,
+    kind: type[Any] | None = None,
+    hook: Callable[[dict[str, Any]], Any] | None = None,
+    fallback: str | None = None,
+) -> Any:
+    """Read a JSON file; arguments as for :func:`read_text` and :func:`parse_json`."""
+    return parse_json(read_text(path, fallback=fallback), path, kind=kind, hook=hook)
+
+
+def read_json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Read a JSONL file of objects.
+
+    Returns:
+        The number of each line that is not empty, from 1, and its object.
+
+    Raises:
+        InputError: a line is not a JSON object.
+    """
+    lines = enumerate(read_text(path).split("\n"), start=1)  # not splitlines: a text may hold U+2028
+    return [(number, parse_json(line, f"{path}, line {number}", kind=dict)) for number, line in lines if line.strip()]
+
+
+def parse_yaml(text: str, where: object) -> Any:
+    """Read YAML's plain values; ``where`` names the text in errors.
+
+    Raises:
+        InputError: it is not valid YAML, or nested too deeply.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
+        raise InputError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from None
+    except RecursionError:
+        raise InputError(f"{where}: not valid YAML (nested too deeply)") from None
+
+
+def read_yaml(path: Path | Traversable) -> Any:
+    """Read a YAML file's plain values.
+
+    Raises:
+        InputError: missing, not readable, not text or not valid YAML.
+    """
+    return parse_yaml(read_text(path), path)
+
+
+# -- locking ------------------------------------------------------------------------------------
+
+
+def lock_file(descriptor: int, path: Path) -> None:
+    """Take the lock of an open file, which the system lifts when the process ends, however it ends.
+
+    Args:
+        descriptor: of the open file.
+        path: names it in errors.
+
+    Raises:
+        InputError: another process holds the lock.
+    """
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"{path}: another process is writing to it: wait for it, or give this run a folder of its own"
+        ) from None
+    except OSError:
+        return  # some network file systems know no locks

@@ -1,0 +1,101 @@
+"""Where results come from: command, configuration, versions, seed and machine, written beside every output."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from fiducial.files import json_text, make_folder, write_atomically
+
+RUN_CARD = "run.json"
+"""The file of every output folder that says what made it."""
+
+PACKAGES = (
+    "fiducial",
+    "numpy",
+    "pillow",
+    "opencv-python-headless",
+    "scipy",
+    "scikit-image",
+    "lark",
+    "torch",
+    "transformers",
+    "accelerate",
+    "safetensors",
+    "torchao",
+    "supervision",
+)
+"""Packages whose version can change a result."""
+
+
+def write_run_card(folder: str | Path, command: Sequence[str], *, seed: int | None = None, **described: Any) -> Path:
+    """Write the run card: command, what is described (``recipe=``, ``config=``), versions and seed.
+
+    Args:
+        folder: of the output; made when it does not exist.
+        command: the words of the command line.
+        seed: of the run; None where nothing is random.
+        described: the resolved configuration as plain values.
+    """
+    card = {"command": list(command), **described, "versions": versions(), "seed": seed}
+    return write_atomically(make_folder(folder) / RUN_CARD, json_text(card))
+
+
+def versions() -> dict[str, str | None]:
+    """Return the version of Python and of each package; None for one that is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def session(command: Sequence[str]) -> dict[str, Any]:
+    """Describe one run of the program: command, time, versions, commit, machine."""
+    return {
+        "command": list(command),
+        "started": now(),
+        "versions": versions(),
+        "commit": commit(),
+        "machine": {"system": platform.platform(), "cores": os.cpu_count()},
+    }
+
+
+def now() -> str:
+    """Return the time, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def commit() -> str | None:
+    """Return the commit that this package's source tree is at, with ``-dirty`` where files were changed.
+
+    None where the package was installed without its history, or where git is not there.
+    """
+    source = importlib.import_module("fiducial").__file__
+    if source is None:
+        return None
+    folder = Path(source).resolve().parent
+    if not (folder.parents[1] / ".git").exists():
+        return None
+    head = _git(folder, "rev-parse", "HEAD")
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return head and (f"{head}-dirty" if changed else head)
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "--no-optional-locks", *words], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,19 @@
+import json
+
+from fiducial import provenance
+
+
+def test_packages_that_are_missing_are_told(monkeypatch):
+    monkeypatch.setattr(provenance, "PACKAGES", ("numpy", "no-such-package"))
+    found = provenance.versions()
+    assert found["numpy"]
+    assert found["no-such-package"] is None
+
+
+def test_a_run_card_has_command_description_versions_and_seed(tmp_path):
+    path = provenance.write_run_card(tmp_path / "new", ["fiducial", "cut"], seed=3, recipe={"name": "nano"})
+    card = json.loads(path.read_text("utf-8"))
+    assert path.name == "run.json"
+    assert list(card) == ["command", "recipe", "versions", "seed"]
+    assert (card["command"], card["recipe"], card["seed"]) == (["fiducial", "cut"], {"name": "nano"}, 3)
+    assert card["versions"]["python"]
