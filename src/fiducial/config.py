@@ -22,7 +22,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import parse_qsl
 
 from fiducial import plugins
@@ -70,17 +70,14 @@ def option(
 class Config:
     """Base of all descriptions: checks and converts every field when it is made.
 
-    Subclasses that can be named set ``kind`` and ``name``, and ``extra`` when they need more than the base install;
-    a base class that sets ``kind`` alone stands, as a field's type, for any description of that kind.
+    Subclasses that can be named set the class variables ``kind`` and ``name``, and ``extra`` when they need more than
+    the base install; a class that sets ``kind`` alone stands, as a field's type, for any description of that kind.
 
     Raises:
         InputError: a value of another type or out of its range, or fields that do not go together (:meth:`check`).
     """
 
     __slots__ = ()
-    kind: ClassVar[str] = ""
-    name: ClassVar[str] = ""
-    extra: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         for field, hint in fields_of(type(self)):
@@ -98,9 +95,16 @@ class Config:
         return read(type(self), data, where or title(type(self)))
 
 
+def class_value(kind: type[Config], key: Literal["kind", "name", "extra"]) -> str:
+    """Return ``kind``, ``name`` or ``extra`` of a description's class, "" where it has none (or a field called so)."""
+    value = getattr(kind, key, "")
+    return value if isinstance(value, str) else ""
+
+
 def title(kind: type[Config]) -> str:
     """Return what errors call a description: ``prompter 'vlm'``, or its class's name."""
-    return f"{kind.kind.replace('_', ' ')} {kind.name!r}" if kind.name else kind.__name__
+    name = class_value(kind, "name")
+    return f"{class_value(kind, 'kind').replace('_', ' ')} {name!r}" if name else kind.__name__
 
 
 def summary(kind: type[Config]) -> str:
@@ -133,7 +137,8 @@ def as_plain(value: Any) -> Any:
         {'columns': 3}
     """
     if isinstance(value, Config):
-        named = {"name": value.name} if value.name else {}
+        name = class_value(type(value), "name")
+        named = {"name": name} if name else {}
         return {**named, **{key: as_plain(part) for key, part in as_fields(value).items()}}
     if isinstance(value, Mapping):
         return {str(key): as_plain(part) for key, part in value.items()}
@@ -154,8 +159,8 @@ def read(kind: type[T], data: Any, where: str) -> T:
         UnknownNameError: a name or key that does not exist; the closest is suggested.
         InputError: a value of another type or out of its range, or one that is missing.
     """
-    if kind.kind and not kind.name:
-        return typing.cast(T, read_part(kind.kind, data, where))
+    if class_value(kind, "kind") and not class_value(kind, "name"):
+        return typing.cast(T, read_part(class_value(kind, "kind"), data, where))
     if isinstance(data, Config):
         if not isinstance(data, kind):
             raise InputError(f"{where}: needs a {kind.__name__}, got a {type(data).__name__}")
@@ -190,7 +195,7 @@ def read_part(kind: str, data: Any, where: str = "") -> Config:
         InputError: text or values that make no sense.
     """
     if isinstance(data, Config):
-        if data.kind != kind:
+        if class_value(type(data), "kind") != kind:
             raise InputError(f"{where or kind}: needs a part of that kind, got the {title(type(data))}")
         return data
     if isinstance(data, str):
@@ -268,7 +273,7 @@ def type_name(hint: Any) -> str:
     if origin is tuple:
         return f"list of {type_name(inner[0])}" if inner[-1] is Ellipsis else f"{len(inner)} x {type_name(inner[0])}"
     if isinstance(hint, type) and issubclass(hint, Config):
-        return hint.kind.replace("_", " ") or hint.__name__
+        return class_value(hint, "kind").replace("_", " ") or hint.__name__
     names = {int: "whole number", float: "number", bool: "true | false", str: "text", Path: "path"}
     return names.get(hint, getattr(hint, "__name__", str(hint)))
 
