@@ -96,13 +96,14 @@ class Dialect:
             half of its extent, and elsewhere takes a number past the frame for a malformed reply.
         """
         notes = Notes()
-        reading = self.grammar.read_strict(text) if strict else self.grammar.read(text, notes)
+        exact = self.grammar.read_strict(text)
+        # What the exact form reads is never mended: only what breaks it is read again, tolerantly.
+        reading = exact if strict or not exact.problem else self.grammar.read(text, notes)
         answer = to_answer(reading, frame, text, notes, strict=strict, clip=self.extent is None)
-        if strict or answer.repairs or answer.outcome not in (Outcome.FOUND, Outcome.NO_TARGET):
-            return answer
-        # Nothing is mended without a word: where no repair was named, the exact form says what differs.
-        problem = self.grammar.read_strict(text).problem
-        return replace(answer, repairs=(f"not quite the form: {problem}",)) if problem else answer
+        if exact.problem and not answer.repairs and answer.outcome in (Outcome.FOUND, Outcome.NO_TARGET):
+            # Nothing is mended without a word: where no repair was named, the exact form says what differs.
+            return replace(answer, repairs=(f"not quite the form: {exact.problem}",))
+        return answer
 
     def canvas(self, width: int, height: int, **limits: int) -> tuple[int, int]:
         """Return the size at which the model is really shown an image.

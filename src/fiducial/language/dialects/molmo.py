@@ -141,7 +141,7 @@ class MolmoGrammar:
         """Read exactly point tags, or exactly what Molmo says for nothing."""
         try:
             body = exact_text(text)
-            return Reading(nothing=True) if body in NOTHING else Reading(self._exact(body))
+            return Reading(nothing=True, words=body) if body in NOTHING else Reading(self._exact(body))
         except NotExact as error:
             return Reading(problem=str(error))
 

@@ -7,7 +7,8 @@ import math
 import re
 from typing import Any
 
-from fiducial.language.parsing import MAX_CHARACTERS
+from fiducial.language.parsing import MAX_CHARACTERS, MAX_NUMBER
+from fiducial.language.parsing.replies import without_strings
 
 _BETWEEN = re.compile(r"</think>\s*+<answer>")
 _TAGS = ("<think>", "</think>", "<answer>", "</answer>")
@@ -48,7 +49,7 @@ def exact_fence(text: str) -> str:
     Raises:
         NotExact: the fence is missing, not closed, or not the whole.
     """
-    if not text.startswith("```json") or not text.endswith("```") or text.count("```") != 2:
+    if not text.startswith("```json") or not text.endswith("```") or without_strings(text).count("```") != 2:
         raise NotExact("the answer needs to be one ```json fence and nothing else")
     return text[len("```json") : -3].strip()
 
@@ -60,7 +61,7 @@ def exact_json(text: str) -> Any:
         NotExact: it is not JSON, or holds NaN or an infinity.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_distinct)
+        return json.loads(text, parse_int=_int, parse_constant=_refuse_constant, object_pairs_hook=_distinct)
     except (ValueError, RecursionError):
         raise NotExact("the answer is not valid JSON") from None
 
@@ -86,6 +87,10 @@ def _as_float(value: int | float) -> float:
         return float(value)
     except OverflowError:
         return math.inf
+
+
+def _int(digits: str) -> float:
+    return int(digits) if len(digits) <= MAX_NUMBER else math.inf
 
 
 def _refuse_constant(name: str) -> None:

@@ -19,7 +19,7 @@ from fiducial.language.parsing.keys import (
 )
 from fiducial.language.parsing.limits import MAX_NUMBER, MAX_POINTS
 from fiducial.language.parsing.notes import Notes, clean, clean_label
-from fiducial.language.parsing.reader import CutDictionary, CutList
+from fiducial.language.parsing.reader import CutDictionary, CutList, read_values
 
 Order = Literal["xy", "yx"]
 T = TypeVar("T")
@@ -112,6 +112,13 @@ class Collector:
         if not _is_target(fields):
             for key, content in fields.items():
                 self._notes.add(f"what stands under the key {clean(key, 40)!r}")
+                if (
+                    isinstance(content, str)
+                    and key not in LABEL_KEYS
+                    and content.lstrip().startswith(("[", "{", "```"))
+                ):
+                    self._notes.add("escaped quotation marks")  # JSON in a string, as calls of tools hold it
+                    content = [inner.data for inner in read_values(content, self._notes).values]
                 self.walk(content, self._name_of(key, content, label))
             return
         if isinstance(value, CutDictionary):

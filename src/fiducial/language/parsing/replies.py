@@ -24,6 +24,9 @@ _END_TOKENS = (
     "</s>",
 )
 _ESCAPED_JSON = re.compile(r'[{\[,]\s{0,8}\\"')
+Span = tuple[int, int]
+_STRING = re.compile(r'([:,\[{]\s*+")((?:[^"\\\x00-\x1f]++|\\.)*+)(?="\s*+[:,\]}])')
+"""A string as JSON writes it: a mark of structure before it, one behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,11 @@ class Reply:
     tagged: bool
 
 
+def without_strings(text: str) -> str:
+    """Return a text of the same length in which whatever stands in strings of JSON is blank: tags in it are words."""
+    return _STRING.sub(lambda match: match[1] + " " * len(match[2]), text)
+
+
 def split_reply(text: str, notes: Notes) -> Reply:
     """Take a reply apart; every tag may be missing.
 
@@ -57,17 +65,20 @@ def split_reply(text: str, notes: Notes) -> Reply:
         notes.add(f"only the first {MAX_CHARACTERS} characters were read")
         text = text[:MAX_CHARACTERS]
     text, ended = _without_end_tokens(text)
-    thinking, rest, cut_off = _split_thinking(text, notes)
-    answer, closed = _answer(rest, notes)
-    if _ESCAPED_JSON.search(answer):
+    plain = without_strings(text)
+    thoughts, kept, cut_off = _split_thinking(plain, notes)
+    rest, plain = ("".join(whole[start:end] for start, end in kept) for whole in (text, plain))
+    start, end, closed = _answer(plain, notes)
+    answer = rest[start:end]
+    if _ESCAPED_JSON.search(plain, start, end):
         notes.add("escaped quotation marks")
         answer = answer.replace('\\"', '"').replace("\\n", "\n").replace("\\t", " ")
     return Reply(
-        thinking=thinking.strip(),
+        thinking="\n".join(text[start:end] for start, end in thoughts).strip(),
         answer=answer,
         ended=(ended or closed) and not too_long,
         cut_off=cut_off or too_long,
-        tagged=answer is not rest,
+        tagged=(start, end) != (0, len(rest)),
     )
 
 
@@ -83,24 +94,24 @@ def _without_end_tokens(text: str) -> tuple[str, bool]:
         text = text[: -len(token)].rstrip()
 
 
-def _split_thinking(text: str, notes: Notes) -> tuple[str, str, bool]:
-    """Return the thinking, the rest, and whether the reply broke off while thinking.
+def _split_thinking(text: str, notes: Notes) -> tuple[list[Span], list[Span], bool]:
+    """Return where thoughts stand, where the rest stands, and whether the reply broke off while thinking.
 
     Thinking that is not closed ends at an answer tag and nowhere else: what it holds before is a draft,
     however much it looks like an answer.
     """
     opened = _THINK_OPEN.search(text)
     closed = _THINK_CLOSE.search(text)
-    thoughts: list[str] = []
-    kept: list[str] = []
+    thoughts: list[Span] = []
+    kept: list[Span] = []
     since = 0
     if closed and (opened is None or closed.start() < opened.start()):
         # Chat templates often put the opening tag into the question.
         notes.add("thinking without its opening tag")
-        thoughts.append(text[: closed.start()])
+        thoughts.append((0, closed.start()))
         since = closed.end()
     while opened := _THINK_OPEN.search(text, since):
-        kept.append(text[since : opened.start()])
+        kept.append((since, opened.start()))
         if thoughts:
             notes.add("several thoughts")
         closed = _THINK_CLOSE.search(text, opened.end())
@@ -109,24 +120,24 @@ def _split_thinking(text: str, notes: Notes) -> tuple[str, str, bool]:
             answer = _ANSWER_OPEN.search(text, opened.end())
             end = answer.start() if answer else len(text)
             finished = answer is not None and _ANSWER_CLOSE.search(text, answer.end()) is not None
-            return "\n".join([*thoughts, text[opened.end() : end]]), "".join([*kept, text[end:]]), not finished
-        thoughts.append(text[opened.end() : closed.start()])
+            return [*thoughts, (opened.end(), end)], [*kept, (end, len(text))], not finished
+        thoughts.append((opened.end(), closed.start()))
         since = closed.end()
-    return "\n".join(thoughts), "".join([*kept, text[since:]]), False
+    return thoughts, [*kept, (since, len(text))], False
 
 
-def _answer(text: str, notes: Notes) -> tuple[str, bool]:
-    """Return what stands in the answer tags, or the text itself, and whether its end is marked."""
+def _answer(text: str, notes: Notes) -> tuple[int, int, bool]:
+    """Return where the answer starts and ends, without its tags, and whether its end is marked."""
     opened = _ANSWER_OPEN.search(text)
     closed = _ANSWER_CLOSE.search(text, opened.end() if opened else 0)
     if opened and closed:
         if _ANSWER_OPEN.search(text, closed.end()):
             notes.add("several answers: the first was read")
-        return text[opened.end() : closed.start()], True
+        return opened.end(), closed.start(), True
     if opened:
         notes.add("answer not closed")
-        return text[opened.end() :], False
+        return opened.end(), len(text), False
     if closed:
         notes.add("answer without its opening tag")
-        return text[: closed.start()], True
-    return text, False
+        return 0, closed.start(), True
+    return 0, len(text), False

@@ -12,10 +12,12 @@ _CHUNKS = {
     kind: re.compile(rf"[^\\{marks}]*+(?:\\.[^\\{marks}]*+)*+", re.DOTALL)
     for kind, marks in (("double", _DOUBLE), ("single", _SINGLE))
 }
+_EXACT = re.compile(r'(?:[^"\\\x00-\x1f]++|\\.)*+')
+_EXACT_END = re.compile(r'"(?=\s*+(?:(?P<colon>:)|[,\]}]|$))')
 _ENDS = re.compile(r"[^\S\n]*+(?:(?P<colon>[:：=])|[,;，；、\]\[})】］）｝\n\"“”']|\s*+(?:$|```|//))")
 _LOOSE_END = re.compile(r"[,，\]}\n]")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
-_PLAIN = {"n": "\n", "t": "\t", "r": "\r", "b": " ", "f": " "}
+_PLAIN = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
 class StringReader:
@@ -26,6 +28,7 @@ class StringReader:
         self._notes = notes
         self._hopeless: set[str] = set()
         self._rescans = 0
+        self._budget = MAX_RESCANS * len(text)
 
     def read(self, start: int, *, key: bool) -> tuple[str, int, bool]:
         """Read the string whose opening mark stands at ``start``.
@@ -37,6 +40,9 @@ class StringReader:
         Returns:
             The string, where reading goes on, and whether the string was closed.
         """
+        end = self._exact_end(start, key)
+        if end is not None:
+            return _unescape(self._text[start + 1 : end]), end + 1, True
         kind = "double" if self._text[start] in _DOUBLE else "single"
         if self._text[start] != '"':
             self._notes.add("other quotation marks than double ones")
@@ -44,6 +50,17 @@ class StringReader:
         if end is None:
             return self._unclosed(start + 1)
         return _unescape(self._text[start + 1 : end]), end + 1, True
+
+    def _exact_end(self, start: int, key: bool) -> int | None:
+        """Find the mark that closes a string as JSON writes it, whatever other marks stand in it."""
+        inside = _EXACT.match(self._text, start + 1) if self._text[start] == '"' and self._budget > 0 else None
+        if inside is None:
+            return None
+        end = _EXACT_END.match(self._text, inside.end())
+        if end and (key or not end["colon"]):
+            return inside.end()
+        self._budget -= len(inside[0])  # it may be read again from further on
+        return None
 
     def _end(self, position: int, kind: str, key: bool) -> int | None:
         """Find the mark that closes: the first that punctuation or the end of the text follows."""
@@ -79,8 +96,8 @@ def _unescape(text: str) -> str:
     if "\\" not in text:
         return text
     plain = _ESCAPE.sub(_escaped, text)
-    # Letters outside the basic plane are escaped as two surrogates; a lone one cannot be kept.
-    return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    # letters outside the basic plane are escaped as two surrogates
+    return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _escaped(match: re.Match[str]) -> str:
