@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fiducial.errors import FrameError, GeometryError
@@ -90,6 +90,7 @@ def test_mixing_frames_or_lengths_is_an_error():
 number = st.floats(-60, 100, allow_nan=False)
 
 
+@example([(0, 0, 1, 1)], [(3.0, -5e-324)])
 @given(st.lists(st.tuples(number, number, number, number), max_size=4), st.lists(st.tuples(number, number), max_size=4))
 def test_fitted_prompts_lie_inside(corners, points):
     frame = Frame.pixels(40, 30)

@@ -140,6 +140,12 @@ class Frame:
         """Whether x, and whether y, runs against the image's direction."""
         return self.right < self.left, self.bottom < self.top
 
+    def holds(self, point: Sequence[float]) -> bool:
+        """Say whether a point x, y of this frame lies in the image or on its border."""
+        x, y = point
+        in_x = min(self.left, self.right) <= x <= max(self.left, self.right)
+        return in_x and min(self.top, self.bottom) <= y <= max(self.top, self.bottom)
+
     def points_to(self, points: ArrayLike, other: Frame) -> NDArray[np.float64]:
         """Convert points of this frame into another frame of the same image.
 

@@ -188,7 +188,7 @@ class Prompts(Sequence[Prompt]):
         kept, notes = [], []
         for number, prompt in enumerate(self.items, start=1):
             box, note = _fit_box(prompt.box, self.frame)
-            spots = [spot for spot in zip(prompt.points, prompt.labels, strict=True) if _fit_point(spot[0], self.frame)]
+            spots = [spot for spot in zip(prompt.points, prompt.labels, strict=True) if self.frame.holds(spot[0])]
             lost = len(prompt.points) - len(spots)
             if note:
                 notes.append(f"target {number}: {note}")
@@ -228,11 +228,6 @@ def _fit_box(box: Box | None, frame: Frame) -> tuple[Box | None, str]:
     if (x1, y1, x2, y2) != box:
         return (x1, y1, x2, y2), "its box was clipped to the image"
     return box, ""
-
-
-def _fit_point(point: Point, frame: Frame) -> bool:
-    x, y = frame.points_to(point, Frame.unit()).tolist()
-    return bool(0 <= x <= 1 and 0 <= y <= 1)
 
 
 def _listed(values: Any, what: str) -> tuple[Any, ...]:
