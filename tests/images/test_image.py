@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from fiducial.errors import ImageError
 from fiducial.geometry import Frame
 from fiducial.images import Image
+from fiducial.images.image import pad
 
 
 def test_pixels_cannot_be_changed_nor_reached_from_outside():
@@ -75,3 +76,19 @@ def test_from_array_keeps_size_and_values(height, width):
 def test_an_image_needs_a_name_that_is_text():
     with pytest.raises(ImageError, match="needs a text as name, got 3"):
         Image(np.zeros((2, 2, 3), np.uint8), name=3)
+
+
+def test_padding_keeps_the_pixels_and_fills_the_rest():
+    pixels = np.full((2, 3, 3), 9, np.uint8)
+    padded = pad(pixels, 5, 4, (1, 2), (1, 2, 3))
+    assert padded.shape == (4, 5, 3)
+    assert np.array_equal(padded[2:4, 1:4], pixels)
+    assert padded[0, 0].tolist() == [1, 2, 3]
+    assert (padded == 9).all(axis=2).sum() == 6
+
+
+def test_the_square_around_a_very_long_picture_is_made_small():
+    padded = pad(np.full((1, 40_000, 3), 9, np.uint8), 40_000, 40_000, (0, 20_000), (0, 0, 0))
+    assert padded.shape == (4096, 4096, 3)
+    assert padded[2048].min() == 9
+    assert padded.sum() == 4096 * 3 * 9

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fiducial.errors import ImageError
 from fiducial.geometry import Frame
 
+_MOST_PADDED = 4096 * 4096
 UPPER_BITS = "the upper 8 of 16 bits per channel were taken"
 
 
@@ -124,6 +127,34 @@ def to_eight_bits(values: NDArray[np.generic]) -> tuple[NDArray[np.uint8], tuple
     span = high - low if high > low else 1.0
     scaled = np.rint((numbers - low) / span * 255).astype(np.uint8)
     return scaled, (f"values {low:g}..{high:g} scaled to 0..255",)
+
+
+def pad(
+    pixels: NDArray[np.uint8], width: int, height: int, corner: tuple[int, int], colour: Sequence[int]
+) -> NDArray[np.uint8]:
+    """Lay pixels onto a canvas of one colour.
+
+    A canvas of more than 16.8 megapixels that is more than four times as large as the picture, such as the square
+    around a very long one, would take gigabytes: it is made at a smaller scale.
+
+    Args:
+        pixels: (h, w, 3) uint8.
+        width: of the canvas in the same pixels, at least w.
+        height: of the canvas, at least h.
+        corner: x, y of the pixels on the canvas.
+        colour: red, green, blue in 0..255 of the rest.
+    """
+    (h, w), (x, y) = pixels.shape[:2], corner
+    if width * height > (most := max(_MOST_PADDED, 4 * w * h)):
+        import PIL.Image
+
+        scale = math.sqrt(most / (width * height))
+        width, height, w, h = (max(1, math.floor(side * scale)) for side in (width, height, w, h))
+        x, y = min(round(x * scale), width - w), min(round(y * scale), height - h)
+        pixels = np.asarray(PIL.Image.fromarray(pixels).resize((w, h), PIL.Image.Resampling.BOX))
+    canvas = np.full((height, width, 3), tuple(colour), dtype=np.uint8)
+    canvas[y : y + h, x : x + w] = pixels
+    return canvas
 
 
 def _as_uint8(array: NDArray[np.generic], name: str) -> NDArray[np.uint8]:

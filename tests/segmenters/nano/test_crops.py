@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -100,6 +102,31 @@ def test_points_are_bumps_in_the_channel_of_their_label():
     assert np.unravel_index(given[5].argmax(), (64, 64)) == (50, 40)
     assert given[4].max() == pytest.approx(1)
     assert not given[6].any()
+
+
+@pytest.mark.parametrize("shape", [(1, 40_000), (40_000, 1)])
+def test_a_very_long_picture_needs_no_square_of_its_length(shape):
+    pixels = np.full((*shape, 3), 90, np.uint8)
+    crop = Crop.around((0, 0, shape[1], shape[0]))
+    tracemalloc.start()
+    try:
+        seen = crop.cut(pixels, 128)
+        shown = crop.cut_values(np.ones(shape, np.float32), 0, 0, 128)
+        values, x, y = crop.back(shown, *shape)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 200e6
+    assert (seen == 90).all()
+    assert shown.sum() == pytest.approx(128 / 1.6 / 32, rel=0.2)  # a line is one pixel of 4,096 at least
+    assert (values.shape, x, y) == (shape, 0, 0)
+
+
+def test_values_of_another_place_are_cut_as_the_picture_is():
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert Crop(5, 6, 2).cut_values(values, 4, 5, 2).tolist() == [[5, 6], [9, 10]]
+    assert Crop(3, 6, 2).cut_values(values, 4, 5, 2).tolist() == [[0, 4], [0, 8]]
+    assert not Crop(50, 6, 2).cut_values(values, 4, 5, 2).any()
 
 
 def test_an_earlier_mask_is_shown_as_minus_one_to_one():

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fiducial.errors import InputError
 from fiducial.geometry import Frame
 from fiducial.images import Image
+from fiducial.images.image import pad
 from fiducial.prompters.detector.contract import Detection, Reading
 from fiducial.prompters.open_vocabulary.loading import Loaded, load
 from fiducial.prompters.open_vocabulary.selecting import best_first, checked_fraction, pixel_boxes, select, unit_of
@@ -286,6 +287,4 @@ def _laid_out(image: Image) -> tuple[NDArray[np.uint8], Frame]:
     width, height = max(image.width, -(-image.height // MAX_ASPECT)), max(image.height, -(-image.width // MAX_ASPECT))
     if (width, height) == (image.width, image.height):
         return image.pixels, Frame.unit()
-    canvas = np.full((height, width, 3), (124, 116, 104), dtype=np.uint8)
-    canvas[: image.height, : image.width] = image.pixels
-    return canvas, unit_of(image, width, height)
+    return pad(image.pixels, width, height, (0, 0), (124, 116, 104)), unit_of(image, width, height)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fiducial.geometry import Frame, Prompts
 from fiducial.images import Image
+from fiducial.images.image import pad
 from fiducial.language.answers import Answer, Outcome
 
 Colour = tuple[int, int, int]
@@ -98,6 +99,4 @@ def widened(image: Image, aspect: float, colour: Colour) -> Picture:
 
 def _padded(image: Image, width: int, height: int, corner: tuple[int, int], colour: Colour) -> Picture:
     x, y = corner
-    pixels = np.full((height, width, 3), colour, dtype=np.uint8)
-    pixels[y : y + image.height, x : x + image.width] = image.pixels
-    return Picture(pixels, Frame(-x, -y, width - x, height - y))
+    return Picture(pad(image.pixels, width, height, corner, colour), Frame(-x, -y, width - x, height - y))

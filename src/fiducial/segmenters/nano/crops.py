@@ -27,6 +27,8 @@ SMALLEST = 8
 """Least edge of a crop in pixels of the image."""
 FLATTEST = 4.0
 """Least standard deviation that colours are divided by: a flat crop keeps its noise small."""
+MOST_PADDED = 4096
+"""Edge in pixels above which a crop that reaches past its image is shrunk before it is padded."""
 
 Array = NDArray[np.float32]
 
@@ -76,14 +78,21 @@ class Crop:
         Returns:
             (size, size, 3) float32 in 0..255; what lies outside the image repeats the image's edge.
         """
-        height, width = pixels.shape[:2]
-        left, top, right, bottom = self._inside(height, width)
-        part: NDArray[Any] = pixels[top:bottom, left:right]
-        if right - left < self.side or bottom - top < self.side:
-            margins = (top - self.y, self.y + self.side - bottom, left - self.x, self.x + self.side - right)
-            part = cv2.copyMakeBorder(part, *margins, borderType=cv2.BORDER_REPLICATE)
+        left, top, right, bottom = self._inside(*pixels.shape[:2])
+        part = self._padded(pixels[top:bottom, left:right], left, top, cv2.BORDER_REPLICATE)
         how = cv2.INTER_AREA if self.side > size else cv2.INTER_LINEAR
         return cv2.resize(part, (size, size), interpolation=how).astype(np.float32)
+
+    def cut_values(self, values: Array, x: int, y: int, size: int) -> Array:
+        """Cut the crop out of (h, w) float32 values that begin at x, y of the image; zero where there are none."""
+        height, width = values.shape
+        left, top = max(x, self.x), max(y, self.y)
+        right, bottom = min(x + width, self.x + self.side), min(y + height, self.y + self.side)
+        if left >= right or top >= bottom:
+            return np.zeros((size, size), np.float32)
+        part = self._padded(values[top - y : bottom - y, left - x : right - x], left, top, cv2.BORDER_CONSTANT)
+        how = cv2.INTER_AREA if self.side > size else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(part, (size, size), interpolation=how), np.float32)
 
     def back(self, values: Array, height: int, width: int) -> tuple[Array, int, int]:
         """Bring values of the network's output back to pixels of the image.
@@ -97,9 +106,32 @@ class Crop:
             The values inside the image as (h, w) float32, and where they begin: x, y in pixels of the image.
         """
         how = cv2.INTER_AREA if self.side < values.shape[0] else cv2.INTER_LINEAR
-        whole = np.asarray(cv2.resize(values, (self.side, self.side), interpolation=how), np.float32)
         left, top, right, bottom = self._inside(height, width)
-        return whole[top - self.y : bottom - self.y, left - self.x : right - self.x], left, top
+        rows, columns = slice(top - self.y, bottom - self.y), slice(left - self.x, right - self.x)
+        if min(rows.start, columns.start) < 0 or max(rows.start, columns.start) >= self.side:
+            return np.zeros((0, 0), np.float32), left, top
+        # One axis at a time, the shorter side first: the whole square around a very long picture would not fit.
+        if right - left <= bottom - top:
+            values = cv2.resize(values, (self.side, len(values)), interpolation=how)[:, columns]
+            values = cv2.resize(values, (right - left, self.side), interpolation=how)[rows]
+        else:
+            values = cv2.resize(values, (values.shape[1], self.side), interpolation=how)[rows]
+            values = cv2.resize(values, (self.side, bottom - top), interpolation=how)[:, columns]
+        return np.asarray(values, np.float32), left, top
+
+    def _padded(self, part: NDArray[Any], left: int, top: int, border: int) -> NDArray[Any]:
+        """Pad what begins at ``left``, ``top`` of the image to the whole square."""
+        height, width = part.shape[:2]
+        if (height, width) == (self.side, self.side):
+            return part
+        side, x, y = self.side, left - self.x, top - self.y
+        if side > MOST_PADDED:  # as around a very long picture, whose square would not fit into memory
+            scale, side = MOST_PADDED / side, MOST_PADDED
+            width, height = max(1, round(width * scale)), max(1, round(height * scale))
+            part = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
+            x, y = round(x * scale), round(y * scale)
+        x, y = min(max(x, 0), side - width), min(max(y, 0), side - height)
+        return cv2.copyMakeBorder(part, y, side - height - y, x, side - width - x, borderType=border)
 
     def _inside(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Return left, top, right, bottom of the part inside the image: at least one pixel."""

@@ -247,24 +247,9 @@ def _previous(job: _Job, crop: Crop) -> Array:
     """Show an earlier mask in another crop, as probabilities."""
     height, width = job.image.height, job.image.width
     if isinstance(job.previous, Mask):
-        return _shown(job.previous.to_dense().astype(np.float32), 0, 0, crop)
+        return crop.cut_values(job.previous.to_dense().astype(np.float32), 0, 0, SIZE)
     values, x, y = job.previous_crop.back(job.previous, height, width)  # type: ignore[union-attr, arg-type]
-    return _shown(values, x, y, crop)
-
-
-def _shown(values: Array, x: int, y: int, crop: Crop) -> Array:
-    """Cut a crop out of values that begin at x, y of the image; zero where there are none."""
-    canvas = np.zeros((crop.side, crop.side), np.float32)
-    height, width = values.shape
-    left, top = max(x, crop.x), max(y, crop.y)
-    right, bottom = min(x + width, crop.x + crop.side), min(y + height, crop.y + crop.side)
-    if left < right and top < bottom:
-        inside = values[top - y : bottom - y, left - x : right - x]
-        canvas[top - crop.y : bottom - crop.y, left - crop.x : right - crop.x] = inside
-    import cv2
-
-    how = cv2.INTER_AREA if crop.side > SIZE else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(canvas, (SIZE, SIZE), interpolation=how), np.float32)
+    return crop.cut_values(values, x, y, SIZE)
 
 
 def _chosen(job: _Job, found: Sequence[_Found]) -> _Found | None:
