@@ -6,12 +6,12 @@ import pytest
 
 from evaluation_fakes import bench, write_folder
 from fiducial import Mask, provenance
-from fiducial.datasets.referring import expression_lines, referring_expressions
 from fiducial.errors import InputError
 from fiducial.evaluation import Job, Selection, TruthPrompts, evaluate
 from fiducial.evaluation.opening import open_spec
 from fiducial.evaluation.studies import Look, Variant, grid_variants, prompt_variants, run_study, size_table
 from fiducial.recipes import read_recipe
+from fiducial.synthetic import expression_lines, referring_expressions
 
 
 @pytest.fixture

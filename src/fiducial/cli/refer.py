@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fiducial.cli import common
-from fiducial.datasets.referring import FAMILIES, expression_lines, referring_expressions
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.evaluation.opening import open_spec
 from fiducial.results import make_folder, write_atomically
+from fiducial.synthetic import FAMILIES, expression_lines, referring_expressions
 
 
 def run(words: Sequence[str]) -> int:

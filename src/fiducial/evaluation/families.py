@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fiducial.datasets import Dataset
-from fiducial.datasets.referring import FAMILIES
 from fiducial.errors import InputError
 from fiducial.evaluation.folder import Run
 from fiducial.evaluation.opening import open_spec
@@ -16,6 +15,7 @@ from fiducial.evaluation.report.wording import number
 from fiducial.evaluation.studies import Table, note_of, write_table
 from fiducial.evaluation.summary import Row, read_rows
 from fiducial.metrics import Policy, Totals, bootstrap, policy
+from fiducial.synthetic import FAMILIES
 
 EVERY = "all"
 """Name of the line over all families."""

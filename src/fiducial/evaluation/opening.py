@@ -86,7 +86,7 @@ _OBJECT_OPTIONS: dict[str, Callable[[str], Any]] = {**_PART_OPTIONS, "least": fl
 
 
 def _referring(text: str, split: str | None) -> Dataset:
-    from fiducial.datasets.referring import ReferringDataset, read_expressions
+    from fiducial.synthetic import ReferringDataset, read_expressions
 
     file, _, source = text.partition("?source=")
     if not source:
@@ -96,7 +96,7 @@ def _referring(text: str, split: str | None) -> Dataset:
 
 
 def _scenes(text: str) -> Dataset:
-    from fiducial.datasets.scenes import SceneDataset
+    from fiducial.synthetic import SceneDataset
 
     style, _, query = text.partition("?")
     options: dict[str, Any] = {}

@@ -7,10 +7,10 @@ from functools import cache
 import pytest
 
 from detector_fakes import KnowingDetector
-from fiducial.datasets.referring.vocabulary import spoken
-from fiducial.datasets.scenes import SceneDataset
 from fiducial.language.phrases.places import place_agrees, told_place
 from fiducial.prompters.detector import Detection, DetectorPrompter
+from fiducial.synthetic import SceneDataset
+from fiducial.synthetic.vocabulary import spoken
 
 COUNTS = {"shapes": 16, "aerial": 6, "phantom": 8}
 

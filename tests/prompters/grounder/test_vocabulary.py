@@ -4,9 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fiducial.datasets.referring.vocabulary import many, spoken
-from fiducial.datasets.scenes.aerial import VOCABULARY as AERIAL
-from fiducial.datasets.scenes.shapes import KINDS
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.prompters.detector.contract import Reading
 from fiducial.prompters.grounder.vocabulary import (
@@ -15,6 +12,9 @@ from fiducial.prompters.grounder.vocabulary import (
     NARROWER,
     Vocabulary,
 )
+from fiducial.synthetic.aerial import VOCABULARY as AERIAL
+from fiducial.synthetic.shapes import KINDS
+from fiducial.synthetic.vocabulary import many, spoken
 
 VOCABULARY = Vocabulary.read()
 LABELS = (

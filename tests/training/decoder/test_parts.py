@@ -169,7 +169,7 @@ def test_empty_parts_name_the_number_that_made_them_so(config, said):
 
 
 def test_a_dataset_without_masks_is_refused(monkeypatch):
-    from fiducial.datasets.scenes import SceneDataset
+    from fiducial.synthetic import SceneDataset
     from fiducial.training.decoder import pictures
 
     class Boxes(SceneDataset):

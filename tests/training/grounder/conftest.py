@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fiducial.datasets.scenes.shapes import KINDS
+from fiducial.synthetic.shapes import KINDS
 from fiducial.training.grounder.lexicon import Lexicon
 
 

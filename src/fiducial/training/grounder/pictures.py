@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.datasets import Sample
-from fiducial.datasets.scenes import SceneDataset
 from fiducial.datasets.splits import group_of, is_held_out
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.evaluation.opening import open_spec
 from fiducial.geometry import Box
+from fiducial.synthetic import SceneDataset
 from fiducial.training.grounder.config import Source
 from fiducial.training.sources import hull_of, spelled_out
 

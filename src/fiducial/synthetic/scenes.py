@@ -7,21 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from fiducial.datasets.referring.colours import stated_colour
-from fiducial.datasets.referring.expressions import VERSION as EXPRESSIONS_VERSION
-from fiducial.datasets.referring.expressions import Said, say
-from fiducial.datasets.referring.view import View
-from fiducial.datasets.referring.vocabulary import spoken
 from fiducial.datasets.sample import Sample
-from fiducial.datasets.scenes.aerial import draw_aerial
-from fiducial.datasets.scenes.phantom import draw_phantom
-from fiducial.datasets.scenes.scene import Scene
-from fiducial.datasets.scenes.shapes import draw_shapes
 from fiducial.errors import InputError, UnknownNameError
+from fiducial.synthetic.aerial import draw_aerial
+from fiducial.synthetic.canvas import Scene
+from fiducial.synthetic.expressions import VERSION as EXPRESSIONS_VERSION
+from fiducial.synthetic.expressions import Said, say
+from fiducial.synthetic.phantom import draw_phantom
+from fiducial.synthetic.shapes import draw_shapes
+from fiducial.synthetic.view import View, stated_colour
+from fiducial.synthetic.vocabulary import spoken
 
 VERSION = 1
 """Rises when the same seed no longer gives the same scenes."""
-SMALLEST = 96
+MIN_SIDE = 96
 """Shortest side of a scene in pixels: below it, things are too small to be told apart."""
 _ATTEMPTS = 100
 
@@ -64,8 +63,8 @@ class SceneDataset:
         usual, self._draw = _DRAWERS[style]
         given = usual if size is None else size
         height, width = (given, given) if isinstance(given, int) else given
-        if min(height, width) < SMALLEST:
-            raise InputError(f"a scene needs at least {SMALLEST} x {SMALLEST} pixels, got {height} x {width}")
+        if min(height, width) < MIN_SIDE:
+            raise InputError(f"a scene needs at least {MIN_SIDE} x {MIN_SIDE} pixels, got {height} x {width}")
         if count < 0 or seed < 0:
             raise InputError(f"count and seed are numbers from 0, got {count} and {seed}")
         self.style = style

@@ -1,4 +1,4 @@
-"""Files: referring expressions as JSON Lines, and as a dataset over their source."""
+"""Referring expressions as JSON Lines, and as a dataset over their source."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fiducial.datasets.referring.making import Expression
-from fiducial.datasets.referring.pictures import Picture, index_pictures, read_picture
 from fiducial.datasets.sample import Dataset, Sample
 from fiducial.errors import InputError
 from fiducial.geometry import Prompts
+from fiducial.synthetic.referring import AnnotatedImage, Expression, index_images, read_image_of
 
 _TYPES: dict[str, type] = {
     "id": str,
@@ -64,14 +63,14 @@ class ReferringDataset:
     def __init__(self, source: Dataset, expressions: Sequence[Expression], *, name: str | None = None) -> None:
         self.name = name or f"{source.name}-referring"
         self.expressions = tuple(expressions)
-        index = index_pictures(source)
+        index = index_images(source)
         unknown = sorted({one.image for one in self.expressions} - set(index.samples))
         if unknown:
             raise InputError(
                 f"{len(unknown)} pictures of the expressions are not in '{source.name}', the first is {unknown[0]!r}"
             )
         # neighbours in the list speak of one picture: it is put together once for all of them
-        self._picture = lru_cache(maxsize=8)(lambda key: read_picture(source, index, key))
+        self._picture = lru_cache(maxsize=8)(lambda key: read_image_of(source, index, key))
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -108,7 +107,7 @@ class ReferringDataset:
         )
 
 
-def _require_same(one: Expression, picture: Picture) -> None:
+def _require_same(one: Expression, picture: AnnotatedImage) -> None:
     """Make sure that an expression's instances are still what they were."""
     for number, box in zip(one.instances, one.boxes, strict=True):
         if number >= len(picture.boxes) or picture.boxes[number] != box:

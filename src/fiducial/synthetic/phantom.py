@@ -12,10 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.datasets.scenes.canvas import Canvas
-from fiducial.datasets.scenes.noise import fractal_noise, smooth_noise
-from fiducial.datasets.scenes.outlines import Points, Pose, blob
-from fiducial.datasets.scenes.scene import Scene, finish
+from fiducial.synthetic.canvas import Canvas, Scene, scene_of
+from fiducial.synthetic.drawing import Points, Pose, blob, fractal_noise, smooth_noise
 
 VOCABULARY = ("liver", "spleen", "kidney", "stomach", "aorta", "vertebra", "lesion", "lung", "heart", "bladder")
 
@@ -90,7 +88,7 @@ def draw_phantom(rng: np.random.Generator, size: tuple[int, int], name: str) -> 
         host = hosts[int(rng.integers(len(hosts)))]
         _draw_lesion(canvas, there[host], poses[host], is_ct, rng)
     _expose(canvas, is_ct, rng)
-    return finish(canvas, name, colours=False, vocabulary=VOCABULARY)
+    return scene_of(canvas, name, colours=False, vocabulary=VOCABULARY)
 
 
 def _body_pose(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pose, float]:

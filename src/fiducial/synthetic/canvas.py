@@ -1,8 +1,9 @@
-"""The canvas: anti-aliased painting that keeps account of which thing owns which pixel."""
+"""The canvas: anti-aliased painting that keeps account of which thing owns which pixel, and the scene it gives."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fiducial.geometry import Mask
+from fiducial.images import Image
 
 Alpha = NDArray[np.float32]
 Window = tuple[slice, slice]
@@ -144,3 +146,46 @@ class Canvas:
         left, right = (int(np.clip(value, 0, self.width)) for value in (low[0], high[0]))
         top, bottom = (int(np.clip(value, 0, self.height)) for value in (low[1], high[1]))
         return (slice(top, bottom), slice(left, right)), np.array([left, top], dtype=np.float64)
+
+
+MIN_VISIBLE = 0.45
+"""A thing of which less can be seen than this share is not fit to be asked for."""
+MIN_AREA = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """A drawn picture with its truth.
+
+    Args:
+        image: the picture.
+        masks: N masks of what can be seen of each thing; no two share a pixel and none is empty.
+        labels: N names.
+        attributes: N mappings of what else is known: colour, texture, size, angle, ...
+        colours: whether colours mean anything in this picture.
+        vocabulary: names of things that scenes of this style may hold, for asking in vain.
+    """
+
+    image: Image
+    masks: tuple[Mask, ...]
+    labels: tuple[str, ...]
+    attributes: tuple[Mapping[str, Any], ...]
+    colours: bool
+    vocabulary: tuple[str, ...]
+
+
+def scene_of(canvas: Canvas, name: str, *, colours: bool, vocabulary: tuple[str, ...]) -> Scene | None:
+    """Make a scene of a canvas, or None when too little can be seen of one of its things.
+
+    Args:
+        canvas: the canvas; values are cut to 0..255.
+        name: of the image.
+        colours: whether colours mean anything.
+        vocabulary: names that scenes of this style may hold.
+    """
+    masks = canvas.masks()
+    if any(mask.area < MIN_AREA for mask in masks) or min(canvas.visible_shares(), default=1.0) < MIN_VISIBLE:
+        return None
+    pixels = np.rint(np.clip(canvas.pixels, 0, 255)).astype(np.uint8)
+    attributes = tuple(canvas.attributes)
+    return Scene(Image(pixels, name=name), masks, tuple(canvas.labels), attributes, colours, vocabulary)

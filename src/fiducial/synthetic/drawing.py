@@ -1,10 +1,11 @@
-"""Outlines: closed curves as points, and where they are put."""
+"""What scenes are drawn with: outlines and where they are put, smooth noise, and a search for free places."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -112,3 +113,103 @@ def band(line: ArrayLike, width: float) -> Points:
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
     across = np.stack([-along[:, 1], along[:, 0]], axis=1) * width / 2
     return np.concatenate([points + across, (points - across)[::-1]])
+
+
+Field = NDArray[np.float32]
+
+
+def smooth_noise(rng: np.random.Generator, size: tuple[int, int], cell: float) -> Field:
+    """Return a random field whose bumps are about ``cell`` pixels wide.
+
+    Args:
+        rng: draws it.
+        size: height, width in pixels.
+        cell: width of a bump in pixels, at least 1.
+
+    Returns:
+        (H, W) float32, mean about 0, standard deviation about 1.
+    """
+    height, width = size
+    rows, columns = (max(2, round(extent / cell) + 2) for extent in size)
+    coarse = rng.standard_normal((rows, columns), dtype=np.float32)
+    field = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
+    return np.asarray(field / max(float(field.std()), 1e-6), dtype=np.float32)
+
+
+def fractal_noise(rng: np.random.Generator, size: tuple[int, int], cell: float, octaves: int = 4) -> Field:
+    """Add up random fields of ever finer and weaker bumps.
+
+    Args:
+        rng: draws it.
+        size: height, width in pixels.
+        cell: width of the widest bumps in pixels.
+        octaves: number of fields; each has half the width and 0.6 of the strength of the one before.
+
+    Returns:
+        (H, W) float32, mean 0, standard deviation 1.
+    """
+    total = np.zeros(size, dtype=np.float32)
+    for octave in range(octaves):
+        total += np.float32(0.6**octave) * smooth_noise(rng, size, max(1.0, cell / 2**octave))
+    total -= total.mean()
+    return np.asarray(total / max(float(total.std()), 1e-6), dtype=np.float32)
+
+
+@dataclass
+class Places:
+    """Discs that are taken, and a search for free ones.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        rng: draws the places.
+    """
+
+    height: int
+    width: int
+    rng: np.random.Generator
+    taken: list[tuple[float, float, float]] = field(default_factory=list)
+
+    def is_free(self, x: float, y: float, radius: float, overlap: float = 0.0) -> bool:
+        """Say whether a disc keeps clear of all taken ones, up to a share of its radius."""
+        return all(math.hypot(x - u, y - v) >= (radius + r) * (1 - overlap) for u, v, r in self.taken)
+
+    def take(self, x: float, y: float, radius: float) -> None:
+        """Mark a disc as taken."""
+        self.taken.append((x, y, radius))
+
+    def take_line(self, start: tuple[float, float], end: tuple[float, float], radius: float) -> None:
+        """Mark a band of half width ``radius`` as taken."""
+        steps = max(2, math.ceil(math.dist(start, end) / max(radius, 1.0)))
+        for t in np.linspace(0, 1, steps).tolist():
+            self.take(start[0] + t * (end[0] - start[0]), start[1] + t * (end[1] - start[1]), radius)
+
+    def find(
+        self,
+        radius: float,
+        *,
+        inside: tuple[float, float, float, float] | None = None,
+        overlap: float = 0.0,
+        tries: int = 60,
+    ) -> tuple[float, float] | None:
+        """Find and take a free disc.
+
+        Args:
+            radius: in pixels.
+            inside: x1, y1, x2, y2 that the disc keeps within; default: the picture.
+            overlap: share of the radii by which discs may overlap.
+            tries: how many places are looked at.
+
+        Returns:
+            Its centre, or None when no place was found.
+        """
+        x1, y1, x2, y2 = inside or (0.0, 0.0, float(self.width), float(self.height))
+        for _ in range(tries):
+            if x2 - x1 <= 2 * radius or y2 - y1 <= 2 * radius:
+                return None
+            x = float(self.rng.uniform(x1 + radius, x2 - radius))
+            y = float(self.rng.uniform(y1 + radius, y2 - radius))
+            if self.is_free(x, y, radius, overlap):
+                self.take(x, y, radius)
+                return x, y
+        return None

@@ -8,30 +8,29 @@ import math
 import numpy as np
 import pytest
 
-from fiducial.datasets.referring import FAMILIES, propose, reads_back, referring_expressions
-from fiducial.datasets.referring.colours import read_colours
-from fiducial.datasets.scenes import STYLES, SceneDataset, view_of
-from fiducial.datasets.scenes.aerial.site import Site
-from fiducial.datasets.scenes.aerial.themes import THEMES
-from fiducial.datasets.scenes.canvas import NOBODY, Canvas
-from fiducial.datasets.scenes.noise import fractal_noise, smooth_noise
-from fiducial.datasets.scenes.outlines import (
+from fiducial.errors import InputError, UnknownNameError
+from fiducial.language.candidates import COLOURS
+from fiducial.synthetic import FAMILIES, STYLES, SceneDataset, propose, reads_back, referring_expressions, view_of
+from fiducial.synthetic.aerial import THEMES
+from fiducial.synthetic.aerial_site import Site
+from fiducial.synthetic.canvas import NOBODY, Canvas, scene_of
+from fiducial.synthetic.drawing import (
+    Places,
     Pose,
     band,
     blob,
     cross,
     ellipse,
+    fractal_noise,
     polygon,
     rectangle,
     rounded,
+    smooth_noise,
     stadium,
     star,
 )
-from fiducial.datasets.scenes.placing import Places
-from fiducial.datasets.scenes.scene import finish
-from fiducial.datasets.scenes.shapes import PAINTS
-from fiducial.errors import InputError, UnknownNameError
-from fiducial.language.candidates import COLOURS
+from fiducial.synthetic.shapes import PAINTS
+from fiducial.synthetic.view import read_colours
 
 SMALL = {"shapes": 128, "aerial": 192, "phantom": 128}
 
@@ -241,7 +240,7 @@ def test_scenes_with_hidden_things_are_refused(hidden, kept) -> None:
     canvas = Canvas(40, 40)
     canvas.paint(canvas.cover(rectangle(20, 20, 20, 20)), (9, 9, 9), canvas.new_thing("thing"))
     canvas.paint(canvas.cover(rectangle(20, hidden, 20, 10 + hidden / 2)), (0, 0, 0), NOBODY)
-    scene = finish(canvas, "scene", colours=True, vocabulary=())
+    scene = scene_of(canvas, "scene", colours=True, vocabulary=())
     assert (scene is not None) == kept
 
 

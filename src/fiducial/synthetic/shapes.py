@@ -10,12 +10,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.datasets.scenes import outlines
-from fiducial.datasets.scenes.canvas import NOBODY, Canvas
-from fiducial.datasets.scenes.noise import fractal_noise, smooth_noise
-from fiducial.datasets.scenes.outlines import Points, Pose
-from fiducial.datasets.scenes.placing import Places
-from fiducial.datasets.scenes.scene import Scene, finish
+from fiducial.synthetic.canvas import NOBODY, Canvas, Scene, scene_of
+from fiducial.synthetic.drawing import (
+    Places,
+    Points,
+    Pose,
+    cross,
+    ellipse,
+    fractal_noise,
+    polygon,
+    rectangle,
+    smooth_noise,
+    star,
+)
 
 PAINTS = {
     "black": (26, 26, 28),
@@ -36,14 +43,14 @@ SIZES = {"small": (0.045, 0.06), "medium": (0.08, 0.1), "large": (0.13, 0.165)}
 """Radius as a share of the picture's shorter side."""
 _GROUNDS = ((196, 190, 178), (168, 182, 190), (214, 212, 206), (92, 98, 106), (64, 66, 74), (150, 160, 146))
 _OUTLINES: dict[str, Callable[[], Points]] = {
-    "disc": lambda: outlines.ellipse(2, 2),
-    "square": lambda: outlines.rectangle(1.7, 1.7),
-    "triangle": lambda: outlines.polygon(3),
-    "star": lambda: outlines.star(),
-    "ring": lambda: outlines.ellipse(2, 2),
-    "bar": lambda: outlines.rectangle(2.2, 0.5),
-    "cross": lambda: outlines.cross(),
-    "hexagon": lambda: outlines.polygon(6),
+    "disc": lambda: ellipse(2, 2),
+    "square": lambda: rectangle(1.7, 1.7),
+    "triangle": lambda: polygon(3),
+    "star": lambda: star(),
+    "ring": lambda: ellipse(2, 2),
+    "bar": lambda: rectangle(2.2, 0.5),
+    "cross": lambda: cross(),
+    "hexagon": lambda: polygon(6),
 }
 KINDS = tuple(_OUTLINES)
 
@@ -86,7 +93,7 @@ def draw_shapes(rng: np.random.Generator, size: tuple[int, int], name: str) -> S
         _add_occluders(canvas, rng)
     canvas.pixels = np.asarray(cv2.GaussianBlur(canvas.pixels, (0, 0), 0.5), dtype=np.float32)
     canvas.pixels += rng.standard_normal((*size, 1), dtype=np.float32) * np.float32(rng.uniform(0, 5))
-    return finish(canvas, name, colours=True, vocabulary=KINDS)
+    return scene_of(canvas, name, colours=True, vocabulary=KINDS)
 
 
 def _draw_shape(canvas: Canvas, pose: Pose, traits: dict[str, Any], rng: np.random.Generator) -> None:
@@ -95,7 +102,7 @@ def _draw_shape(canvas: Canvas, pose: Pose, traits: dict[str, Any], rng: np.rand
     outline = pose.place(_OUTLINES[kind]())
     covered = canvas.cover(outline)
     if kind == "ring":
-        hole = canvas.cover(pose.place(outlines.ellipse(1.05, 1.05)))
+        hole = canvas.cover(pose.place(ellipse(1.05, 1.05)))
         covered = covered[0], covered[1].copy()
         full = np.zeros(canvas.size, dtype=np.float32)
         full[hole[0]] = hole[1]

@@ -1,4 +1,4 @@
-"""Themes: which grounds, things and surroundings go together."""
+"""Aerial scenes: which grounds, things and surroundings go together, in seven themes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,55 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.datasets.scenes.aerial import craft, facilities, grounds, surroundings
-from fiducial.datasets.scenes.aerial.site import Site
-from fiducial.datasets.scenes.outlines import Points, Pose, band
+from fiducial.synthetic import aerial_ground, aerial_things
+from fiducial.synthetic.aerial_site import Site, expose
+from fiducial.synthetic.canvas import Scene, scene_of
+from fiducial.synthetic.drawing import Points, Pose, band
+
+VOCABULARY = (
+    "airplane",
+    "ship",
+    "storage tank",
+    "baseball diamond",
+    "tennis court",
+    "basketball court",
+    "running track",
+    "harbor",
+    "bridge",
+    "vehicle",
+)
+"""The ten classes of NWPU VHR-10, as people call them."""
+
+
+def draw_aerial(rng: np.random.Generator, size: tuple[int, int], name: str) -> Scene | None:
+    """Draw one aerial scene.
+
+    Args:
+        rng: makes every choice.
+        size: height, width in pixels.
+        name: of the image.
+
+    Returns:
+        The scene, or None when a thing came out too much hidden or there is none at all.
+    """
+    site = Site.empty(size, rng)
+    themes = tuple(THEMES.values())
+    themes[int(rng.integers(len(themes)))](site)
+    expose(site)
+    return scene_of(site.canvas, name, colours=True, vocabulary=VOCABULARY) if site.canvas.labels else None
+
 
 Theme = Callable[[Site], None]
 
 
 def open_sea(site: Site) -> None:
     """Ships at anchor and under way, perhaps off a shore, perhaps under thin clouds."""
-    site.canvas.pixels[...] = grounds.water(site.rng, site.canvas.size, site.unit)
+    site.canvas.pixels[...] = aerial_ground.water(site.rng, site.canvas.size, site.unit)
     if site.rng.random() < 0.4:
-        land = grounds.grass(site.rng, site.canvas.size, site.unit)
+        land = aerial_ground.grass(site.rng, site.canvas.size, site.unit)
         level = float(site.rng.uniform(150, 200)) * site.unit
-        ashore = surroundings.lay_shore(site, land, level, site.angle())
-        surroundings.plant_wood(site, ashore, int(site.rng.integers(0, 60)))
+        ashore = aerial_ground.lay_shore(site, land, level, site.angle())
+        aerial_ground.plant_wood(site, ashore, int(site.rng.integers(0, 60)))
         _take(site, ashore)
     base = float(site.rng.uniform(34, 90)) * site.unit
     heading = site.angle()
@@ -33,9 +67,9 @@ def open_sea(site: Site) -> None:
         spot = site.places.find(length * 0.56)
         if spot is not None:
             angle = site.angle() if moving else heading + float(site.rng.normal(0, 0.25))
-            craft.draw_ship(site, site.pose(spot, angle, length), wake=moving)
+            aerial_things.draw_ship(site, site.pose(spot, angle, length), wake=moving)
     if site.rng.random() < 0.25:
-        surroundings.draw_clouds(site)
+        aerial_ground.draw_clouds(site)
 
 
 def _take(site: Site, land: NDArray[np.bool_]) -> None:
@@ -50,11 +84,11 @@ def _take(site: Site, land: NDArray[np.bool_]) -> None:
 def harbour(site: Site) -> None:
     """Piers with boats along a straight quay, ships off it, perhaps tanks on the land."""
     rng, unit = site.rng, site.unit
-    site.canvas.pixels[...] = grounds.water(rng, site.canvas.size, unit)
+    site.canvas.pixels[...] = aerial_ground.water(rng, site.canvas.size, unit)
     across, along = float(site.width), float(site.height)
     quay = float(rng.uniform(0.24, 0.36)) * along
-    land = grounds.asphalt(rng, site.canvas.size, unit) if rng.random() < 0.5 else None
-    ground = land if land is not None else grounds.soil(rng, site.canvas.size, unit)
+    land = aerial_ground.asphalt(rng, site.canvas.size, unit) if rng.random() < 0.5 else None
+    ground = land if land is not None else aerial_ground.soil(rng, site.canvas.size, unit)
     yard = np.array([(-2.0, -2.0), (across + 2, -2.0), (across + 2, quay), (-2.0, quay)])
     site.fill(yard, ground)
     site.fill(band(np.array([(-2.0, quay), (across + 2, quay)]), 6 * unit), (188, 184, 174))
@@ -67,13 +101,13 @@ def harbour(site: Site) -> None:
         tilt = math.pi / 2 + float(rng.normal(0, 0.03))
         own = length * float(rng.uniform(0.75, 1.1))
         if own * 0.3 < step:
-            surroundings.draw_harbor(site, Pose(x, quay + 2 * unit, tilt, own), int(rng.integers(7, 13)))
+            aerial_ground.draw_harbor(site, Pose(x, quay + 2 * unit, tilt, own), int(rng.integers(7, 13)))
             site.places.take_line((x, quay), (x, quay + own), own * 0.16)
     for _ in range(int(rng.integers(0, 5))):
         ship = float(rng.uniform(34, 80)) * unit
         spot = site.places.find(ship * 0.55, inside=(0, quay + 12 * unit, across, along))
         if spot is not None:
-            craft.draw_ship(site, site.pose(spot, site.angle(), ship), wake=bool(rng.random() < 0.4))
+            aerial_things.draw_ship(site, site.pose(spot, site.angle(), ship), wake=bool(rng.random() < 0.4))
 
 
 def _fill_yard(site: Site, quay: float) -> None:
@@ -87,24 +121,24 @@ def _fill_yard(site: Site, quay: float) -> None:
         if spot is None:
             continue
         if tanks:
-            facilities.draw_tank(site, site.pose(spot, site.angle(), radius * 1.8))
+            aerial_things.draw_tank(site, site.pose(spot, site.angle(), radius * 1.8))
         else:
-            surroundings.draw_building(site, site.pose(spot, 0.0, 1.0), radius * 1.5, radius * 1.1)
+            aerial_ground.draw_building(site, site.pose(spot, 0.0, 1.0), radius * 1.5, radius * 1.1)
 
 
 def airport(site: Site) -> None:
     """Aircraft on an apron of concrete, between grass and a terminal."""
     rng, unit = site.rng, site.unit
-    site.canvas.pixels[...] = grounds.grass(rng, site.canvas.size, unit)
+    site.canvas.pixels[...] = aerial_ground.grass(rng, site.canvas.size, unit)
     turn = float(rng.choice([0, math.pi / 2])) + float(rng.normal(0, 0.12))
     frame = Pose(site.width / 2, site.height / 2, turn, unit)
     apron = np.array([(-420, -150), (420, -150), (420, 190), (-420, 190)])
-    site.fill(frame.place(apron), grounds.concrete(rng, site.canvas.size, unit))
+    site.fill(frame.place(apron), aerial_ground.concrete(rng, site.canvas.size, unit))
     for y in (60, 150):
         taxi = frame.place([(-420, y), (420, y)])
         site.line(taxi, max(0.8, 1.3 * unit), (206, 178, 74), opacity=0.8)
     terminal = frame.place([(0, -196)])[0]
-    surroundings.draw_building(site, Pose(float(terminal[0]), float(terminal[1]), turn, 1.0), 420 * unit, 70 * unit)
+    aerial_ground.draw_building(site, Pose(float(terminal[0]), float(terminal[1]), turn, 1.0), 420 * unit, 70 * unit)
     start, end = frame.place([(-200, -196), (200, -196)]).tolist()
     site.places.take_line((start[0], start[1]), (end[0], end[1]), 42 * unit)
     for x in np.arange(-210, 230, float(rng.uniform(76, 120))):
@@ -115,10 +149,10 @@ def airport(site: Site) -> None:
         spot = site.places.find(length * 0.58)
         if spot is not None and abs(_inside(frame, spot)[1] - 40) < 110:
             heading = turn + float(rng.choice([0.0, math.pi])) + float(rng.normal(0, 0.2))
-            craft.draw_airplane(site, site.pose(spot, heading, length))
+            aerial_things.draw_airplane(site, site.pose(spot, heading, length))
     y, x = np.mgrid[: site.height, : site.width]
     _take(site, np.abs(_inside(frame, (x, y))[1] - 20) < 190)
-    surroundings.plant_trees(site, int(rng.integers(5, 40)))
+    aerial_ground.plant_trees(site, int(rng.integers(5, 40)))
 
 
 def _park(site: Site, frame: Pose, at: tuple[float, float], angle: float, length: float) -> None:
@@ -127,7 +161,7 @@ def _park(site: Site, frame: Pose, at: tuple[float, float], angle: float, length
     inside = near < x < site.width - near and near < y < site.height - near
     if inside and site.places.is_free(x, y, length * 0.5):
         site.places.take(x, y, length * 0.5)
-        craft.draw_airplane(site, Pose(x, y, angle + float(site.rng.normal(0, 0.05)), length))
+        aerial_things.draw_airplane(site, Pose(x, y, angle + float(site.rng.normal(0, 0.05)), length))
 
 
 def _inside(frame: Pose, spot: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -140,11 +174,11 @@ def _inside(frame: Pose, spot: tuple[Any, Any]) -> tuple[Any, Any]:
 def tank_farm(site: Site) -> None:
     """Rows of storage tanks on bare ground or grass, with pipes and a road."""
     rng, unit = site.rng, site.unit
-    ground = grounds.soil if rng.random() < 0.5 else grounds.grass
+    ground = aerial_ground.soil if rng.random() < 0.5 else aerial_ground.grass
     site.canvas.pixels[...] = ground(rng, site.canvas.size, unit)
     edge = float(rng.uniform(0.08, 0.2)) * site.height
-    road = surroundings.curve((-20.0, edge), (site.width + 20.0, edge * 1.3), 12 * unit)
-    surroundings.draw_road(site, road, 16 * unit)
+    road = aerial_ground.curve((-20.0, edge), (site.width + 20.0, edge * 1.3), 12 * unit)
+    aerial_ground.draw_road(site, road, 16 * unit)
     frame = Pose(site.width / 2, site.height * 0.58, float(rng.normal(0, 0.2)), unit)
     step = float(rng.uniform(74, 112))
     rows, columns = int(rng.integers(1, 4)), int(rng.integers(2, 5))
@@ -158,23 +192,23 @@ def tank_farm(site: Site) -> None:
             u, v = frame.place([(x, y)])[0].tolist()
             own = diameter * float(rng.uniform(0.9, 1.0)) * unit
             if rng.random() < 0.88 and site.places.is_free(u, v, own * 0.52):
-                facilities.draw_tank(site, Pose(u, v, site.angle(), own))
+                aerial_things.draw_tank(site, Pose(u, v, site.angle(), own))
                 site.places.take(u, v, own * 0.6)
     for _ in range(int(rng.integers(1, 4))):
         spot = site.places.find(34 * unit)
         if spot is not None:
-            surroundings.draw_building(site, site.pose(spot, frame.angle, 1.0), 44 * unit, 30 * unit)
-    surroundings.plant_trees(site, int(rng.integers(4, 26)))
+            aerial_ground.draw_building(site, site.pose(spot, frame.angle, 1.0), 44 * unit, 30 * unit)
+    aerial_ground.plant_trees(site, int(rng.integers(4, 26)))
 
 
 def sports(site: Site) -> None:
     """Courts, diamonds and tracks on grass, with a road, trees and a school."""
     rng, unit = site.rng, site.unit
-    site.canvas.pixels[...] = grounds.grass(rng, site.canvas.size, unit)
+    site.canvas.pixels[...] = aerial_ground.grass(rng, site.canvas.size, unit)
     if rng.random() < 0.5:
         x = float(rng.choice([0.06, 0.94])) * site.width
-        line = surroundings.curve((x, -20.0), (x, site.height + 20.0), 8 * unit)
-        surroundings.draw_road(site, line, 18 * unit)
+        line = aerial_ground.curve((x, -20.0), (x, site.height + 20.0), 8 * unit)
+        aerial_ground.draw_road(site, line, 18 * unit)
     turn = float(rng.uniform(0, math.pi))
     makers = [_track, _diamonds, _tennis, _basketball]
     for k in rng.choice(4, size=int(rng.integers(1, 4)), replace=False):
@@ -183,21 +217,21 @@ def sports(site: Site) -> None:
         spot = site.places.find(40 * unit)
         if spot is not None:
             size = rng.uniform(0.6, 1.0, 2) * 56 * unit
-            surroundings.draw_building(site, site.pose(spot, turn, 1.0), float(size[0]), float(size[1]))
-    surroundings.plant_trees(site, int(rng.integers(15, 70)))
+            aerial_ground.draw_building(site, site.pose(spot, turn, 1.0), float(size[0]), float(size[1]))
+    aerial_ground.plant_trees(site, int(rng.integers(15, 70)))
 
 
 def _track(site: Site, turn: float) -> None:
     scale = float(site.rng.uniform(0.95, 1.5)) * site.unit
     spot = site.places.find(92 * scale)
     if spot is not None:
-        lanes = site.pick(facilities.LANES)
+        lanes = site.pick(aerial_things.LANES)
         turf = site.pick(((72, 104, 58), (84, 112, 66), (62, 96, 60)))
-        facilities.draw_running_track(site, site.pose(spot, turn, scale), lanes, turf)
+        aerial_things.draw_running_track(site, site.pose(spot, turn, scale), lanes, turf)
 
 
 def _diamonds(site: Site, turn: float) -> None:
-    dirt, turf = site.pick(facilities.DIRT), site.pick(((78, 108, 60), (66, 98, 56)))
+    dirt, turf = site.pick(aerial_things.DIRT), site.pick(((78, 108, 60), (66, 98, 56)))
     scale = float(site.rng.uniform(0.75, 1.15)) * site.unit
     for _ in range(int(site.rng.integers(1, 4))):
         spot = site.places.find(56 * scale)
@@ -205,11 +239,11 @@ def _diamonds(site: Site, turn: float) -> None:
             angle = turn + math.pi / 2 * int(site.rng.integers(4))
             back = np.array([math.cos(angle), math.sin(angle)]) * 30 * scale
             own = Pose(spot[0] - float(back[0]), spot[1] - float(back[1]), angle, scale)
-            facilities.draw_baseball_diamond(site, own, dirt, turf)
+            aerial_things.draw_baseball_diamond(site, own, dirt, turf)
 
 
 def _tennis(site: Site, turn: float) -> None:
-    colours = site.pick(facilities.COURTS), site.pick(facilities.SURROUNDS)
+    colours = site.pick(aerial_things.COURTS), site.pick(aerial_things.SURROUNDS)
     _row_of_courts(site, turn, colours, 18.5, float(site.rng.uniform(1.5, 2.2)), int(site.rng.integers(1, 6)), True)
 
 
@@ -227,7 +261,7 @@ def _row_of_courts(
     if spot is None:
         return
     row = site.pose(spot, turn, scale)
-    draw = facilities.draw_tennis_court if tennis else facilities.draw_basketball_court
+    draw = aerial_things.draw_tennis_court if tennis else aerial_things.draw_basketball_court
     for number in range(count):
         x, y = row.place([(0.0, (number - (count - 1) / 2) * step)])[0].tolist()
         draw(site, Pose(x, y, turn, scale), colours)
@@ -236,15 +270,15 @@ def _row_of_courts(
 def river(site: Site) -> None:
     """A river with bridges, roads on both banks, houses and trees, perhaps a ship."""
     rng, unit = site.rng, site.unit
-    site.canvas.pixels[...] = grounds.grass(rng, site.canvas.size, unit)
+    site.canvas.pixels[...] = aerial_ground.grass(rng, site.canvas.size, unit)
     wide = float(rng.uniform(70, 130)) * unit
     upright = rng.random() < 0.5
     bank = float(rng.uniform(0.38, 0.62))
     far = float(site.height if upright else site.width) + 30
     across = float(site.width if upright else site.height)
-    course = surroundings.curve((across * bank, -30.0), (across * bank, far), float(rng.normal(0, 40)) * unit)
+    course = aerial_ground.curve((across * bank, -30.0), (across * bank, far), float(rng.normal(0, 40)) * unit)
     course = course if upright else course[:, ::-1].copy()
-    surroundings.hide_under(site, band(course, wide), grounds.water(rng, site.canvas.size, unit))
+    aerial_ground.hide_under(site, band(course, wide), aerial_ground.water(rng, site.canvas.size, unit))
     site.line(band(course, wide), max(1.0, 3 * unit), (150, 142, 116), closed=True, opacity=0.5)
     for start, end in zip(course[:-1].tolist(), course[1:].tolist(), strict=True):
         site.places.take_line((start[0], start[1]), (end[0], end[1]), wide * 0.55)
@@ -253,8 +287,8 @@ def river(site: Site) -> None:
         spot = site.places.find(15 * unit, tries=15)
         if spot is not None:
             angle = float(rng.choice([0, math.pi / 2])) + float(rng.normal(0, 0.06))
-            surroundings.draw_house(site, site.pose(spot, angle, 1.0), float(rng.uniform(17, 24)) * unit)
-    surroundings.plant_trees(site, int(rng.integers(20, 70)))
+            aerial_ground.draw_house(site, site.pose(spot, angle, 1.0), float(rng.uniform(17, 24)) * unit)
+    aerial_ground.plant_trees(site, int(rng.integers(20, 70)))
 
 
 def _span_bridges(site: Site, course: Points, wide: float) -> None:
@@ -271,7 +305,7 @@ def _span_bridges(site: Site, course: Points, wide: float) -> None:
             length = float(rng.uniform(24, 46)) * unit
             if rng.random() < 0.5 and length < wide * 0.7:
                 heading = math.atan2(along[1], along[0]) + (0.0 if rng.random() < 0.5 else math.pi)
-                craft.draw_ship(
+                aerial_things.draw_ship(
                     site,
                     Pose(float(course[at][0]), float(course[at][1]), heading, length),
                     wake=bool(rng.random() < 0.5),
@@ -282,22 +316,24 @@ def _span_bridges(site: Site, course: Points, wide: float) -> None:
         road = float(rng.uniform(14, 24)) * unit
         for side in (-1, 1):
             ends = np.linspace(course[at] + side * normal * wide * 0.5, course[at] + side * normal * 900 * unit, 12)
-            surroundings.draw_road(site, ends, road)
+            aerial_ground.draw_road(site, ends, road)
         reach = normal * wide * 0.56
         start, end = (course[at] - reach).tolist(), (course[at] + reach).tolist()
-        surroundings.draw_bridge(site, (start[0], start[1]), (end[0], end[1]), road * 1.15)
+        aerial_ground.draw_bridge(site, (start[0], start[1]), (end[0], end[1]), road * 1.15)
 
 
 def street(site: Site) -> None:
     """Vehicles on a road and in a car park, close up, between buildings and trees."""
     rng, unit = site.rng, site.unit
-    site.canvas.pixels[...] = grounds.grass(rng, site.canvas.size, unit)
+    site.canvas.pixels[...] = aerial_ground.grass(rng, site.canvas.size, unit)
     car = float(rng.uniform(30, 46)) * unit
     turn = float(rng.choice([0, math.pi / 2])) + float(rng.normal(0, 0.1))
     frame = Pose(site.width / 2, site.height * float(rng.uniform(0.3, 0.7)), turn, 1.0)
     line = frame.place(np.stack([np.linspace(-900, 900, 40) * unit, np.zeros(40)], axis=1))
-    surroundings.draw_road(site, line, car * 2.3)
-    colours = [list(craft.CARS)[int(k)] for k in rng.choice(len(craft.CARS), size=int(rng.integers(2, 6)))]
+    aerial_ground.draw_road(site, line, car * 2.3)
+    colours = [
+        list(aerial_things.CARS)[int(k)] for k in rng.choice(len(aerial_things.CARS), size=int(rng.integers(2, 6)))
+    ]
     ahead = -320.0 * unit
     while ahead < 320 * unit:
         ahead += car * float(rng.uniform(1.3, 4.5))
@@ -311,8 +347,8 @@ def street(site: Site) -> None:
         spot = site.places.find(62 * unit)
         if spot is not None:
             size = rng.uniform(0.6, 1.0, 2) * 92 * unit
-            surroundings.draw_building(site, site.pose(spot, turn, 1.0), float(size[0]), float(size[1]))
-    surroundings.plant_trees(site, int(rng.integers(5, 30)), 9, 20)
+            aerial_ground.draw_building(site, site.pose(spot, turn, 1.0), float(size[0]), float(size[1]))
+    aerial_ground.plant_trees(site, int(rng.integers(5, 30)), 9, 20)
 
 
 def _drive(
@@ -322,7 +358,7 @@ def _drive(
     length = car * (2.1 if truck else float(site.rng.uniform(0.9, 1.1)))
     if 0.6 * length < x < site.width - 0.6 * length and 0.6 * length < y < site.height - 0.6 * length:
         colour = colours[int(site.rng.integers(len(colours)))]
-        craft.draw_vehicle(site, Pose(x, y, angle, length), colour, truck=truck)
+        aerial_things.draw_vehicle(site, Pose(x, y, angle, length), colour, truck=truck)
 
 
 def _car_park(site: Site, turn: float, car: float, colours: list[str]) -> None:
@@ -334,7 +370,7 @@ def _car_park(site: Site, turn: float, car: float, colours: list[str]) -> None:
         return
     lot = site.pose(spot, turn, 1.0)
     outline = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (columns * step / 2 + 8 * site.unit, car * 1.3)
-    site.fill(lot.place(outline), grounds.asphalt(rng, site.canvas.size, site.unit))
+    site.fill(lot.place(outline), aerial_ground.asphalt(rng, site.canvas.size, site.unit))
     for number in range(columns + 1):
         x = (number - columns / 2) * step
         for side in (-1, 1):

@@ -1,22 +1,103 @@
-"""Size and order: superlatives and ordinals, with a clear step between what is named and what is not."""
+"""Proposals: sentences with what they name, by class, count, size, order and colour."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
-from fiducial.datasets.referring.proposals import NUMBERS, Proposal, one_of
-from fiducial.datasets.referring.view import Thing, View
-from fiducial.datasets.referring.vocabulary import UNSIZED, some
+from fiducial.language.candidates import COLOURS
+from fiducial.synthetic.view import Thing, View
+from fiducial.synthetic.vocabulary import UNCOLOURED, UNSIZED, many, some
+
+NUMBERS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One sentence, without what stands around it.
+
+    Args:
+        words: a noun phrase, such as ``"the two largest ships"``.
+        family: what kind of phrase it is; see :data:`FAMILIES`.
+        chosen: numbers of the instances that it names, sorted; ``()`` when it names none.
+        coloured: whether colours matter for it.
+    """
+
+    words: str
+    family: str
+    chosen: tuple[int, ...]
+    coloured: bool = False
+
+    @classmethod
+    def of(cls, words: str, family: str, things: Iterable[Thing], *, coloured: bool = False) -> Proposal:
+        """Make a proposal that names these things."""
+        return cls(words, family, tuple(sorted(thing.index for thing in things)), coloured)
+
+
+Proposer = Callable[[View, np.random.Generator], Iterator[Proposal]]
+"""Proposes what a family can say of a view; the generator only chooses between equal wordings."""
+
+
+def one_of(rng: np.random.Generator, wordings: Iterable[str]) -> str:
+    """Choose between wordings that mean the same."""
+    given = tuple(wordings)
+    return given[int(rng.integers(len(given)))]
+
+
+MAX_COUNTED = 6
+"""More than this many things are not counted aloud."""
+
+
+def by_class(view: View, rng: np.random.Generator) -> Iterator[Proposal]:
+    """Propose "the bridge" and "all ships"."""
+    for name, group in view.groups.items():
+        yield Proposal.of(all_of(name, group, rng), "class", group)
+
+
+def by_count(view: View, rng: np.random.Generator) -> Iterator[Proposal]:
+    """Propose "both bridges" and "the three ships"."""
+    for name, group in view.groups.items():
+        number = len(group)
+        if number == 2:
+            wordings = (f"both {many(name)}", f"the two {many(name)}")
+        elif 3 <= number <= MAX_COUNTED:
+            wordings = (f"all {NUMBERS[number]} {many(name)}", f"the {NUMBERS[number]} {many(name)}")
+        else:
+            continue
+        yield Proposal.of(one_of(rng, wordings), "count", group)
+
+
+def several(view: View, rng: np.random.Generator) -> Iterator[Proposal]:
+    """Propose "the bridge and all ships"."""
+    for (one, first), (other, second) in combinations(view.groups.items(), 2):
+        words = f"{all_of(one, first, rng)} and {all_of(other, second, rng)}"
+        yield Proposal.of(words, "several", (*first, *second))
+
+
+def counted(name: str, count: int, rng: np.random.Generator) -> str:
+    """Return words for some things of one name that are told apart by what follows."""
+    if count == 1:
+        return f"the {name}"
+    number = (f"the {NUMBERS[count]} {many(name)}",) if count <= 4 else ()
+    return one_of(rng, (f"all {many(name)}", f"the {many(name)}", f"every {name}", *number))
+
+
+def all_of(name: str, group: tuple[Thing, ...], rng: np.random.Generator) -> str:
+    """Return words for all things of one name."""
+    if len(group) == 1:
+        return f"the {name}"
+    return one_of(rng, (f"all {many(name)}", f"every {name}", f"all the {many(name)}", f"the {many(name)}"))
+
 
 SIZE_STEP = 1.3
 """A thing is larger than another when its area is at least this multiple of the other's."""
 PLACE_STEP, HEIGHT_STEP = 0.04, 0.08
 """A thing is further left than another when their centres are at least this share of the width apart; people are
 less sure of what is higher up, so the share of the height is larger."""
-MOST_RANKED = 7
+MAX_RANKED = 7
 """Among more things than this, nobody counts to the third."""
 ORDINALS = ("", "", "second", "third")
 _SIZES: dict[str, tuple[str, ...]] = {"largest": ("largest", "biggest"), "smallest": ("smallest",)}
@@ -89,6 +170,14 @@ def place_line(view: View, group: Sequence[Thing], side: str) -> Line:
     return Line(tuple(order), frozenset(cuts))
 
 
+def ends(view: View, group: Sequence[Thing], *, sized: bool) -> dict[str, Line]:
+    """Put things in order from the left, the right and, where sizes are spoken of, by size."""
+    lines = {"leftmost": place_line(view, group, "left"), "rightmost": place_line(view, group, "right")}
+    if sized:
+        lines |= {"largest": size_line(view, group, largest=True), "smallest": size_line(view, group, largest=False)}
+    return lines
+
+
 def by_size(view: View, rng: np.random.Generator) -> Iterator[Proposal]:
     """Propose "the largest ship" and "the two smallest ships"."""
     for name, group in view.groups.items():
@@ -131,9 +220,44 @@ def _firsts(line: Line, name: str, word: str, family: str, most: int = 3) -> Ite
 
 def _seconds(line: Line) -> Iterator[tuple[int, Thing]]:
     """Yield what is second and third, where a person would count that far."""
-    if len(line.things) > MOST_RANKED:
+    if len(line.things) > MAX_RANKED:
         return
     for rank in (2, 3):
         thing = line.ranked(rank)
         if thing is not None and len(line.things) > 2:
             yield rank, thing
+
+
+def coloured_so(view: View, group: Sequence[Thing], colour: str) -> tuple[Thing, ...] | None:
+    """Return the things of a group that have a colour, or None where that is not clear for one of them."""
+    found = []
+    for thing in group:
+        reading = view.colours(thing)
+        if reading is None:
+            return None
+        if colour in reading.clear:
+            found.append(thing)
+        elif colour in reading.possible:
+            return None
+    return tuple(found)
+
+
+def by_colour(view: View, rng: np.random.Generator) -> Iterator[Proposal]:
+    """Propose "the red car", "all white ships" and "the leftmost red car"."""
+    for name, group in view.groups.items():
+        if name in UNCOLOURED or len(group) < 2:
+            continue
+        for colour in COLOURS:
+            found = coloured_so(view, group, colour)
+            if found and len(found) < len(group):
+                yield Proposal.of(counted(f"{colour} {name}", len(found), rng), "colour", found, coloured=True)
+                yield from _first_of_colour(view, f"{colour} {name}", found, name not in UNSIZED)
+
+
+def _first_of_colour(view: View, name: str, found: Sequence[Thing], sized: bool) -> Iterator[Proposal]:
+    if len(found) < 2:
+        return
+    for word, line in ends(view, found, sized=sized).items():
+        first = line.first(1)
+        if first is not None:
+            yield Proposal.of(f"the {word} {name}", "combined", first, coloured=True)

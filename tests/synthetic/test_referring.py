@@ -11,7 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fiducial.datasets.referring import (
+from fiducial.datasets.sample import Sample
+from fiducial.errors import InputError, UnknownNameError
+from fiducial.geometry import Mask, Prompts
+from fiducial.images import Image
+from fiducial.synthetic import (
     FAMILIES,
     NO_TARGET,
     VERSION,
@@ -25,14 +29,10 @@ from fiducial.datasets.referring import (
     referring_expressions,
     say,
 )
-from fiducial.datasets.referring.colours import read_colours, stated_colour
-from fiducial.datasets.referring.ordering import place_line, size_line
-from fiducial.datasets.referring.relations import beside, between, near
-from fiducial.datasets.referring.vocabulary import confusable, many, some, spoken
-from fiducial.datasets.sample import Sample
-from fiducial.errors import InputError, UnknownNameError
-from fiducial.geometry import Mask, Prompts
-from fiducial.images import Image
+from fiducial.synthetic.places import beside, between, near
+from fiducial.synthetic.proposals import place_line, size_line
+from fiducial.synthetic.view import read_colours, stated_colour
+from fiducial.synthetic.vocabulary import confusable, many, some, spoken
 
 SIZE = (400, 600)
 # four ships in a row of growing size, a bridge below, a tank in the corner

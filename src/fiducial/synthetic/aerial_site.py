@@ -1,4 +1,4 @@
-"""The site: one aerial picture while it is drawn, with its light and its scale."""
+"""The site: one aerial picture while it is drawn, with its light and scale, and what a sensor makes of it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fiducial.datasets.scenes.canvas import NOBODY, Canvas
-from fiducial.datasets.scenes.outlines import Points, Pose
-from fiducial.datasets.scenes.placing import Places
+from fiducial.synthetic.canvas import NOBODY, Canvas
+from fiducial.synthetic.drawing import Places, Points, Pose, smooth_noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,3 +92,17 @@ class Site:
     def pose(self, spot: tuple[float, float], angle: float, scale: float) -> Pose:
         """Return a pose at a spot."""
         return Pose(spot[0], spot[1], angle, scale)
+
+
+def expose(site: Site) -> None:
+    """Add haze, blur, contrast, a colour cast and grain."""
+    canvas, rng = site.canvas, site.rng
+    haze = np.float32(rng.choice([0.02, 0.06, 0.14, 0.24], p=[0.35, 0.35, 0.2, 0.1]))
+    veil = haze * (1 + 0.25 * np.clip(smooth_noise(rng, canvas.size, 300 * site.unit), -2, 2))[..., None]
+    pixels = canvas.pixels * (1 - veil) + np.array((196, 204, 212), dtype=np.float32) * veil
+    pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), float(rng.uniform(0.45, 0.95))), dtype=np.float32)
+    pixels = 255 * np.clip(pixels / 255, 0, 1) ** np.float32(rng.uniform(0.85, 1.2))
+    pixels *= rng.uniform(0.96, 1.04, 3).astype(np.float32) * np.float32(rng.uniform(0.9, 1.08))
+    grain = rng.standard_normal((*canvas.size, 1), dtype=np.float32) * np.float32(rng.uniform(1.5, 4.5))
+    colour_grain = rng.standard_normal((*canvas.size, 3), dtype=np.float32) * np.float32(rng.uniform(0.5, 2.0))
+    canvas.pixels = np.asarray(pixels + grain + colour_grain, dtype=np.float32)
