@@ -1,6 +1,7 @@
 """Runs an evaluation in child processes that are killed at random moments until it is done; prints what it saw.
 
-The disk is slow on purpose and takes a few bytes at a time, so that many kills fall inside the writing of a line.
+The disk takes a few bytes at a time, and a child is killed after so many bytes of it or before so many samples: drawn by
+a seed, so that nothing here depends on how fast the machine is.
 """
 
 import json
@@ -8,7 +9,6 @@ import os
 import random
 import signal
 import sys
-import time
 from pathlib import Path
 
 from evaluation_fakes import RedPrompter, bench
@@ -16,49 +16,61 @@ from fiducial.evaluation import evaluate
 from fiducial.evaluation.records import RecordFile
 
 
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Dribble:
-    def __init__(self, file):
-        self.file = file
+    def __init__(self, file, left):
+        self.file, self.left = file, left
 
     def write(self, data):
-        time.sleep(0.0002)
+        if self.left <= 0:
+            die()
+        self.left -= 60
         return self.file.write(data[:60])
 
     def __getattr__(self, name):
         return getattr(self.file, name)
 
 
-def child(out, count, ready):
+class Mortal(RedPrompter):
+    """Dies when it is asked once too often."""
+
+    def __init__(self, left):
+        super().__init__()
+        self.left = left
+
+    def ask(self, images, instructions):
+        self.left -= 1
+        if self.left < 0:
+            die()
+        return super().ask(images, instructions)
+
+
+def child(out, count, bytes_left, samples_left):
     opened = RecordFile.__init__
 
     def slowly(self, path):
         opened(self, path)
-        self._file = Dribble(self._file)
-        os.write(ready, b"!")
+        self._file = Dribble(self._file, bytes_left)
 
     RecordFile.__init__ = slowly
-    evaluate(bench(count, prompter=RedPrompter(pause=0.002)), out)
+    evaluate(bench(count, prompter=Mortal(samples_left)), out)
 
 
 def main(out, count, kills):
     draw, seen, torn, died = random.Random(5), b"", 0, 0
     path = Path(out) / "samples.jsonl"
     while True:
-        begun, ready = os.pipe()
+        limits = (draw.randrange(6000), draw.randrange(8)) if died < kills else (10**9, 10**9)
         process = os.fork()
         if process == 0:
             try:
-                child(out, count, ready)
+                child(out, count, *limits)
                 os._exit(0)
             finally:
                 os._exit(1)
-        os.close(ready)
-        if died < kills:
-            if died % 5:  # every fifth is killed before it may have begun to write
-                os.read(begun, 1)
-            time.sleep(draw.uniform(0, 0.06))
-            os.kill(process, signal.SIGKILL)
-        os.close(begun)
         status = os.waitpid(process, 0)[1]
         written = path.read_bytes() if path.exists() else b""
         assert written.startswith(seen), "a record that was whole has changed"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from fiducial import models
 from fiducial.errors import InputError
 from fiducial.evaluation.records import Record, read_records
 from fiducial.results import write_atomically
@@ -17,9 +22,10 @@ CARD, RECORDS, SUMMARY = "run.json", "samples.jsonl", "summary.json"
 LAYOUT = 2
 """Version of the layout of a run's folder."""
 
-
 SETTINGS = ("dataset", "recipe", "prompter", "policy", "boundaries", "seed", "limit", "shard")
 """What determines the numbers of a run; a folder holds the records of one such setting only."""
+CONTENTS = "contents"
+"""Key of what the files and folders held that the settings name: path and SHA-256 by the setting's address."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class Run:
 
     Args:
         folder: where it is.
-        settings: what determines its numbers, under the keys ``SETTINGS``.
+        settings: what determines its numbers, under the keys ``SETTINGS`` and ``CONTENTS``.
         sessions: how it was run: command, versions, commit, machine, once per start of the program.
         planned: number of samples that belong to it.
         spec: how to open its dataset again, or "" where it was given as an object.
@@ -88,6 +94,7 @@ class Run:
             "layout": LAYOUT,
             **latest,
             **{key: self.settings[key] for key in SETTINGS},
+            CONTENTS: self.settings.get(CONTENTS, {}),
             "dataset_spec": self.spec,
             "fingerprint": self.fingerprint,
             "planned": self.planned,
@@ -116,7 +123,7 @@ def read_run(folder: str | Path) -> Run:
         raise InputError(f"{path}: has layout {card['layout']!r}, this version reads {LAYOUT}")
     return Run(
         folder,
-        {key: card[key] for key in SETTINGS},
+        {**{key: card[key] for key in SETTINGS}, CONTENTS: card.get(CONTENTS, {})},
         tuple(card.get("sessions", ())),
         int(card.get("planned", 0)),
         str(card.get("dataset_spec", "")),
@@ -124,20 +131,97 @@ def read_run(folder: str | Path) -> Run:
     )
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """List where two nested settings differ, one short line each.
+def contents_of(recipe: Mapping[str, Any], dataset: str = "") -> dict[str, dict[str, str]]:
+    """Fingerprint every file and folder that a recipe names, and the files that a dataset's description names.
+
+    Args:
+        recipe: plain values, as ``Recipe.as_json`` returns them. Names of the hub stay names; weights that come with
+            the package are files like others.
+        dataset: description of the dataset. Its pictures and truth are told by the records themselves.
+
+    Returns:
+        ``path`` and ``sha256`` by the address of the setting, such as ``recipe.segmenter.model``.
+    """
+    named = {f"recipe.{address}": str(value) for address, value in flat(recipe).items() if _is_path(address, value)}
+    files = [piece for piece in re.split(r"[?&=:]", dataset) if piece and Path(piece).is_file()]
+    named |= {f"dataset.file{place}": piece for place, piece in enumerate(files, start=1)}
+    return {address: {"path": path, "sha256": fingerprint_of(path)} for address, path in named.items()}
+
+
+def _is_path(address: str, value: Any) -> bool:
+    if not isinstance(value, str) or not value:
+        return False
+    path = Path(value).expanduser()
+    if address.rpartition(".")[2] == "model":
+        return path.exists() or value in models.model_names()
+    # A folder of the same name does not make a path of a word such as "black".
+    return path.is_file() or (os.sep in value and path.is_dir())
+
+
+def fingerprint_of(path: str | Path) -> str:
+    """Return the SHA-256 of a file, or of a folder: of its files' names and contents, without hidden ones and notes.
+
+    Args:
+        path: a file, a folder, or the name of weights that come with the package.
+
+    Raises:
+        InputError: something in it cannot be read.
+    """
+    place = Path(path).expanduser()
+    if not place.exists() and str(path) in models.model_names():
+        place = Path(models.__path__[0]) / f"{path}.safetensors"
+    try:
+        if place.is_file():
+            return _hash_file(place, place.stat().st_size, place.stat().st_mtime_ns)
+        digest = hashlib.sha256()
+        for file in sorted(file for file in place.rglob("*") if file.is_file()):
+            name = file.relative_to(place)
+            if file.suffix != ".md" and not any(part.startswith(".") for part in name.parts):
+                found = _hash_file(file, file.stat().st_size, file.stat().st_mtime_ns)
+                digest.update(f"{name.as_posix()} {found}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+@cache  # a study opens the same weights for every variant
+def _hash_file(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flat(values: Any, address: str = "") -> dict[str, Any]:
+    """Flatten nested settings: values by their addresses, such as ``recipe.mask_refiners.0.name``."""
+    if isinstance(values, Mapping):
+        items = [(str(key), value) for key, value in values.items()]
+    elif isinstance(values, list | tuple):
+        items = [(str(place), value) for place, value in enumerate(values)]
+    else:
+        return {address: values}
+    prefix = f"{address}." if address else ""
+    return {key: leaf for name, value in items for key, leaf in flat(value, prefix + name).items()}
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """List where the settings of two runs differ, one short line each.
+
+    Files and folders are compared by what they hold, and not by where they lie, where both runs tell it.
 
     Example:
         >>> differences({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}})
         ['b.c: 2 there, 3 now']
     """
-    found = []
-    for key in sorted({*old, *new}):
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += differences(before, after, f"{prefix}{key}.")
-        elif before != after:
-            found.append(f"{prefix}{key}: {_shown(before)} there, {_shown(after)} now")
+    held, holds = old.get(CONTENTS, {}), new.get(CONTENTS, {})
+    found = [
+        f"{address}: the contents of {holds[address]['path']} changed (sha256 {held[address]['sha256'][:12]} there, "
+        f"{holds[address]['sha256'][:12]} now)"
+        for address in sorted({*held} & {*holds})
+        if held[address]["sha256"] != holds[address]["sha256"]
+    ]
+    before, after = (flat({key: value for key, value in each.items() if key != CONTENTS}) for each in (old, new))
+    for address in sorted({*before, *after} - ({*held} & {*holds})):
+        if before.get(address) != after.get(address):
+            found.append(f"{address}: {_shown(before.get(address))} there, {_shown(after.get(address))} now")
     return found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from fiducial.datasets import Dataset, Sample, sample_ids
 from fiducial.errors import InputError
 from fiducial.evaluation.bench import Bench, code_of, task_digest, true_boxes
-from fiducial.evaluation.folder import CARD, RECORDS, Run, differences, read_run
+from fiducial.evaluation.folder import CARD, CONTENTS, RECORDS, Run, contents_of, differences, read_run
 from fiducial.evaluation.jobs import Job, Loader, measure_with_workers
 from fiducial.evaluation.records import Record, RecordFile, read_records, write_records
 from fiducial.language import Outcome
@@ -169,6 +169,7 @@ def _settings(
         "seed": selection.seed,
         "limit": selection.limit,
         "shard": f"{selection.shard[0]}/{selection.shard[1]}",
+        CONTENTS: contents_of(told, work.dataset if isinstance(work, Job) else ""),
     }
 
 
