@@ -26,8 +26,8 @@ from recording import record
 from fiducial.contracts import Embedding
 from fiducial.datasets import Sample
 from fiducial.evaluation import Bench, Run, TruthPrompts, evaluate, summarise
-from fiducial.evaluation.finishing import finish
 from fiducial.evaluation.records import RecordFile, encode
+from fiducial.evaluation.report import write_reports
 from fiducial.geometry import Mask, Prompts
 from fiducial.images import Image
 from fiducial.metrics import policy
@@ -112,7 +112,7 @@ def at_the_end(run: Run, many: int) -> dict[str, Any]:
     summarise(run)
     counting = time.perf_counter() - started
     started = time.perf_counter()
-    finish(run, images=False)
+    write_reports(run, images=False)
     report = time.perf_counter() - started
     records = run.ordered()
     with open(run.records_path, "ab") as file:

@@ -1,7 +1,7 @@
 """Runs an evaluation in child processes that are killed at random moments until it is done; prints what it saw.
 
-The disk takes a few bytes at a time, and a child is killed after so many bytes of it or before so many samples: drawn by
-a seed, so that nothing here depends on how fast the machine is.
+The disk takes a few bytes at a time; a child is killed after so many bytes of it or before so many samples. A seed
+draws them, so that nothing here depends on how fast the machine is.
 """
 
 import json

@@ -85,6 +85,17 @@ def test_scenes_are_opened_again(tmp_path, capsys):
 
 def test_a_folder_of_masks_has_no_families(tmp_path, capsys):
     data = write_folder(tmp_path / "data")
-    words = ["study", "families", data, "--prompter", "truth", "--no-images", "--out", str(tmp_path / "f")]
+    words = [
+        "study",
+        "families",
+        data,
+        "--recipe",
+        "classic",
+        "--prompter",
+        "truth",
+        "--no-images",
+        "--out",
+        str(tmp_path / "f"),
+    ]
     assert main(words) == 2
     assert "has no family" in capsys.readouterr().err

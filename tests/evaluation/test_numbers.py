@@ -8,10 +8,10 @@ from evaluation_fakes import TinyDataset, bench, numbers
 from fiducial import Prompts
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.evaluation import Selection, TruthPrompts, evaluate, merge, read_run, summarise
-from fiducial.evaluation.comparing import compare, write_comparison
+from fiducial.evaluation.comparing import compare
 from fiducial.evaluation.published import published, require_published, tables
 from fiducial.evaluation.records import write_records
-from fiducial.evaluation.report.wording import trust
+from fiducial.evaluation.report import correlation_note, write_comparison
 from fiducial.evaluation.summary import write_summary
 from fiducial.metrics import POLICIES, Totals, policy, score_sample
 
@@ -295,6 +295,6 @@ def test_scores_are_held_against_the_truth(run):
     assert correlation(lambda row: 1 - (row.quality or 0)) == pytest.approx(-1)
     assert correlation(lambda row: None) is None
     assert correlation(lambda row: 0.5) is None
-    assert trust(None) == ""
-    assert trust(-1.0).endswith("rank correlation -1.00.")
+    assert correlation_note(None) == ""
+    assert correlation_note(-1.0).endswith("rank correlation -1.00.")
     assert "score_correlation" in summary.as_json()

@@ -9,9 +9,9 @@ import pytest
 from evaluation_fakes import TinyDataset, bench
 from fiducial.errors import InputError
 from fiducial.evaluation import TruthPrompts, evaluate, read_run, summarise
-from fiducial.evaluation.finishing import finish
 from fiducial.evaluation.precision import NO_SCORES, precision_of
 from fiducial.evaluation.records import write_records
+from fiducial.evaluation.report import write_reports
 from fiducial.geometry import Mask
 from fiducial.language import Outcome
 
@@ -98,18 +98,18 @@ def test_the_report_shows_it_or_says_why_not(tmp_path, monkeypatch):
     run = evaluate(bench(20), tmp_path / "run")
     bare = [replace(one, mask_scores=(None,) * len(one.masks)) for one in run.records()]
     write_records(run.records_path, bare)
-    summary, written = finish(run, TinyDataset(20))
+    summary, written = write_reports(run, TinyDataset(20))
     assert json.loads(written[0].read_text())["average_precision"] == summary.precision.as_json()
     expected = "Average precision over instances"
     assert all(expected in path.read_text() for path in written[1:])
     assert all(NO_SCORES in path.read_text() for path in written[1:])
     scored = evaluate(bench(20), tmp_path / "other")
     write_records(scored.records_path, [replace(one, mask_scores=(0.5,) * len(one.masks)) for one in bare])
-    summary, written = finish(scored, TinyDataset(20))
+    summary, written = write_reports(scored, TinyDataset(20))
     assert summary.precision.ranked_by == "mask"
     assert all("ranked by the segmenter" in path.read_text() for path in written[1:])
     monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
-    summary, written = finish(scored, TinyDataset(20))
+    summary, written = write_reports(scored, TinyDataset(20))
     assert summary.precision.masks is None
     assert all("fiducial[evaluate]" in path.read_text().replace("\\", "") for path in written[1:])
 
@@ -142,7 +142,7 @@ def test_two_units_are_told(tmp_path):
     dataset = Spaced(20)
     dataset.spaced = 10
     run = evaluate(replace(bench(20, boundaries=True), dataset=dataset), tmp_path / "run")
-    summary, written = finish(run, dataset)
+    summary, written = write_reports(run, dataset)
     assert summary.unit == "mm and px"
     assert "Hausdorff 95, mm and px" in written[2].read_text()
 

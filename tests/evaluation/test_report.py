@@ -8,24 +8,21 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evaluation_fakes import HEIGHT, WIDTH, TinyDataset, bench, write_folder
 from fiducial import Image, Mask
 from fiducial.evaluation import Job, TruthPrompts, evaluate, read_run, summarise
-from fiducial.evaluation.comparing import compare, write_comparison
-from fiducial.evaluation.finishing import finish
+from fiducial.evaluation.comparing import compare
 from fiducial.evaluation.progress import Progress
 from fiducial.evaluation.published import published
 from fiducial.evaluation.records import write_records
-from fiducial.evaluation.report import figures, gallery
-from fiducial.evaluation.report.beside import difference
-from fiducial.evaluation.report.markup import Markup, join, tag
+from fiducial.evaluation.report import Grid, gallery, plots, render, write_comparison, write_reports
 from fiducial.evaluation.report.plots import HEIGHT as PLOT_HEIGHT
 from fiducial.evaluation.report.plots import WIDTH as PLOT_WIDTH
-from fiducial.evaluation.report.plots import Axis, Plot, count_axis
-from fiducial.evaluation.report.wording import cell, label, markdown_table, milliseconds, number, size_class
+from fiducial.evaluation.report.plots import Axis, Plot, count_axis, share_axis
+from fiducial.evaluation.report.text import cell, difference, label, markdown_table, milliseconds, number, size_class
 from fiducial.metrics import Difference, policy
 from fiducial.recipes import read_recipe
 
@@ -73,7 +70,7 @@ def run(tmp_path):
 
 def test_one_page_without_scripts_or_requests(run):
     dataset = TinyDataset(30)
-    summary, written = finish(run, dataset)
+    summary, written = write_reports(run, dataset)
     assert [path.name for path in written] == ["summary.json", "report.html", "report.md"]
     text = written[1].read_text()
     page = Page(text)
@@ -100,7 +97,7 @@ def test_one_page_without_scripts_or_requests(run):
 
 def test_what_a_model_wrote_stays_text(tmp_path):
     run = evaluate(bench(10, dataset=Hostile(10)), tmp_path)
-    finish(run, Hostile(10))
+    write_reports(run, Hostile(10))
     text = (tmp_path / "report.html").read_text()
     page = Page(text)
     assert "script" not in page.seen
@@ -112,24 +109,24 @@ def test_what_a_model_wrote_stays_text(tmp_path):
 
 
 def test_without_pictures(run):
-    finish(run, TinyDataset(30), images=False)
+    write_reports(run, TinyDataset(30), images=False)
     page = Page((run.folder / "report.html").read_text())
     assert "img" not in page.seen
     assert "--no-images" in (run.folder / "report.html").read_text()
 
 
 def test_a_run_of_objects_has_no_pictures_afterwards(run):
-    finish(read_run(run.folder))
+    write_reports(read_run(run.folder))
     assert "cannot be opened again" in (run.folder / "report.html").read_text()
 
 
 def test_a_run_of_a_job_opens_its_dataset_again(tmp_path):
     spec = write_folder(tmp_path / "data", count=4)
     run = evaluate(Job(dataset=spec, recipe=read_recipe("classic"), source=TruthPrompts()), tmp_path / "run")
-    finish(run)
+    write_reports(run)
     assert "img" in Page((run.folder / "report.html").read_text()).seen
     (tmp_path / "data" / "images").rename(tmp_path / "data" / "gone")
-    finish(run)
+    write_reports(run)
     assert "Pictures are left out" in (run.folder / "report.html").read_text()
 
 
@@ -138,7 +135,7 @@ def test_a_picture_that_changed_is_not_shown(run):
         def __getitem__(self, index):
             return super().__getitem__((index + 1) % self.count)
 
-    finish(run, Other(30))
+    write_reports(run, Other(30))
     text = (run.folder / "report.html").read_text()
     assert "is not the one that was measured" in text
     assert "img" not in Page(text).seen
@@ -146,14 +143,14 @@ def test_a_picture_that_changed_is_not_shown(run):
 
 def test_missing_samples_are_told(run):
     write_records(run.records_path, run.ordered()[:7])
-    finish(run, images=False)
+    write_reports(run, images=False)
     assert "23 of 30 samples are missing" in (run.folder / "report.html").read_text()
     assert "**23 of 30 samples are missing.**" in (run.folder / "report.md").read_text()
 
 
 def test_a_resumed_run_tells_every_start(run):
     again = evaluate(bench(30), run.folder, command=["second"])
-    finish(again, images=False)
+    write_reports(again, images=False)
     text = (run.folder / "report.html").read_text()
     assert "Every start of the program" in text
     assert "second" in text
@@ -237,7 +234,7 @@ def test_small_targets_get_a_closer_view():
     mask = Mask.from_box((300, 200, 320, 215), 600, 900)
     small = replace(record, size=(600, 900), truth=mask.to_coco(), masks=(mask.to_coco(),), prompts=(), truth_boxes=())
     whole, close = gallery.pictures(small, Image(np.full((600, 900, 3), 60, np.uint8)))
-    assert max(decoded(whole).shape) == gallery.MOST_SIDE
+    assert max(decoded(whole).shape) == gallery.MAX_SIDE
     assert near(gallery.TRUTH, decoded(close))
     boxes_only = replace(small, truth=None, truth_boxes=((300, 200, 320, 215),), masks=())
     assert near(gallery.TRUTH, decoded(gallery.pictures(boxes_only, Image(np.full((600, 900, 3), 60, np.uint8)))[1]))
@@ -251,22 +248,42 @@ def test_small_targets_get_a_closer_view():
     assert len(gallery.pictures(nothing, Image(np.full((600, 900, 3), 60, np.uint8)))) == 1
 
 
-# -- markup, plots, words ---------------------------------------------------------------------------
+# -- templates, plots, words ------------------------------------------------------------------------
 
 
-@given(st.text())
+def comparison_values(text):
+    grid = Grid(("a", text), [(text, "1")], (1,))
+    page = {"stacked_numbers": grid, "plots": {"p": (plots.Plot(share_axis(text), share_axis("y"), text).svg(), text)}}
+    words = dict.fromkeys(("title", "lead", "note"), text)
+    return {**words, **page, "numbers": grid, "folders": grid, "published": [(text, grid, text)]}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(st.characters(categories=None)))
+@example(HOSTILE)
 def test_text_is_escaped_wherever_it_is_put(text):
-    made = tag("p", text, [text, None], title=text)
-    page = Page(made)
-    assert page.seen == ["p"]
-    assert join(made) is made
-    assert isinstance(made, Markup)
+    page = Page(render("comparison.html", comparison_values(text)))
+    assert page.seen == Page(render("comparison.html", comparison_values("plain"))).seen
+    assert page.addresses == []
 
 
-def test_attributes_and_numbers():
-    assert tag("rect", x=1.25, width=3, class_="a", fill_opacity=0.5, rx=None) == (
-        '<rect x="1.25" width="3" class="a" fill-opacity="0.5"/>'
-    )
+@settings(max_examples=30, deadline=None)
+@given(st.text())
+@example(HOSTILE)
+def test_text_makes_no_markdown(text):
+    lines = render("comparison.md", comparison_values(text)).split("\n")
+    expected = render("comparison.md", comparison_values("plain")).split("\n")
+    assert len(lines) == len(expected)
+    for line, plain in zip(lines, expected, strict=True):
+        assert not re.search(r"<|(?<!\\)`|(?<!\\)\](?!\()\(", line)
+        assert len(re.findall(r"(?<!\\)\|", line.replace("\\\\", ""))) == plain.count("|")
+
+
+def test_names_in_plots_are_text():
+    axis = share_axis(HOSTILE)
+    drawn = plots.standalone(Plot(axis, axis, HOSTILE).line([(0, 0), (1, 1)], name=HOSTILE[:50]).svg())
+    texts = [one.text for one in ElementTree.fromstring(drawn).iter() if one.tag.endswith("}text")]
+    assert any(text.startswith("</div><script>") for text in texts)
 
 
 def test_plots_stay_inside_their_frame():
@@ -287,7 +304,7 @@ def test_counts_go_up_to_a_round_number(most, high):
 
 def test_figures_of_few_samples(tmp_path):
     summary = summarise(evaluate(bench(1), tmp_path))
-    assert len(figures.of_summary(summary)) == 4
+    assert len(plots.plots_of_run(summary)) == 4
 
 
 def test_words():
@@ -345,7 +362,7 @@ def test_a_difference_of_nothing_has_no_minus():
 
 def test_bars_of_several_runs_stand_beside_each_other(tmp_path):
     rows = summarise(evaluate(bench(20), tmp_path / "run")).rows
-    drawn = figures.histograms([("one", rows), ("two", rows)])
+    drawn = plots._histogram([("one", rows), ("two", rows)], 10)
     bars = [
         float(x)
         for x in re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="[\d.]+" height="[\d.]+"[^>]*><title>', drawn)
@@ -353,14 +370,13 @@ def test_bars_of_several_runs_stand_beside_each_other(tmp_path):
     assert len(bars) == len(set(bars))
     assert "one" in drawn
     assert "two" in drawn
-    assert figures.means_by_size([("none", [row for row in rows if row.share == 0])]).startswith("<svg")
+    assert plots._mean_by_size([("none", [row for row in rows if row.share == 0])]).startswith("<svg")
 
 
-def test_many_runs_stand_in_rows(run, tmp_path):
-    others = [
-        evaluate(bench(30, source=TruthPrompts(points=points)), tmp_path / f"p{points}").folder for points in range(9)
-    ]
-    written = write_comparison(tmp_path / "c", compare([run.folder, *others]))
+def test_many_runs_stand_in_rows(tmp_path):
+    sources = [None, *(TruthPrompts(points=points) for points in range(9))]
+    runs = [evaluate(bench(8, source=one), tmp_path / f"{k}").folder for k, one in enumerate(sources)]
+    written = write_comparison(tmp_path / "c", compare(runs))
     page = Page(written[2].read_text())
     assert page.seen.count("svg") == 2  # bars of ten runs would be splinters
     assert page.seen.count("small") == 2 * 9 * 4  # a difference and its interval, per further run and statistic

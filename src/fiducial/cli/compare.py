@@ -11,10 +11,10 @@ from fiducial.cli import common
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     arguments = _parser().read(words)
-    from fiducial.evaluation.comparing import compare, write_comparison
+    from fiducial.evaluation.comparing import compare
     from fiducial.evaluation.published import require_published
-    from fiducial.evaluation.report.beside import NOTE, header, rows
-    from fiducial.evaluation.report.wording import number, text_table
+    from fiducial.evaluation.report import NOTE, comparison_table, published_table, write_comparison
+    from fiducial.evaluation.report.text import text_table
 
     figures = None if arguments.published is None else require_published(arguments.published)
     comparison = compare(
@@ -26,13 +26,13 @@ def run(words: Sequence[str]) -> int:
         return 0
     count = comparison.summaries[0].report["n"]
     print(f"{count} samples that all runs share, policy {comparison.policy.name}")
-    print(text_table(header(comparison), rows(comparison)))
+    numbers = comparison_table(comparison)
+    print(text_table(numbers.header, numbers.rows))
     print(NOTE)
     for table in comparison.published:
         print(f"\npublished on {table.dataset} {table.split} (policy {table.policy or 'of its own'}; {table.source})")
-        names = list(next(iter(table.rows.values())))
-        told = [[name, *map(number, row.values())] for name, row in table.rows.items()]
-        print(text_table(["", *names], told))
+        _, shown = published_table(table)
+        print(text_table(shown.header, shown.rows))
     print("\n".join(f"  wrote {path}" for path in written), end="\n" if written else "")
     return 0
 

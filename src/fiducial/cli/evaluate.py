@@ -23,8 +23,8 @@ def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     arguments = _parser().read(words)
     selection, job = read_selection(arguments), read_job(arguments)
-    from fiducial.evaluation.finishing import finish
     from fiducial.evaluation.progress import Progress
+    from fiducial.evaluation.report import write_reports
     from fiducial.evaluation.running import evaluate
 
     try:
@@ -41,7 +41,7 @@ def run(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(f"{arguments.out}: what was measured is kept; the same command goes on from there", file=sys.stderr)
         raise
-    summary, written = finish(done, job.open_dataset(), images=arguments.images)
+    summary, written = write_reports(done, job.open_dataset(), images=arguments.images)
     return report(summary, written, as_json=arguments.json)
 
 
@@ -59,7 +59,7 @@ def report(summary: Summary, written: Sequence[Path], *, as_json: bool) -> int:
 
 def describe_summary(summary: Summary) -> str:
     """Say the numbers in a few lines, for people."""
-    from fiducial.evaluation.report.wording import COUNTS, label, number
+    from fiducial.evaluation.report.text import COUNTS, label, number
 
     lines = [f"{summary.report['n']} samples, policy {summary.policy.name}"]
     for name, value in summary.report.items():

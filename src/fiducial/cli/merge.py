@@ -12,11 +12,11 @@ from fiducial.cli.evaluate import report
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     arguments = _parser().read(words)
-    from fiducial.evaluation.finishing import finish
     from fiducial.evaluation.merging import merge
+    from fiducial.evaluation.report import write_reports
 
     merged = merge(arguments.runs, arguments.out, policy_name=arguments.policy, partial=arguments.partial)
-    summary, written = finish(merged, images=arguments.images)
+    summary, written = write_reports(merged, images=arguments.images)
     return report(summary, written, as_json=arguments.json)
 
 

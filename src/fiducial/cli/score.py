@@ -29,7 +29,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--scores", type=Path, metavar="FILE", help="write the score of each sample, as JSON Lines")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     arguments = parser.read(words)
-    from fiducial.evaluation.report.wording import COUNTS, label, number
+    from fiducial.evaluation.report.text import COUNTS, label, number
     from fiducial.evaluation.scoring import score_predictions
 
     spacing = _spacing(arguments.spacing)

@@ -31,7 +31,7 @@ def run(words: Sequence[str]) -> int:
     arguments = _parser().read(words)
     if arguments.study not in STUDIES:
         raise UnknownNameError("study", arguments.study, STUDIES)
-    from fiducial.evaluation.report.wording import text_table
+    from fiducial.evaluation.report.text import text_table
 
     command = ["fiducial", "study", *words]
     table = _told(arguments, command) if arguments.study in _OF_ONE_RUN else _varied(arguments, command)
@@ -98,9 +98,9 @@ def _recipes(arguments: argparse.Namespace, chosen: Sequence[str]) -> list[Varia
 def _told(arguments: argparse.Namespace, command: list[str]) -> Table:
     """Tell accuracy by size or by family, of a run that is there or of one that is made now."""
     from fiducial.evaluation.families import family_table
-    from fiducial.evaluation.finishing import finish
     from fiducial.evaluation.folder import CARD, read_run
     from fiducial.evaluation.progress import Progress
+    from fiducial.evaluation.report import write_reports
     from fiducial.evaluation.running import evaluate
     from fiducial.evaluation.studies import size_table
 
@@ -117,7 +117,7 @@ def _told(arguments: argparse.Namespace, command: list[str]) -> Table:
             command=command,
             on_record=progress,
         )
-    finish(done, images=arguments.images)
+    write_reports(done, images=arguments.images)
     return tell(done, arguments.out)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,18 +172,3 @@ def _names(runs: Sequence[Run]) -> tuple[str, ...]:
     if len(set(folders)) == len(folders):
         return tuple(folders)
     return tuple(f"{place}: {name}" for place, name in enumerate(names, start=1))
-
-
-def write_comparison(folder: Path, comparison: Comparison) -> tuple[Path, ...]:
-    """Write ``compare.json``, ``compare.md``, ``compare.html`` and the page's figures as SVG files."""
-    from fiducial.evaluation.report.beside import html, markdown, plots
-    from fiducial.results import write_atomically
-
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(comparison.as_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return (
-        write_atomically(folder / "compare.json", text),
-        write_atomically(folder / "compare.md", markdown(comparison)),
-        write_atomically(folder / "compare.html", html(comparison)),
-        *(write_atomically(folder / name, text) for name, text in plots(comparison).items()),
-    )

@@ -11,7 +11,7 @@ from fiducial.datasets import Dataset
 from fiducial.errors import InputError
 from fiducial.evaluation.folder import Run
 from fiducial.evaluation.opening import open_spec
-from fiducial.evaluation.report.wording import number
+from fiducial.evaluation.report.text import number
 from fiducial.evaluation.studies import Table, note_of, write_table
 from fiducial.evaluation.summary import Row, read_rows
 from fiducial.metrics import Policy, Totals, bootstrap, policy

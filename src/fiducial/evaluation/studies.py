@@ -12,13 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from fiducial.errors import InputError
-from fiducial.evaluation.comparing import Comparison, compare, write_comparison
-from fiducial.evaluation.finishing import finish
+from fiducial.evaluation.comparing import Comparison, compare
 from fiducial.evaluation.folder import Run
 from fiducial.evaluation.jobs import Job, Loader
 from fiducial.evaluation.prompting import BlindPrompts, TruthPrompts, parse_source
-from fiducial.evaluation.report.beside import difference
-from fiducial.evaluation.report.wording import cell, label, markdown_table, milliseconds, number, size_class
+from fiducial.evaluation.report import write_comparison, write_reports
+from fiducial.evaluation.report.text import (
+    cell,
+    difference,
+    label,
+    markdown_table,
+    milliseconds,
+    number,
+    size_class,
+)
 from fiducial.evaluation.running import OnRecord, Selection, evaluate
 from fiducial.evaluation.summary import SIZES, Row, Summary, summarise
 from fiducial.metrics import Policy
@@ -219,7 +226,7 @@ def run_study(
             command=command,
             on_record=on_record,
         )
-        finish(run, images=images)
+        write_reports(run, images=images)
         runs.append(run)
     comparison = compare(folders) if len(folders) > 1 else None
     return _write(name, variants, runs, comparison, Path(out))

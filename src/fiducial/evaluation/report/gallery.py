@@ -11,7 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fiducial.datasets import Dataset
+from fiducial.errors import InputError
+from fiducial.evaluation.folder import Run
 from fiducial.evaluation.records import Record
+from fiducial.evaluation.summary import Summary
 from fiducial.geometry import Box, Mask, Prompt
 from fiducial.images import Image
 from fiducial.overlays.drawing import outline, point, rectangle, tint
@@ -22,14 +26,15 @@ Pixels = NDArray[np.uint8]
 TRUTH, PREDICTION = (0, 190, 255), (255, 130, 0)
 """Colours of what is true and what was predicted; they are told apart also by the colour-blind."""
 
-MOST_SIDE = 420
+MAX_SIDE = 420
 """Longest side of a picture in the gallery, in pixels."""
 
-_LEAST_SIDE = 240
+_MIN_SIDE = 240
 _ZOOM = 0.4
 _MARGIN = 0.35
-_LEAST_CUT = 64
+_MIN_CUT = 64
 _NEAR = 3
+_MAX_TEXT = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +42,9 @@ class Choice:
     """Which samples are shown.
 
     Args:
-        best: places of those with the highest IoU, best first.
-        worst: places of those with the lowest IoU, worst first.
-        random: places drawn by the seed, rising.
+        best: indices of those with the highest IoU, best first.
+        worst: indices of those with the lowest IoU, worst first.
+        random: indices drawn by the seed, rising.
     """
 
     best: tuple[int, ...]
@@ -48,7 +53,7 @@ class Choice:
 
     @property
     def all(self) -> tuple[int, ...]:
-        """Every place once, rising."""
+        """Every index once, rising."""
         return tuple(sorted({*self.best, *self.worst, *self.random}))
 
 
@@ -57,13 +62,13 @@ class Rated:
     """A sample that may be shown.
 
     Args:
-        place: in the dataset.
+        index: in the dataset.
         iou: as the policy counts it.
         picture: names its picture; several samples may be about one.
         has_target: whether there is something to find; a right "there is nothing" makes no telling picture.
     """
 
-    place: int
+    index: int
     iou: float
     picture: str = ""
     has_target: bool = True
@@ -81,7 +86,7 @@ def choose(rated: Sequence[Rated], count: int, seed: int = 0) -> Choice:
         seed: of what chance decides.
     """
     chance = random.Random(seed)
-    known = sorted(rated, key=lambda one: one.place)
+    known = sorted(rated, key=lambda one: one.index)
     drawn = chance.sample(known, min(count, len(known)))
     shuffled = chance.sample(known, len(known))
     rising = sorted(shuffled, key=lambda one: one.iou)
@@ -92,7 +97,7 @@ def choose(rated: Sequence[Rated], count: int, seed: int = 0) -> Choice:
 
 
 def _places(rated: Sequence[Rated]) -> tuple[int, ...]:
-    return tuple(one.place for one in rated)
+    return tuple(one.index for one in rated)
 
 
 def _spread(ranked: Sequence[Rated], count: int) -> list[Rated]:
@@ -105,6 +110,65 @@ def _spread(ranked: Sequence[Rated], count: int) -> list[Rated]:
         (again if one.picture in seen and one.picture else first).append(one)
         seen.add(one.picture)
     return sorted((first + again)[:count], key=near.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One sample of the gallery.
+
+    Args:
+        record: of the sample.
+        iou: as the policy counts it, or None.
+        views: pictures as ``data:`` addresses; none when pictures are left out.
+    """
+
+    record: Record
+    iou: float | None
+    views: tuple[str, ...] = ()
+
+    @property
+    def has_no_target(self) -> bool:
+        """Whether there is nothing to find, which a picture cannot show."""
+        truth = self.record.truth_mask
+        return not self.record.truth_boxes if truth is None else not truth
+
+    @property
+    def answer(self) -> str:
+        """What the prompter thought, said and wrote, cut to a length that can be read."""
+        text = "\n".join(filter(None, (self.record.thinking, self.record.text, self.record.raw)))
+        return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + f" ... ({len(text):,} characters)"
+
+
+def gather(run: Run, summary: Summary, dataset: Dataset | None, count: int) -> tuple[dict[str, list[Case]], str]:
+    """Return the worst, best and random cases of a run, and a note on pictures that are missing.
+
+    Args:
+        run: the run.
+        summary: its numbers.
+        dataset: where the pictures come from; None leaves pictures out.
+        count: so many cases of each kind at most.
+    """
+    rows = {row.index: row for row in summary.rows if row.score.counted and row.quality is not None}
+    rated = [Rated(row.index, row.quality or 0.0, row.picture, row.score.has_target) for row in rows.values()]
+    choice = choose(rated, count, int(run.settings["seed"]))
+    cases, note = {}, ""
+    for record in run.records():
+        if record.index in choice.all:
+            views: tuple[str, ...] = ()
+            try:
+                views = () if dataset is None else _views(record, dataset)
+            except (InputError, IndexError) as error:
+                note = f"Pictures are missing: {error}"
+            cases[record.index] = Case(record, rows[record.index].quality, views)
+    groups = {"Worst": choice.worst, "Best": choice.best, "Random": choice.random}
+    return {name: [cases[index] for index in indices] for name, indices in groups.items()}, note
+
+
+def _views(record: Record, dataset: Dataset) -> tuple[str, ...]:
+    image = dataset[record.index].image()
+    if image.digest != record.picture:
+        raise InputError(f"the picture of {record.id} is not the one that was measured")
+    return tuple(pictures(record, image))
 
 
 def pictures(record: Record, image: Image) -> list[str]:
@@ -129,9 +193,9 @@ def pictures(record: Record, image: Image) -> list[str]:
 def _draw(record: Record, image: Image, view: tuple[int, int, int, int]) -> Pixels:
     x1, y1, x2, y2 = view
     piece = Image(np.ascontiguousarray(image.pixels[y1:y2, x1:x2]), name=image.name)
-    scale = min(MOST_SIDE / max(piece.width, piece.height), 8.0)
+    scale = min(MAX_SIDE / max(piece.width, piece.height), 8.0)
     if scale > 1:
-        scale = max(1.0, math.floor(min(scale, math.ceil(_LEAST_SIDE / max(piece.width, piece.height)))))
+        scale = max(1.0, math.floor(min(scale, math.ceil(_MIN_SIDE / max(piece.width, piece.height)))))
     shown = Display(piece.width, piece.height, max(1, round(piece.width * scale)), max(1, round(piece.height * scale)))
     picture = shown.resize(piece)
     predicted, truth = _cut(record.mask, view), record.truth_mask
@@ -190,7 +254,7 @@ def _around(boxes: Sequence[Box], image: Image) -> tuple[int, int, int, int] | N
         return None
     corners = np.array(boxes)
     (left, top), (right, bottom) = corners[:, :2].min(0).tolist(), corners[:, 2:].max(0).tolist()
-    margin = max(_MARGIN * max(right - left, bottom - top), (_LEAST_CUT - max(right - left, bottom - top)) / 2)
+    margin = max(_MARGIN * max(right - left, bottom - top), (_MIN_CUT - max(right - left, bottom - top)) / 2)
     x1, y1 = max(0, math.floor(left - margin)), max(0, math.floor(top - margin))
     x2, y2 = min(image.width, math.ceil(right + margin)), min(image.height, math.ceil(bottom + margin))
     if x2 <= x1 or y2 <= y1 or max(x2 - x1, y2 - y1) > _ZOOM * max(image.width, image.height):

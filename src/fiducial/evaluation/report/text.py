@@ -1,11 +1,10 @@
-"""Names of numbers, for people."""
+"""Numbers and their names as text: for pages, Markdown and terminals."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from fiducial.evaluation.precision import Precision
-from fiducial.metrics import Policy
+from fiducial.metrics import Difference, Policy
 
 LABELS = {
     "mean_iou": ("mean IoU", "mean of each sample's mask IoU (gIoU in reasoning segmentation, mIoU in referring)"),
@@ -37,10 +36,6 @@ OUTCOMES = {
     "failed": "gave no answer",
 }
 
-
-_SAFE = str.maketrans({**{mark: f"\\{mark}" for mark in "\\|`*_[]!~"}, "<": "&lt;", ">": "&gt;", "&": "&amp;"})
-
-
 AVERAGE_PRECISION = {
     "ap": "AP, mean over IoU 0.50 to 0.95",
     "ap50": "AP at IoU 0.50",
@@ -53,33 +48,11 @@ AVERAGE_PRECISION = {
     "ar100": "AR with 100",
 }
 
-
-def precision_header(found: Precision) -> list[str]:
-    """Return the heads of the table of average precision."""
-    return ["", *(["masks"] if found.masks is not None else []), "boxes"]
-
-
-def precision_rows(found: Precision) -> list[list[str]]:
-    """Return the rows of the table of average precision; sizes that do not occur are left out."""
-    columns = [each for each in (found.masks, found.boxes) if each is not None]
-    return [
-        [words, *(number(column[name]) for column in columns)]
-        for name, words in AVERAGE_PRECISION.items()
-        if any(column[name] is not None for column in columns)
-    ]
-
-
-def told(found: Precision) -> str:
-    """Say how average precision was counted."""
-    whose = "prompter" if found.ranked_by == "prompt" else "segmenter"
-    return (
-        f"COCO's, by faster-coco-eval, whatever the policy: {found.samples:,} samples at their own size, all of one "
-        f"class, predictions ranked by the {whose}'s scores."
-    )
+_SAFE = str.maketrans({**{mark: f"\\{mark}" for mark in "\\|`*_[]!~"}, "<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
 
 def label(name: str, rules: Policy, unit: str = "") -> tuple[str, str]:
-    """Return a statistic's name for people, with the unit of distances where it is told, and what it is."""
+    """Return a statistic's name for people, with the unit of distances where it is known, and what it is."""
     if name == "hausdorff95" and unit:
         return f"{LABELS[name][0]}, {unit}", LABELS[name][1]
     if name in LABELS:
@@ -103,24 +76,25 @@ def milliseconds(seconds: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
-def trust(correlation: float | None) -> str:
-    """Say how well a segmenter's own scores order its masks; "" where it has none."""
-    if correlation is None:
-        return ""
-    return f"The segmenter's own scores and the true IoU: Spearman's rank correlation {correlation:.2f}."
+def interval(pair: tuple[float, float] | None) -> str:
+    """Write an interval, a dash for none."""
+    return "–" if pair is None else f"{pair[0]:.3f} to {pair[1]:.3f}"
+
+
+def difference(apart: Difference | None) -> str:
+    """Write a difference with its interval; * marks one that does not hold 0."""
+    if apart is None:
+        return "–"
+    sure = "*" if apart.low > 0 or apart.high < 0 else ""
+    value, low, high = (f"{part:+.3f}".replace("-0.000", "+0.000") for part in (apart.value, apart.low, apart.high))
+    return f"{value} ({low} to {high}){sure}"
 
 
 def size_class(low: float, high: float) -> str:
-    """Name a class of target size."""
+    """Name a class of target size by the parts of the picture between which it lies."""
     if high == 0:
         return "no target"
-    if low == 0:
-        return f"up to {_percent(high)}"
-    return f"{_percent(low)} to {_percent(high)}"
-
-
-def _percent(part: float) -> str:
-    return f"{100 * part:g} %"
+    return f"{100 * low:g} % to {100 * high:g} %" if low else f"up to {100 * high:g} %"
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -132,12 +106,12 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Write a table for a terminal: the first column to the left, the others to the right."""
     lines = [header, *rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(header))]
-    told = []
-    for first, *others in lines:
-        cells = [f"{text:>{width}}" for text, width in zip(others, widths[1:], strict=True)]
-        told.append("  ".join([f"{first:<{widths[0]}}", *cells]).rstrip())
-    return "\n".join(f"  {line}" for line in told)
+    width, *widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = (
+        [f"{first:<{width}}", *(f"{text:>{most}}" for text, most in zip(others, widths, strict=True))]
+        for first, *others in lines
+    )
+    return "\n".join("  " + "  ".join(line).rstrip() for line in shown)
 
 
 def cell(text: str) -> str:
@@ -145,12 +119,9 @@ def cell(text: str) -> str:
     return " ".join(str(text).split()).translate(_SAFE)
 
 
-def plain(values: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Flatten nested settings into (key, value) texts."""
-    found: list[tuple[str, str]] = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            found += [(f"{key}.{name}", text) for name, text in plain(value)]
-        elif value not in (None, "", [], ()):
-            found.append((key, str(value)))
-    return found
+def clean(text: str) -> str:
+    """Show what cannot stand in a page (control characters, broken letters) as a replacement mark."""
+    return "".join(
+        letter if letter in "\t\n" or (ord(letter) >= 32 and not 0x7F <= ord(letter) < 0xA0) else "\ufffd"
+        for letter in text.encode("utf-8", "replace").decode("utf-8")
+    )
