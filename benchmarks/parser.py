@@ -25,7 +25,8 @@ import json_repair
 from recording import median_seconds, record
 
 from fiducial.language.dialects import DIALECTS
-from fiducial.language.parsing import MAX_CHARACTERS, read_values
+from fiducial.language.dialects.replies import MAX_CHARACTERS
+from fiducial.language.dialects.values import read_values
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "tests" / "language" / "data" / "messy_replies.jsonl"

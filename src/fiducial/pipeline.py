@@ -26,7 +26,7 @@ from fiducial.errors import GeometryError, InputError, ModelError
 from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.images import Image, read_image
 from fiducial.language import Answer, Outcome
-from fiducial.language.instructions import check_instruction
+from fiducial.language.answers import check_instruction
 from fiducial.results import Segmentation
 
 ImageLike = Image | str | Path | NDArray[np.generic]

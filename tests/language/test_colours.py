@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import ImageColor
 
-from fiducial.language.candidates import COLOURS
-from fiducial.language.colours import colour_names, colour_shares
+from fiducial.language.candidates import COLOURS, colour_names, colour_shares
 
 NAMED = {
     "black": ["black", "#101010", "#120b08"],

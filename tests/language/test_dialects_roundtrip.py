@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from fiducial.geometry import Frame, Prompt, Prompts
 from fiducial.language import Outcome
 from fiducial.language.dialects import DIALECTS
-from fiducial.language.parsing import Notes, read_values, split_reply
+from fiducial.language.dialects.replies import Notes, split_reply
+from fiducial.language.dialects.values import read_values
 
 STEPS = {"sjtu": 1e-4, "llava": 1e-3, "molmo": 0.1}
 WIDENED = {"florence2": 1.5, "paligemma": 2.0}  # a thin box at the edge moves by more than a step

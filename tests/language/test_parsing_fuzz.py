@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from fiducial.language import Outcome
 from fiducial.language.dialects import DIALECTS
-from fiducial.language.parsing import MAX_CHARACTERS, MAX_ITEMS, MAX_NOTES, Collector, Notes, read_values
+from fiducial.language.dialects.items import Collector
+from fiducial.language.dialects.replies import MAX_CHARACTERS, MAX_ITEMS, MAX_NOTES, Notes
+from fiducial.language.dialects.values import read_values
 
 REPLIES = [
     json.loads(line)["reply"]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fiducial.language.parsing import MAX_DEPTH, Document, Notes, read_values
+from fiducial.language.dialects.replies import MAX_DEPTH, Notes
+from fiducial.language.dialects.values import Document, read_values
 
 
 def read(text: str, *, ended: bool = False) -> tuple[Document, tuple[str, ...]]:

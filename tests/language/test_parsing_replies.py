@@ -9,7 +9,7 @@ import pytest
 from fiducial.geometry import Frame, Prompts
 from fiducial.language import Answer, Outcome
 from fiducial.language.dialects import DIALECTS, dialect
-from fiducial.language.parsing import (
+from fiducial.language.dialects.replies import (
     MAX_CHARACTERS,
     MAX_ITEMS,
     MAX_LABEL,
@@ -17,9 +17,10 @@ from fiducial.language.parsing import (
     MAX_POINTS,
     MAX_WORDS,
     Notes,
+    clean,
+    clean_label,
     split_reply,
 )
-from fiducial.language.parsing.notes import clean, clean_label
 
 CORPUS = [
     json.loads(line)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from fiducial.geometry import Frame, Prompt
 from fiducial.language import Candidate, Outcome
 from fiducial.language.phrases import parse_instruction, resolve
-from fiducial.language.phrases.lines import lines_among
-from fiducial.language.phrases.words import NUMBERS, ORDINALS, ordinal_of
+from fiducial.language.phrases.lexicon import NUMBERS, ORDINALS, ordinal_of
+from fiducial.language.phrases.scene import lines_among
 
 FRAME = Frame.pixels(1000, 1000)
 

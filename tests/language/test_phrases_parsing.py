@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fiducial.errors import InputError
 from fiducial.language.phrases import Quantifier, Request, Target, parse_instruction
-from fiducial.language.phrases.tokens import Settler
+from fiducial.language.phrases.tokens import PostLexer
 
 
 def outline(target: Target) -> str:
@@ -319,7 +319,7 @@ class TestGrammar:
         caplog.set_level(logging.DEBUG, logger="lark")
         lark.logger.propagate = True
         text = files("fiducial.language.phrases").joinpath("grammar.lark").read_text(encoding="utf-8")
-        lark.Lark(text, start="request", parser="lalr", lexer="basic", postlex=Settler(), debug=True)
+        lark.Lark(text, start="request", parser="lalr", lexer="basic", postlex=PostLexer(), debug=True)
         assert "onflict" not in caplog.text
 
     def test_the_check_for_conflicts_can_fail(self, caplog: pytest.LogCaptureFixture) -> None:

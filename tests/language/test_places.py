@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fiducial.errors import InputError
 from fiducial.geometry import Frame
-from fiducial.language.phrases.places import PLACES, place_agrees, place_of, place_of_all, told_place, where
+from fiducial.language.phrases.places import PLACES, named_place, place_agrees, place_of, place_of_all, where
 
 FRAME = Frame.pixels(300, 150)
 points = st.tuples(st.floats(0, 300), st.floats(0, 150))
@@ -91,8 +91,8 @@ def test_slack_is_a_share_of_each_axis():
 
 def test_what_a_text_says():
     for words in PLACES:
-        assert told_place(f"Chose it. They lie in the {words} of the picture. Not sure: 0.30.") == words
-    assert told_place("Chose the only ship in the upper left. They lie in different parts of the picture.") is None
+        assert named_place(f"Chose it. They lie in the {words} of the picture. Not sure: 0.30.") == words
+    assert named_place("Chose the only ship in the upper left. They lie in different parts of the picture.") is None
 
 
 def test_refusals():

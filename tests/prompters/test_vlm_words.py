@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from fiducial.errors import InputError
 from fiducial.geometry import Frame, Prompt, Prompts
 from fiducial.images import Image
-from fiducial.language.answers import Answer, Outcome
+from fiducial.language.answers import MAX_INSTRUCTION, Answer, Outcome
 from fiducial.language.dialects import DIALECTS
-from fiducial.language.instructions import MAX_INSTRUCTION
 from fiducial.prompters.vlm.instructions import clean_instruction
 from fiducial.prompters.vlm.showing import on_image, squared, stretched, whole, widened
 

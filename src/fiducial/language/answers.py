@@ -1,10 +1,11 @@
-"""Answers: what a prompter said, as a value, also when what it said was of no use."""
+"""What a user says, checked, and what a prompter answers: a value, also when it is of no use."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from fiducial.errors import InputError
 from fiducial.geometry import Frame, Prompts
 
 
@@ -31,7 +32,7 @@ class Answer:
         outcome: how it ended.
         prompts: the prompts, in the frame that they say.
         thinking: what the model wrote between its thinking tags.
-        text: plain words for a person: how the choice was made, what the model said beside the
+        text: plain words for a person: how the choice was made, what the model said around the
             coordinates, or why there is nothing.
         raw: the reply, letter by letter.
         repairs: what had to be mended to read it, one short line each.
@@ -47,3 +48,28 @@ class Answer:
     def to(self, frame: Frame) -> Answer:
         """Return the same answer with its prompts in another frame of the same image."""
         return replace(self, prompts=self.prompts.to(frame))
+
+
+MAX_INSTRUCTION = 2000
+"""The most characters an instruction may have."""
+
+
+def check_instruction(text: str, where: str = "") -> str:
+    """Return an instruction without the white space around it.
+
+    Args:
+        text: what the user wrote.
+        where: names the image in errors.
+
+    Raises:
+        InputError: nothing was said, or more than ``MAX_INSTRUCTION`` characters.
+    """
+    place = f"{where}: " if where else ""
+    cleaned = text.strip()
+    if not cleaned:
+        raise InputError(f"{place}the instruction is empty: say in words what to segment")
+    if len(cleaned) > MAX_INSTRUCTION:
+        raise InputError(
+            f"{place}the instruction has {len(cleaned):,} characters, more than {MAX_INSTRUCTION:,}: shorten it"
+        )
+    return cleaned

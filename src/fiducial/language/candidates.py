@@ -1,9 +1,13 @@
-"""Candidates: what spatial phrases choose among."""
+"""Candidates: what spatial phrases choose among, and the names of their colours."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fiducial.errors import GeometryError
 from fiducial.geometry import Prompt
@@ -35,3 +39,85 @@ class Candidate:
     def __post_init__(self) -> None:
         if self.prompt.box is None:
             raise GeometryError("a candidate needs a box")
+
+
+_STEPS = 32
+"""The table has one entry per 8 x 8 x 8 values of red, green and blue."""
+
+
+def colour_names(rgb: ArrayLike) -> NDArray[np.uint8]:
+    """Name the colour of each pixel.
+
+    Args:
+        rgb: (..., 3) uint8 red, green, blue.
+
+    Returns:
+        (...) uint8 index into :data:`COLOURS`.
+    """
+    cells = np.asarray(rgb, dtype=np.uint8) // (256 // _STEPS)
+    return np.asarray(_table()[cells[..., 0], cells[..., 1], cells[..., 2]])
+
+
+def colour_shares(rgb: ArrayLike) -> dict[str, float]:
+    """Return the share of each basic colour term among pixels, the most frequent first.
+
+    Args:
+        rgb: (..., 3) uint8 red, green, blue; one pixel at least.
+
+    Returns:
+        Shares in 0..1 that add up to 1, of the terms that occur.
+    """
+    counts = np.bincount(colour_names(rgb).ravel(), minlength=len(COLOURS))
+    order = np.argsort(-counts, kind="stable")
+    return {COLOURS[k]: float(counts[k] / counts.sum()) for k in order if counts[k]}
+
+
+@cache
+def _table() -> NDArray[np.uint8]:
+    """Name the middle of every cell of the RGB cube."""
+    import cv2  # here, because phrases need no colours of pixels
+
+    middle = (np.arange(_STEPS) + 0.5) / _STEPS
+    cube = np.stack(np.meshgrid(middle, middle, middle, indexing="ij"), axis=-1).astype(np.float32)
+    flat = cube.reshape(1, -1, 3)
+    lab = cv2.cvtColor(flat, cv2.COLOR_RGB2LAB)[0].astype(np.float64)
+    hue, saturation, _ = np.moveaxis(cv2.cvtColor(flat, cv2.COLOR_RGB2HSV)[0].astype(np.float64), -1, 0)
+    names = _named(lab[:, 0], np.hypot(lab[:, 1], lab[:, 2]), hue, saturation)
+    table = np.array([COLOURS.index(name) for name in names], dtype=np.uint8).reshape((_STEPS,) * 3)
+    table.setflags(write=False)
+    return table
+
+
+def _named(
+    light: NDArray[np.float64], chroma: NDArray[np.float64], hue: NDArray[np.float64], saturation: NDArray[np.float64]
+) -> NDArray[np.str_]:
+    """Name colours by CIELAB lightness 0..100 and chroma, HSV hue 0..360 and saturation 0..1.
+
+    The hue decides between the chromatic terms. Warm colours that are dark or dull are brown, light
+    reds and magentas are pink, and what has hardly any chroma is black, grey or white. The borders
+    were set by hand around what the terms are commonly used for.
+    """
+    warm = (hue >= 12) & (hue < 42)
+    dull = (light < 45) | ((chroma < 58) & (light < 63)) | ((chroma < 50) & (light < 78))
+    brownish = warm & dull
+    dim_red = (hue >= 2) & (hue < 12) & (light < 45) & (saturation < 0.8)
+    rosy = (hue >= 312) | (hue < 16)
+    pink = rosy & (light > 58) & ((saturation < 0.62) | ((hue >= 312) & (hue < 345)))
+    # Very dark colours lose their hue to the eye, very light ones need more chroma to show theirs.
+    pale = chroma < np.where(light > 87, 11.0, 9.0) + 0.06 * np.maximum(light - 60, 0)
+    dark = (light < 10) | ((light < 18) & (chroma < 22))
+    rules = [
+        ((light < 22) & pale, "black"),
+        (dark, "black"),
+        ((light > 87) & pale, "white"),
+        (pale, "grey"),
+        (pink, "pink"),
+        (brownish | dim_red, "brown"),
+        ((hue < 12) | (hue >= 340), "red"),
+        (hue < 42, "orange"),
+        ((hue < 68) & (light > 58), "yellow"),
+        (hue < 172, "green"),
+        (hue < 256, "blue"),
+        (hue < 322, "purple"),
+    ]
+    return np.select([rule for rule, _ in rules], [name for _, name in rules], default="pink")

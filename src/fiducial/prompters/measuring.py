@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.language.colours import colour_shares
+from fiducial.language.candidates import colour_shares
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 

@@ -14,8 +14,7 @@ from scipy.ndimage import maximum_filter
 from fiducial.errors import InputError
 from fiducial.geometry import Box, Frame, Mask, Prompt
 from fiducial.images import Image
-from fiducial.language.candidates import COLOURS, Candidate
-from fiducial.language.colours import colour_names
+from fiducial.language.candidates import COLOURS, Candidate, colour_names
 from fiducial.synthetic.vocabulary import UNCOUNTABLE, spoken
 
 CLEAR = 0.45

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from detector_fakes import KnowingDetector
-from fiducial.language.phrases.places import place_agrees, told_place
+from fiducial.language.phrases.places import named_place, place_agrees
 from fiducial.prompters.detector import Detection, DetectorPrompter
 from fiducial.synthetic import SceneDataset
 from fiducial.synthetic.vocabulary import spoken
@@ -44,7 +44,7 @@ def test_exactly_the_things_meant_are_chosen(style):
 def test_the_words_agree_with_the_masks(style):
     checked = mirrored = 0
     for sample, answer, masks in asked(style):
-        words = told_place(answer.text)
+        words = named_place(answer.text)
         for x, y in (mask.centroid for mask in masks if words):
             assert place_agrees(words, x, y, answer.prompts.frame), (sample.id, words)
             frame = answer.prompts.frame

@@ -8,15 +8,13 @@
 (20.0, 10.0, 100.0, 50.0)
 """
 
-from fiducial.language.dialects.base import Dialect, Grammar
-from fiducial.language.dialects.canvases import OwnSize, Sizing, SmartResize, Square
+from fiducial.language.dialects.base import Dialect, Grammar, Sizing, SmartResize, Square
 from fiducial.language.dialects.catalogue import DIALECTS, dialect, dialect_for_family, think2seg
 
 __all__ = [
     "DIALECTS",
     "Dialect",
     "Grammar",
-    "OwnSize",
     "Sizing",
     "SmartResize",
     "Square",

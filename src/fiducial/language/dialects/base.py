@@ -2,14 +2,91 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Protocol, Self
 
 from fiducial.errors import InputError
 from fiducial.geometry import Frame, Prompts
 from fiducial.language.answers import Answer, Outcome
-from fiducial.language.dialects.canvases import OwnSize, Sizing
-from fiducial.language.parsing import Notes, Reading, to_answer
+from fiducial.language.dialects.answering import ParsedReply, to_answer
+from fiducial.language.dialects.exact import NotExact
+from fiducial.language.dialects.replies import MAX_CHARACTERS, Notes, Reply, split_reply
+
+MAX_ASPECT = 200
+"""The largest ratio of the sides that Qwen's processors take."""
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Which size a model is shown: the image's own, unless a subclass has another rule; its fields are its limits."""
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and height in pixels of what the model sees."""
+        return width, height
+
+    def limited(self, limits: dict[str, int]) -> Self:
+        """Return the same rule with other limits.
+
+        Raises:
+            InputError: the rule knows no such limit, or it is not positive.
+        """
+        known = [field.name for field in fields(self)]
+        for name, value in limits.items():
+            if name not in known:
+                raise InputError(f"this dialect's canvas has no limit {name!r}: known: {', '.join(known) or 'none'}")
+            if value <= 0:
+                raise InputError(f"the canvas limit {name} needs to be positive, got {value}")
+        return replace(self, **limits)
+
+
+@dataclass(frozen=True)
+class Square(Sizing):
+    """The image is squashed to a square of ``side`` pixels, whatever its aspect."""
+
+    side: int
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the square's size."""
+        return self.side, self.side
+
+
+@dataclass(frozen=True)
+class SmartResize(Sizing):
+    """Qwen's rule: sides that are multiples of a factor, a number of pixels within bounds, the aspect nearly kept.
+
+    This gives the same sizes as ``smart_resize`` in transformers.
+
+    Args:
+        factor: both sides are multiples of this: patch size times merge size.
+        min_pixels: least number of pixels, width times height.
+        max_pixels: greatest number of pixels.
+    """
+
+    factor: int
+    min_pixels: int
+    max_pixels: int
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size to which the processor resizes.
+
+        Raises:
+            InputError: one side is more than 200 times the other.
+        """
+        if max(width, height) > MAX_ASPECT * min(width, height):
+            raise InputError(
+                f"a {width} x {height} image is too narrow: Qwen's processors take sides up to 1 : {MAX_ASPECT}; cut it"
+            )
+        new_width, new_height = (round(side / self.factor) * self.factor for side in (width, height))
+        if new_width * new_height > self.max_pixels:
+            shrink = math.sqrt(width * height / self.max_pixels)
+            new_width, new_height = (
+                max(self.factor, math.floor(side / shrink / self.factor) * self.factor) for side in (width, height)
+            )
+        elif new_width * new_height < self.min_pixels:
+            grow = math.sqrt(self.min_pixels / (width * height))
+            new_width, new_height = (math.ceil(side * grow / self.factor) * self.factor for side in (width, height))
+        return new_width, new_height
 
 
 class Grammar(Protocol):
@@ -19,12 +96,16 @@ class Grammar(Protocol):
         """Write prompts, already in the dialect's frame."""
         ...
 
-    def read(self, text: str, notes: Notes) -> Reading:
-        """Read whatever a model made of the form."""
+    def read(self, reply: Reply, notes: Notes) -> ParsedReply:
+        """Read whatever a model made of the form; thinking and its tags are taken off already."""
         ...
 
-    def read_strict(self, text: str) -> Reading:
-        """Read the form itself, letter by letter; anything else is a problem."""
+    def read_strict(self, text: str) -> ParsedReply:
+        """Read the form itself, letter by letter.
+
+        Raises:
+            NotExact: the text is anything else.
+        """
         ...
 
 
@@ -55,7 +136,7 @@ class Dialect:
     summary: str
     grammar: Grammar
     extent: float | None = None
-    sizing: Sizing = field(default_factory=OwnSize)
+    sizing: Sizing = Sizing()
 
     def encode(self, prompts: Prompts, frame: Frame, *, thinking: str = "") -> str:
         """Write prompts as this model family would.
@@ -96,14 +177,24 @@ class Dialect:
             half of its extent, and elsewhere takes a number past the frame for a malformed reply.
         """
         notes = Notes()
-        exact = self.grammar.read_strict(text)
-        # What the exact form reads is never mended: only what breaks it is read again, tolerantly.
-        reading = exact if strict or not exact.problem else self.grammar.read(text, notes)
-        answer = to_answer(reading, frame, text, notes, strict=strict, clip=self.extent is None)
+        parsed = exact = self._read_strict(text)
+        if exact.problem and not strict:  # what the exact form reads is never mended
+            reply = split_reply(text, notes)
+            parsed = self.grammar.read(reply, notes)
+            parsed.thinking, parsed.cut_off = reply.thinking, parsed.cut_off or reply.cut_off
+        answer = to_answer(parsed, frame, text, notes, strict=strict, clip=self.extent is None)
         if exact.problem and not answer.repairs and answer.outcome in (Outcome.FOUND, Outcome.NO_TARGET):
             # Nothing is mended without a word: where no repair was named, the exact form says what differs.
             return replace(answer, repairs=(f"not quite the form: {exact.problem}",))
         return answer
+
+    def _read_strict(self, text: str) -> ParsedReply:
+        try:
+            if len(text) > MAX_CHARACTERS:
+                raise NotExact(f"the reply is longer than {MAX_CHARACTERS} characters")
+            return self.grammar.read_strict(text.strip())
+        except NotExact as error:
+            return ParsedReply(problem=str(error))
 
     def canvas(self, width: int, height: int, **limits: int) -> tuple[int, int]:
         """Return the size at which the model is really shown an image.

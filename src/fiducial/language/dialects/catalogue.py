@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.language.dialects.base import Dialect
-from fiducial.language.dialects.canvases import SmartResize, Square
-from fiducial.language.dialects.json_grammar import JsonGrammar, PointKey
-from fiducial.language.dialects.list_grammar import ListGrammar
-from fiducial.language.dialects.molmo import MolmoGrammar
-from fiducial.language.dialects.tag_grammar import TagGrammar
+from fiducial.language.dialects.base import Dialect, SmartResize, Square
+from fiducial.language.dialects.json_grammar import JsonGrammar, ListGrammar, PointKey
+from fiducial.language.dialects.tag_grammar import MolmoGrammar, TagGrammar
 from fiducial.language.dialects.token_grammar import (
     TokenGrammar,
     florence_box,

@@ -1,4 +1,4 @@
-"""The JSON forms: a list of dictionaries, perhaps in a code fence, perhaps after thinking."""
+"""The JSON forms: a list of dictionaries, perhaps fenced or after thinking; or a bare nested list of boxes."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from typing import Any, Literal
 
 from fiducial.errors import GeometryError
 from fiducial.geometry import Prompt, Prompts
+from fiducial.language.dialects.answering import ParsedReply, read_json_like
 from fiducial.language.dialects.base import Grammar
-from fiducial.language.dialects.strictly import (
+from fiducial.language.dialects.exact import (
     NotExact,
+    Number,
+    dumps,
     exact_fence,
     exact_json,
     exact_numbers,
     exact_tags,
-    exact_text,
+    fitted_box,
+    fitted_points,
+    needed_box,
+    rounded,
+    rounded_box,
 )
-from fiducial.language.dialects.writing import Number, dumps, fitted_box, fitted_points, rounded, rounded_box
-from fiducial.language.parsing import Item, Notes, Reading, read_json_like, split_reply
-from fiducial.language.parsing.items import Order
-from fiducial.language.parsing.notes import clean_label
+from fiducial.language.dialects.items import Item, Order, x_first
+from fiducial.language.dialects.replies import Notes, Reply, clean_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class PointKey:
     Args:
         name: the key.
         count: how many points it holds.
-        kind: 1 for points on the target, 0 for points beside it.
+        kind: 1 for points on the target, 0 for points off it.
         nested: whether it holds a list of points, rather than one point.
     """
 
@@ -88,7 +93,7 @@ class JsonGrammar:
         box = fitted_box(prompt)
         item: dict[str, Any] = {}
         if box is not None:
-            item[self.box_key] = self._turned(rounded_box(box, prompt.frame, 0))
+            item[self.box_key] = list(x_first(rounded_box(box, prompt.frame, 0), self.order))
         elif self.box_required and not self.either:
             raise GeometryError(f"{self.name} needs a box, and this prompt has points only: give it a box")
         if not self.either:
@@ -101,7 +106,7 @@ class JsonGrammar:
         return item
 
     def _all_points(self, prompt: Prompt) -> dict[str, Any]:
-        left = {1: fitted_points(prompt, 1), 0: fitted_points(prompt, 0) if self._writes_negatives else []}
+        left = {kind: fitted_points(prompt, kind) for kind in {key.kind for key in self.points} | {1}}
         item: dict[str, Any] = {}
         for key in self.points:
             taken = self._some(left[key.kind], key.count, key)
@@ -110,10 +115,6 @@ class JsonGrammar:
             item[key.name] = written if key.nested else written[0]
         return item
 
-    @property
-    def _writes_negatives(self) -> bool:
-        return any(key.kind == 0 for key in self.points)
-
     def _some(self, points: list[tuple[float, float]], count: int, key: PointKey) -> list[tuple[float, float]]:
         if len(points) < count:
             which = "positive" if key.kind == 1 else "negative"
@@ -121,17 +122,13 @@ class JsonGrammar:
         return points[:count]
 
     def _point(self, point: tuple[float, float]) -> list[Number]:
-        return self._turned([rounded(value, 0) for value in point])
-
-    def _turned(self, values: list[Number]) -> list[Number]:
-        return values if self.order == "xy" else [values[i ^ 1] for i in range(len(values))]
+        return list(x_first([rounded(value, 0) for value in point], self.order))
 
     # -- reading, mending -----------------------------------------------------------------------
 
-    def read(self, text: str, notes: Notes) -> Reading:
+    def read(self, reply: Reply, notes: Notes) -> ParsedReply:
         """Read whatever a model made of it."""
-        reply = split_reply(text, notes)
-        reading = read_json_like(
+        parsed = read_json_like(
             reply.answer,
             notes,
             ended=reply.ended,
@@ -140,24 +137,22 @@ class JsonGrammar:
             keys=frozenset(self._keys),
             listed=not self.single,
         )
-        if self.native and not reading.items and "<|box_start|>" in reply.answer:
+        if self.native and not parsed.items and "<|box_start|>" in reply.answer:
             notes.add("box tokens instead of JSON")
-            reading = self.native.read(reply.answer, notes)
-        reading.thinking = reply.thinking
-        reading.cut_off = reading.cut_off or reply.cut_off
-        if reading.items or reading.nothing:
-            self._note_form(reply.tagged, "```" in reply.answer, reading, notes)
-        return reading
+            parsed = self.native.read(reply, notes)
+        if parsed.items or parsed.nothing:
+            self._note_form(reply, parsed, notes)
+        return parsed
 
-    def _note_form(self, tagged: bool, fenced: bool, reading: Reading, notes: Notes) -> None:
-        if self.tags and not tagged:
+    def _note_form(self, reply: Reply, parsed: ParsedReply, notes: Notes) -> None:
+        if self.tags and not reply.tagged:
             notes.add("no answer tags")
-        if self.fence == "required" and not fenced:
+        if self.fence == "required" and "```" not in reply.answer:
             notes.add("no code fence")
         wanted = {kind: sum(key.count for key in self.points if key.kind == kind) for kind in (0, 1)}
         if self.either or not self.points:
             return
-        for item in reading.items:
+        for item in parsed.items:
             for kind, name in ((1, "positive"), (0, "negative")):
                 got = item.point_labels.count(kind)
                 if got != wanted[kind]:
@@ -169,14 +164,8 @@ class JsonGrammar:
 
     # -- reading, strict ------------------------------------------------------------------------
 
-    def read_strict(self, text: str) -> Reading:
+    def read_strict(self, text: str) -> ParsedReply:
         """Read exactly this form."""
-        try:
-            return self._exact(exact_text(text))
-        except NotExact as error:
-            return Reading(problem=str(error))
-
-    def _exact(self, text: str) -> Reading:
         thinking, body = exact_tags(text) if self.tags else ("", text)
         if self.fence == "required" or (self.fence == "free" and body.startswith("```")):
             body = exact_fence(body)
@@ -186,7 +175,7 @@ class JsonGrammar:
         elif self.single or not isinstance(value, list):
             raise NotExact("the answer needs to be a JSON " + ("object" if self.single else "array"))
         items = [self._exact_item(item) for item in value]
-        return Reading(items, nothing=not items, thinking=thinking)
+        return ParsedReply(items, nothing=not items, thinking=thinking)
 
     def _exact_item(self, item: Any) -> Item:
         if not isinstance(item, dict):
@@ -214,5 +203,34 @@ class JsonGrammar:
         return [self._exact_numbers(row, 2, key.name) for row in rows]
 
     def _exact_numbers(self, value: Any, count: int, what: str) -> tuple[float, ...]:
-        numbers = exact_numbers(value, count, what)
-        return numbers if self.order == "xy" else tuple(numbers[i ^ 1] for i in range(count))
+        return x_first(exact_numbers(value, count, what), self.order)
+
+
+@dataclass(frozen=True, slots=True)
+class ListGrammar:
+    """A nested list of boxes; points and labels are not written.
+
+    Args:
+        name: the dialect's name, for messages.
+        decimals: decimals of each number.
+    """
+
+    name: str
+    decimals: int
+
+    def write(self, prompts: Prompts, thinking: str) -> str:
+        """Write the boxes of prompts."""
+        boxes = [rounded_box(needed_box(prompt, self.name), prompt.frame, self.decimals) for prompt in prompts]
+        rows = (", ".join(f"{value:.{self.decimals}f}" for value in box) for box in boxes)
+        return "[" + ", ".join(f"[{row}]" for row in rows) + "]"
+
+    def read(self, reply: Reply, notes: Notes) -> ParsedReply:
+        """Read boxes wherever they stand."""
+        return read_json_like(reply.answer, notes, ended=reply.ended, points=False)
+
+    def read_strict(self, text: str) -> ParsedReply:
+        """Read exactly a nested list."""
+        value = exact_json(text)
+        if not isinstance(value, list):
+            raise NotExact("the reply needs to be a nested list of boxes")
+        return ParsedReply([Item(exact_numbers(row, 4, "a box")) for row in value], nothing=not value)

@@ -10,10 +10,10 @@ from typing import Literal
 
 from fiducial.errors import GeometryError
 from fiducial.geometry import Box, Prompt, Prompts
-from fiducial.language.dialects.strictly import NotExact, exact_text
-from fiducial.language.dialects.writing import needed_box, plain_label
-from fiducial.language.parsing import Item, Notes, Reading, read_json_like, split_reply
-from fiducial.language.parsing.notes import clean, clean_label
+from fiducial.language.dialects.answering import ParsedReply, read_json_like
+from fiducial.language.dialects.exact import NotExact, needed_box, plain_label
+from fiducial.language.dialects.items import Item
+from fiducial.language.dialects.replies import Notes, Reply, clean, clean_label
 
 _PARTIAL = re.compile(r"<[A-Za-z_/]{0,30}[0-9]{0,4}$")
 _PROSE = r"[:!?](?:[ ]|<|$)|[.,](?:<|$)|[.][ ]++(?=[A-Z])|[\r\n]"
@@ -75,30 +75,29 @@ class TokenGrammar:
             return f"{label}{tokens}"
         return (f"<phrase>{label}</phrase>" if label else "") + f"<object>{tokens}</object>"
 
-    # -- reading, mending -----------------------------------------------------------------------
+    # -- parsed, mending -----------------------------------------------------------------------
 
-    def read(self, text: str, notes: Notes) -> Reading:
+    def read(self, reply: Reply, notes: Notes) -> ParsedReply:
         """Read every run of tokens, with the label that belongs to it."""
-        reply = split_reply(text, notes)
         answer = reply.answer
         runs = list(self._runs(answer))
-        reading = Reading(thinking=reply.thinking, cut_off=reply.cut_off)
+        parsed = ParsedReply()
         if not runs:
             plain = read_json_like(answer, Notes(), ended=True)
-            reading.nothing = plain.nothing
-            reading.spoilt = len(plain.items)
+            parsed.nothing = plain.nothing
+            parsed.spoilt = len(plain.items)
             if plain.items:
                 notes.add(f"numbers without {self.name}'s location tokens were left out")
         unclosed = self.labels == "phrase" and answer.rfind("<object>") > answer.rfind("</object>")
         if (unclosed or _PARTIAL.search(answer[-40:])) and not reply.ended:
-            reading.cut_off = True
+            parsed.cut_off = True
         for i, (start, end, numbers) in enumerate(runs):
             before = answer[runs[i - 1][1] if i else 0 : start]
             behind = answer[end : runs[i + 1][0] if i + 1 < len(runs) else len(answer)]
             last = i + 1 == len(runs) and not behind.strip() and not reply.ended
-            self._run(numbers, self._label(before, behind), last, reading, notes)
-        reading.words = self._words(answer) if self.labels == "phrase" or not runs else ""
-        return reading
+            self._run(numbers, self._label(before, behind), last, parsed, notes)
+        parsed.words = self._words(answer) if self.labels == "phrase" or not runs else ""
+        return parsed
 
     def _runs(self, text: str) -> Iterator[tuple[int, int, list[int]]]:
         """Yield start, end and numbers of each run of tokens with nothing between them."""
@@ -124,39 +123,32 @@ class TokenGrammar:
         opened = before.rfind("<phrase>")
         return clean_label(_NOISE.sub(" ", before[opened + len("<phrase>") :])) if opened >= 0 else None
 
-    def _run(self, numbers: list[int], label: str | None, last: bool, reading: Reading, notes: Notes) -> None:
+    def _run(self, numbers: list[int], label: str | None, last: bool, parsed: ParsedReply, notes: Notes) -> None:
         whole = len(numbers) - len(numbers) % self.count
         if len(numbers) > whole:
             if last:
-                reading.cut_off = True
+                parsed.cut_off = True
                 notes.add("an item that broke off was dropped")
             else:
-                reading.spoilt += 1
+                parsed.spoilt += 1
                 notes.add(f"{len(numbers) - whole} location tokens where a box needs {self.count}: dropped")
         for i in range(0, whole, self.count):
             chunk = tuple(numbers[i : i + self.count])
             if all(number < self.bins for number in chunk):
-                reading.items.append(Item(self.to_box(chunk), label=label))
+                parsed.items.append(Item(self.to_box(chunk), label=label))
             else:
-                reading.spoilt += 1
+                parsed.spoilt += 1
                 notes.add(f"a location token past {self.bins - 1}: its box was dropped")
 
     def _words(self, text: str) -> str:
         return clean(_NOISE.sub("", text))
 
-    # -- reading, strict ------------------------------------------------------------------------
+    # -- parsed, strict ------------------------------------------------------------------------
 
-    def read_strict(self, text: str) -> Reading:
+    def read_strict(self, text: str) -> ParsedReply:
         """Read exactly tokens and labels."""
-        try:
-            body = exact_text(text)
-            if body == "[]":
-                return Reading(nothing=True)
-            return Reading(self._exact(body), words=self._words(body) if self.labels == "phrase" else "")
-        except NotExact as error:
-            return Reading(problem=str(error))
-
-    def _exact(self, text: str) -> list[Item]:
+        if text == "[]":
+            return ParsedReply(nothing=True)
         items: list[Item] = []
         pieces = text.split(";") if self.labels == "behind" else [text]
         piece = self._exact_piece()
@@ -170,7 +162,7 @@ class TokenGrammar:
                 above = items[-1].label if items and self.labels == "before" else None
                 items += self._exact_items(match, above)
                 position = match.end()
-        return items
+        return ParsedReply(items, words=self._words(text) if self.labels == "phrase" else "")
 
     def _exact_piece(self) -> re.Pattern[str]:
         token = re.escape(self.token).replace(r"\{:04d\}", r"[0-9]{4}").replace(r"\{\}", r"[0-9]{1,3}")

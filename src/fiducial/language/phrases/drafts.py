@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fiducial.language.phrases import words as lexicon
+from fiducial.language.phrases import lexicon
 from fiducial.language.phrases.nouns import head_index, is_plural, singular
 from fiducial.language.phrases.request import Line, Region
 
@@ -182,3 +182,61 @@ def _token_sides(token: Token) -> tuple[str, ...]:
 def _last_names(tokens: list[Token]) -> bool:
     """Say whether a phrase without a noun ends in an adjective that is a thing too: "the orange", "the square"."""
     return bool(tokens) and tokens[-1].type in ("COLOUR", "PLAIN") and tokens[-1] in ("orange", "square", "oval")
+
+
+def line_of(draft: Draft) -> Line | None:
+    """Return which line a phrase such as "the second row" names, or None where it says nothing that tells it.
+
+    Args:
+        draft: a phrase whose noun is a row or a column.
+    """
+    kind = draft.line_kind
+    if draft.all_of("COLOUR", "TRAIT", "CLOSEST", "FRACTION"):
+        return None
+    rank, step = _rank(draft, kind)
+    if rank is None:
+        return None
+    counts = draft.all_of("COUNT")
+    plural = draft.noun[0] != kind and not step
+    count = lexicon.number_of(str(counts[0])) if counts else 0 if plural else 1
+    return Line(kind, rank, draft.words, count, step)
+
+
+def _rank(draft: Draft, kind: str) -> tuple[int | None, int]:
+    """Return where the line is, and the step of "every other row"."""
+    side = _side(draft, kind)
+    if side == "centre":
+        return (None if draft.all_of("ORDINAL", "STRIDE", "COUNT") else 0), 0
+    if side == "none":
+        return None, 0
+    sign = -1 if side == lexicon.LINES[kind][1] else 1
+    strides = draft.all_of("STRIDE")
+    if strides:
+        first, step = stride_of(str(strides[0]))
+        return sign * first, step
+    ordinals = draft.all_of("ORDINAL")
+    if ordinals:
+        return sign * lexicon.ordinal_of(str(ordinals[0])), 0
+    if len(draft.noun) > 1:
+        return max(1, int(draft.noun[1])), 0
+    return (sign if side else None), 0
+
+
+def _side(draft: Draft, kind: str) -> str:
+    """Return the side from which lines are counted, "centre", nothing, or "none" for a side that lines do not have."""
+    groups = [draft.sides, draft.counted_from, *(sides for sides, closest in draft.toward if closest)]
+    sides = {side for group in groups for side in group}
+    known = {*lexicon.LINES[kind], "centre"}
+    unplaced = any(lexicon.superlative(str(token)).measure != "place" for token in draft.all_of("SUPERLATIVE"))
+    if len(sides) > 1 or not sides <= known or unplaced or any(not closest for _, closest in draft.toward):
+        return "none"
+    return next(iter(sides), "")
+
+
+def stride_of(words: str) -> tuple[int, int]:
+    """Return where "every other" and "every third" begin, and their step: (1, 2) and (3, 3)."""
+    which = words.removeprefix("every ")
+    if which == "other":
+        return 1, 2
+    step = lexicon.ordinal_of(which)
+    return step, step

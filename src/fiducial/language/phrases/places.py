@@ -133,11 +133,11 @@ def where(boxes: Sequence[Box], frame: Frame) -> str:
     return f"{'It lies' if len(boxes) == 1 else 'They lie'} in the {words} of the picture."
 
 
-def told_place(text: str) -> str | None:
+def named_place(text: str) -> str | None:
     """Return the place that a text of :func:`where` names, wherever it stands in the text; None when it names none.
 
     Example:
-        >>> told_place("Chose the only ship. It lies in the upper left of the picture.")
+        >>> named_place("Chose the only ship. It lies in the upper left of the picture.")
         'upper left'
     """
     found = _SAID.search(text)

@@ -95,7 +95,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A place told by other things.
+    """A place named by other things.
 
     Args:
         kind: ``left_of``, ``right_of``, ``above``, ``below``, ``between``, ``near``, ``beside``,
@@ -111,7 +111,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One noun phrase: what is asked for, or what something is told by.
+    """One noun phrase: what is asked for, or a reference.
 
     Args:
         noun: the noun's words as said, such as ``("fishing", "boats")``; empty for anything at all.
@@ -156,7 +156,7 @@ class Target:
     compounds: tuple[Target, ...] = ()
 
     def walk(self) -> Iterator[Target]:
-        """Yield this target, then every target that it is told by, outermost first."""
+        """Yield this target, then its references, outermost first."""
         yield self
         for relation in self.relations:
             for target in relation.targets:
@@ -167,8 +167,8 @@ class Target:
     @property
     def bare(self) -> bool:
         """Whether nothing but a noun tells what is meant."""
-        told = self.orders or self.colours or self.traits or self.regions or self.relations or self.lines or self.of
-        return not told and not self.ranked and not self.step and self.share is None
+        more = self.orders or self.colours or self.traits or self.regions or self.relations or self.lines or self.of
+        return not more and not self.ranked and not self.step and self.share is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from fiducial.geometry import Frame
 from fiducial.language.answers import Outcome
 from fiducial.language.candidates import Candidate
-from fiducial.language.phrases.filtering import Filter
-from fiducial.language.phrases.nouns import same_noun
+from fiducial.language.phrases.choosing import DISTANCES, Filter, Pick, pick
+from fiducial.language.phrases.nouns import in_number, same_noun
 from fiducial.language.phrases.parsing import parse_instruction
-from fiducial.language.phrases.picking import Pick, pick
-from fiducial.language.phrases.request import Request, Target
+from fiducial.language.phrases.request import Quantifier, Request, Target
 from fiducial.language.phrases.scene import Scene
-from fiducial.language.phrases.wording import sentence
 
 Match = Callable[[str, str | None], bool]
 """Says whether a candidate's label is what a noun, as said, names."""
@@ -94,7 +92,7 @@ def resolve(
         match: tells whether a label (which may be None) is what a noun names, to bring synonyms or
             embeddings. Default: :func:`same_noun`.
         recognises_nouns: False when the candidates are regions of which nobody knows what they show:
-            every candidate then fits every noun, references told by a noun alone are not used, and
+            every candidate then fits every noun, references that are only a noun are not used, and
             the text says so.
 
     Returns:
@@ -117,7 +115,7 @@ def resolve(
     scene = Scene.of(candidates, frame)
     sieve = Filter(scene, match or same_noun, recognises_nouns)
     everything = list(range(len(scene.candidates)))
-    readings = [sieve.reading(target) for target in asked.targets]
+    readings = [sieve.interpret(target) for target in asked.targets]
     fits = [sieve.fitting(target, everything) for target in readings]
     left_out = _left_out(asked.exclusions, fits, sieve)
     picks = [
@@ -127,10 +125,12 @@ def resolve(
     chosen = tuple(dict.fromkeys(index for one in picks for index in one.chosen))
     if len(chosen) < sum(len(one.chosen) for one in picks):
         sieve.unmet.append("two phrases chose the same candidate")
+    roots = (*asked.targets, *asked.exclusions)
+    unknown = [words for root in roots for words in _unknown(root, sieve)]
     return Resolution(
         chosen=chosen,
-        text=sentence(picks, sieve, exclusions=asked.exclusions, left_out=len(left_out)),
-        unknown=tuple(dict.fromkeys((*_unknown(asked, readings, sieve), *sieve.unknown))),
+        text=_sentence(picks, sieve, exclusions=asked.exclusions, left_out=len(left_out)),
+        unknown=tuple(dict.fromkeys((*unknown, *asked.strays, *sieve.unknown))),
         unmet=tuple(dict.fromkeys(sieve.unmet)),
         outcome=Outcome.FOUND if chosen else Outcome.NO_TARGET,
         picks=tuple(picks),
@@ -141,11 +141,11 @@ def _left_out(exclusions: Sequence[Target], fits: Sequence[Sequence[int]], sieve
     """Return what is left out: each exclusion is chosen among everything that fits the targets."""
     pool = sorted({index for found in fits for index in found})
     out: set[int] = set()
-    for target in map(sieve.reading, exclusions):
+    for target in map(sieve.interpret, exclusions):
         if sieve.cannot_tell(target):
             sieve.unmet.append(f"'{target.words}' was not left out: what the regions show is not recognised here")
             continue
-        found: Pick = pick(target, sieve.fitting(target, pool), sieve)
+        found = pick(target, sieve.fitting(target, pool), sieve)
         vague = bool(target.unknown)
         if vague and ((target.bare and not target.noun) or len(found.chosen) == len(pool)):
             sieve.unmet.append(f"'{target.words}' was not left out: it was not understood")
@@ -156,14 +156,101 @@ def _left_out(exclusions: Sequence[Target], fits: Sequence[Sequence[int]], sieve
     return out
 
 
-def _unknown(asked: Request, readings: Sequence[Target], sieve: Filter) -> list[str]:
-    """Return what was not understood in the readings that were taken, those of the references too."""
-    roots = (*readings, *map(sieve.reading, asked.exclusions))
-    return [*(words for root in roots for words in _unknown_in(root, sieve)), *asked.strays]
+def _unknown(target: Target, sieve: Filter) -> list[str]:
+    """Return what was not understood in the reading that is taken of a target, and in its references."""
+    read = sieve.interpret(target)
+    others = [other for relation in read.relations for other in relation.targets]
+    others += [read.of] if read.of is not None else []
+    return [*read.unknown, *(words for other in others for words in _unknown(other, sieve))]
 
 
-def _unknown_in(target: Target, sieve: Filter) -> list[str]:
-    told = [other for relation in target.relations for other in relation.targets]
-    if target.of is not None:
-        told.append(target.of)
-    return [*target.unknown, *(words for other in told for words in _unknown_in(sieve.reading(other), sieve))]
+_RANKS = ("", "", "second ", "third ", "fourth ", "fifth ")
+
+
+def _sentence(picks: Sequence[Pick], sieve: Filter, *, exclusions: Sequence[Target] = (), left_out: int = 0) -> str:
+    """Say in one sentence how a choice was made, and how many candidates the exclusions took away."""
+    taken = [_taken(one, sieve) for one in picks if one.chosen]
+    text = f"Chose {' and '.join(taken)}" if taken else "Chose nothing"
+    if left_out:
+        text += f", leaving out {left_out} ({' and '.join(_said(target) for target in exclusions)})"
+    missing = [_missing(one, sieve) for one in picks if not one.chosen]
+    text += "".join(f"; {words}" for words in missing)
+    if not sieve.recognises_nouns and any(one.target.noun for one in picks):
+        said = " and ".join(dict.fromkeys(f"'{' '.join(one.target.noun)}'" for one in picks if one.target.noun))
+        text += f"; nouns are not recognised here, so every region counted as {said}"
+    return text + "."
+
+
+def _taken(one: Pick, sieve: Filter) -> str:
+    """Return what a target chose, and out of how many."""
+    many, there = len(one.chosen), len(one.fits)
+    named = _describe(one.target, there, sieve)
+    among = f"of {there} {named}"
+    if one.inner is not None:
+        inner = _taken(one.inner, sieve)
+        among = f"of {inner}" if there == len(one.inner.chosen) else f"{among} among {inner}"
+    elif there == 1:
+        return f"the only {named}"
+    if one.target.step:
+        begin = "first" if one.target.rank == 1 else f"{one.target.rank}."
+        return f"{many} {among}, one in {one.target.step} from the {begin} on, {' and '.join(one.orders)} first"
+    if one.orders:
+        number = f"{many} " if many > 1 else ""
+        return f"the {number}{_rank(one.target.rank)}{' and '.join(one.orders)} {among}{_evidence(one, sieve)}"
+    if many == there:
+        number = "both" if there == 2 else f"all {there}"
+        return f"{number} {among}" if one.inner else f"{number} {named}"
+    rule = "best score" if one.by_score else "largest area"
+    return f"the {many if many > 1 else 'one'} with the {rule} {among}"
+
+
+def _missing(one: Pick, sieve: Filter) -> str:
+    """Return why a target chose nothing."""
+    there, total = len(one.fits), len(sieve.scene.candidates)
+    if there and one.target.count == 0:
+        return "none was asked for"
+    named = _describe(one.target, there, sieve)
+    if there:
+        return f"only {there} {named} fit{'s' if there == 1 else ''}"
+    if not total:
+        return f"no {named} was found"
+    return f"no {named} among {total} candidate{'' if total == 1 else 's'}"
+
+
+def _rank(rank: int) -> str:
+    if rank < 0:
+        return "last " if rank == -1 else f"{_RANKS[min(-rank, 5)]}to last "
+    return _RANKS[rank] if rank < len(_RANKS) else f"number {rank} "
+
+
+def _evidence(one: Pick, sieve: Filter) -> str:
+    """Return the area that decided, so that a reader can check a choice by size."""
+    orders = one.target.orders
+    if not orders or orders[0].measure != "area":
+        return ""
+    area = sieve.scene.area(one.chosen[-1])
+    last = "smallest" if orders[0].largest == (one.target.rank > 0) else "largest"
+    which = "it" if len(one.chosen) == 1 else f"the {last} of them"
+    return f" ({which} covers {area:.0f} square pixels)"
+
+
+def _describe(target: Target, count: int, sieve: Filter) -> str:
+    """Return what was asked for in words: "red ships near the pier"."""
+    number = 2 if count > 1 or (count == 0 and target.quantifier is Quantifier.ALL) else 1
+    generic = "thing" if sieve.recognises_nouns else "region"
+    noun = in_number(target.noun if target.noun and sieve.recognises_nouns else (generic,), number)
+    colours = (" or " if target.any_colour else " and ").join(target.colours)
+    front = [*(trait.words for trait in target.traits), *([colours] if colours else [])]
+    # relations that were not used are left unsaid
+    used = [relation for relation in target.relations if relation.kind not in DISTANCES and sieve.can_use(relation)]
+    return " ".join([*front, noun, *dict.fromkeys([*_tails(target), *(relation.words for relation in used)])])
+
+
+def _tails(target: Target) -> list[str]:
+    """Return the parts of the image that filtered, as said."""
+    return [*(f"in {line.words}" for line in target.lines), *(region.words for region in target.regions)]
+
+
+def _said(target: Target) -> str:
+    tails = [*_tails(target), *(relation.words for relation in target.relations)]
+    return " ".join([*([target.words] if target.words else []), *dict.fromkeys(tails)])

@@ -16,7 +16,7 @@ COLOUR_SHARE = 0.25
 NEAR = 1.0
 """Near: the gap between the boxes is at most this multiple of the reference's size."""
 BESIDE = 0.5
-"""Next to, beside, by: likewise, closer."""
+"""Next to, beside, by: the gap is at most this multiple of it."""
 EDGE_SHARE = 0.05
 """At the edge: the box comes within this share of the image's extent to its edge."""
 ROUND = 0.75
@@ -221,3 +221,45 @@ class Scene:
 def _zones(value: float, extent: float, share: float) -> tuple[bool, bool, bool]:
     """Say whether a coordinate lies in the first share, the middle share, the last share of an extent."""
     return value < share * extent, abs(value - extent / 2) <= share * extent / 2, extent - value < share * extent
+
+
+SAME_LINE = 0.5
+"""Two extents lie on one line when they share at least this part of the smaller one."""
+
+Box = tuple[float, float, float, float]
+
+
+def lines_among(boxes: Sequence[Box], kind: str) -> list[list[int]]:
+    """Sort things into rows or columns.
+
+    Things are taken by their centres, from the top for rows and from the left for columns. A thing joins the
+    line before it when its extent across the line shares at least half of the smaller of the two with the mean
+    extent of that line; else it begins a new one.
+
+    Args:
+        boxes: x1, y1, x2, y2 each, y downwards.
+        kind: ``"row"`` or ``"column"``.
+
+    Returns:
+        The indices of each line, lines in order, things along the line.
+
+    Example:
+        >>> lines_among([(0, 0, 9, 10), (30, 2, 39, 12), (0, 20, 9, 30)], "row")
+        [[0, 1], [2]]
+    """
+    low, high = (1, 3) if kind == "row" else (0, 2)
+    order = sorted(range(len(boxes)), key=lambda index: (boxes[index][low] + boxes[index][high], index))
+    lines: list[list[int]] = []
+    for index in order:
+        if lines and _shares(boxes[index], [boxes[other] for other in lines[-1]], low, high):
+            lines[-1].append(index)
+        else:
+            lines.append([index])
+    along = 0 if low else 1
+    return [sorted(line, key=lambda index: (boxes[index][along] + boxes[index][along + 2], index)) for line in lines]
+
+
+def _shares(box: Box, line: Sequence[Box], low: int, high: int) -> bool:
+    start, end = (sum(other[edge] for other in line) / len(line) for edge in (low, high))
+    shared = min(box[high], end) - max(box[low], start)
+    return shared > 0 and shared >= SAME_LINE * min(box[high] - box[low], end - start)

@@ -1,7 +1,7 @@
 """Tokens: words with two readings settled.
 
 Lark's lexer cuts the text by the terminals of the grammar. Some words can only be read by looking
-at what stands beside them; :class:`Settler` does that in small passes, one decision each, and leaves
+at what stands beside them; :class:`PostLexer` does that in small passes, one decision each, and leaves
 a sequence that the grammar always accepts.
 """
 
@@ -14,7 +14,7 @@ from lark import Token
 from fiducial.language.phrases.nouns import word_set
 
 MAX_LINKS = 8
-"""Longest chain of places told by places; what follows is not understood."""
+"""Longest chain of places named by places; what follows is not understood."""
 
 ITEMS = word_set(
     "THE A QUANTIFIER STRIDE FRACTION COUNT ORDINAL SUPERLATIVE CLOSEST SIDE COLOUR TRAIT PLAIN WORD PRONOUN IMPLIED "
@@ -37,7 +37,7 @@ _THINGS_IN_ING = word_set(
 )
 
 
-class Settler:
+class PostLexer:
     """Settles every token of an instruction whose reading depends on its neighbours."""
 
     always_accept = ("REQUEST", "COURTESY", "COPULA", "IMAGE", "SHADE", "STRANGE", "COMMA", "COMPOUND")
@@ -46,7 +46,8 @@ class Settler:
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
         """Return the tokens as the grammar needs them (the hook that lark calls after lexing)."""
         tokens = _opening(list(stream))
-        for settle in (
+        # in this order: each step finds the tokens as those before it left them
+        for step in (
             _numbers,
             _closest,
             _participles,
@@ -58,7 +59,7 @@ class Settler:
             _ahead,
             _behind,
         ):
-            tokens = settle(tokens)
+            tokens = step(tokens)
         return iter(tokens)
 
 
@@ -192,10 +193,10 @@ def _separator(tokens: list[Token], index: int, settled: list[Token]) -> str:
     after = _kind(tokens, index + 1)
     if not before or after in ("", "EXCEPT", "OF"):
         return ""
-    if after in ("PLACE", "BETWEEN", "UNKNOWN") or _starts_side_of(tokens, index + 1):
+    if after in ("PLACE", "BETWEEN", "UNKNOWN") or _is_side_of(tokens, index + 1):
         return "ALSO"
     comma = tokens[index].type == "COMMA"
-    if before == "SIDE" and after == "SIDE" and _told_by_place(settled) and _ends(tokens, index + 1, "SIDE"):
+    if before == "SIDE" and after == "SIDE" and _in_place(settled) and _ends(tokens, index + 1, "SIDE"):
         return "JOIN"
     if before in ("COLOUR", "TRAIT", "PLAIN") and after in ("COLOUR", "TRAIT", "PLAIN"):
         return "" if comma else "JOIN"
@@ -225,7 +226,7 @@ def _ends(tokens: list[Token], index: int, *kinds: str) -> bool:
     return _kind(tokens, index) not in ITEMS or str(tokens[index]) in ("corner", "half", "side", "corners", "sides")
 
 
-def _starts_side_of(tokens: list[Token], index: int) -> bool:
+def _is_side_of(tokens: list[Token], index: int) -> bool:
     """Say whether "left of" starts at a token."""
     start = index
     while _kind(tokens, index) == "SIDE":
@@ -233,7 +234,7 @@ def _starts_side_of(tokens: list[Token], index: int) -> bool:
     return index > start and _kind(tokens, index) == "OF"
 
 
-def _told_by_place(settled: list[Token]) -> bool:
+def _in_place(settled: list[Token]) -> bool:
     """Say whether the phrase at the end is "in the left", rather than "the left"."""
     index = len(settled) - 1
     while index >= 0 and settled[index].type in ("SIDE", "THE", "JOIN"):
@@ -284,7 +285,7 @@ def _behind(tokens: list[Token]) -> list[Token]:
     settled: list[Token] = []
     for index, token in enumerate(tokens):
         before = settled[-1].type if settled else ""
-        if before in ("", "AND", "EXCEPT") and _starts_side_of(tokens, index):  # "left of the pier"
+        if before in ("", "AND", "EXCEPT") and _is_side_of(tokens, index):  # "left of the pier"
             settled += [_as(token, "IMPLIED", ""), _as(token, "PLACE", "to")]
         if token.type in ("AND", "ALSO") and before in ("", "AND", "ALSO", "EXCEPT"):
             continue

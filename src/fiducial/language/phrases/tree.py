@@ -11,12 +11,11 @@ from importlib.resources import files
 
 from lark import Lark, Token, Tree
 
-from fiducial.language.phrases import words as lexicon
-from fiducial.language.phrases.drafts import Draft, DraftRelation
-from fiducial.language.phrases.lines import line_of
+from fiducial.language.phrases import lexicon
+from fiducial.language.phrases.drafts import Draft, DraftRelation, line_of
 from fiducial.language.phrases.nouns import singular
 from fiducial.language.phrases.request import Region
-from fiducial.language.phrases.tokens import Settler
+from fiducial.language.phrases.tokens import PostLexer
 
 _IN_LINE = ("in", "on", "at", "from", "within", "inside", "inside of")
 Link = tuple[str, str, list[Draft]]
@@ -44,7 +43,7 @@ def read(plain: str) -> tuple[list[Draft], list[Draft]]:
 @lru_cache(maxsize=1)
 def _parser() -> Lark:
     grammar = files("fiducial.language.phrases").joinpath("grammar.lark").read_text(encoding="utf-8")
-    return Lark(grammar, start="request", parser="lalr", lexer="basic", postlex=Settler())
+    return Lark(grammar, start="request", parser="lalr", lexer="basic", postlex=PostLexer())
 
 
 # -- the tree ------------------------------------------------------------------------------------
@@ -127,7 +126,7 @@ def _attach_of(owner: Draft, child: Draft) -> None:
 
 
 def _attach_line(owner: Draft, word: str, child: Draft) -> None:
-    """Read "in the top row"; where no line can be told by it, all of it is not understood."""
+    """Read "in the top row"; where it names no line, all of it is not understood."""
     line = line_of(child)
     if line is None:
         owner.unknown.append(f"{word} {_in_full(child)}")

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from fiducial.geometry import Box, Frame
 from fiducial.language.candidates import Candidate
 from fiducial.language.phrases import Quantifier, Resolution, Target
+from fiducial.language.phrases.choosing import Pick
 from fiducial.language.phrases.nouns import in_number
-from fiducial.language.phrases.picking import Pick
 from fiducial.language.phrases.places import where
 from fiducial.prompters.detector.contract import Reading
 from fiducial.prompters.detector.reading import is_ambiguous

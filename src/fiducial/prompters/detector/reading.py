@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fiducial.language.phrases import Request, Target
-from fiducial.language.phrases.filtering import coloured_noun, shorter_nouns
+from fiducial.language.phrases.choosing import coloured_noun, shorter_nouns
 from fiducial.prompters.detector.contract import Detector, Reading
 
 Noun = tuple[str, ...]

@@ -6,8 +6,7 @@ from typing import Any
 
 from fiducial.errors import InputError
 from fiducial.language.dialects import Dialect
-from fiducial.language.dialects.json_grammar import JsonGrammar, PointKey
-from fiducial.language.dialects.list_grammar import ListGrammar
+from fiducial.language.dialects.json_grammar import JsonGrammar, ListGrammar, PointKey
 
 
 def response_format(dialect: Dialect) -> dict[str, Any]:

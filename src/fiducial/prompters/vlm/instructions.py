@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from fiducial.language.instructions import check_instruction
+from fiducial.language.answers import check_instruction
 
 _MARKED = re.compile(r"<\S+>|\[\S+\]")
 

@@ -1,21 +1,21 @@
-"""Filtering: which candidates fit a noun phrase, before anything is counted."""
+"""Choosing: which candidates fit a noun phrase, in which order, and how many of them are taken."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from math import ceil
 
 from fiducial.language.candidates import COLOURS
-from fiducial.language.phrases.lines import lines_among
+from fiducial.language.phrases.lexicon import place_order
 from fiducial.language.phrases.nouns import in_number, name_stem, stem
-from fiducial.language.phrases.picking import Pick, pick
-from fiducial.language.phrases.request import Line, Quantifier, Region, Relation, Target
-from fiducial.language.phrases.scene import Scene
+from fiducial.language.phrases.request import Line, Order, Quantifier, Region, Relation, Target
+from fiducial.language.phrases.scene import Scene, lines_among
 
-_TOLD_BY_ONE = ("near", "beside", "inside", "on", "between")
+_HELD_BY_ONE = ("near", "beside", "inside", "on", "between")
 """Relations that hold when they hold to one of several references; the others need each of them."""
-_DISTANCES = ("closest", "furthest")
+DISTANCES = ("closest", "furthest")
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Filter:
     unmet: list[str] = field(default_factory=list)
     inner: dict[int, Pick] = field(default_factory=dict)
 
-    def reading(self, target: Target) -> Target:
+    def interpret(self, target: Target) -> Target:
         """Return the reading of a phrase that fits how the candidates are called.
 
         A candidate called exactly adjective and noun ("left hand") decides for that reading. When no
@@ -48,8 +48,7 @@ class Filter:
         cross") is a colour again where nothing is called so and colours were measured.
         """
         if not self.recognises_nouns:
-            lone = target.noun in (("orange",), ("oranges",))
-            if lone:
+            if target.noun in (("orange",), ("oranges",)):
                 return replace(target, noun=(), colours=("orange",))
             return coloured_noun(target, target.noun[1:], target.noun[:1])
         called = {name_stem(candidate.prompt.label or "") for candidate in self.scene.candidates}
@@ -67,19 +66,18 @@ class Filter:
         return target
 
     def cannot_tell(self, target: Target) -> bool:
-        """Say whether a phrase is told by its noun alone, where nouns are not recognised."""
+        """Say whether a phrase says no more than its noun, where nouns are not recognised."""
         return not self.recognises_nouns and bool(target.noun) and target.bare
 
-    def fitting(self, target: Target, pool: Sequence[int]) -> list[int]:
-        """Return the candidates of a pool that fit a phrase: noun, colours, places, relations, adjectives.
+    def can_use(self, relation: Relation) -> bool:
+        """Say whether candidates can be found for the references of a relation."""
+        return not any(self.cannot_tell(self.interpret(target)) for target in relation.targets)
 
-        Args:
-            target: a phrase in the reading wanted (see :meth:`reading`).
-            pool: indices to choose from.
-        """
+    def fitting(self, target: Target, pool: Sequence[int]) -> list[int]:
+        """Return the candidates of a pool that fit a phrase as it was interpreted: by all but order and number."""
         found = list(pool)
         if target.of is not None:
-            inner = self.reading(target.of)
+            inner = self.interpret(target.of)
             one = pick(inner, self.fitting(inner, found), self)
             found = list(one.chosen)
             self.inner[id(target)] = one
@@ -90,13 +88,13 @@ class Filter:
         for region in target.regions:
             found = self._placed(region, found)
         for relation in target.relations:
-            if relation.kind not in _DISTANCES:
+            if relation.kind not in DISTANCES:
                 found = self._related(relation, found)
         return self._described(target, found)
 
     def references(self, relation: Relation) -> list[list[int]]:
         """Return, per target of a relation, the candidates it may mean, likeliest first."""
-        return [self._reference(self.reading(target), relation) for target in relation.targets]
+        return [self._reference(self.interpret(target), relation) for target in relation.targets]
 
     # -- one filter each -------------------------------------------------------------------------
 
@@ -148,7 +146,7 @@ class Filter:
         return [index for one in taken for index in one]
 
     def _related(self, relation: Relation, pool: list[int]) -> list[int]:
-        if any(self.cannot_tell(self.reading(target)) for target in relation.targets):
+        if not self.can_use(relation):
             self.unmet.append(f"'{relation.words}' was not used: what the regions show is not recognised here")
             return pool
         references = self.references(relation)
@@ -156,7 +154,7 @@ class Filter:
             return []
         if relation.kind == "between":
             return [i for i in pool if self._between(i, references)]
-        every = relation.kind not in _TOLD_BY_ONE and relation.targets[0].quantifier is not Quantifier.ANY
+        every = relation.kind not in _HELD_BY_ONE and relation.targets[0].quantifier is not Quantifier.ANY
         return [i for i in pool if self._holds(relation, i, references[0], every=every)]
 
     def _described(self, target: Target, pool: list[int]) -> list[int]:
@@ -180,12 +178,12 @@ class Filter:
             self.unmet.append(f"nothing fits '{target.words}', which '{relation.words}' needs")
             return []
         picks = target.orders or target.ranked or target.quantifier in (Quantifier.COUNT, Quantifier.BOTH)
-        if picks or any(other.kind in _DISTANCES for other in target.relations):
+        if picks or any(other.kind in DISTANCES for other in target.relations):
             return list(pick(target, fits, self).chosen)
         one = target.quantifier is Quantifier.THE
-        if one and len(fits) > 1 and relation.kind not in ("near", "beside", "inside", "on", *_DISTANCES):
+        if one and len(fits) > 1 and relation.kind not in ("near", "beside", "inside", "on", *DISTANCES):
             self.unmet.append(f"{len(fits)} candidates fit '{target.words}' in '{relation.words}': one was taken")
-            # a second one is kept, for the candidate that would else be told by itself
+            # a second one is kept, for the candidate that would else be its own reference
             ranked = pick(replace(target, quantifier=Quantifier.ALL), fits, self).chosen
             return list(ranked[:2])
         return fits
@@ -222,3 +220,124 @@ def shorter_nouns(noun: tuple[str, ...]) -> list[tuple[tuple[str, ...], list[str
     if tail:
         options.append((base, tail))
     return options + [(base[start:], [*base[:start], *tail]) for start in range(1, len(base))]
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """What one target chose.
+
+    Args:
+        target: the target.
+        fits: the candidates that fit it, best first.
+        chosen: those that were taken, best first.
+        orders: what they were put in order by, when something in the phrase said so.
+        by_score: ties, and choices by no superlative, went to the best score rather than the largest.
+        inner: what the choice was made among ("the leftmost of the two largest"), or None for everything.
+    """
+
+    target: Target
+    fits: tuple[int, ...]
+    chosen: tuple[int, ...]
+    orders: tuple[str, ...]
+    by_score: bool
+    inner: Pick | None = None
+
+
+def pick(target: Target, fits: Sequence[int], sieve: Filter) -> Pick:
+    """Put what fits in order and take as many as asked for."""
+    orders = target.orders
+    distances = [relation for relation in target.relations if relation.kind in DISTANCES]
+    if (target.ranked or target.step) and not orders and not distances:
+        orders = (place_order(("left",)),)
+        sieve.unmet.append(f"'{target.words}' says no order: counted from the left")
+    ranked, words = _ranked(target, orders, fits, sieve)
+    wanted = _wanted(target, len(ranked), bool(words), sieve)
+    start = abs(target.rank) - 1
+    line = ranked if target.rank > 0 else ranked[::-1]
+    chosen = line[start :: target.step] if target.step else line[start : start + wanted]
+    _account(target, len(ranked), len(chosen), wanted, sieve)
+    return Pick(target, tuple(ranked), tuple(chosen), words, _by_score(ranked, sieve), sieve.inner.get(id(target)))
+
+
+def _ranked(
+    target: Target, orders: Sequence[Order], fits: Sequence[int], sieve: Filter
+) -> tuple[list[int], tuple[str, ...]]:
+    """Return what fits, best first, without what cannot be compared, and the superlatives used."""
+    keys: dict[int, list[float]] = {index: [] for index in fits}
+    words: list[str] = []
+    for order in orders:
+        values = {index: sieve.scene.measure(index, order) for index in keys}
+        sieve.not_measured(order.measure, [index for index in keys if values[index] is None], list(keys))
+        keys = {
+            index: [*key, -value if order.largest else value]
+            for index, key in keys.items()
+            if (value := values[index]) is not None
+        }
+        words.append(order.words)
+    keys, by_relation = _by_relations(target, keys, sieve)
+    scene = sieve.scene
+    by_score = _by_score(list(keys), sieve)
+
+    def rule(index: int) -> tuple[float, ...]:
+        score = scene.candidates[index].prompt.score or 0.0
+        return (*keys[index], -score if by_score else 0.0, -scene.area(index), *scene.centre(index), index)
+
+    return sorted(keys, key=rule), (*words, *by_relation)
+
+
+def _by_relations(
+    target: Target, keys: dict[int, list[float]], sieve: Filter
+) -> tuple[dict[int, list[float]], list[str]]:
+    """Add the distance to a reference ("closest to the pier") to what is sorted by."""
+    words: list[str] = []
+    for relation in target.relations:
+        if relation.kind not in DISTANCES:
+            continue
+        if not sieve.can_use(relation):
+            sieve.unmet.append(f"'{relation.words}' was not used: what the regions show is not recognised here")
+            continue
+        references = sieve.references(relation)[0]
+        sign = 1.0 if relation.kind == "closest" else -1.0
+        measured = {}
+        for index, key in keys.items():
+            apart = [sieve.scene.apart(index, other) for other in references if other != index]
+            if apart:
+                measured[index] = [*key, sign * min(apart)]
+        keys = measured
+        words.append(relation.words)
+    return keys, words
+
+
+def _by_score(fits: Sequence[int], sieve: Filter) -> bool:
+    return bool(fits) and all(sieve.scene.candidates[index].prompt.score is not None for index in fits)
+
+
+def _wanted(target: Target, there: int, ordered: bool, sieve: Filter) -> int:
+    """Return how many to take."""
+    if target.count is not None:
+        return target.count
+    if target.share is not None:
+        wanted = ceil(target.share * there)
+        if not ordered and wanted < there:
+            rule = f"the first {wanted} of {there}, by score or else by size, were taken"
+            sieve.unmet.append(f"'{target.words}' says no order: {rule}")
+        return wanted
+    if target.quantifier is not Quantifier.ALL or target.step:
+        return 1
+    if ordered and there > 1 and not target.ranked:
+        half = ceil(there / 2)
+        sieve.unmet.append(f"'{target.words}' says no number: the first {half} of {there} were taken")
+        return half
+    return there
+
+
+def _account(target: Target, there: int, taken: int, wanted: int, sieve: Filter) -> None:
+    """Note where the number asked for and the number there are differ."""
+    noun = in_number(target.noun or ("thing",), wanted)
+    if (target.ranked or target.step) and not taken:
+        sieve.unmet.append(f"'{target.words}' needs at least {abs(target.rank)}, found {there}")
+    elif target.count is not None and (taken < wanted or not wanted):
+        sieve.unmet.append(f"asked for {wanted} {noun}, found {taken}")
+    elif target.quantifier in (Quantifier.BOTH, Quantifier.ALL) and target.count is not None and there > wanted:
+        said = "both" if target.quantifier is Quantifier.BOTH else f"all {wanted}"
+        sieve.unmet.append(f"asked for {said} {noun}, but {there} fit: {wanted} were taken")

@@ -1,28 +1,62 @@
-"""Items: targets as a reply names them, whatever the keys, before anybody asks where they lie."""
+"""Items: targets as a reply names them, whatever the keys, before anybody asks where they lie.
+
+Numbers go through three hands: :class:`Collector` walks through the values and tells targets from what
+stands around them; a target's keys say which of its values are boxes, points, a label, a score; and each box
+or point is put in the order x, y. Whatever is not quite the form is noted, and what cannot be used is counted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from fiducial.language.parsing.keys import (
-    BOX_KEYS,
-    CORNERS,
-    EITHER_KEYS,
-    LABEL_KEYS,
-    NEGATIVE_KEYS,
-    POSITIVE_KEYS,
-    SCORE_KEYS,
-    SIZED,
-    WRAPPERS,
-)
-from fiducial.language.parsing.limits import MAX_NUMBER, MAX_POINTS
-from fiducial.language.parsing.notes import Notes, clean, clean_label
-from fiducial.language.parsing.reader import CutDictionary, CutList, read_values
+from fiducial.language.dialects.replies import MAX_NUMBER, MAX_POINTS, MAX_RESCANS, Notes, clean, clean_label
+from fiducial.language.dialects.values import CutDictionary, CutList, read_values
 
 Order = Literal["xy", "yx"]
 T = TypeVar("T")
+
+# the words by which models call things, compared in small letters with underscores
+BOX_KEYS = frozenset(
+    {
+        *("bbox_2d", "box_2d", "bbox", "box", "boxes", "bboxes", "boxes_2d", "bboxes_2d", "bound_box"),
+        *("bounding_box", "bounding_boxes", "boundingbox", "bounding_box_2d", "boundingbox_2d", "xyxy", "rect"),
+        *("coordinates", "coordinate", "coords", "rectangle", "region", "location", "position", "边界框", "坐标"),
+    }
+)
+EITHER_KEYS = frozenset({"coordinates", "coordinate", "coords", "location", "position"})
+"""Box keys that hold a point when there are two numbers."""
+POSITIVE_KEYS = frozenset(
+    {
+        *("positive_points", "positive_point", "pos_points", "points", "point", "points_2d", "point_2d"),
+        *("keypoints", "key_points", "center", "centre", "点"),
+        *(f"{name}_{number}" for name in ("points", "point") for number in range(1, 5)),
+    }
+)
+NEGATIVE_KEYS = frozenset({"negative_points", "negative_point", "neg_points", "background_points"})
+LABEL_KEYS = (
+    *("label", "labels", "class", "class_name", "name", "object", "object_name", "category", "phrase", "caption"),
+    *("description", "title", "text_content", "text", "标签", "类别"),
+)
+"""In the order in which they are asked for."""
+SCORE_KEYS = ("score", "confidence", "conf", "probability", "prob")
+CORNERS = (
+    ("x1", "y1", "x2", "y2"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("left", "top", "right", "bottom"),
+    ("x0", "y0", "x1", "y1"),
+)
+SIZED = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
+"""A corner, then width and height."""
+WRAPPERS = frozenset(
+    {
+        *("objects", "detections", "items", "results", "result", "answer", "instances", "predictions", "data"),
+        *("output", "targets"),
+    }
+)
+"""Words for a list of targets, which are no labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +80,13 @@ class Item:
 
 @dataclass(slots=True)
 class Found:
-    """What the values of a reply amount to.
-
-    Args:
-        items: the targets.
-        empty: how many lists or dictionaries say plainly that there is nothing.
-        spoilt: how many targets could not be read.
-    """
+    """What the values of a reply amount to."""
 
     items: list[Item] = field(default_factory=list)
     empty: int = 0
+    """How many lists or dictionaries say plainly that there is nothing."""
     spoilt: int = 0
+    """How many targets could not be read."""
 
 
 def number(value: object) -> float | None:
@@ -91,6 +121,7 @@ class Collector:
         self._keys = keys
         self._order = order
         self._points = points
+        self._unwraps = 0
         self.found = Found()
 
     def walk(self, value: Any, label: str | None = None) -> None:
@@ -109,33 +140,34 @@ class Collector:
             if not isinstance(value, CutDictionary):
                 self.found.empty += 1
             return
-        if not _is_target(fields):
+        if not _is_target(fields):  # what stands around targets: its values may hold them
             for key, content in fields.items():
                 self._notes.add(f"what stands under the key {clean(key, 40)!r}")
-                if (
-                    isinstance(content, str)
-                    and key not in LABEL_KEYS
-                    and content.lstrip().startswith(("[", "{", "```"))
-                ):
-                    self._notes.add("escaped quotation marks")  # JSON in a string, as calls of tools hold it
-                    content = [inner.data for inner in read_values(content, self._notes).values]
+                content = self._unwrapped(key, content)
                 self.walk(content, self._name_of(key, content, label))
             return
         if isinstance(value, CutDictionary):
             self._notes.add("an item that broke off was dropped")
             return
-        self._note_keys(value)
+        if self._keys is None:
+            self._notes.add("objects with keys")
+        else:
+            for key in value:
+                if key not in self._keys:
+                    role = _role(_key(key))
+                    self._notes.add(f"key {clean(key, 40)!r} {f'read as {role}' if role else 'left out'}")
         named = _first(fields, LABEL_KEYS, clean_label) or label
         self._target(fields, named, _first(fields, SCORE_KEYS, _share))
 
-    def _note_keys(self, value: dict[str, Any]) -> None:
-        if self._keys is None:
-            self._notes.add("objects with keys")
-            return
-        for key in value:
-            if key not in self._keys:
-                role = _role(_key(key))
-                self._notes.add(f"key {clean(key, 40)!r} {f'read as {role}' if role else 'left out'}")
+    def _unwrapped(self, key: str, content: Any) -> Any:
+        """Read JSON in a string, as calls of tools hold it; what is called something is only text."""
+        if not isinstance(content, str) or key in LABEL_KEYS or not content.lstrip().startswith(("[", "{", "```")):
+            return content
+        if self._unwraps >= MAX_RESCANS:
+            return content
+        self._unwraps += 1
+        self._notes.add("escaped quotation marks")
+        return [inner.data for inner in read_values(content, self._notes).values]
 
     def _name_of(self, key: str, content: Any, label: str | None) -> str | None:
         """Take a key as the label of the numbers below it, unless it is a word for a list of answers."""
@@ -147,21 +179,17 @@ class Collector:
         fields = {"point" if _is_pair(key, content) else key: content for key, content in fields.items()}
         empty_before = self.found.empty
         boxes = [box for key, content in fields.items() if key in BOX_KEYS for box in self._boxes(content)]
-        boxes += self._own_box(fields)
+        own = _named_box(fields, self._notes)  # corners that stand in the item itself
+        if own and not any(key in BOX_KEYS for key in fields):
+            boxes.append(own)
         points, kinds = self._all_points(fields)
-        if len(boxes) > 1:
-            self._notes.add("several boxes in one item")
-            self.found.items += [Item(box=box, label=label, score=score) for box in boxes[1:]]
         if boxes or points:
-            item = Item(boxes[0] if boxes else None, tuple(points), tuple(kinds), label, score)
-            self.found.items.insert(len(self.found.items) - max(0, len(boxes) - 1), item)
+            self.found.items.append(Item(boxes[0] if boxes else None, tuple(points), tuple(kinds), label, score))
         elif self.found.empty == empty_before:
             self._spoil("an item without readable coordinates was dropped")
-
-    def _own_box(self, fields: dict[str, Any]) -> list[tuple[float, ...]]:
-        """Read corners that stand in the item itself, beside its label."""
-        box = _named_box(fields, self._notes)
-        return [box] if box and not any(key in BOX_KEYS for key in fields) else []
+        if len(boxes) > 1:  # points belong to the first
+            self._notes.add("several boxes in one item")
+            self.found.items += [Item(box=box, label=label, score=score) for box in boxes[1:]]
 
     def _boxes(self, content: Any) -> Iterator[tuple[float, ...]]:
         """Read what stands under a box key: one box however written, or several."""
@@ -198,14 +226,13 @@ class Collector:
                 yield box
 
     def _four(self, content: list[Any]) -> tuple[float, ...] | None:
-        numbers = self._read([part for part in content if not isinstance(part, list | dict)])
-        if len(numbers) != len(content) or len(numbers) != 4:
+        if len(content) != 4 or any(isinstance(part, list | dict) for part in content):
             self._spoil(f"{len(content)} numbers where a box needs 4: dropped")
             return None
-        if None in numbers:
+        numbers = self._numbers_of(content)
+        if numbers is None:
             self._spoil("a box with something else than numbers was dropped")
-            return None
-        return self._ordered(tuple(value for value in numbers if value is not None))
+        return self._ordered(numbers) if numbers is not None else None
 
     def _all_points(self, fields: dict[str, Any]) -> tuple[list[tuple[float, ...]], list[int]]:
         points: list[tuple[float, ...]] = []
@@ -216,16 +243,14 @@ class Collector:
                 points += new
                 kinds += [1 if key in POSITIVE_KEYS else 0] * len(new)
         if not points and {"x", "y"} <= fields.keys() and not any(key in BOX_KEYS for key in fields):
-            x, y = self._read([fields["x"], fields["y"]])
-            if x is not None and y is not None and _named_box(fields, None) is None:
-                return [(x, y)], [1]
+            point = self._numbers_of([fields["x"], fields["y"]])
+            if point is not None and _named_box(fields, None) is None:
+                return [tuple(point)], [1]
         return points, kinds
 
     def _points_of(self, content: Any) -> Iterator[tuple[float, ...]]:
         if isinstance(content, dict):
-            content = (
-                [content.get("x"), content.get("y")] if self._order == "xy" else [content.get("y"), content.get("x")]
-            )
+            content = [content.get(name) for name in self._order]
         if isinstance(content, str):
             self._notes.add("coordinates in a string")
             content = content.strip(" []()").replace(",", " ").split()[:16]
@@ -235,14 +260,13 @@ class Collector:
             for part in content:
                 yield from self._points_of(part if isinstance(part, list | dict) else [part])
             return
-        numbers = self._read(content)
-        if None in numbers or len(numbers) % 2 or isinstance(content, CutList):
+        numbers = self._numbers_of(content)
+        if numbers is None or len(numbers) % 2 or isinstance(content, CutList):
             self._notes.add("a point without two numbers was dropped")
             return
         if len(numbers) > 2:
             self._notes.add("points in one flat list")
-        values = [value for value in numbers if value is not None]
-        yield from (self._ordered(values[i : i + 2]) for i in range(0, len(values), 2))
+        yield from (self._ordered(numbers[i : i + 2]) for i in range(0, len(numbers), 2))
 
     # -- lists ----------------------------------------------------------------------------------
 
@@ -254,13 +278,8 @@ class Collector:
         if any(isinstance(part, list | dict) for part in value):
             self._nested(value, label)
             return
-        words: list[str] = []
-        rest: list[Any] = []
-        for part in value:
-            if isinstance(part, str) and number(part) is None:
-                words.append(part)
-            else:
-                rest.append(part)
+        words = [part for part in value if isinstance(part, str) and number(part) is None]
+        rest = [part for part in value if not isinstance(part, str) or number(part) is not None]
         if isinstance(value, CutList):
             self._notes.add("an item that broke off was dropped")
         elif len(words) < len(value):
@@ -287,11 +306,10 @@ class Collector:
     def _broken_brackets(self, value: list[Any], label: str | None) -> None:
         """Read [1, 2, 3, [4]], a box with brackets too many."""
         flat = [inner for part in value for inner in (part if isinstance(part, list) else [part])]
-        numbers = self._read(flat)
-        if len(flat) == 4 and None not in numbers and not isinstance(value, CutList):
+        numbers = self._numbers_of(flat)
+        if len(flat) == 4 and numbers is not None and not isinstance(value, CutList):
             self._notes.add("too many brackets around a box")
-            numbers_only = [part for part in numbers if part is not None]
-            self.found.items.append(Item(self._ordered(numbers_only), label=label))
+            self.found.items.append(Item(self._ordered(numbers), label=label))
             return
         self._spoil("a list of numbers and lists was dropped")
         for part in value:
@@ -301,11 +319,10 @@ class Collector:
     def _numbers(self, value: list[Any], label: str | None) -> None:
         """Read a list of bare numbers: a box, or a point where points are spoken."""
         if len(value) == 2 and self._points:
-            point = self._read(value)
-            if None not in point:
+            point = self._numbers_of(value)
+            if point is not None:
                 self._notes.add("two bare numbers read as a point")
-                numbers = [part for part in point if part is not None]
-                self.found.items.append(Item(points=(self._ordered(numbers),), point_labels=(1,), label=label))
+                self.found.items.append(Item(points=(self._ordered(point),), point_labels=(1,), label=label))
             return
         if len(value) < 3 or not any(number(part) is not None for part in value):
             return  # a footnote such as [1], a range such as [0, 1]
@@ -317,27 +334,25 @@ class Collector:
 
     # -- helpers --------------------------------------------------------------------------------
 
-    def _read(self, values: list[Any]) -> list[float | None]:
-        """Return values as numbers, and note those that were written as strings."""
+    def _numbers_of(self, values: Sequence[Any]) -> list[float] | None:
+        """Return values as numbers, None where one is none, and note those that were written as strings."""
         numbers = [number(value) for value in values]
         if any(isinstance(value, str) and known is not None for value, known in zip(values, numbers, strict=True)):
             self._notes.add("numbers written as strings")
-        return numbers
+        known = [value for value in numbers if value is not None]
+        return known if len(known) == len(values) else None
 
-    def _ordered(self, values: tuple[float, ...] | list[float]) -> tuple[float, ...]:
-        """Put x before y."""
-        if self._order == "xy":
-            return tuple(values)
-        return tuple(values[i ^ 1] for i in range(len(values)))
+    def _ordered(self, values: Sequence[float]) -> tuple[float, ...]:
+        return x_first(values, self._order)
 
     def _spoil(self, why: str) -> None:
         self.found.spoilt += 1
         self._notes.add(why)
 
 
-def relabel(item: Item, label: str | None) -> Item:
-    """Return an item with a label, where it has none of its own."""
-    return item if item.label or not label else replace(item, label=label)
+def x_first(values: Sequence[T], order: Order) -> tuple[T, ...]:
+    """Return the numbers of a box or point with each x before its y, or turn them back."""
+    return tuple(values) if order == "xy" else tuple(values[i ^ 1] for i in range(len(values)))
 
 
 def has_targets(value: Any) -> bool:

@@ -1,32 +1,84 @@
-"""Replies: what was thought, what was answered, and whether the answer has an end."""
+"""Replies as text: how much is read of one, what was thought, what was answered, and what had to be mended.
+
+A reply is written by a model, and so in the end by whoever writes into the picture or the prompt.
+The bounds here keep the work for any text small; what lies past them is left out and noted.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from fiducial.language.parsing.limits import MAX_CHARACTERS
-from fiducial.language.parsing.notes import Notes
+MAX_CHARACTERS = 100_000
+"""Characters of a reply that are read; 2048 tokens are some 8 000. The rest counts as broken off."""
+MAX_DEPTH = 24
+"""Nested brackets that are kept; deeper ones are skipped. Real replies have five at most."""
+MAX_ITEMS = 1_000
+"""Targets that are kept of one reply."""
+MAX_POINTS = 256
+"""Points that are kept of one target."""
+MAX_NUMBER = 40
+"""Characters of one number; longer ones (a model that repeats 9 for ever) are no numbers."""
+MAX_LABEL = 200
+"""Characters that are kept of a label."""
+MAX_WORDS = 500
+"""Characters that are kept of the words around the coordinates."""
+MAX_NOTES = 40
+"""Repairs that are listed one by one."""
+MAX_RESCANS = 8
+"""How often a quotation mark that was never closed may make the reader step back: keeps reading linear."""
 
 _THINK_OPEN = re.compile(r"<\s{0,3}think(?:ing)?\s{0,3}>", re.IGNORECASE)
 _THINK_CLOSE = re.compile(r"<\s{0,3}/\s{0,3}think(?:ing)?\s{0,3}>", re.IGNORECASE)
 _ANSWER_OPEN = re.compile(r"<\s{0,3}answer\s{0,3}>", re.IGNORECASE)
 _ANSWER_CLOSE = re.compile(r"<\s{0,3}/\s{0,3}answer\s{0,3}>", re.IGNORECASE)
 _END_TOKENS = (
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<|eot_id|>",
-    "<|end_of_sentence|>",
-    "<｜end▁of▁sentence｜>",
-    "<end_of_turn>",
-    "<eos>",
-    "<pad>",
-    "</s>",
+    *("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_sentence|>", "<｜end▁of▁sentence｜>"),
+    *("<end_of_turn>", "<eos>", "<pad>", "</s>"),
 )
 _ESCAPED_JSON = re.compile(r'[{\[,]\s{0,8}\\"')
-Span = tuple[int, int]
 _STRING = re.compile(r'([:,\[{]\s*+")((?:[^"\\\x00-\x1f]++|\\.)*+)(?="\s*+[:,\]}])')
 """A string as JSON writes it: a mark of structure before it, one behind it."""
+_BLANKS = re.compile(r"\s+")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+Span = tuple[int, int]
+
+
+class Notes:
+    """Collects what had to be mended, each kind once, in order, and never more than ``MAX_NOTES`` kinds."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, None] = {}
+        self._left_out = 0
+
+    def add(self, line: str) -> None:
+        """Remember a repair, unless it is known already or the list is full."""
+        if line in self._lines:
+            return
+        if len(self._lines) < MAX_NOTES:
+            self._lines[line] = None
+        else:
+            self._left_out += 1
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the repairs, one short line each."""
+        return (*self._lines, *((f"{self._left_out} further repairs",) if self._left_out else ()))
+
+
+def clean(text: str, limit: int = MAX_WORDS) -> str:
+    """Return text as one printable line of bounded length: no control characters, no lone surrogates."""
+    line = _BLANKS.sub(" ", _UNPRINTABLE.sub(" ", text[: 4 * limit])).strip()
+    return line if len(line) <= limit else line[: limit - 3].rstrip() + "..."
+
+
+def clean_label(value: object) -> str | None:
+    """Return what a target is called, or None when that is nothing a person could read."""
+    if isinstance(value, list | tuple):
+        value = next((part for part in value if isinstance(part, str)), None)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return clean(str(value), MAX_LABEL) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +100,14 @@ class Reply:
     tagged: bool
 
 
-def without_strings(text: str) -> str:
-    """Return a text of the same length in which whatever stands in strings of JSON is blank: tags in it are words."""
-    return _STRING.sub(lambda match: match[1] + " " * len(match[2]), text)
-
-
 def split_reply(text: str, notes: Notes) -> Reply:
-    """Take a reply apart; every tag may be missing.
-
-    Args:
-        text: the whole reply.
-        notes: where repairs are noted.
-    """
+    """Take a reply apart; every tag may be missing, and tags in strings are text."""
     too_long = len(text) > MAX_CHARACTERS
     if too_long:
         notes.add(f"only the first {MAX_CHARACTERS} characters were read")
-        text = text[:MAX_CHARACTERS]
-    text, ended = _without_end_tokens(text)
+    text, ended = text[:MAX_CHARACTERS].rstrip(), False
+    while token := next((token for token in _END_TOKENS if text.endswith(token)), None):
+        text, ended = text[: -len(token)].rstrip(), True
     plain = without_strings(text)
     thoughts, kept, cut_off = _split_thinking(plain, notes)
     rest, plain = ("".join(whole[start:end] for start, end in kept) for whole in (text, plain))
@@ -82,16 +125,9 @@ def split_reply(text: str, notes: Notes) -> Reply:
     )
 
 
-def _without_end_tokens(text: str) -> tuple[str, bool]:
-    """Take off the tokens by which a model says that it has finished."""
-    ended = False
-    text = text.rstrip()
-    while True:
-        token = next((token for token in _END_TOKENS if text.endswith(token)), None)
-        if token is None:
-            return text, ended
-        ended = True
-        text = text[: -len(token)].rstrip()
+def without_strings(text: str) -> str:
+    """Return a text of the same length in which whatever stands in strings of JSON is blank: tags in it are words."""
+    return _STRING.sub(lambda match: match[1] + " " * len(match[2]), text)
 
 
 def _split_thinking(text: str, notes: Notes) -> tuple[list[Span], list[Span], bool]:
@@ -100,8 +136,7 @@ def _split_thinking(text: str, notes: Notes) -> tuple[list[Span], list[Span], bo
     Thinking that is not closed ends at an answer tag and nowhere else: what it holds before is a draft,
     however much it looks like an answer.
     """
-    opened = _THINK_OPEN.search(text)
-    closed = _THINK_CLOSE.search(text)
+    opened, closed = _THINK_OPEN.search(text), _THINK_CLOSE.search(text)
     thoughts: list[Span] = []
     kept: list[Span] = []
     since = 0
@@ -130,14 +165,10 @@ def _answer(text: str, notes: Notes) -> tuple[int, int, bool]:
     """Return where the answer starts and ends, without its tags, and whether its end is marked."""
     opened = _ANSWER_OPEN.search(text)
     closed = _ANSWER_CLOSE.search(text, opened.end() if opened else 0)
-    if opened and closed:
-        if _ANSWER_OPEN.search(text, closed.end()):
-            notes.add("several answers: the first was read")
-        return opened.end(), closed.start(), True
-    if opened:
+    if opened and closed and _ANSWER_OPEN.search(text, closed.end()):
+        notes.add("several answers: the first was read")
+    elif opened and not closed:
         notes.add("answer not closed")
-        return opened.end(), len(text), False
-    if closed:
+    elif closed and not opened:
         notes.add("answer without its opening tag")
-        return 0, closed.start(), True
-    return 0, len(text), False
+    return opened.end() if opened else 0, closed.start() if closed else len(text), closed is not None

@@ -11,10 +11,19 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from fiducial.language.parsing.limits import MAX_CHARACTERS, MAX_DEPTH, MAX_NUMBER
-from fiducial.language.parsing.notes import Notes
-from fiducial.language.parsing.strings import StringReader
+from fiducial.language.dialects.replies import MAX_CHARACTERS, MAX_DEPTH, MAX_NUMBER, MAX_RESCANS, Notes
 
+_DOUBLE, _SINGLE = '"“”„‟＂', "'‘’‚‛`´＇"
+_CHUNKS = {
+    kind: re.compile(rf"[^\\{marks}]*+(?:\\.[^\\{marks}]*+)*+", re.DOTALL)
+    for kind, marks in (("double", _DOUBLE), ("single", _SINGLE))
+}
+_EXACT = re.compile(r'(?:[^"\\\x00-\x1f]++|\\.)*+')
+_EXACT_END = re.compile(r'"(?=\s*+(?:(?P<colon>:)|[,\]}]|$))')
+_ENDS = re.compile(r"[^\S\n]*+(?:(?P<colon>[:：=])|[,;，；、\]\[})】］）｝\n\"“”']|\s*+(?:$|```|//))")
+_LOOSE_END = re.compile(r"[,，\]}\n]")
+_ESCAPE = re.compile(r"\\(u([0-9a-fA-F]{4})|.)", re.DOTALL)
+_PLAIN = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _STRUCTURE = r"\s\[\]{}()【】［］（）｛｝,;，；、:：=\"“”„‟＂'‘’‚‛`´＇"
 _TOKEN = re.compile(
     rf"""(?P<space>\s++)
@@ -34,21 +43,9 @@ _START = re.compile(r"```[A-Za-z0-9_]*+|[\[{【［｛]|[(（](?=\s*+[-+−.\d\[(
 _LEADING_KEY = re.compile(r"\s*+[\"'][A-Za-z_][\w ]{0,40}+[\"']\s*+[:：]")
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?")
 _DICTIONARY = frozenset("{｛}｝")
-_KEYWORDS: dict[str, Any] = {
-    "true": True,
-    "false": False,
-    "null": None,
-    "none": None,
-    "nil": None,
-    "nan": float("nan"),
-    "inf": float("inf"),
-    "infinity": float("inf"),
-    "-inf": float("-inf"),
-    "-infinity": float("-inf"),
+_KEYWORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "none": None, "nil": None} | {
+    word: float(word) for word in ("nan", "inf", "infinity", "-inf", "-infinity")
 }
-
-
-FOREIGN_DIGITS = "digits or signs of another script"
 
 
 class CutList(list[Any]):
@@ -82,7 +79,7 @@ class Document:
 
     Args:
         values: the values, in order.
-        words: the text beside them.
+        words: the text around them.
         cut_off: whether the text broke off inside a value.
     """
 
@@ -110,7 +107,7 @@ def read_values(
     """
     if limit is not None and len(text) > limit:
         text, ended = text[:limit], False
-    return _Reader(text, Notes() if notes is None else notes, ended).document()
+    return _Reader(text, notes or Notes(), ended).document()
 
 
 @dataclass(slots=True)
@@ -118,22 +115,24 @@ class _Open:
     """A bracket that is open: what it holds so far."""
 
     dictionary: bool
-    values: list[Any] = field(default_factory=list)
-    records: list[dict[str, Any]] = field(default_factory=list)
-    key: str | None = None
-    colon: bool = False
+    values: list[Any] = field(default_factory=list)  # what stands in it without a key
+    records: list[dict[str, Any]] = field(default_factory=list)  # a repeated key begins a new one
+    key: str | None = None  # a string that may turn out to be a key, or a key that waits for its value
+    colon: bool = False  # whether a colon made sure that it is a key
     spaced: bool = True  # whether a comma or the opening bracket came last
 
 
 class _Reader:
+    """Reads a text token by token onto a stack of open brackets."""
+
     def __init__(self, text: str, notes: Notes, ended: bool) -> None:
         self._text = text
         self._notes = notes
         self._ended = ended
-        self._strings = StringReader(text, notes)
+        self._strings = _StringReader(text, notes)
         self._stack: list[_Open] = []
-        self._depth = {True: 0, False: 0}
-        self._skipped = 0
+        self._depth = {True: 0, False: 0}  # open brackets by kind, so that closing needs no search
+        self._skipped = 0  # open brackets that are nested too deep to be kept
         self._position = 0
         self._result: Any = None
         self._cut = False
@@ -161,7 +160,7 @@ class _Reader:
                 self._notes.add("missing opening brace")
                 values.append(self._value(True, self._position, fenced))
             else:
-                self._punctuation(match[0], match[0] if match[0] in "[{" else "")
+                self._check_mark(match[0], match[0] if match[0] in "[{" else "")
                 values.append(self._value(match[0] in _DICTIONARY, match.start(), fenced))
         if fenced and not self._cut:
             self._notes.add("code fence not closed")
@@ -174,10 +173,10 @@ class _Reader:
         while self._stack:
             match = _TOKEN.match(self._text, self._position)
             if match is None:
-                self._finish(ended=self._ended or (implicit and len(self._stack) == 1))
+                self._close_all(ended=self._ended or (implicit and len(self._stack) == 1))
                 break
             if match.lastgroup == "fence":
-                self._finish(ended=True)
+                self._close_all(ended=True)
                 break
             self._position = match.end()
             self._take(match)
@@ -186,7 +185,7 @@ class _Reader:
     def _take(self, match: re.Match[str]) -> None:
         kind, token = match.lastgroup, match[0]
         if kind in ("open", "close"):
-            self._punctuation(token, token if token in "[]{}" else "")
+            self._check_mark(token, token if token in "[]{}" else "")
         if kind == "open":
             self._push(token in _DICTIONARY)
         elif kind == "close":
@@ -194,25 +193,28 @@ class _Reader:
         elif kind == "quote":
             self._quoted(match.start())
         elif not self._skipped:
-            self._take_plain(kind, token)
+            self._take_other(kind, token)
 
-    def _take_plain(self, kind: str | None, token: str) -> None:
+    def _take_other(self, kind: str | None, token: str) -> None:
         if kind == "number":
             if not _JSON_NUMBER.fullmatch(token):
-                self._notes.add("numbers as JSON does not write them" if token.isascii() else FOREIGN_DIGITS)
-            self._add(_number(token))
+                self._notes.add(
+                    "numbers as JSON does not write them" if token.isascii() else "digits or signs of another script"
+                )
+            plain = token.replace("−", "-") if len(token) <= MAX_NUMBER else "nan"
+            self._add(int(plain) if plain.lstrip("+-").isdigit() else float(plain))
         elif kind == "word":
             self._add(self._word(token))
         elif kind == "comma":
-            self._punctuation(token, ",")
+            self._check_mark(token, ",")
             self._comma()
         elif kind == "colon":
-            self._punctuation(token, ":")
+            self._check_mark(token, ":")
             self._colon()
         elif kind == "comment":
             self._notes.add("comments")
 
-    def _punctuation(self, token: str, plain: str) -> None:
+    def _check_mark(self, token: str, plain: str) -> None:
         if token != plain:
             self._notes.add("other brackets, commas or colons than those of JSON")
 
@@ -273,7 +275,7 @@ class _Reader:
             return last
         return CutList([*top.records[:-1], *top.values, last])
 
-    def _finish(self, *, ended: bool) -> None:
+    def _close_all(self, *, ended: bool) -> None:
         """Close what is open at the end of the text or of its code fence."""
         self._skipped = 0
         if ended:
@@ -342,8 +344,76 @@ class _Reader:
         top.colon = top.key is not None
 
 
-def _number(token: str) -> float | int:
-    if len(token) > MAX_NUMBER:
-        return float("nan")
-    plain = token.replace("−", "-")
-    return int(plain) if plain.lstrip("+-").isdigit() else float(plain)
+class _StringReader:
+    """Reads quoted strings of one text; remembers what keeps the whole linear in its length."""
+
+    def __init__(self, text: str, notes: Notes) -> None:
+        self._text = text
+        self._notes = notes
+        self._hopeless: set[str] = set()
+        self._rescans = 0
+        self._budget = MAX_RESCANS * len(text)
+
+    def read(self, start: int, *, key: bool) -> tuple[str, int, bool]:
+        """Return the string whose mark opens at ``start``, where reading goes on, and whether it was closed.
+
+        Only where a ``key`` is due may a colon follow.
+        """
+        end = self._exact_end(start, key)
+        if end is not None:
+            return _unescape(self._text[start + 1 : end]), end + 1, True
+        kind = "double" if self._text[start] in _DOUBLE else "single"
+        if self._text[start] != '"':
+            self._notes.add("other quotation marks than double ones")
+        end = self._end(start + 1, kind, key) if kind not in self._hopeless else None
+        if end is None:
+            return self._unclosed(start + 1)
+        return _unescape(self._text[start + 1 : end]), end + 1, True
+
+    def _exact_end(self, start: int, key: bool) -> int | None:
+        """Find the mark that closes a string as JSON writes it, whatever other marks stand in it."""
+        inside = _EXACT.match(self._text, start + 1) if self._text[start] == '"' and self._budget > 0 else None
+        if inside is None:
+            return None
+        end = _EXACT_END.match(self._text, inside.end())
+        if end and (key or not end["colon"]):
+            return inside.end()
+        self._budget -= len(inside[0])  # it may be read again from further on
+        return None
+
+    def _end(self, position: int, kind: str, key: bool) -> int | None:
+        """Find the mark that closes: the first that punctuation or the end of the text follows."""
+        chunk = _CHUNKS[kind]
+        inner = False
+        while True:
+            match = chunk.match(self._text, position)
+            position = match.end() if match else position
+            if position >= len(self._text) or self._text[position] == "\\":
+                self._hopeless.add(kind)
+                return None
+            follows = _ENDS.match(self._text, position + 1)
+            if follows and follows["colon"] and not key and self._rescans < MAX_RESCANS:
+                # What closes here is the next key: the mark of this value was forgotten.
+                self._rescans += 1
+                return None
+            if follows:
+                if inner:
+                    self._notes.add("quotation marks inside a string")
+                return position
+            inner = True
+            position += 1
+
+    def _unclosed(self, start: int) -> tuple[str, int, bool]:
+        match = _LOOSE_END.search(self._text, start)
+        if match is None:
+            return self._text[start : start + 1000], len(self._text), False
+        self._notes.add("a string without its closing quotation mark")
+        return _unescape(self._text[start : match.start()]), match.start(), True
+
+
+def _unescape(text: str) -> str:
+    if "\\" not in text:
+        return text
+    plain = _ESCAPE.sub(lambda match: chr(int(match[2], 16)) if match[2] else _PLAIN.get(match[1], match[1]), text)
+    # letters outside the basic plane are escaped as two surrogates
+    return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")

@@ -1,0 +1,277 @@
+"""From what was parsed to an answer: items are placed in a frame, or left out with a note that says why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fiducial.geometry import Box, Frame, Point, Prompt, Prompts
+from fiducial.language.answers import Answer, Outcome
+from fiducial.language.dialects.items import Collector, Item, Order, has_targets
+from fiducial.language.dialects.replies import MAX_ITEMS, Notes, clean
+from fiducial.language.dialects.values import Document, read_values
+
+WORDS = "words around the coordinates"
+
+
+@dataclass(slots=True)
+class ParsedReply:
+    """What a grammar understood of a reply, before its numbers are placed in a frame.
+
+    Args:
+        items: the targets.
+        nothing: whether the reply says plainly that there is no target.
+        spoilt: how many targets could not be read.
+        cut_off: whether the reply broke off.
+        thinking: what stands between the thinking tags.
+        words: the words around the coordinates.
+        problem: why the reply breaks the strict format, or nothing.
+    """
+
+    items: list[Item] = field(default_factory=list)
+    nothing: bool = False
+    spoilt: int = 0
+    cut_off: bool = False
+    thinking: str = ""
+    words: str = ""
+    problem: str = ""
+
+
+def read_json_like(
+    text: str,
+    notes: Notes,
+    *,
+    ended: bool,
+    order: Order = "xy",
+    points: bool = True,
+    keys: frozenset[str] | None = None,
+    listed: bool = True,
+) -> ParsedReply:
+    """Read targets from lists and dictionaries, however they are written.
+
+    Args:
+        text: the answer, without thinking and tags.
+        notes: where repairs are noted.
+        ended: whether the text is known to be complete.
+        order: which comes first where a list holds coordinates.
+        points: whether two bare numbers are a point.
+        keys: the keys of the form; others are noted. None: the form has no dictionaries.
+        listed: whether the form is a list, rather than one dictionary.
+    """
+    document = read_values(text, notes, ended=ended)
+    collector = Collector(notes, order=order, points=points, keys=keys)
+    values = _relevant(document, notes)
+    for value in values:
+        collector.walk(value)
+    found = collector.found
+    words = clean(document.words)
+    words = words if any(letter.isalnum() for letter in words) else ""
+    if found.items:
+        _note_shape(values, listed, notes)
+        if found.empty:
+            notes.add("empty lists beside the items")
+        if words:
+            notes.add(WORDS)
+    said = not document.values and clean(text).strip(" .`").lower() in ("null", "none", "nil")
+    nothing = not found.items and not found.spoilt and (found.empty > 0 or said)
+    return ParsedReply(found.items, nothing, found.spoilt, document.cut_off, words=words)
+
+
+def _relevant(document: Document, notes: Notes) -> list[Any]:
+    """Leave out what is not the answer proper: outside its fence, or bare among named items."""
+    fenced = [value.data for value in document.values if value.fenced]
+    values = fenced or [value.data for value in document.values]
+    if len(values) < len(document.values):
+        notes.add("values outside the code fence were left out")
+    named = [has_targets(value) for value in values]
+    if not any(named):
+        return values
+    kept = [value for value, is_named in zip(values, named, strict=True) if is_named or not value]
+    if len(kept) < len(values):
+        notes.add("bare lists beside named items were left out")
+    return kept
+
+
+def _note_shape(values: list[Any], listed: bool, notes: Notes) -> None:
+    """Note what stands around the items, where that is not one list (or one dictionary)."""
+    if len(values) > 1:
+        notes.add("several values instead of one")
+    if listed and any(isinstance(value, dict) for value in values):
+        notes.add("objects without a list around them")
+    if not listed and any(isinstance(value, list) for value in values):
+        notes.add("a list around the object")
+    if any(isinstance(value, list) and not any(isinstance(part, list | dict) for part in value) for value in values):
+        notes.add("a flat list of numbers")
+
+
+def to_answer(
+    parsed: ParsedReply, frame: Frame, raw: str, notes: Notes, *, strict: bool = False, clip: bool = True
+) -> Answer:
+    """Place what was parsed in a frame and say how asking ended.
+
+    Args:
+        parsed: what the grammar understood.
+        frame: the frame of the numbers.
+        raw: the reply.
+        notes: the repairs so far.
+        strict: whether an item that cannot be used spoils the answer.
+        clip: whether a strict answer may hold numbers a little past the picture.
+    """
+    placer = Placer(frame, notes)
+    prompts = placer.place(parsed.items)
+    problem = parsed.problem
+    if strict and not problem and len(parsed.items) > MAX_ITEMS:
+        problem = f"the reply names {len(parsed.items)} items, more than {MAX_ITEMS}"
+    if strict and not problem and (placer.dropped or placer.swapped or (placer.clipped and not clip)):
+        problem = "a box or point is impossible in this frame"
+    if problem:
+        return Answer(Outcome.MALFORMED, Prompts(frame), parsed.thinking, problem, raw, notes.lines())
+    outcome, why = _outcome(parsed, prompts)
+    text = why if outcome is Outcome.MALFORMED else parsed.words or why
+    return Answer(outcome, prompts, parsed.thinking, text, raw, notes.lines())
+
+
+def _outcome(parsed: ParsedReply, prompts: Prompts) -> tuple[Outcome, str]:
+    """Say how asking ended, and in words why there is nothing, or not everything."""
+    if parsed.cut_off:
+        whole = f"{len(prompts)} whole item{'s' if len(prompts) != 1 else ''}"
+        return Outcome.TRUNCATED, f"the reply broke off after {whole}"
+    if prompts:
+        return Outcome.FOUND, ""
+    if parsed.nothing:
+        return Outcome.NO_TARGET, "the reply names no target"
+    if parsed.items or parsed.spoilt:
+        return Outcome.MALFORMED, "the reply holds coordinates, but none that can be used"
+    if parsed.words:
+        return Outcome.MALFORMED, f"the reply holds no coordinates: {clean(parsed.words, 120)!r}"
+    return Outcome.MALFORMED, "the reply holds no coordinates" if parsed.thinking else "the reply is empty"
+
+
+FAR = 0.5
+"""A number further past the picture than this share of its extent means another frame, not a slip."""
+
+
+class Placer:
+    """Turns items into prompts of one frame, and counts what it had to do to them.
+
+    Numbers are never rescaled to make them fit. What lies a little past the picture is clipped; what
+    lies far past it was meant in another frame, and a note says which one that seems to be.
+    """
+
+    def __init__(self, frame: Frame, notes: Notes) -> None:
+        self._frame = frame
+        self._notes = notes
+        self._x, self._y = extents(frame)
+        self.dropped = 0
+        """Boxes and points that could not be used."""
+        self.swapped = 0
+        """Boxes whose corners were put in order."""
+        self.clipped = 0
+        """Boxes and points that were clipped."""
+
+    def place(self, items: Sequence[Item]) -> Prompts:
+        """Return the prompts of the items that can be used, in order."""
+        if len(items) > MAX_ITEMS:
+            self._notes.add(f"only the first {MAX_ITEMS} items were kept")
+        placed = [self._prompt(item) for item in items[:MAX_ITEMS]]
+        self._warn_of_fractions(items)
+        return Prompts(self._frame, tuple(prompt for prompt in placed if prompt is not None))
+
+    def _prompt(self, item: Item) -> Prompt | None:
+        box = self._box(item.box) if item.box is not None else None
+        placed = [(self._point(point), kind) for point, kind in zip(item.points, item.point_labels, strict=True)]
+        inside = [(point, kind) for point, kind in placed if point is not None]
+        self.dropped += len(placed) - len(inside) + (box is None and item.box is not None)
+        if box is None and not any(kind == 1 for _, kind in inside):
+            return None
+        points, kinds = tuple(point for point, _ in inside), tuple(kind for _, kind in inside)
+        return Prompt(self._frame, box, points, kinds, item.label, item.score)
+
+    def _box(self, written: tuple[float, ...]) -> Box | None:
+        x1, y1, x2, y2 = written
+        if not all(map(math.isfinite, written)):
+            self._notes.add("a box with a number that is not finite was dropped")
+            return None
+        if x1 > x2 or y1 > y2:
+            self.swapped += 1
+            self._notes.add("swapped corners put in order")
+        x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
+        if self._is_far((x1, x2), (y1, y2)):
+            self._notes.add(f"a box far outside the frame was dropped: {self._meant(written)}")
+            return None
+        if x1 == x2 or y1 == y2:
+            self._notes.add("a box without area was dropped")
+            return None
+        box = clipped((x1, y1, x2, y2), self._x, self._y)
+        if not (box[0] < box[2] and box[1] < box[3]):
+            self._notes.add(f"a box wholly outside the frame was dropped: {self._meant(written)}")
+            return None
+        if box != (x1, y1, x2, y2):
+            self.clipped += 1
+            self._notes.add("a box clipped to the frame")
+        return box
+
+    def _point(self, written: tuple[float, ...]) -> Point | None:
+        x, y = written
+        if not (math.isfinite(x) and math.isfinite(y)):
+            self._notes.add("a point with a number that is not finite was dropped")
+            return None
+        if self._is_far((x,), (y,)):
+            self._notes.add(f"a point far outside the frame was dropped: {self._meant(written)}")
+            return None
+        inside = clip(x, self._x), clip(y, self._y)
+        if inside != (x, y):
+            self.clipped += 1
+            self._notes.add("a point clipped to the frame")
+        return inside
+
+    def _is_far(self, xs: Iterable[float], ys: Iterable[float]) -> bool:
+        """Say whether a number lies past the picture by more than half its extent."""
+        for values, (low, high) in ((xs, self._x), (ys, self._y)):
+            margin = FAR * (high - low)
+            if any(value < low - margin or value > high + margin for value in values):
+                return True
+        return False
+
+    def _meant(self, numbers: Sequence[float]) -> str:
+        """Say in words which frame some numbers seem to be counted in."""
+        largest = max(map(abs, numbers))
+        here = f"this one is {self._x[0]:g}..{self._x[1]:g} x {self._y[0]:g}..{self._y[1]:g}"
+        if min(numbers) < 0:
+            return f"the numbers reach {min(numbers):g}, {here}"
+        if largest <= 100:
+            return f"the numbers look like percent (0..100), {here}"
+        if largest <= 1000:
+            return f"the numbers look like thousandths (0..1000) or pixels, {here}"
+        return f"the numbers reach {largest:g} and look like pixels of a larger image, {here}"
+
+    def _warn_of_fractions(self, items: Sequence[Item]) -> None:
+        """Note it when every number of a reply is a fraction of 1 in a frame that is much larger."""
+        numbers = [value for item in items for value in (*(item.box or ()), *(v for p in item.points for v in p))]
+        if not numbers or self._frame.width <= 10 or self._frame.height <= 10:
+            return
+        if all(0 <= value <= 1 for value in numbers) and any(0 < value < 1 for value in numbers):
+            self._notes.add(f"the numbers look like fractions (0..1), this frame reaches {self._x[1]:g}: not rescaled")
+
+
+Extent = tuple[float, float]
+
+
+def extents(frame: Frame) -> tuple[Extent, Extent]:
+    """Return the least and the greatest x, then y, of the image in a frame, whichever way its axes point."""
+    return (
+        (min(frame.left, frame.right), max(frame.left, frame.right)),
+        (min(frame.top, frame.bottom), max(frame.top, frame.bottom)),
+    )
+
+
+def clip(value: float, extent: Extent) -> float:
+    """Return the number of an extent that is closest to a value."""
+    return min(max(value, extent[0]), extent[1])
+
+
+def clipped(box: Box, x: Extent, y: Extent) -> Box:
+    """Return a box clipped to the image; one that lies outside loses its extent."""
+    return clip(box[0], x), clip(box[1], y), clip(box[2], x), clip(box[3], y)
