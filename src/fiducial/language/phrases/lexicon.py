@@ -5,12 +5,9 @@ from __future__ import annotations
 from fiducial.language.phrases.nouns import word_set
 from fiducial.language.phrases.request import Order
 
-_UNITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_TEENS = (
-    *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
-    "nineteen",
-)
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_UNITS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+_TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _ODD_ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
 
 
@@ -44,21 +41,13 @@ LINES = {"row": ("top", "bottom"), "column": ("left", "right")}
 OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 
 _SIDES = {
-    "left": ("left",),
-    "right": ("right",),
-    "top": ("top",),
-    "upper": ("top",),
-    "bottom": ("bottom",),
-    "lower": ("bottom",),
-    "north": ("top",),
-    "south": ("bottom",),
-    "east": ("right",),
-    "west": ("left",),
-    "centre": ("centre",),
-    "center": ("centre",),
-    "middle": ("centre",),
-    "central": ("centre",),
+    "left": ("left", "west"),
+    "right": ("right", "east"),
+    "top": ("top", "upper", "north"),
+    "bottom": ("bottom", "lower", "south"),
+    "centre": ("centre", "center", "middle", "central"),
 }
+_SIDE_OF = {word: side for side, words in _SIDES.items() for word in words}
 
 PLACE_NOUNS = word_set(
     "corner corners half halves side sides part third quarter quadrant edge edges border borders boundary margin "
@@ -76,42 +65,18 @@ HALVES = frozenset(("half", "halves", "quarter", "quadrant"))
 EDGES = frozenset(("edge", "edges", "border", "borders", "boundary", "margin"))
 CORNERS = frozenset(("corner", "corners"))
 
-RELATIONS = {
-    "on top of": "on",
-    "next to": "beside",
-    "adjacent to": "beside",
-    "beside": "beside",
-    "alongside": "beside",
-    "along": "beside",
-    "by": "beside",
-    "touching": "beside",
-    "close to": "near",
-    "near": "near",
-    "near to": "near",
-    "nearby": "near",
-    "in the vicinity of": "near",
-    "at": "near",
-    "above": "above",
-    "over": "above",
-    "below": "below",
-    "under": "below",
-    "underneath": "below",
-    "beneath": "below",
-    "in the inside of": "inside",
-    "in the interior of": "inside",
-    "inside": "inside",
-    "inside of": "inside",
-    "within": "inside",
-    "into": "inside",
-    "in": "inside",
-    "on": "on",
-    "onto": "on",
-    "between": "between",
-    "larger than": "larger",
-    "bigger than": "larger",
-    "greater than": "larger",
-    "smaller than": "smaller",
+_RELATIONS = {
+    "on": ("on top of", "on", "onto"),
+    "beside": ("next to", "adjacent to", "beside", "alongside", "along", "by", "touching"),
+    "near": ("close to", "near", "near to", "nearby", "in the vicinity of", "at"),
+    "above": ("above", "over"),
+    "below": ("below", "under", "underneath", "beneath"),
+    "inside": ("in the inside of", "in the interior of", "inside", "inside of", "within", "into", "in"),
+    "between": ("between",),
+    "larger": ("larger than", "bigger than", "greater than"),
+    "smaller": ("smaller than",),
 }
+RELATIONS = {words: kind for kind, said in _RELATIONS.items() for words in said}
 """What a word of place says of a thing and its reference."""
 
 SIDE_RELATIONS = {"left": "left_of", "right": "right_of", "top": "above", "bottom": "below"}
@@ -141,8 +106,7 @@ def sides_of(words: str) -> tuple[str, ...]:
     text = words.replace("ern", " ").replace("most", " ").replace("hand", " ")
     for vertical in ("north", "south"):
         text = text.replace(vertical, f"{vertical} ")
-    named = (side for word in text.split() for side in _SIDES.get(word, ()))
-    return tuple(dict.fromkeys(named))
+    return tuple(dict.fromkeys(_SIDE_OF[word] for word in text.split() if word in _SIDE_OF))
 
 
 def place_order(sides: tuple[str, ...], *, closest: bool = True) -> Order:

@@ -12,46 +12,14 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_IRREGULAR = {
-    "people": "person",
-    "men": "man",
-    "women": "woman",
-    "children": "child",
-    "feet": "foot",
-    "teeth": "tooth",
-    "mice": "mouse",
-    "geese": "goose",
-    "leaves": "leaf",
-    "knives": "knife",
-    "wolves": "wolf",
-    "shelves": "shelf",
-    "loaves": "loaf",
-    "halves": "half",
-    "wives": "wife",
-    "lives": "life",
-    "thieves": "thief",
-    "calves": "calf",
-    "scarves": "scarf",
-    "oxen": "ox",
-    "nuclei": "nucleus",
-    "fungi": "fungus",
-    "cacti": "cactus",
-    "bacteria": "bacterium",
-    "potatoes": "potato",
-    "tomatoes": "tomato",
-    "heroes": "hero",
-    "cattle": "cow",
-    "cookies": "cookie",
-    "movies": "movie",
-    "zombies": "zombie",
-    "hoodies": "hoodie",
-    "brownies": "brownie",
-    "smoothies": "smoothie",
-    "collies": "collie",
-    "ties": "tie",
-    "pies": "pie",
-    "axes": "axe",
-}
+_PAIRS = (
+    "people person, men man, women woman, children child, feet foot, teeth tooth, mice mouse, geese goose, leaves "
+    "leaf, knives knife, wolves wolf, shelves shelf, loaves loaf, halves half, wives wife, lives life, thieves "
+    "thief, calves calf, scarves scarf, oxen ox, nuclei nucleus, fungi fungus, cacti cactus, bacteria bacterium, "
+    "potatoes potato, tomatoes tomato, heroes hero, cattle cow, cookies cookie, movies movie, zombies zombie, "
+    "hoodies hoodie, brownies brownie, smoothies smoothie, collies collie, ties tie, pies pie, axes axe"
+)
+_IRREGULAR: dict[str, str] = dict(pair.split() for pair in _PAIRS.split(","))
 _PLURAL = {one: many for many, one in _IRREGULAR.items() if many != "cattle"}
 _SINGULAR_S = word_set(
     "bus gas lens glass grass class dress cross boss moss brass canvas atlas chess iris tennis virus cactus walrus "

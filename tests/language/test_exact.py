@@ -1,9 +1,20 @@
+"""What is written is read back exactly: within the dialect's step, for any frame and labels, and never mended."""
+
 from __future__ import annotations
 
-import pytest
+import json
+import random
+from typing import Any
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fiducial.geometry import Frame, Prompt, Prompts
 from fiducial.language import Answer, Outcome
-from fiducial.language.dialects import dialect
+from fiducial.language.dialects import DIALECTS, dialect
+from fiducial.language.dialects.replies import Notes, split_reply
+from fiducial.language.dialects.values import read_values
 
 ITEM = '{"bbox_2d": [84, 168, 420, 504], "positive_points": [[252, 252], [336, 336]]}'
 
@@ -195,3 +206,153 @@ def test_refused(name: str, text: str) -> None:
     assert answer.outcome is Outcome.MALFORMED
     assert answer.text
     assert len(answer.prompts) == 0
+
+
+STEPS = {"sjtu": 1e-4, "llava": 1e-3, "molmo": 0.1}
+WIDENED = {"florence2": 1.5, "paligemma": 2.0}  # a thin box at the edge moves by more than a step
+BOXLESS = {"molmo"}
+POINTS = {"think2seg": 2, "visionreasoner": 1, "seg-zero": 2, "molmo": 1}
+LABELS = (None, "ship", "big ship", "the two-storey house", "l'oiseau", "船", "no. 7")
+SIZES = st.integers(min_value=30, max_value=5000)
+SEEDS = st.integers(min_value=0, max_value=2**32)
+
+
+def targets(name: str, width: int, height: int, seed: int) -> Prompts:
+    """A few targets, thin and edge-hugging ones among them."""
+    draw = random.Random(seed)
+    frame = Frame.pixels(width, height)
+    items = []
+    for _ in range(1 if name == "seg-zero" else draw.randint(1, 5)):
+        (x1, x2), (y1, y2) = (span(draw, size) for size in (width, height))
+        points = tuple((share(draw) * width, share(draw) * height) for _ in range(POINTS.get(name, 0)))
+        box = None if name in BOXLESS else (x1, y1, x2, y2)
+        items.append(Prompt(frame, box, points, label=draw.choice(LABELS)))
+    return Prompts(frame, tuple(items))
+
+
+def share(draw: random.Random) -> float:
+    return draw.choice((0.0, 1.0, 0.5, draw.random(), draw.random(), draw.random()))
+
+
+def span(draw: random.Random, size: int) -> tuple[float, float]:
+    low = min(share(draw), 0.9999)
+    extent = draw.choice((1e-4, 1e-3, 1.0, draw.random(), draw.random()))
+    return low * size, min(low + extent, 1.0) * size
+
+
+def moved(got: Prompt, want: Prompt) -> float:
+    """Return by how much the furthest number of the box moved."""
+    assert (got.box is None) == (want.box is None)
+    return max((abs(a - b) for a, b in zip(got.box or (), want.box or (), strict=True)), default=0.0)
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+@settings(max_examples=50, deadline=None)
+@given(seed=SEEDS, width=SIZES, height=SIZES)
+def test_round_trip(name: str, seed: int, width: int, height: int) -> None:
+    one = DIALECTS[name]
+    wanted = targets(name, width, height, seed)
+    frame = one.frame(width, height)
+    text = one.encode(wanted, frame, thinking="a thought")
+    expected = wanted.to(frame)
+    step = STEPS.get(name, 1.0) * (1 + 1e-6)
+    for strict in (True, False):
+        answer = one.decode(text, frame, strict=strict)
+        assert (answer.outcome, answer.repairs, len(answer.prompts)) == (Outcome.FOUND, (), len(expected)), text
+        label = None
+        for got, want in zip(answer.prompts, expected, strict=True):
+            label = want.label or (label if name == "florence2" else None)
+            assert moved(got, want) <= step * WIDENED.get(name, 1.0), text
+            assert len(got.points) == len(want.points)
+            for a, b in zip(got.points, want.points, strict=True):
+                assert max(abs(a[0] - b[0]), abs(a[1] - b[1])) <= step / 2
+            if "no label" not in one.summary:
+                assert got.label == label
+    # what was read is written in the same way again
+    assert name == "florence2" or one.encode(answer.prompts, frame, thinking="a thought") == text
+
+
+@pytest.mark.parametrize("name", ["qwen2.5-vl", "think2seg", "internvl", "gemini"])
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS, width=SIZES, height=SIZES, side=st.integers(min_value=56, max_value=3000))
+def test_round_trip_on_a_letterbox(name: str, seed: int, width: int, height: int, side: int) -> None:
+    one = DIALECTS[name]
+    wanted = targets(name, width, height, seed)
+    frame = Frame.letterbox(width, height, side, side)
+    if min(frame.width, frame.height) < 4:
+        return
+    answer = one.decode(one.encode(wanted, frame), frame)
+    assert answer.outcome is Outcome.FOUND
+    for got, want in zip(answer.prompts, wanted.to(frame), strict=True):
+        assert moved(got, want) <= 2.0 + 1e-6
+
+
+# labels that hold what the tolerant reader looks for: quotation marks, brackets, tags, fences, escapes
+ODD = """
+, " say, "stop" “ ” „stop‟ ' ‘it’s’ ` [ ] { } ( ) [1,2,3,4] : ; // /* */ # ``` ```json \\ \\" \n <think> </think>
+<answer> </answer> <box> </box> <|ref|> <|det|> <|box_start|> <loc_1> <loc0001> <point x="1" y="2"> </s>
+<|im_end|> null None a", "bbox_2d": [0,0,10,10], "z": "b {"bbox_2d":[0,0,10,10]} "point_2d": 船 ٣ é \u2028
+"""
+ODD_LABELS = st.one_of(
+    st.none(),
+    st.sampled_from([*LABELS[1:], *ODD.strip().splitlines()]),
+    st.lists(st.sampled_from([*ODD.split(), " ", "ship"]), max_size=6).map("".join),
+    st.text(st.characters(), max_size=12),
+)
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+@settings(max_examples=30, deadline=None)
+@given(st.lists(ODD_LABELS, min_size=1, max_size=3), st.integers(0, 1))
+def test_what_the_strict_reader_reads_is_never_mended(name: str, labels: list[str | None], points: int) -> None:
+    one = DIALECTS[name]
+    frame = one.frame(640, 480)
+    w, h = frame.width, frame.height
+    near = ((0.2 * w, 0.3 * h), (0.25 * w, 0.35 * h))[: max(points, POINTS.get(name, 0))]
+    box = (0.1 * w, 0.2 * h, 0.5 * w, 0.6 * h)
+    items = tuple(Prompt(frame, None if name in BOXLESS else box, near, label=label) for label in labels)
+    text = one.encode(Prompts(frame, items[:1] if name == "seg-zero" else items), frame, thinking='so "left", right')
+    strict, mended = one.decode(text, frame, strict=True), one.decode(text, frame)
+    assert strict.outcome is Outcome.FOUND or not text.startswith(("[", "```", "<think>")), strict.text
+    if strict.outcome is Outcome.FOUND:
+        assert (mended, mended.repairs) == (strict, ())
+        assert len(mended.prompts) == (1 if name == "seg-zero" else len(items))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ODD_LABELS, min_size=1, max_size=3), st.booleans(), st.sampled_from(["", "<think>why</think>", "So: "]))
+def test_what_json_reads_is_never_mended(labels: list[str | None], ascii_only: bool, before: str) -> None:
+    # further keys break the exact form, but not JSON: labels stay whole, and nothing in them is a target or a tag
+    value: list[dict[str, Any]] = [{"bbox_2d": [1, 2, 3, 4], "mood": label, "label": label} for label in labels]
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    notes = Notes()
+    assert split_reply(text, notes).answer == text
+    assert [part.data for part in read_values(text, notes).values] == [json.loads(text)]
+    assert notes.lines() == ()
+    one = DIALECTS["qwen3-vl"]
+    frame = one.frame(640, 480)
+    answer = one.decode(f"{before}```json\n{text}\n```<|im_end|>", frame)
+    canonical = one.encode(Prompts(frame, tuple(Prompt(frame, (1, 2, 3, 4), label=label) for label in labels)), frame)
+    expected = one.decode(canonical, frame, strict=True)
+    assert answer.outcome is Outcome.FOUND
+    assert answer.prompts == expected.prompts
+    assert {line for line in answer.repairs if "key" not in line and "words around" not in line} == set()
+
+
+def test_json_in_a_string_is_unwrapped_where_it_is_no_label() -> None:
+    one = DIALECTS["qwen3-vl"]
+    inner = json.dumps([{"bbox_2d": [1, 2, 30, 40], "label": 'say, "stop"'}])
+    wrapped = one.decode(json.dumps({"answer": inner}), one.frame(640, 480))
+    assert [prompt.label for prompt in wrapped.prompts] == ['say, "stop"']
+    assert "escaped quotation marks" in wrapped.repairs
+    assert len(one.decode(json.dumps([{"bbox_2d": [1, 2, 30, 40], "label": inner}]), one.frame(640, 480)).prompts) == 1
+
+
+@pytest.mark.parametrize(
+    "label", ["a", 'say, "stop"', "“stop”", "</think>", "</answer>", "<think>", 'a", "bbox_2d": [0,0,9,9']
+)
+def test_whole_items_before_a_break_are_kept_as_they_are(label: str) -> None:
+    one = DIALECTS["qwen3-vl"]
+    text = json.dumps([{"bbox_2d": [1, 2, 30, 40], "label": label}] * 2, ensure_ascii=False)
+    answer = one.decode(text[: text.rindex('"label"')], one.frame(640, 480))
+    assert (answer.outcome, [prompt.label for prompt in answer.prompts]) == (Outcome.TRUNCATED, [label])

@@ -1,3 +1,5 @@
+"""What models really write: the corpus of messy replies, and every repair by its name."""
+
 from __future__ import annotations
 
 import json
