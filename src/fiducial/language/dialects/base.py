@@ -197,16 +197,13 @@ class Dialect:
             return ParsedReply(problem=str(error))
 
     def canvas(self, width: int, height: int, **limits: int) -> tuple[int, int]:
-        """Return the size at which the model is really shown an image.
+        """Return the width and height in pixels at which the model is really shown an image.
 
         Args:
             width: image width in pixels.
             height: image height in pixels.
             limits: other limits than the family's own: ``min_pixels``, ``max_pixels`` and ``factor``
                 for the Qwen dialects, ``side`` for those that squash to a square.
-
-        Returns:
-            Width and height in pixels.
 
         Raises:
             InputError: a size that is not positive, an unknown limit, or an image that is too narrow.

@@ -91,17 +91,12 @@ class Found:
 
 def number(value: object) -> float | None:
     """Return a value as a number, also when it was written as a string; None when it is none."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int | float):
-        return float(value)
     if isinstance(value, str) and len(value) <= MAX_NUMBER:
-        text = value.strip().removesuffix("px").strip()
         try:
-            return float(text)
+            return float(value.strip().removesuffix("px"))
         except ValueError:
             return None
-    return None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 class Collector:
@@ -161,9 +156,8 @@ class Collector:
 
     def _unwrapped(self, key: str, content: Any) -> Any:
         """Read JSON in a string, as calls of tools hold it; what is called something is only text."""
-        if not isinstance(content, str) or key in LABEL_KEYS or not content.lstrip().startswith(("[", "{", "```")):
-            return content
-        if self._unwraps >= MAX_RESCANS:
+        wraps = isinstance(content, str) and content.lstrip().startswith(("[", "{", "```"))
+        if not wraps or key in LABEL_KEYS or self._unwraps >= MAX_RESCANS:
             return content
         self._unwraps += 1
         self._notes.add("escaped quotation marks")
@@ -367,19 +361,16 @@ def has_targets(value: Any) -> bool:
 def _is_target(fields: dict[str, Any]) -> bool:
     if any(key in POSITIVE_KEYS or key in NEGATIVE_KEYS for key in fields):
         return True
-    if any(key in BOX_KEYS and not _holds_dictionaries(content) for key, content in fields.items()):
-        return True
+    for key, content in fields.items():
+        # {"boxes": [{...}, {...}]} is a list of items, not a box
+        if key in BOX_KEYS and not (isinstance(content, list) and any(isinstance(part, dict) for part in content)):
+            return True
     return any({*names} <= fields.keys() for names in (*CORNERS, *SIZED, ("x", "y")))
 
 
 def _is_pair(key: str, content: Any) -> bool:
     """Tell a point from a box under a key that serves for both, such as "coordinates"."""
     return key in EITHER_KEYS and isinstance(content, list) and len(content) == 2 and number(content[0]) is not None
-
-
-def _holds_dictionaries(content: Any) -> bool:
-    """Tell {"boxes": [{...}, {...}]}, a list of items, from a box."""
-    return isinstance(content, list) and any(isinstance(part, dict) for part in content)
 
 
 def _named_box(fields: dict[str, Any], notes: Notes | None) -> tuple[float, ...] | None:
