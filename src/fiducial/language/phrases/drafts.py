@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 MAX_NOUN_WORDS = 8
 """Longest name of a thing; words before it are not understood."""
 _NAMING = ("WORD", "PRONOUN")
-_ADJECTIVES = ("SIDE", "COLOUR", "TRAIT", "SUPERLATIVE", "PLAIN")
 
 
 @dataclass
@@ -62,13 +61,16 @@ class Draft:
         while start > 0 and items[start - 1].type in _NAMING:
             start -= 1
         named, before, after = items[start:end], items[:start], items[end:]
-        if not named and before == [] and _last_names(after):
+        # "the orange", "the square": adjectives that are things too
+        if not named and after and after[-1].type in ("COLOUR", "PLAIN") and after[-1] in ("orange", "square", "oval"):
             named, before, after = [after[-1]], after[:-1], []
         elif not named:
             before, after = after, []
         draft = cls(before, [], after=after, words=" ".join(items))
         draft._name(named)
-        draft._set_aside()
+        # what nothing here can check: further adjectives, and words before them
+        draft.unknown += [str(token) for token in draft.all_of("PLAIN", "WORD", "PRONOUN")]
+        draft.before = [token for token in before if token.type not in _NAMING]
         return draft
 
     def _name(self, named: list[Token]) -> None:
@@ -82,12 +84,6 @@ class Draft:
             said = said[1:]  # "the left side cow"
         self.noun = said[-MAX_NOUN_WORDS:]
         self.unknown += said[:-MAX_NOUN_WORDS]
-
-    def _set_aside(self) -> None:
-        """Name adjectives that nothing here can check, and words before further adjectives."""
-        aside = ("PLAIN", "WORD", "PRONOUN")
-        self.unknown += [str(token) for token in (*self.before, *self.after) if token.type in aside]
-        self.before = [token for token in self.before if token.type not in ("WORD", "PRONOUN")]
 
     # -- asking ---------------------------------------------------------------------------------
 
@@ -142,24 +138,13 @@ class Draft:
         return sides_in(runs[0]) if runs else ()
 
     def region(self, words: str) -> Region:
-        """Return the part of the image that a place phrase names.
-
-        Args:
-            words: the phrase as said, with its preposition.
-        """
+        """Return the part of the image that a place phrase names; ``words`` are as said, with the preposition."""
         share = 1 / 2 if self.place_word in lexicon.HALVES else 1 / 3
         extra: tuple[str, ...] = ("edge",) if self.place_word in lexicon.EDGES else ()
         places = tuple(sides_in(run) + extra for run in self.positions) or (extra,)
         if self.place_word in lexicon.CORNERS:
             places = tuple(place if len(place) > 1 else (*place, "corner") for place in places)
         return Region(tuple(place for place in places if place), share, words)
-
-    # -- lending --------------------------------------------------------------------------------
-
-    def borrow(self, lender: Draft) -> None:
-        """Take the noun of another phrase: "the red and the blue ship", "the red ship and the blue one"."""
-        self.noun = list(lender.noun)
-        self.shares_noun = True
 
     def hoist(self, child: Draft) -> None:
         """Take over what was attached to a place phrase: in "on the left near the pier" the pier is mine."""
@@ -171,25 +156,14 @@ class Draft:
 
 def sides_in(run: list[Token]) -> tuple[str, ...]:
     """Return the sides that a run of words of direction names together, each once."""
-    named = (side for token in run for side in _token_sides(token))
-    return tuple(dict.fromkeys(named))
-
-
-def _token_sides(token: Token) -> tuple[str, ...]:
-    return lexicon.sides_of(str(token)) if token.type == "SIDE" else lexicon.superlative(str(token)).sides
-
-
-def _last_names(tokens: list[Token]) -> bool:
-    """Say whether a phrase without a noun ends in an adjective that is a thing too: "the orange", "the square"."""
-    return bool(tokens) and tokens[-1].type in ("COLOUR", "PLAIN") and tokens[-1] in ("orange", "square", "oval")
+    named = (
+        lexicon.sides_of(str(token)) if token.type == "SIDE" else lexicon.superlative(str(token)).sides for token in run
+    )
+    return tuple(dict.fromkeys(side for sides in named for side in sides))
 
 
 def line_of(draft: Draft) -> Line | None:
-    """Return which line a phrase such as "the second row" names, or None where it says nothing that tells it.
-
-    Args:
-        draft: a phrase whose noun is a row or a column.
-    """
+    """Return which line a phrase such as "the second row" names, or None where it does not say which."""
     kind = draft.line_kind
     if draft.all_of("COLOUR", "TRAIT", "CLOSEST", "FRACTION"):
         return None

@@ -98,11 +98,7 @@ _MOST = {"left": "leftmost", "right": "rightmost", "top": "topmost", "bottom": "
 
 
 def sides_of(words: str) -> tuple[str, ...]:
-    """Return the sides that a word of direction names: "north east" gives top and right.
-
-    Args:
-        words: one direction, in lower case, with or without "-ern" and "-most".
-    """
+    """Return the sides that a direction names, with or without "-ern" and "-most": "north east", top and right."""
     text = words.replace("ern", " ").replace("most", " ").replace("hand", " ")
     for vertical in ("north", "south"):
         text = text.replace(vertical, f"{vertical} ")
@@ -110,12 +106,7 @@ def sides_of(words: str) -> tuple[str, ...]:
 
 
 def place_order(sides: tuple[str, ...], *, closest: bool = True) -> Order:
-    """Return the superlative of a place: ``("left",)`` gives leftmost.
-
-    Args:
-        sides: one side, two for a corner, ``("centre",)`` or ``("edge",)``.
-        closest: False sorts what is furthest from it first.
-    """
+    """Return the superlative of a place: ``("left",)`` gives leftmost, two sides a corner; or of what is furthest."""
     if "edge" in sides and len(sides) == 2:  # the right edge is as far as the right
         sides = tuple(side for side in sides if side != "edge")
     if len(sides) == 1 and sides[0] in _MOST:
@@ -127,11 +118,7 @@ def place_order(sides: tuple[str, ...], *, closest: bool = True) -> Order:
 
 
 def superlative(words: str) -> Order:
-    """Return what a superlative or comparative sorts by.
-
-    Args:
-        words: such as ``"biggest"``, ``"smaller"``, ``"left most"`` or ``"most round"``.
-    """
+    """Return what a superlative or comparative sorts by: "biggest", "smaller", "left most", "most round"."""
     if words == "outermost":
         return place_order(("edge",))
     if words in ("innermost", "most central"):

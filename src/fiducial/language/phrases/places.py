@@ -47,7 +47,7 @@ def place_of(x: float, y: float, frame: Frame) -> str:
 
     Args:
         x: in numbers of the frame; a point outside the picture counts as the nearest one inside.
-        y: likewise.
+        y: so too.
         frame: any frame of the picture.
 
     Returns:
@@ -86,7 +86,7 @@ def place_agrees(words: str, x: float, y: float, frame: Frame, *, slack: float =
     Args:
         words: one of :data:`PLACES`.
         x: in numbers of the frame; a point outside the picture counts as the nearest one inside.
-        y: likewise.
+        y: so too.
         frame: any frame of the picture.
         slack: the place is this much larger on every side, as a share of the axis from 0.
 

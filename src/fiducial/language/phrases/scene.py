@@ -43,11 +43,7 @@ class Scene:
 
     @classmethod
     def of(cls, candidates: Sequence[Candidate], frame: Frame) -> Scene:
-        """Make a scene of candidates that are all in one frame.
-
-        Raises:
-            FrameError: a candidate is in another frame.
-        """
+        """Make a scene of candidates that are all in one frame."""
         upright = Frame.pixels(frame.width, frame.height)
         boxes = []
         for candidate in candidates:
@@ -128,14 +124,11 @@ class Scene:
         return math.hypot(*level[:1], *upright[:1])
 
     def lies_in(self, index: int, place: Sequence[str], share: float) -> bool:
-        """Say whether a candidate's centre lies in a part of the image.
+        """Say whether a candidate's centre lies in a part of the image, whose sides must hold together.
 
-        Args:
-            index: the candidate.
-            place: sides that must hold together: a side holds in the outer ``share`` of its axis; the
-                centre in the middle share of each axis on which no side was named; ``corner`` means an
-                outer share on both axes; ``edge`` that the box comes to within 5 % of the edge.
-            share: in 0..1, of the image's extent along the axis.
+        A side holds in the outer ``share`` (0..1) of its axis; the centre in the middle share of each axis on which
+        no side was named; ``corner`` means an outer share on both axes; ``edge`` that the box comes to within 5 % of
+        the edge.
         """
         x, y = self.centre(index)
         level = _zones(x, self.width, share)

@@ -23,14 +23,9 @@ Link = tuple[str, str, list[Draft]]
 
 
 def read(plain: str) -> tuple[list[Draft], list[Draft]]:
-    """Read a normalised instruction with the grammar.
+    """Return what a normalised instruction asks for, and what is to be left out, in the order said.
 
-    Args:
-        plain: what :func:`normalise` returned.
-
-    Returns:
-        What is asked for, and what is to be left out, in the order said; every noun lent to the
-        phrases that leave theirs unsaid.
+    Every noun is lent to the phrases that leave theirs unsaid: "the red ship and the blue one".
     """
     head, *exclusions = (child for child in _parser().parse(plain).children if isinstance(child, Tree))
     asked = _clauses(head)
@@ -137,7 +132,7 @@ def _attach_line(owner: Draft, word: str, child: Draft) -> None:
 
 def _attach_place(owner: Draft, word: str, place: Draft) -> None:
     if place.of is not None:
-        _attach_side(owner, word, place)
+        _attach_side(owner, word, place, place.of)
         return
     sides = place.sides + (("edge",) if place.place_word in lexicon.EDGES else ())
     if place.place_word in lexicon.CORNERS and len(sides) < 2:
@@ -171,11 +166,8 @@ def _add_region(owner: Draft, region: Region) -> None:
     owner.regions.append(region)
 
 
-def _attach_side(owner: Draft, word: str, place: Draft) -> None:
+def _attach_side(owner: Draft, word: str, place: Draft, child: Draft) -> None:
     """Read "to the left of the pier" and "in the middle of the field"."""
-    child = place.of
-    if child is None:
-        return
     said = f"{word} {place.words} of {child.words}"
     if word == "to" and place.before and place.before[0].type == "SIDE":
         said = said.removeprefix("to ")  # "left of", not "to left of"
@@ -203,9 +195,9 @@ def _attach_relation(owner: Draft, word: str, child: Draft) -> None:
     elif word in ("closest", "furthest"):
         said = "closest to" if word == "closest" else "furthest from"
         owner.relations.append(DraftRelation(word, [child], f"{said} {child.words}"))
-    elif word == "in" and child.noun and singular(child.noun[-1]) in lexicon.CLOTHES:  # "the man in the red shirt"
-        owner.unknown.append(f"{word} {_in_full(child)}")
-    elif word in lexicon.RELATIONS:
+    elif word in lexicon.RELATIONS and not (
+        word == "in" and child.noun and singular(child.noun[-1]) in lexicon.CLOTHES  # "the man in the red shirt"
+    ):
         owner.relations.append(DraftRelation(lexicon.RELATIONS[word], [child], f"{word} {child.words}"))
     else:
         owner.unknown.append(f"{word} {_in_full(child)}")
@@ -232,7 +224,7 @@ def _lend_nouns(drafts: list[Draft]) -> None:
         lender = later or next((other for other in reversed(drafts[:index]) if other.noun), None)
         if lender is None or not (draft.before or draft.after):
             continue
-        draft.borrow(lender)
+        draft.noun, draft.shares_noun = list(lender.noun), True
         if later is not None:
             draft.regions += [region for region in lender.regions if region not in draft.regions]
             draft.relations += lender.relations
