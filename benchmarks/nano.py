@@ -20,7 +20,7 @@ from recording import median_seconds, record
 from fiducial.geometry import Prompts
 from fiducial.images import Image
 from fiducial.segmenters.grabcut import GrabCutSegmenter
-from fiducial.segmenters.nano.segmenter import NanoSegmenter
+from fiducial.segmenters.nano import NanoSegmenter
 
 
 def picture(width: int, height: int) -> Image:

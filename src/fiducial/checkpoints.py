@@ -1,14 +1,16 @@
-"""Checkpoints: weights in a folder of this machine or on the hub, and the device that runs them.
+"""Checkpoints: weights in a folder of this machine or on the hub, and the device and dtype that run them.
 
 Errors say which files are missing, where they would go, and what works without a connection.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fiducial.errors import FiducialError, HubError, InputError, ModelError
 
@@ -20,6 +22,9 @@ Needed = Sequence[tuple[str, ...]]
 
 CONFIG = ("config.json",)
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+"""The dtypes that the options of models name."""
 
 
 def pick_device(device: str) -> torch.device:
@@ -38,6 +43,50 @@ def pick_device(device: str) -> torch.device:
         return torch.device(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(f"device {device!r} cannot be used here ({error}): try 'auto' or 'cpu'") from None
+
+
+def pick_dtype(dtype: str) -> torch.dtype:
+    """Turn a dtype's name into the dtype; ``"auto"`` is float32, in which segmenters and detectors are published.
+
+    Raises:
+        InputError: a name that is none of :data:`Dtype`.
+    """
+    import torch
+
+    if dtype not in get_args(Dtype):
+        raise InputError(f"dtype {dtype!r} is not one of {', '.join(get_args(Dtype))}")
+    found: torch.dtype = getattr(torch, "float32" if dtype == "auto" else dtype)
+    return found
+
+
+def tensors_digest(kind: str, tensors: Mapping[str, Any]) -> str:
+    """Name tensors or arrays by their content: SHA-256 of ``kind`` and of their names, shapes, dtypes and bytes."""
+    digest = hashlib.sha256(kind.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        if hasattr(tensor, "detach"):
+            import torch
+
+            tensor = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+        digest.update(tensor.tobytes())
+    return digest.hexdigest()
+
+
+def safetensors_metadata(data: bytes) -> dict[str, str]:
+    """Return the metadata in the content of a safetensors file: eight bytes of length, then JSON, then the numbers.
+
+    Raises:
+        ValueError: it is no such file, or is cut off in its header.
+    """
+    length = int.from_bytes(data[:8], "little")
+    if not 0 < length <= len(data) - 8:
+        raise ValueError("no safetensors header")
+    try:
+        header = json.loads(data[8 : 8 + length])
+    except RecursionError:
+        raise ValueError("no safetensors header") from None
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def locate(model: str | Path, needed: Needed) -> str:

@@ -170,7 +170,7 @@ BUILT_IN = (
     Part(
         "segmenter",
         "nano",
-        "fiducial.segmenters.nano.segmenter:NanoSegmenter.from_pretrained",
+        "fiducial.segmenters.nano:NanoSegmenter.from_pretrained",
         "our own small network; its weights come with the package",
         model="nano-segmenter",
         takes_model=True,

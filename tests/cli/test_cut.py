@@ -84,7 +84,7 @@ def test_a_segmenter_that_fails_is_status_one(picture, capsys, monkeypatch):
     def fail(self, embedding, prompts):
         raise ModelError("out of memory")
 
-    monkeypatch.setattr("fiducial.segmenters.nano.segmenter.NanoSegmenter.decode", fail)
+    monkeypatch.setattr("fiducial.segmenters.nano.NanoSegmenter.decode", fail)
     assert main(["cut", str(picture), "--box", "3,8,27,32", "--json"]) == 1
     captured = capsys.readouterr()
     assert json.loads(captured.out)["outcome"] == "failed"

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from fiducial.cli import main
-from fiducial.segmenters.nano.segmenter import NanoSegmenter
+from fiducial.segmenters.nano import NanoSegmenter
 from fiducial.segmenters.sam import SamSegmenter
 from tiny.sam import tiny_sam
 

@@ -178,7 +178,7 @@ def test_keys_and_mistakes() -> None:
     segmenter = GrabCutSegmenter()
     embedding = segmenter.encode(image)
     assert embedding.image is image
-    assert embedding.key == segmenter.embedding_key(image) != segmenter.embedding_key(scene(seed=1)[0])
+    assert embedding.key == segmenter.encode(image).key != segmenter.encode(scene(seed=1)[0]).key
     with pytest.raises(FrameError):
         segmenter.decode(embedding, Prompts.from_boxes(Frame.unit(), [(0, 0, 1, 1)]))
     with pytest.raises(InputError, match="holds no image"):

@@ -68,13 +68,10 @@ class GrabCutSegmenter:
     object gave a mean IoU of 0.4 on aerial and 0.3 on everyday objects.
     """
 
-    def embedding_key(self, image: Image) -> str:
-        """Name what :meth:`encode` returns; nothing is computed, so there is nothing to cache."""
-        return hashlib.sha256(f"grabcut\n{image.digest}".encode()).hexdigest()
-
     def encode(self, image: Image) -> Embedding:
-        """Keep the image: the cut works on its pixels."""
-        return Embedding(self.embedding_key(image), image.width, image.height, {}, image)
+        """Keep the image: the cut works on its pixels, so there is nothing to compute or to cache."""
+        key = hashlib.sha256(f"grabcut\n{image.digest}".encode()).hexdigest()
+        return Embedding(key, image.width, image.height, {}, image)
 
     def decode(self, embedding: Embedding, prompts: Prompts) -> list[Mask]:
         """Cut one mask per prompt, at the size of the image.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,15 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fiducial.checkpoints import pick_device
+from fiducial.checkpoints import pick_device, pick_dtype, tensors_digest
 from fiducial.contracts import Embedding
 from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.images import Image
-from fiducial.segmenters.batching import PromptBatch, batches
-from fiducial.segmenters.families import Family, decoder_dtype, family_of
-from fiducial.segmenters.loading import load_model, pick_dtype
-from fiducial.segmenters.upsampling import Upsampler
+from fiducial.segmenters.canvas import Upsampler
+from fiducial.segmenters.sam_models import Family, decoder_dtype, family_of, load_model
 
 Multimask = Literal["single", "best"]
 
@@ -36,8 +35,8 @@ class SamSegmenter:
     """Cuts masks with a model of the SAM families.
 
     Prompts are decoded together, and none influences another: the mask of a prompt is the one it gets
-    alone. Those with equally many points, with or without a box, share a decoder call (see
-    :mod:`fiducial.segmenters.batching` for why no other prompts may), ``max_prompts`` at most.
+    alone. Those with equally many points, with or without a box, share a decoder call, ``max_prompts`` at most (see
+    :func:`batches` for why no other prompts may).
 
     Coordinates are continuous, as everywhere in fiducial, and reach the model as such: its prompt
     encoder takes coordinates for pixel numbers and adds half a pixel to get to the pixel's centre, so
@@ -122,11 +121,7 @@ class SamSegmenter:
         """What names the model's weights in cache keys."""
         if self._given_fingerprint is not None:
             return self._given_fingerprint
-        digest = hashlib.sha256(type(self.model).__name__.encode())
-        for name, tensor in sorted(self.model.state_dict().items()):
-            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        return tensors_digest(type(self.model).__name__, self.model.state_dict())
 
     def embedding_key(self, image: Image) -> str:
         """Name what :meth:`encode` returns for an image: SHA-256 of pixels, weights, preprocessing and dtypes."""
@@ -150,11 +145,6 @@ class SamSegmenter:
 
         Returns:
             One mask per prompt, in order; ``score`` is the predicted IoU, clipped to 0..1.
-
-        Raises:
-            FrameError: the prompts are not in pixels of the original image.
-            InputError: the embedding comes from another kind of model.
-            ModelError: the model returned numbers that are not finite.
         """
         Frame.pixels(embedding.width, embedding.height).require(prompts.frame, "the prompts")
         shown = self.preprocessing.frame(embedding.width, embedding.height)
@@ -167,9 +157,9 @@ class SamSegmenter:
                 grid = (int(logits.shape[1]), int(logits.shape[2]))
                 size = self.preprocessing.size
                 upsampler = Upsampler(embedding.width, embedding.height, shown=shown, size=size, grid=grid)
-            for place, logit, score in zip(batch.places, logits, scores, strict=True):
-                masks[place] = upsampler.mask(logit, float(score))
-        return [masks[place] for place in range(len(prompts))]
+            for index, logit, score in zip(batch.indices, logits, scores, strict=True):
+                masks[index] = upsampler.mask(logit, float(score))
+        return [masks[index] for index in range(len(prompts))]
 
     def _decode(
         self, features: Mapping[str, Tensor], batch: PromptBatch
@@ -222,3 +212,50 @@ def prompt_arguments(batch: PromptBatch, device: torch.device) -> dict[str, Tens
         arguments["input_points"] = torch.from_numpy(batch.points - np.float32(0.5))[None].to(device)
         arguments["input_labels"] = torch.from_numpy(batch.labels)[None].to(device)
     return arguments
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptBatch:
+    """Prompts of one signature, as arrays in the frame of the prompts they come from.
+
+    Args:
+        indices: where each prompt stands in the list it comes from.
+        boxes: (N, 4) float32 x1, y1, x2, y2, or None when these prompts have no box.
+        points: (N, K, 2) float32 x, y with K >= 1, or None when these prompts have no points.
+        labels: (N, K) int64 of 1 (on the target) and 0, or None like the points.
+    """
+
+    indices: tuple[int, ...]
+    boxes: NDArray[np.float32] | None
+    points: NDArray[np.float32] | None
+    labels: NDArray[np.int64] | None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def batches(prompts: Prompts, max_count: int) -> Iterator[PromptBatch]:
+    """Put prompts of one signature (with or without a box, so many points) together, at most so many.
+
+    SAM's decoders attend over every prompt token and know no attention mask, so a padding point, be it
+    of label -1 (a learned "not a point") or -10 (zeros), shifts the result of the prompt it pads. Prompts
+    are therefore never padded. A list of boxes, or of boxes with a point each, is one batch.
+
+    Yields:
+        Batches in order of each signature's first prompt; every prompt is in exactly one.
+    """
+    if max_count < 1:
+        raise InputError(f"a batch needs room for at least one prompt, got {max_count}")
+    alike: dict[tuple[bool, int], list[int]] = {}
+    for index, prompt in enumerate(prompts):
+        alike.setdefault((prompt.box is not None, len(prompt.points)), []).append(index)
+    for (has_box, count), indices in alike.items():
+        for start in range(0, len(indices), max_count):
+            part = tuple(indices[start : start + max_count])
+            chosen = [prompts[index] for index in part]
+            yield PromptBatch(
+                indices=part,
+                boxes=np.array([prompt.box for prompt in chosen], dtype=np.float32) if has_box else None,
+                points=np.array([prompt.points for prompt in chosen], dtype=np.float32) if count else None,
+                labels=np.array([prompt.labels for prompt in chosen], dtype=np.int64) if count else None,
+            )

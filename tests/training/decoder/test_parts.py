@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fiducial.errors import InputError
 from fiducial.geometry import Frame, Mask
-from fiducial.segmenters.preprocessing import Preprocessing
+from fiducial.segmenters.canvas import Preprocessing
 from fiducial.training.decoder import DecoderConfig
 from fiducial.training.decoder.config import Losses, Prompting
 from fiducial.training.decoder.grid import Grid

@@ -11,10 +11,8 @@ from torch import Tensor, nn
 
 from fiducial.errors import InputError
 from fiducial.results import write_atomically
-from fiducial.segmenters.batching import batches
-from fiducial.segmenters.families import Family
-from fiducial.segmenters.loading import load_model
-from fiducial.segmenters.sam import SamSegmenter, prompt_arguments
+from fiducial.segmenters.sam import SamSegmenter, batches, prompt_arguments
+from fiducial.segmenters.sam_models import Family, load_model
 from fiducial.training.decoder.config import Masks
 from fiducial.training.decoder.embeddings import encoder_fingerprint, encodes
 from fiducial.training.decoder.grid import Grid

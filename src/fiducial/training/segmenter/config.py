@@ -74,7 +74,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The network's make-up; see :class:`fiducial.segmenters.nano.network.Shape`."""
+    """The network's make-up; see :class:`fiducial.segmenters.nano_network.Shape`."""
 
     widths: tuple[int, ...] = (32, 64, 128, 256)
     encoder: tuple[int, ...] = (1, 1, 2, 3)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.segmenters.nano.crops import Array
+from fiducial.segmenters.nano_network import Array
 
 
 def corrupted(covered: Array, random: np.random.Generator) -> Array:

@@ -13,9 +13,8 @@ from torch.nn import functional
 from fiducial.checkpoints import pick_device
 from fiducial.errors import InputError
 from fiducial.results import write_atomically
-from fiducial.segmenters.nano.network import NanoNetwork, Shape
-from fiducial.segmenters.nano.segmenter import NanoSegmenter
-from fiducial.segmenters.nano.weights import load_network, save_network
+from fiducial.segmenters.nano import NanoSegmenter
+from fiducial.segmenters.nano_network import NanoNetwork, Shape, load_network, save_network
 from fiducial.training import losses as mask_losses
 from fiducial.training.configs import as_plain
 from fiducial.training.optimising import follow, make_optimiser

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.geometry.prompts import Box
-from fiducial.segmenters.nano.crops import CONTEXT, Array, network_input
+from fiducial.segmenters.nano_network import CONTEXT, Array, network_input
 from fiducial.training.recolouring import recoloured
 from fiducial.training.segmenter.config import Mode, Prompting
 from fiducial.training.segmenter.corruption import corrupted

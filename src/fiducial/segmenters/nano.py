@@ -5,34 +5,31 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from fiducial.checkpoints import pick_device
+from fiducial.checkpoints import pick_device, tensors_digest
 from fiducial.contracts import Embedding
 from fiducial.errors import InputError
 from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.images import Image
-from fiducial.segmenters.nano.crops import SIZE, Array, Crop, network_input
-from fiducial.segmenters.nano.network import NanoNetwork
-from fiducial.segmenters.nano.weights import EMBEDDED, load_network
+from fiducial.segmenters.nano_network import EMBEDDED, SIZE, Array, Crop, NanoNetwork, load_network, network_input
 
-FINEST = 24
+MIN_EDGE = 24
 """Edge in pixels of the smallest crop that is tried around points without a box."""
 STEP = 1.7
 """How much larger each further crop around points is."""
-BATCH = 16
-"""Most crops in one call of the network."""
 AGREEMENT = (0.2, 0.3)
 """How much it counts for a mask around points that the next smaller, and the next larger, crop give the same mask."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Job:
-    """One prompt on its way: what to cut, and the best mask so far."""
+    """One prompt: the crops to cut it from, and an earlier mask (of the image, or (S, S) of an earlier crop)."""
 
     image: Image
     prompt: Prompt
@@ -68,7 +65,7 @@ class NanoSegmenter:
         network: the network, put into evaluation mode.
         passes: how often each target is cut; each further pass looks again around the mask found before
             and is kept when the network trusts it more.
-        batch: most crops in one call of the network.
+        batch_size: most crops in one call of the network.
         fingerprint: names the weights in cache keys; default: the SHA-256 of all weights.
 
     Raises:
@@ -76,51 +73,33 @@ class NanoSegmenter:
     """
 
     def __init__(
-        self, network: NanoNetwork, *, passes: int = 2, batch: int = BATCH, fingerprint: str | None = None
+        self, network: NanoNetwork, *, passes: int = 2, batch_size: int = 16, fingerprint: str | None = None
     ) -> None:
-        for name, value in (("passes", passes), ("batch", batch)):
+        for name, value in (("passes", passes), ("batch_size", batch_size)):
             if value < 1:
                 raise InputError(f"{name} needs to be at least 1, got {value}")
         self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.passes = passes
-        self.batch = batch
-        self._fingerprint = fingerprint
+        self.batch_size = batch_size
+        self._given_fingerprint = fingerprint
 
     @classmethod
     def from_pretrained(
-        cls, model: str | Path = EMBEDDED, *, device: str = "auto", passes: int = 2, batch: int = BATCH
+        cls, model: str | Path = EMBEDDED, *, device: str = "auto", passes: int = 2, batch_size: int = 16
     ) -> NanoSegmenter:
-        """Load weights.
-
-        Args:
-            model: ``"nano-segmenter"`` for those of the package, or a safetensors file of a training run.
-            device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
-            passes: see the class.
-            batch: see the class.
-
-        Raises:
-            InputError: no such file or device, or no weights of this network.
-        """
+        """Load weights: ``"nano-segmenter"`` for those of the package, or a safetensors file of a training run."""
         network, digest = load_network(model)
-        return cls(network.to(pick_device(device)), passes=passes, batch=batch, fingerprint=digest)
+        return cls(network.to(pick_device(device)), passes=passes, batch_size=batch_size, fingerprint=digest)
 
-    def embedding_key(self, image: Image) -> str:
-        """Name what :meth:`encode` returns; nothing is computed, so there is nothing to cache."""
-        return hashlib.sha256(f"nano\n{self.fingerprint}\n{image.digest}".encode()).hexdigest()
-
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Name the weights."""
-        if self._fingerprint is None:
-            digest = hashlib.sha256()
-            for name, tensor in sorted(self.network.state_dict().items()):
-                digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
-            self._fingerprint = digest.hexdigest()
-        return self._fingerprint
+        return self._given_fingerprint or tensors_digest("nano", self.network.state_dict())
 
     def encode(self, image: Image) -> Embedding:
-        """Keep the image: the network works on crops of it."""
-        return Embedding(self.embedding_key(image), image.width, image.height, {}, image)
+        """Keep the image: the network works on crops of it, so there is nothing to compute or to cache."""
+        key = hashlib.sha256(f"nano\n{self.fingerprint}\n{image.digest}".encode()).hexdigest()
+        return Embedding(key, image.width, image.height, {}, image)
 
     def decode(
         self, embedding: Embedding, prompts: Prompts, previous: Sequence[Mask | None] | None = None
@@ -134,25 +113,13 @@ class NanoSegmenter:
 
         Returns:
             One mask per prompt, in order, with the expected IoU as its score.
-
-        Raises:
-            FrameError: the prompts are not in pixels of the image.
-            InputError: the embedding comes from another segmenter, or not one previous mask per prompt.
         """
         return self.decode_many([(embedding, prompts, previous)])[0]
 
     def decode_many(self, items: Iterable[tuple[Embedding, Prompts, Sequence[Mask | None] | None]]) -> list[list[Mask]]:
-        """Cut the prompts of many images, crops of all of them sharing the network's calls.
-
-        Args:
-            items: per image what :meth:`decode` takes.
-
-        Returns:
-            Per image what :meth:`decode` returns.
-        """
+        """Cut the prompts of many images as :meth:`decode` does; crops of all of them share the network's calls."""
         jobs = [list(_jobs(embedding, prompts, previous)) for embedding, prompts, previous in items]
-        waiting = [job for of_image in jobs for job in of_image]
-        masks = iter(self._cut(waiting))
+        masks = iter(self._cut([job for of_image in jobs for job in of_image]))
         return [[next(masks) for _ in of_image] for of_image in jobs]
 
     def _cut(self, jobs: Sequence[_Job]) -> list[Mask]:
@@ -169,7 +136,9 @@ class NanoSegmenter:
     def _pass(self, jobs: Sequence[_Job]) -> list[_Found | None]:
         """Cut every crop of every job and keep one mask of each job."""
         found: list[list[_Found]] = [[] for _ in jobs]
-        for batch in _batches(((number, crop) for number, job in enumerate(jobs) for crop in job.crops), self.batch):
+        crops = [(number, crop) for number, job in enumerate(jobs) for crop in job.crops]
+        for start in range(0, len(crops), self.batch_size):
+            batch = crops[start : start + self.batch_size]
             inputs = np.stack([_input(jobs[number], crop) for number, crop in batch])
             for (number, crop), (likely, quality) in zip(batch, self._run(inputs), strict=True):
                 found[number].append(_Found(crop, likely, quality))
@@ -213,7 +182,7 @@ def _crops(image: Image, prompt: Prompt, previous: Mask | None) -> tuple[Crop, .
         return ()
     low, high = points.min(axis=0), points.max(axis=0)
     centre = (float(low[0] + high[0]) / 2, float(low[1] + high[1]) / 2)
-    edge, largest = max(FINEST, 1.3 * float((high - low).max())), max(image.width, image.height)
+    edge, largest = max(MIN_EDGE, 1.3 * float((high - low).max())), max(image.width, image.height)
     edges = [edge]
     while edges[-1] < largest:
         edges.append(edges[-1] * STEP)
@@ -244,11 +213,11 @@ def _input(job: _Job, crop: Crop) -> Array:
 
 
 def _previous(job: _Job, crop: Crop) -> Array:
-    """Show an earlier mask in another crop, as probabilities."""
-    height, width = job.image.height, job.image.width
+    """Show an earlier mask in another crop, as probabilities; zero where there are none."""
     if isinstance(job.previous, Mask):
         return crop.cut_values(job.previous.to_dense().astype(np.float32), 0, 0, SIZE)
-    values, x, y = job.previous_crop.back(job.previous, height, width)  # type: ignore[union-attr, arg-type]
+    size = job.image.height, job.image.width
+    values, x, y = job.previous_crop.back(job.previous, *size)  # type: ignore[union-attr, arg-type]
     return crop.cut_values(values, x, y, SIZE)
 
 
@@ -272,14 +241,3 @@ def _mask(job: _Job, found: _Found | None) -> Mask:
         return Mask.empty(height, width)
     values, x, y = found.crop.back(found.likely, height, width)
     return Mask.from_dense(values > 0.5, offset=(x, y), size=(height, width), score=found.quality)
-
-
-def _batches(items: Iterable[tuple[int, Crop]], size: int) -> Iterator[list[tuple[int, Crop]]]:
-    batch: list[tuple[int, Crop]] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -1,15 +1,17 @@
+from __future__ import annotations
+
 import numpy as np
 import pytest
+import skimage.data
 import torch
 
 from fiducial.contracts import Embedding, Segmenter
 from fiducial.errors import FrameError, InputError
 from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
-from fiducial.segmenters.nano.crops import SIZE
-from fiducial.segmenters.nano.network import NanoNetwork, Shape
-from fiducial.segmenters.nano.segmenter import NanoSegmenter
-from fiducial.segmenters.nano.weights import save_network
+from fiducial.plugins import find
+from fiducial.segmenters.nano import NanoSegmenter
+from fiducial.segmenters.nano_network import SIZE, NanoNetwork, Shape, save_network
 
 torch.set_num_threads(1)
 
@@ -60,7 +62,7 @@ def test_a_box_at_the_edge_of_the_image(image):
 
 
 def test_prompts_do_not_meet(image):
-    segmenter = bright(batch=2)
+    segmenter = bright(batch_size=2)
     prompts = [
         Prompt(image.frame, box=(38, 18, 72, 52)),
         Prompt(image.frame, points=((55, 35),)),
@@ -116,7 +118,7 @@ def test_no_prompt_no_mask(image):
 
 
 def test_images_share_calls(image):
-    segmenter = bright(passes=1, batch=16)
+    segmenter = bright(passes=1, batch_size=16)
     other = Image(np.ascontiguousarray(image.pixels[:, ::-1]), name="mirrored")
     items = [
         (segmenter.encode(one), Prompts(one.frame, (Prompt(one.frame, box=(20, 10, 60, 60)),)), None)
@@ -154,16 +156,52 @@ def test_wrong_input_is_named(image):
         segmenter.decode(Embedding("k", 120, 90, {}), Prompts(image.frame))
     with pytest.raises(InputError, match="passes"):
         bright(passes=0)
-    with pytest.raises(InputError, match="batch"):
-        bright(batch=0)
+    with pytest.raises(InputError, match="batch_size"):
+        bright(batch_size=0)
 
 
 def test_keys_name_weights_and_picture(image, tmp_path):
     torch.manual_seed(0)
     one, other = NanoNetwork(Shape((4, 8), (1, 1), 1)), NanoNetwork(Shape((4, 8), (1, 1), 1))
-    assert NanoSegmenter(one).embedding_key(image) != NanoSegmenter(other).embedding_key(image)
+    assert NanoSegmenter(one).encode(image).key != NanoSegmenter(other).encode(image).key
     path = tmp_path / "w.safetensors"
     path.write_bytes(save_network(one))
     loaded = NanoSegmenter.from_pretrained(path, device="cpu")
-    assert loaded.embedding_key(image) == NanoSegmenter.from_pretrained(path, device="cpu").embedding_key(image)
+    assert loaded.encode(image).key == NanoSegmenter.from_pretrained(path, device="cpu").encode(image).key
     assert loaded.network(torch.zeros(1, 7, SIZE, SIZE))[0].shape == (1, SIZE, SIZE)
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return NanoSegmenter.from_pretrained(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def coins():
+    return Image.from_array(skimage.data.coins(), name="coins.png")
+
+
+def test_a_coin_in_its_box(segmenter, coins):
+    (mask,) = cut(segmenter, coins, Prompt(coins.frame, box=(20, 20, 75, 75)))
+    rows, columns = np.mgrid[: coins.height, : coins.width]
+    disc = Mask.from_dense((rows - 51) ** 2 + (columns - 45) ** 2 < 22**2)
+    assert mask.iou(disc) > 0.75
+    assert mask.score > 0.6
+
+
+def test_a_drawn_square_is_cut_well(segmenter):
+    pixels = np.full((200, 300, 3), (60, 90, 50), np.uint8)
+    pixels += np.random.default_rng(0).integers(0, 20, pixels.shape, dtype=np.uint8)
+    pixels[60:120, 100:180] = (200, 60, 40)
+    image = Image(pixels)
+    truth = Mask.from_box((100, 60, 180, 120), 200, 300)
+    boxes = [Prompt(image.frame, box=box) for box in ((100, 60, 180, 120), (92, 66, 186, 114))]
+    exact, rough = cut(segmenter, image, *boxes)
+    assert exact.iou(truth) > 0.93
+    assert rough.iou(truth) > 0.8
+
+
+def test_it_is_a_part_that_needs_no_extra():
+    part = find("segmenter", "nano")
+    assert part.extra == ""
+    assert isinstance(part.build(device="cpu"), NanoSegmenter)

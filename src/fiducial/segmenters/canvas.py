@@ -1,17 +1,85 @@
-"""Low-resolution logits become a mask of the original image, computed only where it can be."""
+"""The square canvas that a segmenter is shown: an image brought onto it, and logits brought back to the image."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
-from fiducial.errors import GeometryError, ModelError
+from fiducial.errors import GeometryError, InputError, ModelError
 from fiducial.geometry import Frame, Mask
+from fiducial.images import Image
+
+Triple = tuple[float, float, float]
+
+IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
+IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+HALF: Triple = (0.5, 0.5, 0.5)
 
 _STRIP = 1 << 20
 """Pixels that are interpolated at a time, so that the temporary arrays stay in the processor's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How an image is brought onto a model's square canvas.
+
+    Args:
+        size: edge of the canvas in pixels.
+        keep_aspect: fit the longest edge and pad at the right and bottom, as SAM does; False
+            stretches both edges to the canvas, as SAM 2 and SAM 3 do.
+        mean: mean per channel R, G, B, of values in 0..1.
+        std: standard deviation per channel R, G, B, of values in 0..1.
+
+    Example:
+        >>> Preprocessing(1024, keep_aspect=True).shown(2048, 1000)
+        (1024, 500)
+    """
+
+    size: int
+    keep_aspect: bool
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise InputError(f"a model's canvas needs at least one pixel, got {self.size}")
+
+    def shown(self, width: int, height: int) -> tuple[int, int]:
+        """Say how large, in canvas pixels, an image of width x height is shown: width, height."""
+        if not self.keep_aspect:
+            return self.size, self.size
+        scale = self.size / max(width, height)
+        return max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5))
+
+    def frame(self, width: int, height: int) -> Frame:
+        """Return the frame of the canvas' pixels for an image of width x height.
+
+        It is ``Frame.letterbox(width, height, size, size, centred=False)`` but for the rounding: the
+        shorter edge is shown in whole pixels, and coordinates follow what is really shown.
+        """
+        return Frame.canvas(*self.shown(width, height))
+
+    def __call__(self, image: Image) -> NDArray[np.float32]:
+        """Return what the model is shown: (3, size, size) float32, R, G, B, normalised; zeros where nothing is shown.
+
+        Shrinking averages over the pixels that fall together (bilinear with antialiasing).
+        """
+        width, height = self.shown(image.width, image.height)
+        picture = PIL.Image.fromarray(image.pixels)
+        small = np.asarray(picture.resize((width, height), PIL.Image.Resampling.BILINEAR))
+        fractions = small.astype(np.float32) / np.float32(255)
+        values = (fractions - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        canvas = np.zeros((3, self.size, self.size), dtype=np.float32)
+        canvas[:, :height, :width] = values.transpose(2, 0, 1)
+        return canvas
+
+    def __str__(self) -> str:
+        """Name every number that shapes the result, for cache keys."""
+        resize = "fit" if self.keep_aspect else "stretch"
+        return f"{resize}{self.size}-bilinear-mean{self.mean}-std{self.std}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,9 +93,9 @@ class _Taps:
     @classmethod
     def make(cls, length: int, cells: float, grid: int) -> _Taps:
         """Spread the first ``cells`` of ``grid`` cells over ``length`` pixels, centres on centres."""
-        place = np.clip((np.arange(length) + 0.5) * (cells / length) - 0.5, 0.0, grid - 1.0)
-        near = np.floor(place).astype(np.intp)
-        return cls(near, np.minimum(near + 1, grid - 1), (place - near).astype(np.float32))
+        position = np.clip((np.arange(length) + 0.5) * (cells / length) - 0.5, 0.0, grid - 1.0)
+        near = np.floor(position).astype(np.intp)
+        return cls(near, np.minimum(near + 1, grid - 1), (position - near).astype(np.float32))
 
     def reach(self, cells: NDArray[np.float32]) -> tuple[int, int]:
         """Return the half-open range of pixels that look at the cells above 0, (0, 0) for none."""
@@ -56,9 +124,6 @@ class Upsampler:
         shown: the frame of the canvas for this image: how much of it the image takes.
         size: edge of the model's square canvas in pixels, padding included.
         grid: rows and columns of the logits, which cover the whole canvas.
-
-    Raises:
-        GeometryError: the image does not start at the canvas' top left, or does not fit on it.
     """
 
     def __init__(self, width: int, height: int, *, shown: Frame, size: int, grid: tuple[int, int]) -> None:
@@ -70,16 +135,7 @@ class Upsampler:
         self._columns = _Taps.make(width, shown.right * grid[1] / size, grid[1])
 
     def mask(self, logits: NDArray[np.float32], score: float | None = None) -> Mask:
-        """Make the mask of the pixels whose logit is above 0.
-
-        Args:
-            logits: (rows, columns) float32 as announced by ``grid``; any finite number.
-            score: the mask's score in 0..1, or None.
-
-        Raises:
-            GeometryError: another shape than announced.
-            ModelError: numbers that are not finite: the model's weights or its dtype are broken.
-        """
+        """Make the mask of the pixels whose logit is above 0, from (rows, columns) float32 as announced by ``grid``."""
         if logits.shape != self.grid:
             raise GeometryError(f"logits of shape {logits.shape} do not fit the grid {self.grid}")
         if not np.isfinite(logits).all():

@@ -1,0 +1,336 @@
+"""The nano network: what it sees (a crop with its prompt drawn into channels), what it computes, how it is stored.
+
+Cutting and training share all of it, so that both see the same picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fiducial.checkpoints import safetensors_metadata
+from fiducial.errors import InputError
+from fiducial.geometry.prompts import Box, Point
+
+EMBEDDED = "nano-segmenter"
+"""The weights that come with the package."""
+SIZE = 128
+"""Edge of the network's input in pixels."""
+CONTEXT = 1.6
+"""Edge of the crop as a multiple of the box's longest edge."""
+CHANNELS = 7
+"""Red, green, blue, box, points on the target, points off it, previous mask."""
+SPOT = 0.03
+"""Standard deviation of the bump that a point makes, as a part of the crop's edge."""
+MIN_CROP = 8
+"""Smallest edge of a crop in pixels of the image."""
+MIN_DEVIATION = 4.0
+"""Smallest standard deviation that colours are divided by: a flat crop keeps its noise small."""
+MAX_PADDED = 4096
+"""Edge in pixels above which a crop that reaches past its image is shrunk before it is padded."""
+
+_FINE = 2
+"""Pixels that the first and the last layer put together along each axis (space to depth and back)."""
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A square of whole pixels of an image; it may reach past the image.
+
+    Args:
+        x: left edge in pixels of the image.
+        y: top edge in pixels of the image.
+        side: edge in pixels of the image, at least 1.
+    """
+
+    x: int
+    y: int
+    side: int
+
+    @classmethod
+    def around(cls, box: Box, context: float = CONTEXT) -> Crop:
+        """Return the crop around a box in pixels of the image."""
+        side = max(MIN_CROP, round(context * max(box[2] - box[0], box[3] - box[1])))
+        return cls.centred(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), side)
+
+    @classmethod
+    def centred(cls, centre: Point, side: int) -> Crop:
+        """Return the crop of an edge whose middle is as near to a place as whole pixels allow."""
+        return cls(round(centre[0] - side / 2), round(centre[1] - side / 2), side)
+
+    def points(self, points: ArrayLike, size: int) -> NDArray[np.float64]:
+        """Turn (N, 2) places x, y in pixels of the image into pixels of the network's input."""
+        places = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+        return (places - (self.x, self.y)) * (size / self.side)
+
+    def box(self, box: Box, size: int) -> Box:
+        """Turn a box in pixels of the image into pixels of the network's input."""
+        (x1, y1), (x2, y2) = self.points([box[:2], box[2:]], size).tolist()
+        return x1, y1, x2, y2
+
+    def cut(self, pixels: NDArray[np.uint8], size: int) -> Array:
+        """Cut the crop out of an image's (H, W, 3) uint8 pixels, at the size of the network's input.
+
+        Returns:
+            (size, size, 3) float32 in 0..255; what lies outside the image repeats the image's edge.
+        """
+        left, top, right, bottom = self._inside(*pixels.shape[:2])
+        part = self._padded(pixels[top:bottom, left:right], left, top, cv2.BORDER_REPLICATE)
+        how = cv2.INTER_AREA if self.side > size else cv2.INTER_LINEAR
+        return cv2.resize(part, (size, size), interpolation=how).astype(np.float32)
+
+    def cut_values(self, values: Array, x: int, y: int, size: int) -> Array:
+        """Cut the crop out of (h, w) float32 values that begin at x, y of the image; zero where there are none."""
+        height, width = values.shape
+        left, top = max(x, self.x), max(y, self.y)
+        right, bottom = min(x + width, self.x + self.side), min(y + height, self.y + self.side)
+        if left >= right or top >= bottom:
+            return np.zeros((size, size), np.float32)
+        part = self._padded(values[top - y : bottom - y, left - x : right - x], left, top, cv2.BORDER_CONSTANT)
+        how = cv2.INTER_AREA if self.side > size else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(part, (size, size), interpolation=how), np.float32)
+
+    def back(self, values: Array, height: int, width: int) -> tuple[Array, int, int]:
+        """Bring (size, size) float32 values of the network's output back to pixels of an image of height x width.
+
+        Returns:
+            The values inside the image as (h, w) float32, and where they begin: x, y in pixels of the image.
+        """
+        how = cv2.INTER_AREA if self.side < values.shape[0] else cv2.INTER_LINEAR
+        left, top, right, bottom = self._inside(height, width)
+        rows, columns = slice(top - self.y, bottom - self.y), slice(left - self.x, right - self.x)
+        if min(rows.start, columns.start) < 0 or max(rows.start, columns.start) >= self.side:
+            return np.zeros((0, 0), np.float32), left, top
+        # One axis at a time, the shorter side first: the whole square around a very long picture would not fit.
+        if right - left <= bottom - top:
+            values = cv2.resize(values, (self.side, len(values)), interpolation=how)[:, columns]
+            values = cv2.resize(values, (right - left, self.side), interpolation=how)[rows]
+        else:
+            values = cv2.resize(values, (values.shape[1], self.side), interpolation=how)[rows]
+            values = cv2.resize(values, (self.side, bottom - top), interpolation=how)[:, columns]
+        return np.asarray(values, np.float32), left, top
+
+    def _padded(self, part: NDArray[Any], left: int, top: int, border: int) -> NDArray[Any]:
+        """Pad what begins at ``left``, ``top`` of the image to the whole square."""
+        height, width = part.shape[:2]
+        if (height, width) == (self.side, self.side):
+            return part
+        side, x, y = self.side, left - self.x, top - self.y
+        if side > MAX_PADDED:  # as around a very long picture, whose square would not fit into memory
+            scale, side = MAX_PADDED / side, MAX_PADDED
+            width, height = max(1, round(width * scale)), max(1, round(height * scale))
+            part = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
+            x, y = round(x * scale), round(y * scale)
+        x, y = min(max(x, 0), side - width), min(max(y, 0), side - height)
+        return cv2.copyMakeBorder(part, y, side - height - y, x, side - width - x, borderType=border)
+
+    def _inside(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Return left, top, right, bottom of the part inside the image: at least one pixel."""
+        left, top = min(max(self.x, 0), width - 1), min(max(self.y, 0), height - 1)
+        right, bottom = max(min(self.x + self.side, width), left + 1), max(min(self.y + self.side, height), top + 1)
+        return left, top, right, bottom
+
+
+def network_input(
+    colours: Array,
+    box: Box | None = None,
+    points: ArrayLike = (),
+    labels: Sequence[int] = (),
+    previous: Array | None = None,
+) -> Array:
+    """Put a crop and its prompt together.
+
+    Args:
+        colours: (S, S, 3) float32 in 0..255.
+        box: x1, y1, x2, y2 in pixels of the crop at size S, or None.
+        points: (N, 2) places x, y in the same pixels.
+        labels: N labels, 1 on the target and 0 off it.
+        previous: (S, S) float32 probabilities of an earlier mask in 0..1, or None.
+
+    Returns:
+        (CHANNELS, S, S) float32: colours with their mean taken off, channel by channel, divided by their common
+        deviation; the part of each pixel that the box covers; a bump of height 1 per point, on the target and
+        off it; the earlier mask as -1..1, zero where there is none.
+    """
+    size = colours.shape[0]
+    result = np.zeros((CHANNELS, size, size), np.float32)
+    centred = colours - colours.mean(axis=(0, 1))
+    result[:3] = centred.transpose(2, 0, 1) / max(float(centred.std()), MIN_DEVIATION)
+    if box is not None:
+        result[3] = np.outer(_coverage(box[1], box[3], size), _coverage(box[0], box[2], size))
+    places = np.asarray(points, dtype=np.float32).reshape(-1, 2)
+    for (x, y), label in zip(places, labels, strict=True):
+        channel = result[4 if label else 5]
+        np.maximum(channel, np.outer(_bump(y, size), _bump(x, size)), out=channel)
+    if previous is not None:
+        result[6] = 2 * previous - 1
+    return result
+
+
+def _coverage(start: float, end: float, size: int) -> Array:
+    """Return how much of each of ``size`` pixels in a row lies between two places."""
+    pixels = np.arange(size, dtype=np.float32)
+    return np.asarray(np.clip(np.minimum(pixels + 1, end) - np.maximum(pixels, start), 0, 1), np.float32)
+
+
+def _bump(place: float, size: int) -> Array:
+    distance = (np.arange(size, dtype=np.float32) + 0.5 - place) / (SPOT * size)
+    return np.asarray(np.exp(-(distance**2) / 2), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The make-up of the network.
+
+    Args:
+        widths: channels per level, from fine to coarse; each level has half the resolution of the one before.
+        encoder: residual blocks per level on the way down.
+        decoder: residual blocks per level on the way up.
+    """
+
+    widths: tuple[int, ...] = (32, 64, 128, 256)
+    encoder: tuple[int, ...] = (1, 1, 2, 3)
+    decoder: int = 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Shape:
+        """Read what :meth:`as_json` gives."""
+        return cls(tuple(values["widths"]), tuple(values["encoder"]), int(values["decoder"]))
+
+    @property
+    def multiple(self) -> int:
+        """The size of an input is a multiple of this."""
+        return int(_FINE * 2 ** (len(self.widths) - 1))
+
+
+class NanoNetwork(nn.Module):
+    """Residual U-Net on (B, 7, S, S) inputs; see :func:`network_input`.
+
+    Args:
+        shape: its make-up; the default has 4.4 million parameters.
+    """
+
+    def __init__(self, shape: Shape | None = None) -> None:
+        super().__init__()
+        self.shape = Shape() if shape is None else shape
+        widths = self.shape.widths
+        self.stem = nn.Conv2d(CHANNELS * _FINE**2, widths[0], 3, padding=1)
+        before = (widths[0], *widths)
+        self.down = nn.ModuleList(
+            _blocks(before[level], width, self.shape.encoder[level]) for level, width in enumerate(widths)
+        )
+        # What the whole crop looks like reaches every place of the coarsest level.
+        self.context = nn.Linear(widths[-1], widths[-1])
+        coarse_to_fine = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.lateral = nn.ModuleList(nn.Conv2d(coarse, fine, 1, bias=False) for coarse, fine in coarse_to_fine)
+        self.up = nn.ModuleList(_blocks(fine, fine, self.shape.decoder) for _, fine in coarse_to_fine)
+        self.head = nn.Conv2d(widths[0], _FINE**2, 3, padding=1)
+        self.quality = nn.Sequential(nn.Linear(widths[-1] + 2 * widths[0] + 2, 64), nn.ReLU(), nn.Linear(64, 1))
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Cut.
+
+        Args:
+            inputs: (B, 7, S, S), S a multiple of ``shape.multiple``.
+
+        Returns:
+            Mask logits (B, S, S), and logits (B,) of the expected IoU of ``logits > 0`` with the target.
+        """
+        features = functional.relu(self.stem(functional.pixel_unshuffle(inputs, _FINE)))
+        levels = []
+        for number, blocks in enumerate(self.down):
+            features = blocks(functional.max_pool2d(features, 2) if number else features)
+            levels.append(features)
+        whole = features.mean((2, 3))
+        features = features + self.context(whole)[:, :, None, None]
+        for lateral, blocks, level in zip(self.lateral, self.up, levels[-2::-1], strict=True):
+            features = blocks(level + functional.interpolate(lateral(features), scale_factor=2.0))
+        logits = functional.pixel_shuffle(self.head(features), _FINE)[:, 0]
+        return logits, self._quality(whole, features, logits)
+
+    def _quality(self, whole: Tensor, features: Tensor, logits: Tensor) -> Tensor:
+        """Judge the mask by the features under it and by how undecided its pixels are."""
+        likely = torch.sigmoid(logits.detach())
+        under = functional.avg_pool2d(likely[:, None], _FINE)
+        area = under.mean((1, 2, 3))
+        inside = (features * under).mean((2, 3)) / (area[:, None] + 1e-3)
+        undecided = (likely * (1 - likely)).mean((1, 2)) / (area + 1e-3)
+        summary = torch.cat([whole, inside, features.mean((2, 3)), area[:, None], undecided[:, None]], dim=1)
+        return self.quality(summary)[:, 0]  # type: ignore[no-any-return]
+
+
+class _Residual(nn.Module):
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(before, after, 3, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm2d(after)
+        self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(after)
+        self.shortcut = nn.Identity() if before == after else nn.Conv2d(before, after, 1, bias=False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        features = functional.relu(self.first_norm(self.first(inputs)))
+        return functional.relu(self.shortcut(inputs) + self.second_norm(self.second(features)))
+
+
+def _blocks(before: int, after: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*[_Residual(one, other) for one, other in pairwise([before, *[after] * count])])
+
+
+def load_network(model: str | Path = EMBEDDED) -> tuple[NanoNetwork, str]:
+    """Read a network in single precision, from ``"nano-segmenter"`` (the package's own) or a safetensors file.
+
+    Returns:
+        The network, and the SHA-256 of its file.
+
+    Raises:
+        InputError: no such file, or no weights of this network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    if model == EMBEDDED:
+        data = files("fiducial.models").joinpath(f"{EMBEDDED}.safetensors").read_bytes()
+    else:
+        try:
+            data = Path(model).read_bytes()
+        except OSError as error:
+            raise InputError(f"{model}: the weights cannot be read ({error.strerror or error})") from None
+    try:
+        shape = Shape.from_json(json.loads(safetensors_metadata(data)["shape"]))
+        network = NanoNetwork(shape)
+        network.load_state_dict({name: tensor.float() for name, tensor in load(data).items()})
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{model}: holds no weights of the nano network ({reason})") from None
+    return network, hashlib.sha256(data).hexdigest()
+
+
+def save_network(network: NanoNetwork, **notes: Any) -> bytes:
+    """Return the content of a weights file, in half precision, with plain JSON values to note in its header."""
+    from safetensors.torch import save
+
+    tensors = {
+        name: (tensor.detach().cpu().to(torch.float16) if tensor.is_floating_point() else tensor.cpu()).contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    return save(tensors, {"shape": json.dumps(network.shape.as_json()), "notes": json.dumps(notes)})
