@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,9 @@ import torch
 
 from fiducial.contracts import Embedding, Segmenter
 from fiducial.errors import InputError
-from fiducial.geometry import Mask, Prompts
+from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.images import Image
-from fiducial.segmenters import CachedSegmenter, DiskCache, MemoryCache, SamSegmenter
-from fiducial.segmenters.cache import EmbeddingCache, embedding_bytes
+from fiducial.segmenters import CachedSegmenter, DiskCache, GrabCutSegmenter, SamSegmenter
 from tiny import sam as tiny
 
 torch.set_num_threads(1)
@@ -43,7 +43,6 @@ class Counting:
 
     def encode(self, image: Image) -> Embedding:
         self.encoded += 1
-        time.sleep(0.01)
         values: Any = image.pixels.astype(np.float32).mean(axis=2)
         if self.kind == "torch":
             values = torch.from_numpy(values)
@@ -51,27 +50,6 @@ class Counting:
 
     def decode(self, embedding: Embedding, prompts: Prompts) -> list[Mask]:
         return [Mask.empty(embedding.height, embedding.width) for _ in prompts]
-
-
-def test_memory_holds_so_many_bytes_and_drops_what_was_not_used() -> None:
-    cache = MemoryCache(1000)
-    cache.put(entry(1))
-    cache.put(entry(2))
-    assert (len(cache), cache.nbytes) == (2, 800)
-    assert cache.get(entry(1).key) is not None  # now the second is the oldest
-    cache.put(entry(3))
-    assert cache.get(entry(2).key) is None
-    assert cache.get(entry(1).key) is not None
-    cache.put(entry(3))
-    assert (len(cache), cache.nbytes) == (2, 800)
-    cache.put(entry(4, size=251))
-    assert cache.get(entry(4).key) is None, "larger than the whole cache"
-    assert len(cache) == 2
-    found = cache.get(entry(3).key)
-    assert found is not None
-    assert found.image is None, "images are not counted, so they are not kept"
-    with pytest.raises(InputError, match="at least one byte, got 0"):
-        MemoryCache(0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64])
@@ -110,6 +88,8 @@ def test_disk_keeps_arrays_as_arrays(tmp_path: Path) -> None:
         lambda raw: raw[:-3] + bytes([raw[-3] ^ 1]) + raw[-2:],
         lambda raw: b"\xff" * len(raw),
         lambda raw: raw[:8] + b"x" + raw[9:],
+        lambda raw: (10**6).to_bytes(8, "little") + b"[" * 10**6,
+        lambda raw: b"\x89PNG, say",
         lambda raw: raw.replace(b"fiducial-embedding-1", b"fiducial-embedding-0"),
         lambda raw: raw.replace(b'"sha256"', b'"sha255"'),
     ],
@@ -118,17 +98,18 @@ def test_a_broken_file_is_reported_and_computed_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Any
 ) -> None:
     inner, image = Counting(), picture()
-    segmenter = CachedSegmenter(inner, DiskCache(tmp_path))
+    segmenter = CachedSegmenter(inner, tmp_path)
     whole = segmenter.encode(image)
-    path = DiskCache(tmp_path).path(whole.key)
+    path = segmenter.cache.path(whole.key)
     path.write_bytes(damage(path.read_bytes()))
     with caplog.at_level(logging.WARNING, logger="fiducial.segmenters.cache"):
         again = segmenter.encode(image)
+    assert len(caplog.records) == 1
     assert "is broken" in caplog.text
     assert inner.encoded == 2
     assert torch.equal(again.tensors["image"], whole.tensors["image"])
     segmenter.encode(image)
-    assert inner.encoded == 2
+    assert (inner.encoded, len(caplog.records)) == (2, 1)
 
 
 def test_a_file_under_a_wrong_name_is_no_entry(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -141,26 +122,98 @@ def test_a_file_under_a_wrong_name_is_no_entry(tmp_path: Path, caplog: pytest.Lo
     assert "another format or key" in caplog.text
 
 
-def test_disk_drops_the_oldest_files(tmp_path: Path) -> None:
-    size = 0
-    for number in range(4):
-        unbounded = DiskCache(tmp_path / "unbounded")
-        unbounded.put(entry(number))
-        size = unbounded.path(entry(number).key).stat().st_size
-    cache = DiskCache(tmp_path / "bounded", max_bytes=2 * size)
-    for number in (0, 1):
+def kept_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_least_recently_used_files_go_first_and_the_bound_holds(tmp_path: Path) -> None:
+    unbounded = DiskCache(tmp_path / "unbounded", max_bytes=None)
+    unbounded.put(entry(0))
+    size = kept_bytes(unbounded.folder)
+    cache = DiskCache(tmp_path / "bounded", max_bytes=3 * size + 1)
+    for number in range(3):
         cache.put(entry(number))
-        os.utime(cache.path(entry(number).key), (number, number))
-    assert cache.get(entry(0).key) is not None  # now the second is the oldest
-    cache.put(entry(2))
-    assert [cache.path(entry(n).key).exists() for n in range(3)] == [True, False, True]
-    cache.put(entry(3, size=10_000))
-    assert not cache.path(entry(3).key).exists()
+    assert cache.get(entry(0).key) is not None  # now the second was not used for longest, then the third
+    for number, left in ((3, {0, 2, 3}), (4, {0, 3, 4})):
+        cache.put(entry(number))
+        assert {n for n in range(5) if entry(n).key in cache} == left
+        assert kept_bytes(cache.folder) <= 3 * size + 1
+    cache.put(entry(5, size=10_000))
+    assert entry(5).key not in cache, "larger than the whole cache"
+    assert {n for n in range(5) if entry(n).key in cache} == {0, 3, 4}
+    for number in range(20):
+        cache.put(entry(number, size=50 + 7 * number))
+        assert kept_bytes(cache.folder) <= 3 * size + 1
+    assert entry(19).key in cache
+
+
+def test_what_a_dead_process_left_half_written_goes_too(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, max_bytes=10_000)
+    cache.put(entry(0))
+    old, fresh = (cache.path(entry(0).key).with_name(f".{name}.part") for name in ("old", "fresh"))
+    for path in (old, fresh):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    cache.put(entry(1))
+    assert (old.exists(), fresh.exists()) == (False, True)
+
+
+def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least one byte"):
         DiskCache(tmp_path, max_bytes=0)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be a folder"):
         DiskCache(tmp_path / "file")
+
+
+PROCESS = """
+import logging, sys
+import numpy as np
+from fiducial.contracts import Embedding
+from fiducial.images import Image
+from fiducial.segmenters.cache import CachedSegmenter
+
+class Means:
+    def embedding_key(self, image):
+        return image.digest
+    def encode(self, image):
+        return Embedding(image.digest, image.width, image.height, {"image": image.pixels.astype(np.float32)})
+
+logging.basicConfig(level=logging.WARNING, stream=sys.stdout)
+print("ready", flush=True)
+sys.stdin.readline()
+segmenter = CachedSegmenter(Means(), sys.argv[1], max_bytes=int(sys.argv[2]))
+order = np.random.default_rng(int(sys.argv[3])).integers(0, 12, 150)
+for seed in order:
+    image = Image(np.random.default_rng(seed).integers(0, 256, (20, 30, 3), dtype=np.uint8))
+    found = segmenter.encode(image)
+    assert found.key == image.digest and (found.tensors["image"] == image.pixels).all()
+print("done")
+"""
+
+
+def test_two_processes_share_a_folder_that_is_too_small_for_both(tmp_path: Path) -> None:
+    bound = 5 * 8_000  # about five of the twelve embeddings, so that each process removes what the other reads
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(tmp_path), str(bound), str(number)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for number in range(2)
+    ]  # fmt: skip
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    for worker in workers:
+        said, wrong = worker.communicate(timeout=60)
+        assert (said, worker.returncode) == ("done\n", 0), said + wrong
+    DiskCache(tmp_path, bound).put(entry(0))
+    assert kept_bytes(tmp_path) <= bound
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_a_disk_that_cannot_be_written_costs_time_only(
@@ -170,46 +223,43 @@ def test_a_disk_that_cannot_be_written_costs_time_only(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    segmenter = CachedSegmenter(Counting(), DiskCache(tmp_path))
+    segmenter = CachedSegmenter(Counting(), tmp_path)
     assert segmenter.encode(picture()).key == picture().digest
     assert "No space left on device" in caplog.text
     assert not [path for path in tmp_path.rglob("*") if path.is_file()], "nothing half written is left"
 
 
 def test_an_image_is_encoded_once_and_never_gets_another_ones_embedding(tmp_path: Path) -> None:
-    inner, memory, disk = Counting(), MemoryCache(10_000), DiskCache(tmp_path)
-    segmenter = CachedSegmenter(inner, memory, disk)
+    inner = Counting()
+    segmenter = CachedSegmenter(inner, tmp_path)
     assert isinstance(segmenter, Segmenter)
     for _ in range(2):
         for seed in range(3):
             image = picture(seed)
             embedding = segmenter.encode(image)
-            assert embedding.key == image.digest == segmenter.embedding_key(image)
+            assert embedding.key == image.digest
             assert embedding.image is image
             np.testing.assert_array_equal(embedding.tensors["image"], image.pixels.astype(np.float32).mean(axis=2))
     assert inner.encoded == 3
-    later = CachedSegmenter(Counting("numpy"), MemoryCache(10_000), disk)
-    later.encode(picture(1))
-    assert later.segmenter.encoded == 0
-    assert later.caches[0].get(picture(1).digest) is not None, "the slower cache fills the faster one"
-    assert later.decode(embedding, Prompts.from_boxes(picture().frame, [(0, 0, 5, 5)])) == [Mask.empty(20, 30)]
+    later = Counting("numpy")
+    CachedSegmenter(later, tmp_path).encode(picture(1))
+    assert later.encoded == 0
+    assert segmenter.decode(embedding, Prompts.from_boxes(picture().frame, [(0, 0, 5, 5)])) == [Mask.empty(20, 30)]
 
 
-def test_a_segmenter_without_keys_cannot_be_cached() -> None:
-    class Nameless:
-        def encode(self, image: Image) -> Embedding:
-            raise NotImplementedError
-
-        def decode(self, embedding: Embedding, prompts: Prompts) -> list[Mask]:
-            raise NotImplementedError
-
-    with pytest.raises(InputError, match="Nameless has no embedding_key"):
-        CachedSegmenter(Nameless())  # type: ignore[arg-type]
+def test_segmenters_that_work_on_pixels_pass_through(tmp_path: Path) -> None:
+    image, inner = picture(), GrabCutSegmenter()
+    cached = CachedSegmenter(inner, tmp_path)
+    prompts = Prompts(image.frame, (Prompt(image.frame, box=(4, 4, 20, 16)),))
+    embedding = cached.encode(image)
+    assert embedding.image is image
+    assert cached.decode(embedding, prompts) == inner.decode(inner.encode(image), prompts)
+    assert not list(tmp_path.iterdir())
 
 
 def test_threads_wait_for_one_computation(tmp_path: Path) -> None:
     inner = Counting()
-    segmenter = CachedSegmenter(inner, MemoryCache(20_000), DiskCache(tmp_path, max_bytes=50_000))
+    segmenter = CachedSegmenter(inner, tmp_path, max_bytes=50_000)
     found: list[tuple[str, str]] = []
 
     def work(start: int) -> None:
@@ -227,19 +277,18 @@ def test_threads_wait_for_one_computation(tmp_path: Path) -> None:
     assert len(found) == 64
     assert all(key == digest for key, digest in found)
     assert inner.encoded == 4
-    assert not segmenter._at_work
 
 
-def test_a_failing_computation_leaves_no_lock_behind() -> None:
+def test_a_failing_computation_leaves_no_lock_behind(tmp_path: Path) -> None:
     class Failing(Counting):
         def encode(self, image: Image) -> Embedding:
             raise RuntimeError("out of memory")
 
-    segmenter = CachedSegmenter(Failing(), MemoryCache(100))
+    segmenter = CachedSegmenter(Failing(), tmp_path)
     for _ in range(2):
         with pytest.raises(RuntimeError, match="out of memory"):
             segmenter.encode(picture())
-    assert not segmenter._at_work
+    assert not any(lock.locked() for lock in segmenter._locks)
 
 
 def test_sam_behaves_the_same_with_a_cache(tmp_path: Path) -> None:
@@ -247,16 +296,13 @@ def test_sam_behaves_the_same_with_a_cache(tmp_path: Path) -> None:
     prompts = Prompts.from_boxes(image.frame, [(1, 1, 20, 15), (4, 2, 28, 18)])
     plain = SamSegmenter(tiny.sam2_model())
     expected = plain.decode(plain.encode(image), prompts)
-    disk = DiskCache(tmp_path)
-    assert isinstance(disk, EmbeddingCache)
     for _ in range(2):
-        cached = CachedSegmenter(SamSegmenter(tiny.sam2_model()), disk)
+        cached = CachedSegmenter(SamSegmenter(tiny.sam2_model()), tmp_path)
         embedding = cached.encode(image)
         before = {name: tensor.clone() for name, tensor in embedding.tensors.items()}
         found = cached.decode(embedding, prompts)
         tiny.assert_alike(found, expected)
         assert all(torch.equal(before[name], embedding.tensors[name]) for name in before)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 1
-    assert embedding_bytes(embedding) == sum(tensor.nbytes for tensor in embedding.tensors.values())
-    CachedSegmenter(SamSegmenter(tiny.sam2_model(seed=1)), disk).encode(image)
+    CachedSegmenter(SamSegmenter(tiny.sam2_model(seed=1)), tmp_path).encode(image)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2, "other weights, another entry"

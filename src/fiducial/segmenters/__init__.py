@@ -9,17 +9,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fiducial.segmenters.cache import CachedSegmenter, DiskCache, MemoryCache
+    from fiducial.segmenters.cache import CachedSegmenter, DiskCache
     from fiducial.segmenters.grabcut import GrabCutSegmenter
+    from fiducial.segmenters.nano import NanoSegmenter
     from fiducial.segmenters.sam import SamSegmenter
 
-__all__ = ["CachedSegmenter", "DiskCache", "GrabCutSegmenter", "MemoryCache", "SamSegmenter"]
+__all__ = ["CachedSegmenter", "DiskCache", "GrabCutSegmenter", "NanoSegmenter", "SamSegmenter"]
 
 _HOMES = {
     "CachedSegmenter": "cache",
     "DiskCache": "cache",
-    "MemoryCache": "cache",
     "GrabCutSegmenter": "grabcut",
+    "NanoSegmenter": "nano",
     "SamSegmenter": "sam",
 }
 

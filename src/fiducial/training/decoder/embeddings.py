@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from fiducial.contracts import Embedding
-from fiducial.segmenters.cache import CachedSegmenter, DiskCache
+from fiducial.segmenters.cache import CachedSegmenter
 from fiducial.segmenters.sam import SamSegmenter
 from fiducial.training.decoder.pictures import Picture
 
@@ -49,8 +49,8 @@ class Embeddings:
     """
 
     def __init__(self, segmenter: SamSegmenter, folder: str | Path) -> None:
-        self._disk = DiskCache(folder)
-        self.segmenter = CachedSegmenter(segmenter, self._disk)
+        self.segmenter = CachedSegmenter(segmenter, folder, max_bytes=None)
+        self._key_of = segmenter.embedding_key
         self._keys: dict[Picture, str] = {}
 
     def prepare(self, pictures: Iterable[Picture], tell: Callable[[int], None] = lambda done: None) -> int:
@@ -66,9 +66,9 @@ class Embeddings:
         computed = 0
         for done, picture in enumerate(pictures, start=1):
             image = picture.image()
-            key = self.segmenter.embedding_key(image)
+            key = self._key_of(image)
             self._keys[picture] = key
-            if not self._disk.path(key).exists():
+            if key not in self.segmenter.cache:
                 self.segmenter.encode(image)
                 computed += 1
                 tell(done)
@@ -77,5 +77,5 @@ class Embeddings:
     def __getitem__(self, picture: Picture) -> Embedding:
         """Return the embedding of a picture, from the disk when it is there."""
         key = self._keys.get(picture)
-        kept = None if key is None else self._disk.get(key)
+        kept = None if key is None else self.segmenter.cache.get(key)
         return self.segmenter.encode(picture.image()) if kept is None else kept
