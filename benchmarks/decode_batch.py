@@ -23,6 +23,7 @@ from recording import record
 from fiducial.geometry import Mask, Prompts
 from fiducial.images import Image
 from fiducial.segmenters import SamSegmenter
+from fiducial.segmenters.configs import SamConfig
 
 WIDTH, HEIGHT = 1280, 960
 
@@ -70,7 +71,7 @@ def measure(name: str, counts: list[int], repeats: int) -> dict[str, Any]:
     """Time one model."""
     model = build(name)
     segmenter = SamSegmenter(model, fingerprint="random")
-    one_batch = SamSegmenter(model, fingerprint="random", max_prompts=64)
+    one_batch = SamSegmenter(model, SamConfig(max_prompts=64), fingerprint="random")
     start = time.perf_counter()
     embedding = segmenter.encode(blob())
     rows: dict[str, Any] = {"encode_seconds": round(time.perf_counter() - start, 3), "decode": []}

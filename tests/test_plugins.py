@@ -50,7 +50,7 @@ def test_plugins_that_make_no_sense_are_refused(plugged):
 
 
 def test_models_only_where_they_make_sense():
-    with pytest.raises(InputError, match="takes no model"):
+    with pytest.raises(InputError, match="takes no"):
         find("segmenter", "grabcut").build("some/model")
     with pytest.raises(InputError, match="needs a model, folder or file: write oracle:PATH"):
         find("prompter", "oracle").build()
@@ -59,7 +59,7 @@ def test_models_only_where_they_make_sense():
 def test_unknown_options_are_named():
     with pytest.raises(InputError, match="'gird'"):
         find("overlay", "grid").build(gird=3)
-    with pytest.raises(InputError, match="an option that it does not know"):
+    with pytest.raises(InputError, match="unknown option"):
         find("segmenter", "grabcut").build(nope=1)
     with pytest.raises(TypeError, match="missing string argument"):
         Part("overlay", "x", "builtins:int", "").build(base=8)

@@ -71,7 +71,7 @@ class Part:
         if isinstance(make, type) and hasattr(make, "with_settings"):
             config = importlib.import_module("fiducial.config")
             value = f":{model}" if model else ""
-            return config.read(make, {**config.read_short(self.kind, self.name + value), **options}, what).build()
+            return config.read_part(self.kind, {**config.read_short(self.kind, self.name + value), **options}).build()
         if model and not self.takes_model:
             raise InputError(f"{what} takes no model, got {model!r}: write just {self.name!r}")
         if self.takes_model and not (model or self.model):
@@ -99,15 +99,16 @@ class Part:
 
 
 _VLM = "fiducial.prompters.vlm:VLMPrompter.from_pretrained"
-_SAM = "fiducial.segmenters.sam:SamSegmenter.from_pretrained"
+_SEGMENTERS = "fiducial.segmenters.configs"
 
 
 def _vlm(name: str, model: str, summary: str) -> Part:
     return Part("prompter", name, _VLM, summary, extra="models", model=model, takes_model=True, takes_device=True)
 
 
-def _sam(name: str, model: str, summary: str) -> Part:
-    return Part("segmenter", name, _SAM, summary, extra="models", model=model, takes_model=True, takes_device=True)
+def _sam(name: str, config: str, model: str, summary: str) -> Part:
+    target = f"{_SEGMENTERS}:{config}"
+    return Part("segmenter", name, target, summary, extra="models", model=model, takes_model=True, takes_device=True)
 
 
 BUILT_IN = (
@@ -170,7 +171,7 @@ BUILT_IN = (
     Part(
         "segmenter",
         "nano",
-        "fiducial.segmenters.nano:NanoSegmenter.from_pretrained",
+        f"{_SEGMENTERS}:NanoConfig",
         "our own small network; its weights come with the package",
         model="nano-segmenter",
         takes_model=True,
@@ -182,11 +183,11 @@ BUILT_IN = (
         "fiducial.evaluation.true_masks:TrueMasks",
         "the true masks themselves, in evaluations: what do refiners do to them?",
     ),
-    Part("segmenter", "grabcut", "fiducial.segmenters.grabcut:GrabCutSegmenter", "OpenCV GrabCut; no weights"),
-    _sam("sam", "facebook/sam-vit-base", "Segment Anything (ViT)"),
-    _sam("sam-hq", "syscv-community/sam-hq-vit-base", "SAM-HQ, finer edges"),
-    _sam("sam2", "facebook/sam2.1-hiera-small", "Segment Anything 2.1"),
-    _sam("sam3", "facebook/sam3", "the promptable segmenter of SAM 3"),
+    Part("segmenter", "grabcut", f"{_SEGMENTERS}:GrabCutConfig", "OpenCV GrabCut; no weights"),
+    _sam("sam", "SamConfig", "facebook/sam-vit-base", "Segment Anything (ViT)"),
+    _sam("sam-hq", "SamHQConfig", "syscv-community/sam-hq-vit-base", "SAM-HQ, finer edges"),
+    _sam("sam2", "Sam2Config", "facebook/sam2.1-hiera-small", "Segment Anything 2.1"),
+    _sam("sam3", "Sam3Config", "facebook/sam3", "the promptable segmenter of SAM 3"),
     Part(
         "prompt_refiner",
         "cfpg",

@@ -17,6 +17,7 @@ from fiducial.errors import InputError
 from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.segmenters import CachedSegmenter, DiskCache, GrabCutSegmenter, SamSegmenter
+from fiducial.segmenters.configs import CacheConfig
 from tiny import sam as tiny
 
 torch.set_num_threads(1)
@@ -159,8 +160,8 @@ def test_what_a_dead_process_left_half_written_goes_too(tmp_path: Path) -> None:
 
 
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="at least one byte"):
-        DiskCache(tmp_path, max_bytes=0)
+    with pytest.raises(InputError, match=r"max_bytes.*at least 1"):
+        CacheConfig(folder=tmp_path, max_bytes=0)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be a folder"):
         DiskCache(tmp_path / "file")
@@ -255,6 +256,8 @@ def test_segmenters_that_work_on_pixels_pass_through(tmp_path: Path) -> None:
     assert embedding.image is image
     assert cached.decode(embedding, prompts) == inner.decode(inner.encode(image), prompts)
     assert not list(tmp_path.iterdir())
+    assert CacheConfig(folder=tmp_path).wrap(inner) is inner
+    assert isinstance(CacheConfig(folder=tmp_path).wrap(Counting()), CachedSegmenter)
 
 
 def test_threads_wait_for_one_computation(tmp_path: Path) -> None:

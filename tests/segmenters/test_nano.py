@@ -10,6 +10,7 @@ from fiducial.errors import FrameError, InputError
 from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.plugins import find
+from fiducial.segmenters.configs import NanoConfig
 from fiducial.segmenters.nano import NanoSegmenter
 from fiducial.segmenters.nano_network import SIZE, NanoNetwork, Shape, save_network
 
@@ -29,7 +30,7 @@ class BrightInBox(NanoNetwork):
 def bright(**options) -> NanoSegmenter:
     network = BrightInBox(Shape((4, 8), (1, 1), 1))
     network.calls = []
-    return NanoSegmenter(network, **options)
+    return NanoSegmenter(network, NanoConfig(**options))
 
 
 @pytest.fixture
@@ -93,10 +94,10 @@ def test_agreement_of_neighbouring_scales_decides_between_masks_trusted_alike(im
     network = AsTold(Shape((4, 8), (1, 1), 1))
     # Crops of 24, 41, 69, 118, 200 pixels: the second and third cut the same rows, the first others.
     network.edges, network.trust = [0.9, 20 / 41, 20 / 69, 0.02, 0.02], [0.62, 0.6, 0.55, 0.1, 0.1]
-    (mask,) = cut(NanoSegmenter(network, passes=1), image, Prompt(image.frame, points=((60, 45),)))
+    (mask,) = cut(NanoSegmenter(network, NanoConfig(passes=1)), image, Prompt(image.frame, points=((60, 45),)))
     assert mask.score == pytest.approx(0.6, abs=1e-3)
     network.trust = [0.9, 0.6, 0.55, 0.1, 0.1]
-    (mask,) = cut(NanoSegmenter(network, passes=1), image, Prompt(image.frame, points=((60, 45),)))
+    (mask,) = cut(NanoSegmenter(network, NanoConfig(passes=1)), image, Prompt(image.frame, points=((60, 45),)))
     assert mask.score == pytest.approx(0.9, abs=1e-3)
 
 

@@ -14,6 +14,7 @@ from fiducial.errors import FrameError, InputError, ModelError, UnknownNameError
 from fiducial.geometry import Frame, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.segmenters import SamSegmenter
+from fiducial.segmenters.configs import SamConfig
 from fiducial.segmenters.sam import batches
 from fiducial.segmenters.sam_models import FAMILIES, MODEL_TYPES, family_of
 from tiny import sam as tiny
@@ -58,7 +59,7 @@ def mixed(frame: Frame) -> Prompts:
 
 @pytest.mark.parametrize("multimask", ["single", "best"])
 def test_a_prompt_gets_the_mask_that_it_gets_alone(model: torch.nn.Module, multimask: str) -> None:
-    segmenter = SamSegmenter(model, multimask=multimask)
+    segmenter = SamSegmenter(model, SamConfig(multimask=multimask))
     embedding = segmenter.encode(picture())
     prompts = mixed(picture().frame)
     together = segmenter.decode(embedding, prompts)
@@ -91,12 +92,12 @@ def test_a_decoder_call_takes_all_prompts_of_a_signature(
     handle = decoder.register_forward_hook(lambda _module, given, _out: sizes.append(given[0].shape[-2]))
     frame = picture().frame
     prompts = Prompts.from_boxes(frame, [(i, 0, i + 20, 30) for i in range(10)])
-    segmenter = SamSegmenter(model, max_prompts=32)
+    segmenter = SamSegmenter(model, SamConfig(max_prompts=32))
     embedding = segmenter.encode(picture())
     whole = segmenter.decode(embedding, prompts)
     assert sizes == [10]
     sizes.clear()
-    tiny.assert_alike(SamSegmenter(model, max_prompts=4).decode(embedding, prompts), whole)
+    tiny.assert_alike(SamSegmenter(model, SamConfig(max_prompts=4)).decode(embedding, prompts), whole)
     handle.remove()
     assert sizes == [4, 4, 2]
 
@@ -134,7 +135,7 @@ def test_decoding_never_changes_an_embedding(segmenter: SamSegmenter) -> None:
 def test_best_takes_the_highest_predicted_iou(model: torch.nn.Module) -> None:
     image = picture()
     prompts = mixed(image.frame)
-    best = SamSegmenter(model, multimask="best")
+    best = SamSegmenter(model, SamConfig(multimask="best"))
     embedding = best.encode(image)
     shown = best.preprocessing.frame(image.width, image.height)
     box = torch.tensor(np.array(prompts[0].to(shown).box) - 0.5, dtype=torch.float32)[None, None]
@@ -227,10 +228,10 @@ def test_mistakes_are_named(segmenter: SamSegmenter) -> None:
         segmenter.decode(embedding, Prompts.from_boxes(Frame.unit(), [(0, 0, 1, 1)]))
     with pytest.raises(InputError, match="decode it with the segmenter that encoded it"):
         segmenter.decode(replace(embedding, tensors={"other": torch.zeros(1)}), mixed(picture().frame))
-    with pytest.raises(InputError, match="'single' or 'best', got 'all'"):
-        SamSegmenter(segmenter.model, multimask="all")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="at least 1, got 0"):
-        SamSegmenter(segmenter.model, max_prompts=0)
+    with pytest.raises(InputError, match=r"multimask.*'all'.*best, single"):
+        SamConfig(multimask="all")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"max_prompts.*at least 1, got 0"):
+        SamConfig(max_prompts=0)
 
 
 def test_numbers_that_are_not_finite_are_an_error() -> None:

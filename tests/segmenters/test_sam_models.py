@@ -15,6 +15,7 @@ from fiducial.errors import HubError, InputError, ModelError, UnknownNameError
 from fiducial.geometry import Prompt, Prompts
 from fiducial.images import Image
 from fiducial.segmenters import SamSegmenter
+from fiducial.segmenters.configs import SamConfig
 from fiducial.segmenters.sam_models import load_model
 from tiny import sam as tiny
 
@@ -28,7 +29,7 @@ PROMPTS = Prompts.from_boxes(IMAGE.frame, [(5, 5, 40, 30), (20, 1, 55, 39)])
 def test_a_saved_model_comes_back(name: str, tmp_path: Path) -> None:
     folder = getattr(tiny, f"tiny_{name}")(tmp_path / name)
     loaded = SamSegmenter.from_pretrained(str(folder), device="cpu", multimask="best")
-    built = SamSegmenter(tiny.BUILDERS[name](), multimask="best")
+    built = SamSegmenter(tiny.BUILDERS[name](), SamConfig(multimask="best"))
     assert loaded.family.name == name
     tiny.assert_alike(loaded.decode(loaded.encode(IMAGE), PROMPTS), built.decode(built.encode(IMAGE), PROMPTS))
 
@@ -62,7 +63,7 @@ def test_half_precision_is_asked_for_by_name(tmp_path: Path) -> None:
 
 def test_what_is_not_on_the_hub_nor_here(tmp_path: Path) -> None:
     with pytest.raises(HubError) as error:
-        SamSegmenter.from_pretrained("facebook/sam-nowhere", cache=tmp_path, local_files_only=True)
+        SamSegmenter.from_pretrained("facebook/sam-nowhere", hub_cache=tmp_path, local_files_only=True)
     said = str(error.value)
     for part in (
         "config.json, model.safetensors (or model.safetensors.index.json)",
@@ -71,7 +72,7 @@ def test_what_is_not_on_the_hub_nor_here(tmp_path: Path) -> None:
     ):
         assert part in said
     with pytest.raises(InputError, match="no such folder, and no id of the hub"):
-        SamSegmenter.from_pretrained("not an id!", cache=tmp_path, local_files_only=True)
+        SamSegmenter.from_pretrained("not an id!", hub_cache=tmp_path, local_files_only=True)
 
 
 def test_folders_that_hold_no_model(tmp_path: Path) -> None:

@@ -22,14 +22,12 @@ import numpy as np
 from fiducial.checkpoints import safetensors_metadata, tensors_digest
 from fiducial.contracts import Embedding, Segmenter
 from fiducial.errors import InputError
+from fiducial.files import write_atomically
 from fiducial.geometry import Mask, Prompts
 from fiducial.images import Image
-from fiducial.results import write_atomically
+from fiducial.segmenters.configs import MAX_BYTES
 
 logger = logging.getLogger(__name__)
-
-MAX_BYTES = 10 * 2**30
-"""How large a folder of embeddings may grow unless another bound is given."""
 
 _FORMAT = "fiducial-embedding-1"
 _PLAIN_KEY = re.compile(r"[0-9a-f]{16,128}")
@@ -49,12 +47,10 @@ class DiskCache:
         max_bytes: bound of all files together (the least recently used go first); None: no bound.
 
     Raises:
-        InputError: no room at all, or the folder is a file or cannot be made.
+        InputError: the folder is a file or cannot be made.
     """
 
     def __init__(self, folder: str | Path, max_bytes: int | None = MAX_BYTES) -> None:
-        if max_bytes is not None and max_bytes < 1:
-            raise InputError(f"a cache needs room for at least one byte, got {max_bytes}")
         self.folder = Path(folder).expanduser()
         self.max_bytes = max_bytes
         try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from fiducial.contracts import Embedding
 from fiducial.errors import InputError
 from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.images import Image
+from fiducial.segmenters.configs import NanoConfig
 from fiducial.segmenters.nano_network import EMBEDDED, SIZE, Array, Crop, NanoNetwork, load_network, network_input
 
 MIN_EDGE = 24
@@ -63,33 +65,28 @@ class NanoSegmenter:
 
     Args:
         network: the network, put into evaluation mode.
-        passes: how often each target is cut; each further pass looks again around the mask found before
-            and is kept when the network trusts it more.
-        batch_size: most crops in one call of the network.
+        config: passes and batch size; what says how to load is not used. Each further pass looks again around the
+            mask found before.
         fingerprint: names the weights in cache keys; default: the SHA-256 of all weights.
-
-    Raises:
-        InputError: passes or batch below 1.
     """
 
     def __init__(
-        self, network: NanoNetwork, *, passes: int = 2, batch_size: int = 16, fingerprint: str | None = None
+        self, network: NanoNetwork, config: NanoConfig | None = None, *, fingerprint: str | None = None
     ) -> None:
-        for name, value in (("passes", passes), ("batch_size", batch_size)):
-            if value < 1:
-                raise InputError(f"{name} needs to be at least 1, got {value}")
         self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.passes = passes
-        self.batch_size = batch_size
+        self.config = NanoConfig() if config is None else config
         self._given_fingerprint = fingerprint
 
     @classmethod
-    def from_pretrained(
-        cls, model: str | Path = EMBEDDED, *, device: str = "auto", passes: int = 2, batch_size: int = 16
-    ) -> NanoSegmenter:
-        """Load weights: ``"nano-segmenter"`` for those of the package, or a safetensors file of a training run."""
-        network, digest = load_network(model)
-        return cls(network.to(pick_device(device)), passes=passes, batch_size=batch_size, fingerprint=digest)
+    def from_config(cls, config: NanoConfig) -> NanoSegmenter:
+        """Load weights."""
+        network, digest = load_network(config.model)
+        return cls(network.to(pick_device(config.device)), config, fingerprint=digest)
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path = EMBEDDED, **options: Any) -> NanoSegmenter:
+        """Load weights from a file; the options are those of :class:`NanoConfig`."""
+        return cls.from_config(NanoConfig(model=str(model), **options))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -124,7 +121,7 @@ class NanoSegmenter:
 
     def _cut(self, jobs: Sequence[_Job]) -> list[Mask]:
         found = self._pass(jobs)
-        for _ in range(self.passes - 1):
+        for _ in range(self.config.passes - 1):
             again = [(number, _again(jobs[number], one)) for number, one in enumerate(found) if one is not None]
             second = self._pass([job for _, job in again])
             for (number, _), new in zip(again, second, strict=True):
@@ -137,8 +134,8 @@ class NanoSegmenter:
         """Cut every crop of every job and keep one mask of each job."""
         found: list[list[_Found]] = [[] for _ in jobs]
         crops = [(number, crop) for number, job in enumerate(jobs) for crop in job.crops]
-        for start in range(0, len(crops), self.batch_size):
-            batch = crops[start : start + self.batch_size]
+        for start in range(0, len(crops), self.config.batch_size):
+            batch = crops[start : start + self.config.batch_size]
             inputs = np.stack([_input(jobs[number], crop) for number, crop in batch])
             for (number, crop), (likely, quality) in zip(batch, self._run(inputs), strict=True):
                 found[number].append(_Found(crop, likely, quality))

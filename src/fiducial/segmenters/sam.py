@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +22,8 @@ from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.images import Image
 from fiducial.segmenters.canvas import Upsampler
+from fiducial.segmenters.configs import SamConfig
 from fiducial.segmenters.sam_models import Family, decoder_dtype, family_of, load_model
-
-Multimask = Literal["single", "best"]
 
 MAX_PROMPTS = 32
 """Most prompts in one decoder call on an accelerator: at 1024 pixels each takes about 40 MB while it is decoded."""
@@ -45,76 +45,48 @@ class SamSegmenter:
     Args:
         model: a loaded ``SamModel``, ``SamHQModel``, ``Sam2Model`` or ``Sam3TrackerModel`` of transformers.
             It is put into evaluation mode and must not be changed afterwards.
+        config: how many masks it proposes and how many prompts it takes at once; what says how to load is not used.
         family: its family; default: by the model's config.
-        multimask: ``"single"`` takes the model's one mask; ``"best"`` lets it propose three and takes
-            the one with the highest predicted IoU, the first of equals.
-        max_prompts: most prompts in one decoder call; memory grows with it. Default: ``MAX_PROMPTS_CPU`` on a
-            CPU, otherwise ``MAX_PROMPTS``.
         fingerprint: names the model's weights in cache keys; default: the SHA-256 of all weights,
             computed when the first image is encoded.
-
-    Raises:
-        InputError: an unknown policy, or a maximum below 1.
-        UnknownNameError: a model of none of the families.
     """
 
     def __init__(
         self,
         model: Any,
-        family: Family | None = None,
+        config: SamConfig | None = None,
         *,
-        multimask: Multimask = "single",
-        max_prompts: int | None = None,
+        family: Family | None = None,
         fingerprint: str | None = None,
     ) -> None:
-        if multimask not in get_args(Multimask):
-            raise InputError(f"multimask is 'single' or 'best', got {multimask!r}")
-        if max_prompts is not None and max_prompts < 1:
-            raise InputError(f"max_prompts needs to be at least 1, got {max_prompts}")
+        config = SamConfig() if config is None else config
         self.family = family_of(model.config.model_type) if family is None else family
         self.model = model.eval()
-        self.multimask = multimask
+        self.multimask = config.multimask
         usual = MAX_PROMPTS_CPU if self._vision.device.type == "cpu" else MAX_PROMPTS
-        self.max_prompts = usual if max_prompts is None else max_prompts
+        self.max_prompts = config.max_prompts or usual
         self.preprocessing = self.family.preprocessing(model)
         self._given_fingerprint = fingerprint
 
     @classmethod
-    def from_pretrained(
-        cls,
-        model: str | Path,
-        *,
-        device: str = "auto",
-        dtype: str = "auto",
-        multimask: Multimask = "single",
-        cache: str | Path | None = None,
-        local_files_only: bool = False,
-        revision: str | None = None,
-        max_prompts: int | None = None,
-    ) -> SamSegmenter:
-        """Load a model by the ``model_type`` of its config; only safetensors are read.
+    def from_config(cls, config: SamConfig) -> SamSegmenter:
+        """Load a model by the ``model_type`` of its own config, whatever the name; only safetensors are read."""
+        device, dtype = pick_device(config.device), pick_dtype(config.dtype)
+        model, family = load_model(
+            config.model,
+            cache=config.hub_cache,
+            local_files_only=config.local_files_only,
+            revision=config.revision,
+        )
+        model.vision_encoder.to(dtype)
+        return cls(model.to(device), config, family=family)
 
-        Args:
-            model: a local folder with config.json and model.safetensors, or an id of the hub.
-            device: ``"auto"`` (an accelerator if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
-            dtype: of the vision tower, the costly half: ``"auto"`` (float32), ``"float32"``,
-                ``"bfloat16"`` or ``"float16"``. The decoder always works in float32.
-            multimask: see the class.
-            cache: folder for what the hub sends; default: that of huggingface_hub.
-            local_files_only: never ask the network.
-            revision: branch, tag or commit on the hub.
-            max_prompts: see the class.
-
-        Raises:
-            HubError: files are neither here nor to be had.
-            UnknownNameError: the config states a ``model_type`` that is no SAM.
-            ModelError: the checkpoint lacks weights.
-            InputError: no such device or dtype.
-        """
-        target, precision = pick_device(device), pick_dtype(dtype)
-        loaded, family = load_model(model, cache=cache, local_files_only=local_files_only, revision=revision)
-        loaded.vision_encoder.to(precision)
-        return cls(loaded.to(target), family, multimask=multimask, max_prompts=max_prompts)
+    @classmethod
+    def from_pretrained(cls, model: str | Path, **options: Any) -> SamSegmenter:
+        """Load a local folder or an id of the hub; the options are those of :class:`SamConfig`."""
+        # A path stays recognisable as one when it is written as text.
+        text = os.path.join(os.curdir, model) if isinstance(model, Path) else model
+        return cls.from_config(SamConfig(model=text, **options))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fiducial.errors import InputError
 from fiducial.results import write_atomically
+from fiducial.segmenters.configs import SamConfig
 from fiducial.segmenters.sam import SamSegmenter, batches, prompt_arguments
 from fiducial.segmenters.sam_models import Family, load_model
 from fiducial.training.decoder.config import Masks
@@ -48,8 +49,8 @@ class TrainedModel:
         # An evaluated decoder and a trained one compute the same: SAM's have neither dropout nor batch statistics.
         self.segmenter = SamSegmenter(
             self.model,
-            self.family,
-            multimask="best" if self._several else "single",
+            SamConfig(multimask="best" if self._several else "single"),
+            family=self.family,
             fingerprint=encoder_fingerprint(self.model),
         )
 

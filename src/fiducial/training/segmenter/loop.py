@@ -13,6 +13,7 @@ from torch.nn import functional
 from fiducial.checkpoints import pick_device
 from fiducial.errors import InputError
 from fiducial.results import write_atomically
+from fiducial.segmenters.configs import NanoConfig
 from fiducial.segmenters.nano import NanoSegmenter
 from fiducial.segmenters.nano_network import NanoNetwork, Shape, load_network, save_network
 from fiducial.training import losses as mask_losses
@@ -164,7 +165,7 @@ class _Training:
 
     def _look(self, step: int, means: dict[str, float], best: float) -> float:
         """Score the average on the held-out part and keep it when it is the best so far."""
-        segmenter = NanoSegmenter(self._average, passes=1)
+        segmenter = NanoSegmenter(self._average, NanoConfig(passes=1))
         scores = {name: score(segmenter, targets, true_box).mean for name, targets in self._targets.items() if targets}
         reached = sum(scores.values()) / max(1, len(scores))
         self._run.log(step, **means, rate=rate_at(self._config, step - 1), **scores, held_out=reached)
