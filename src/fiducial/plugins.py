@@ -191,13 +191,13 @@ BUILT_IN = (
     Part(
         "prompt_refiner",
         "cfpg",
-        "fiducial.refiners.cfpg:ForegroundPoint",
+        "fiducial.refiners.configs:ForegroundPoint",
         "adds one foreground point per box, by clusters of colour and convexity; no weights",
     ),
     Part(
         "mask_refiner",
         "mbo",
-        "fiducial.refiners.mbo:BoundaryOptimisation",
+        "fiducial.refiners.configs:BoundaryOptimisation",
         "moves a mask's edge to where the colours change, by GrabCut in a band; no weights",
     ),
     Part("overlay", "grid", "fiducial.overlays:GridOverlay", "lines that cut the image into n x m cells"),

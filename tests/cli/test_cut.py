@@ -100,7 +100,7 @@ def test_a_box_outside_the_image_is_bad_input(picture, capsys):
 
 def test_refiners_are_recognised_by_name_and_say_what_they_did(picture, tmp_path, capsys):
     words = ["cut", str(picture), "--box", "2,8,28,32", "--box", "32,8,58,32", "--refine", "mbo,cfpg"]
-    words += ["--set", "mbo.least_area=1", "--set", "cfpg.colour_space=rgb", "--explain", "--out", str(tmp_path / "o")]
+    words += ["--set", "mbo.min_area=1", "--set", "cfpg.colour_space=rgb", "--explain", "--out", str(tmp_path / "o")]
     assert main([*words, "--format", "json"]) == 0
     shown = capsys.readouterr().out
     assert shown.count("     cfpg: point at its centroid: region of convexity 1.00, ") == 2
@@ -123,8 +123,8 @@ def test_refiners_are_recognised_by_name_and_say_what_they_did(picture, tmp_path
     [
         (["--refine", "cfgp"], "unknown refiner 'cfgp': did you mean 'cfpg'? known: cfpg, mbo"),
         (["--refine", "cfpg", "--set", "mbo.band=1"], "write segmenter.OPTION=VALUE or cfpg.OPTION=VALUE"),
-        (["--refine", "cfpg", "--set", "cfpg.reach=far"], "cfpg: reach needs a number"),
-        (["--refine", "mbo", "--set", "mbo.bend=1"], "an option that it does not know"),
+        (["--refine", "cfpg", "--set", "cfpg.reach=far"], "reach: needs a value of type 'number'"),
+        (["--refine", "mbo", "--set", "mbo.bend=1"], "unknown option"),
         (["--refine", "cfpg", "--explain"], "--explain writes pictures: give a folder with --out"),
         (["--explain", "--out", "{out}"], "there are none: add --refine cfpg,mbo"),
     ],

@@ -34,7 +34,7 @@ def test_a_recipes_own_refiners_do_not_get_into_it(job):
     refined = Job(dataset=job.dataset, recipe=resolve("classic", refine="cfpg,mbo"))
     assert not mbo_variants(refined)[0].job.recipe.mask_refiners
     assert not mbo_variants(refined)[1].job.recipe.prompt_refiners
-    assert mbo_variants(refined)[2].job.recipe.mask_refiners[0].options["least_area"] == 1
+    assert mbo_variants(refined)[2].job.recipe.mask_refiners[0].options["min_area"] == 1
 
 
 def test_true_masks_are_perfect_before_they_are_refined(job, tmp_path):

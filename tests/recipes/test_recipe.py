@@ -70,7 +70,7 @@ def test_refiners_are_replaced_by_name_and_keep_their_options():
     assert [spec.name for spec in (*recipe.prompt_refiners, *recipe.mask_refiners)] == ["cfpg", "mbo"]
     assert recipe.segmenter.model_name == "facebook/sam-vit-base"
     tuned = recipe.with_options({"mbo.band": 0.1, "cfpg.reach": 2})
-    assert tuned.mask_refiners[0].options == {"band": 0.1, "most_score": 1}
+    assert tuned.mask_refiners[0].options == {"band": 0.1, "max_score": 1}
     again = tuned.with_refiners("MBO, cfpg")
     assert (again.prompt_refiners, again.mask_refiners) == (tuned.prompt_refiners, tuned.mask_refiners)
     alone = tuned.with_refiners(["mbo"])

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy import ndimage
+from scipy.spatial import ConvexHull
 
 from fiducial.contracts import PromptRefiner, ReportingPromptRefiner
-from fiducial.errors import FrameError, InputError, UnknownNameError
+from fiducial.errors import FrameError
 from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.refiners import ForegroundPoint
-from fiducial.refiners.cfpg import _rank
+from fiducial.refiners.cfpg import Region, _rank, colours_of, hull_area, measure_regions, split_regions, two_means
+from fiducial.refiners.configs import ColourSpace
 from fiducial.refiners.crops import Crop
-from fiducial.refiners.regions import Region
 
 GREEN, RED = (40, 120, 50), (210, 60, 50)
 ANYWHERE = ForegroundPoint(reach=2)
@@ -74,7 +80,7 @@ def test_a_ring_gets_its_deepest_place():
     # Nothing else is large enough: the middle and the corners are small.
     ring = disc(shape, 60, 60, 60) & ~disc(shape, 60, 60, 26)
     refined, [told] = ask(picture(ring), (0, 0, 120, 120), refiner=ForegroundPoint(
-        reach=2, least_area=0.2, marker_threshold=0, working_size=120
+        reach=2, min_area=0.2, marker_threshold=0, working_size=120
     ))  # fmt: skip
     assert "deepest inside, since its centroid lies beside it" in told.reason
     assert Mask.from_dense(ring).contains(refined[0].points[0])
@@ -115,7 +121,7 @@ def test_where_nothing_can_be_found_nothing_is_added(box, reason):
 
 def test_nothing_qualifies_when_every_region_is_too_small():
     noise = np.random.default_rng(0).random((64, 64)) < 0.5
-    refined, [told] = ask(picture(noise, noise=0), (0, 0, 64, 64), refiner=ForegroundPoint(least_area=0.5))
+    refined, [told] = ask(picture(noise, noise=0), (0, 0, 64, 64), refiner=ForegroundPoint(min_area=0.5))
     assert refined[0].points == ()
     assert told.reason == "no point: no region covers 50% of the box"
     assert told.figures["regions"] == 0
@@ -212,30 +218,8 @@ def test_pictures_are_drawn_when_asked_for():
     _, [told] = ask(image, (58, 27, 123, 94))
     assert not told.pictures
     noise = picture(np.random.default_rng(0).random((64, 64)) < 0.5)
-    _, [told] = ask(noise, (0, 0, 64, 64), refiner=ForegroundPoint(least_area=0.5), pictures=True)
+    _, [told] = ask(noise, (0, 0, 64, 64), refiner=ForegroundPoint(min_area=0.5), pictures=True)
     assert list(told.pictures) == ["crop", "clusters", "regions"]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"least_area": 1.5}, "cfpg: least_area needs a number from 0 to 1, got 1.5"),
-        ({"marker_threshold": -0.1}, "cfpg: marker_threshold needs"),
-        ({"reach": "far"}, "cfpg: reach needs a number of at least 0, got 'far'"),
-        ({"reach": True}, "cfpg: reach"),
-        ({"working_size": 8}, "cfpg: working_size needs a whole number of at least 16"),
-        ({"working_size": 64.5}, "cfpg: working_size"),
-        ({"seed": -1}, "cfpg: seed"),
-    ],
-)
-def test_options_are_checked(options, message):
-    with pytest.raises(InputError, match=message):
-        ForegroundPoint(**options)
-
-
-def test_unknown_colour_spaces_come_with_a_suggestion():
-    with pytest.raises(UnknownNameError, match="did you mean 'lab'"):
-        ForegroundPoint(colour_space="labb")
 
 
 def test_prompts_of_another_frame_are_refused():
@@ -253,3 +237,152 @@ def test_the_point_alone_when_the_box_is_not_kept():
     assert found.box is None
     assert found.points == ((20.0, 30.0),)
     assert nothing == given[1]
+
+
+POINTS = arrays.arrays(np.uint8, st.tuples(st.integers(2, 40), st.just(3)))
+
+
+def inertia_of(points, second):
+    parts = [points[second == side].astype(float) for side in (False, True)]
+    return sum(((part - part.mean(axis=0)) ** 2).sum() for part in parts)
+
+
+@settings(max_examples=150, deadline=None)
+@given(POINTS, st.integers(0, 9))
+def test_both_clusters_hold_points_and_every_point_is_with_its_nearer_mean(values, seed):
+    points = values.astype(np.float32) / 255
+    found = two_means(points, seed)
+    if (points == points[0]).all():
+        assert found is None
+        return
+    assert found is not None
+    assert 0 < found.second.sum() < len(points)
+    means = np.stack([points[~found.second].mean(axis=0), points[found.second].mean(axis=0)])
+    apart = ((points[:, None] - means) ** 2).sum(axis=2)
+    own = apart[np.arange(len(points)), found.second.astype(int)]
+    assert (own <= apart.min(axis=1) + 1e-4).all()
+    assert found.inertia == pytest.approx(inertia_of(points, found.second), abs=1e-3)
+    spread = ((points - points.mean(axis=0)) ** 2).sum()
+    assert found.separation == pytest.approx(1 - found.inertia / spread, abs=1e-3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays.arrays(np.uint8, st.tuples(st.integers(3, 8), st.just(3)), unique=False))
+def test_restarts_come_near_the_best_of_all_splits(values):
+    points = values.astype(np.float32) / 255
+    found = two_means(points, 0, restarts=20)
+    if found is None:
+        return
+    count = len(points)
+    splits = [np.array([(code >> i) & 1 for i in range(count)], bool) for code in range(1, 2 ** (count - 1))]
+    best = min(inertia_of(points, split) for split in splits)
+    assert found.inertia <= 1.5 * best + 1e-3
+
+
+def test_two_clouds_are_told_apart_whatever_their_sizes():
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.normal(0.2, 0.02, (500, 3)), rng.normal(0.8, 0.02, (20, 3))]).astype(np.float32)
+    found = two_means(points, 3)
+    assert found.second[:500].all() != found.second[500:].all()
+    assert found.second.sum() in (20, 500)
+    assert found.separation > 0.9
+
+
+def test_the_seed_decides_and_nothing_global_is_touched():
+    points = np.random.default_rng(1).random((300, 3)).astype(np.float32)
+    np.random.seed(5)
+    before = np.random.get_state()[1].copy()
+    first, again = two_means(points, 7), two_means(points, 7)
+    assert np.array_equal(first.second, again.second)
+    assert np.array_equal(np.random.get_state()[1], before)
+
+
+def test_colours_of_known_pixels():
+    pixels = np.array([[[255, 0, 0], [0, 0, 0]], [[255, 255, 255], [0, 0, 255]]], np.uint8)
+    assert colours_of(pixels, "rgb").tolist() == [[1, 0, 0], [0, 0, 0], [1, 1, 1], [0, 0, 1]]
+    assert colours_of(pixels, "hsv") == pytest.approx(
+        np.array([[1, 0, 1], [0, 0, 0], [0, 0, 1], [-0.5, -(3**0.5) / 2, 1]]), abs=1e-5
+    )
+    assert colours_of(pixels, "lab")[0] == pytest.approx([0.5324, 0.8009, 0.6720], abs=2e-3)
+    assert colours_of(pixels, "grey").ravel() == pytest.approx([0.299, 0, 1, 0.114], abs=1e-3)
+    for space in get_args(ColourSpace):
+        assert colours_of(pixels, space).shape == (4, 1 if space == "grey" else 3)
+        assert colours_of(pixels, space).dtype == np.float32
+
+
+def test_reds_on_both_ends_of_the_hue_circle_are_neighbours():
+    pixels = np.array([[[255, 0, 12], [255, 12, 0], [0, 255, 255]]], np.uint8)
+    left, right, opposite = colours_of(pixels, "hsv")
+    assert np.linalg.norm(left - right) < 0.15 < 1.5 < np.linalg.norm(left - opposite)
+
+
+def measured(second, min_area=0.0, marker_threshold=0.5):
+    labels, depth, first_count = split_regions(second, marker_threshold)
+    return labels, measure_regions(labels, depth, first_count, min_area)
+
+
+@settings(max_examples=80, deadline=None)
+@given(arrays.arrays(bool, st.tuples(st.integers(2, 14), st.integers(2, 14))), st.floats(0, 1))
+def test_regions_are_connected_keep_to_their_side_and_cover_everything(second, threshold):
+    labels, regions = measured(second, marker_threshold=threshold)
+    assert (labels > 0).all()
+    assert sum(region.area for region in regions) == second.size
+    for region in regions:
+        inside = labels == region.label
+        assert (second[inside] == bool(region.cluster)).all()
+        assert ndimage.label(inside)[1] == 1
+        assert 0 < region.convexity <= 1
+        x, y = region.point
+        assert inside[int(y), int(x)]
+
+
+@settings(max_examples=80, deadline=None)
+@given(arrays.arrays(bool, st.tuples(st.integers(1, 10), st.integers(1, 10))))
+def test_the_hull_is_that_of_all_corners(inside):
+    inside = inside[inside.any(axis=1)]
+    if not inside.size:
+        return
+    rows, columns = np.nonzero(inside)
+    corners = np.concatenate([np.stack([columns + i, rows + j], 1) for i in (0, 1) for j in (0, 1)])
+    assert hull_area(inside) == pytest.approx(ConvexHull(corners).volume)
+
+
+def test_a_rectangle_is_fully_convex_and_a_cross_is_not():
+    second = np.zeros((30, 40), bool)
+    second[5:15, 8:30] = True
+    _, regions = measured(second)
+    [rectangle] = [region for region in regions if region.cluster == 1]
+    assert (rectangle.convexity, rectangle.area, rectangle.centroid) == (1.0, 220, (19.0, 10.0))
+    cross = np.zeros((9, 9), bool)
+    cross[3:6] = cross[:, 3:6] = True
+    assert hull_area(cross) == 9 * 9 - 4 * (3 * 3 / 2)
+
+
+def test_touching_discs_are_split_and_one_disc_is_not():
+    shape = (60, 100)
+    two = disc(shape, 31, 30, 20) | disc(shape, 69, 30, 20)
+    assert ndimage.label(two)[1] == 1
+    _, regions = measured(two, min_area=100)
+    found = [region for region in regions if region.cluster == 1]
+    assert sorted(round(region.centroid[0]) for region in found) == [31, 69]
+    _, regions = measured(disc(shape, 50, 30, 22), min_area=100)
+    assert len([region for region in regions if region.cluster == 1]) == 1
+
+
+def test_a_ring_takes_its_deepest_place_instead_of_its_centroid():
+    shape = (80, 80)
+    ring = disc(shape, 40, 40, 34) & ~disc(shape, 40, 40, 20)
+    labels, regions = measured(ring, marker_threshold=0.0)
+    [region] = [region for region in regions if region.cluster == 1]
+    assert region.moved
+    assert region.centroid == pytest.approx((40, 40))
+    x, y = region.point
+    assert labels[int(y), int(x)] == region.label
+    assert np.hypot(x - 40, y - 40) == pytest.approx(27, abs=1.5)
+
+
+def test_small_regions_do_not_count():
+    second = np.zeros((20, 20), bool)
+    second[2:4, 2:4] = True
+    _, regions = measured(second, min_area=5)
+    assert [region.cluster for region in regions] == [0] * len(regions)

@@ -155,10 +155,6 @@ def test_wrong_input_is_named(image):
         segmenter.decode(segmenter.encode(image), Prompts(Frame.unit(), (Prompt(Frame.unit(), box=(0, 0, 1, 1)),)))
     with pytest.raises(InputError, match="holds no image"):
         segmenter.decode(Embedding("k", 120, 90, {}), Prompts(image.frame))
-    with pytest.raises(InputError, match="passes"):
-        bright(passes=0)
-    with pytest.raises(InputError, match="batch_size"):
-        bright(batch_size=0)
 
 
 def test_keys_name_weights_and_picture(image, tmp_path):

@@ -228,10 +228,6 @@ def test_mistakes_are_named(segmenter: SamSegmenter) -> None:
         segmenter.decode(embedding, Prompts.from_boxes(Frame.unit(), [(0, 0, 1, 1)]))
     with pytest.raises(InputError, match="decode it with the segmenter that encoded it"):
         segmenter.decode(replace(embedding, tensors={"other": torch.zeros(1)}), mixed(picture().frame))
-    with pytest.raises(InputError, match=r"multimask.*'all'.*best, single"):
-        SamConfig(multimask="all")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"max_prompts.*at least 1, got 0"):
-        SamConfig(max_prompts=0)
 
 
 def test_numbers_that_are_not_finite_are_an_error() -> None:

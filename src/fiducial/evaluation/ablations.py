@@ -14,7 +14,7 @@ from fiducial.recipes import PartSpec
 
 PUBLISHED_CFPG = {"reach": 2.0}
 """Options of CFPG as it was published: it never abstains."""
-PUBLISHED_MBO = {"least_area": 1, "least_gain": -1.0, "most_score": 1.0}
+PUBLISHED_MBO = {"min_area": 1, "min_gain": -1.0, "max_score": 1.0}
 """Options of MBO as it was published: it never abstains."""
 _TRUE_POINTS: tuple[tuple[str, Place], ...] = (
     ("box + true centroid", "centroid"),

@@ -2,181 +2,120 @@
 
 The method is that of PSLG-SAM's second stage: cut the box out, split its colours into two clusters by KMeans++,
 separate touching regions by a distance transform and a watershed, and take the most convex region, because things
-are more convex than what is around them. What the paper leaves open is settled here, at the constants and in
-:class:`ForegroundPoint`.
+are more convex than what is around them. What the paper leaves open is settled here and in
+:class:`fiducial.refiners.ForegroundPoint`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.segmentation import watershed
 
 from fiducial.contracts import Refinement
-from fiducial.errors import UnknownNameError
 from fiducial.geometry import Point, Prompt, Prompts
 from fiducial.images import Image
-from fiducial.refiners.clustering import two_means
-from fiducial.refiners.colours import COLOUR_SPACES, colours_of
-from fiducial.refiners.crops import Crop, Window, cut_crop, off_centre, pixels_in
-from fiducial.refiners.options import require_number
-from fiducial.refiners.regions import Region, measure_regions, split_regions
+from fiducial.overlays.colours import Colour, palette_colour, readable_on
+from fiducial.overlays.drawing import point as draw_point
+from fiducial.overlays.drawing import tint
+from fiducial.overlays.text import stamp, text_coverage
+from fiducial.refiners.configs import ForegroundPoint
+from fiducial.refiners.crops import (
+    AFTER,
+    BEFORE,
+    Crop,
+    Pixels,
+    Window,
+    cut_crop,
+    draw_edge,
+    enlarged,
+    off_centre,
+    pixels_in,
+    stretched,
+)
 
-NAME = "cfpg"
-SMALLEST = 6
+NAME = ForegroundPoint.name
+MIN_EDGE = 6
 """Boxes with an edge of fewer pixels hold too little to cluster."""
+_CLUSTER_COLOURS: tuple[Colour, Colour] = ((40, 90, 200), (250, 170, 40))
 
 Figures = dict[str, float | int | str]
-Drawn = Mapping[str, NDArray[np.uint8]]
+Drawn = Mapping[str, Pixels]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ForegroundPoint:
-    """Adds one positive point to every prompt with a box; the box and earlier points stay.
+def add_points(
+    options: ForegroundPoint, image: Image, prompts: Prompts, pictures: bool
+) -> tuple[Prompts, tuple[Refinement, ...]]:
+    """Find a point for each prompt; see :meth:`ForegroundPoint.report`."""
+    image.frame.require(prompts.frame, "the prompts")
+    found: dict[Window, _Found] = {}
+    refined, reports = [], []
+    for prompt in prompts:
+        window = None if prompt.box is None else pixels_in(prompt.box, image)
+        if window is None:
+            reason = "no box to look in" if prompt.box is None else "the box lies outside the image"
+            refined.append(prompt)
+            reports.append(Refinement(NAME, False, f"no point: {reason}"))
+            continue
+        if window not in found:
+            found[window] = _find(options, image, window, pictures)
+        refined.append(found[window].added_to(prompt, keep_box=options.keep_box))
+        reports.append(found[window].report)
+    return Prompts(prompts.frame, tuple(refined)), tuple(reports)
 
-    - **Both clusters compete:** nothing says which one is the target.
-    - **Ties** in convexity go to the larger region, then to the one nearer the crop's centre.
-    - **A centroid beside its region** (a ring, a crescent) is replaced by the place deepest inside.
-    - **No point is added** where there is no box, the box lies outside the image or has an edge below ``SMALLEST``
-      pixels, the crop has one colour, no region is large enough, or the point lies beyond ``reach``. The report
-      says which.
-    - **A box partly outside** the image is clipped for the search; the prompt keeps it as it is.
 
-    Work is done on the box's crop, shrunk to ``working_size``, so its cost follows the box and not the
-    image. Boxes of the same pixels are worked once. A prompt does not depend on the others beside it.
+def _find(options: ForegroundPoint, image: Image, window: Window, pictures: bool) -> _Found:
+    if min(window[2:]) < MIN_EDGE:
+        return _nothing(f"the box is only {window[2]} x {window[3]} pixels")
+    crop = cut_crop(image, window, options.working_size)
+    clusters = two_means(colours_of(crop.pixels, options.colour_space), options.seed)
+    if clusters is None:
+        return _nothing("the crop has one colour")
+    second = clusters.second.reshape(crop.shape)
+    labels, depth, first_count = split_regions(second, options.marker_threshold)
+    regions = measure_regions(labels, depth, first_count, options.min_area * labels.size)
+    figures: Figures = {"separation": round(clusters.separation, 4), "regions": len(regions)}
+    best = min(regions, key=lambda region: _rank(region, crop), default=None)
+    drawn: Drawn = {}
+    if pictures:
+        drawn = point_pictures(crop, second, labels, regions, best, options.reach)
+    if best is None:
+        return _nothing(f"no region covers {options.min_area:.0%} of the box", figures, drawn)
+    return _judge(options, best, crop, figures, drawn)
 
-    Args:
-        colour_space: where colours are clustered: ``rgb``, ``lab``, ``luv``, ``hsv``, ``ycrcb``, ``grey``.
-        least_area: least part of the crop that a region must cover, in 0..1.
-        marker_threshold: how deep, as a part of a piece's greatest depth, the watershed's markers begin, in 0..1; 0.7
-            is the usual value, and put more points on the target than 0.5.
-        reach: greatest distance of the point from the crop's middle, where 1 is the ellipse that touches the crop's
-            edges; what lies beyond is not added. The most convex region is often a corner of the background: in the
-            true boxes of 1,200 aerial, everyday and brain MRI targets 66 % of the points lay on their target, and 94 %
-            of the two in five that lay within 0.5; the convexity itself told nothing. (The middle of the box lies on
-            93 %.) The paper has no such limit: 2 takes it away.
-        working_size: longest edge in pixels at which a crop is worked; larger ones are shrunk.
-        seed: of KMeans++.
-        keep_box: False drops the box where a point was found, to see what the point alone is worth; the paper
-            passes both.
 
-    Raises:
-        UnknownNameError: a colour space that does not exist.
-        InputError: an option that is no number, or outside its range.
-
-    Example:
-        >>> import numpy as np
-        >>> pixels = np.full((60, 80, 3), 40, np.uint8)
-        >>> pixels[20:40, 10:30] = (200, 30, 30)
-        >>> image = Image(pixels)
-        >>> refined = ForegroundPoint()(image, Prompts.from_boxes(image.frame, [(6, 16, 34, 44)]))
-        >>> refined[0].box, refined[0].points
-        ((6.0, 16.0, 34.0, 44.0), ((20.0, 30.0),))
-    """
-
-    colour_space: str = "lab"
-    least_area: float = 0.05
-    marker_threshold: float = 0.7
-    reach: float = 0.5
-    working_size: int = 128
-    seed: int = 0
-    keep_box: bool = True
-
-    def __post_init__(self) -> None:
-        if self.colour_space not in COLOUR_SPACES:
-            raise UnknownNameError("colour space", str(self.colour_space), COLOUR_SPACES)
-        require_number("cfpg: least_area", self.least_area, 0, 1)
-        require_number("cfpg: marker_threshold", self.marker_threshold, 0, 1)
-        require_number("cfpg: reach", self.reach, 0)
-        require_number("cfpg: working_size", self.working_size, 16, whole=True)
-        require_number("cfpg: seed", self.seed, 0, whole=True)
-
-    def __call__(self, image: Image, prompts: Prompts) -> Prompts:
-        """Return the prompts, each with a foreground point where one was found.
-
-        Args:
-            image: the image.
-            prompts: in pixels of the image.
-
-        Raises:
-            FrameError: the prompts are not in pixels of the image.
-        """
-        return self.report(image, prompts)[0]
-
-    def report(
-        self, image: Image, prompts: Prompts, *, pictures: bool = False
-    ) -> tuple[Prompts, tuple[Refinement, ...]]:
-        """Return the prompts as :meth:`__call__` does, and what was done to each.
-
-        The figures are separation (how far apart the two clusters lie, see
-        :class:`fiducial.refiners.clustering.TwoClusters`), regions (how many were large enough) and, of the best
-        region, x, y (its point in pixels), convexity, area (part of the crop), off_centre (see ``reach``).
-        Pictures, when asked for: crop, clusters, regions with their convexity, point.
-        """
-        image.frame.require(prompts.frame, "the prompts")
-        found: dict[Window, _Found] = {}
-        refined, told = [], []
-        for prompt in prompts:
-            window = None if prompt.box is None else pixels_in(prompt.box, image)
-            if window is None:
-                reason = "no box to look in" if prompt.box is None else "the box lies outside the image"
-                refined.append(prompt)
-                told.append(Refinement(NAME, False, f"no point: {reason}"))
-                continue
-            if window not in found:
-                found[window] = self._look(image, window, pictures)
-            refined.append(found[window].added_to(prompt, keep_box=self.keep_box))
-            told.append(found[window].told)
-        return Prompts(prompts.frame, tuple(refined)), tuple(told)
-
-    def _look(self, image: Image, window: Window, pictures: bool) -> _Found:
-        if min(window[2:]) < SMALLEST:
-            return _nothing(f"the box is only {window[2]} x {window[3]} pixels")
-        crop = cut_crop(image, window, self.working_size)
-        clusters = two_means(colours_of(crop.pixels, self.colour_space), self.seed)
-        if clusters is None:
-            return _nothing("the crop has one colour")
-        second = clusters.second.reshape(crop.shape)
-        labels, depth, first_count = split_regions(second, self.marker_threshold)
-        regions = measure_regions(labels, depth, first_count, self.least_area * labels.size)
-        figures: Figures = {"separation": round(clusters.separation, 4), "regions": len(regions)}
-        best = min(regions, key=lambda region: _rank(region, crop), default=None)
-        drawn: Drawn = {}
-        if pictures:
-            from fiducial.refiners.pictures import point_pictures
-
-            drawn = point_pictures(crop, second, labels, regions, best, self.reach)
-        if best is None:
-            return _nothing(f"no region covers {self.least_area:.0%} of the box", figures, drawn)
-        return self._chosen(best, crop, figures, drawn)
-
-    def _chosen(self, best: Region, crop: Crop, figures: Figures, drawn: Drawn) -> _Found:
-        point, (height, width) = crop.to_image(best.point), crop.shape
-        share = best.area / (height * width)
-        off = off_centre(best.point, crop)
-        figures = {
-            "x": round(point[0], 3),
-            "y": round(point[1], 3),
-            "convexity": round(best.convexity, 4),
-            "area": round(share, 4),
-            "off_centre": round(off, 4),
-            **figures,
-        }
-        region = f"region of convexity {best.convexity:.2f}, {share:.0%} of the box"
-        if off > self.reach:
-            reason = f"the best lies off the middle ({off:.2f}, {self.reach:g} is the reach; {region})"
-            return _nothing(reason, figures, drawn)
-        where = "deepest inside, since its centroid lies beside it" if best.moved else "at its centroid"
-        return _Found(Refinement(NAME, True, f"point {where}: {region}", figures, drawn), (point,))
+def _judge(options: ForegroundPoint, best: Region, crop: Crop, figures: Figures, drawn: Drawn) -> _Found:
+    point, (height, width) = crop.to_image(best.point), crop.shape
+    share = best.area / (height * width)
+    off = off_centre(best.point, crop)
+    figures = {
+        "x": round(point[0], 3),
+        "y": round(point[1], 3),
+        "convexity": round(best.convexity, 4),
+        "area": round(share, 4),
+        "off_centre": round(off, 4),
+        **figures,
+    }
+    region = f"region of convexity {best.convexity:.2f}, {share:.0%} of the box"
+    if off > options.reach:
+        reason = f"the best lies off the middle ({off:.2f}, {options.reach:g} is the reach; {region})"
+        return _nothing(reason, figures, drawn)
+    where = "deepest inside, since its centroid lies beside it" if best.moved else "at its centroid"
+    return _Found(Refinement(NAME, True, f"point {where}: {region}", figures, drawn), (point,))
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    told: Refinement
-    points: tuple[Point, ...] = field(default=())
+    """What to tell of a box, and its point, if any."""
+
+    report: Refinement
+    points: tuple[Point, ...] = ()
 
     def added_to(self, prompt: Prompt, *, keep_box: bool) -> Prompt:
         if not self.points:
@@ -194,3 +133,284 @@ def _rank(region: Region, crop: Crop) -> tuple[float, int, float, int]:
 
 def _nothing(reason: str, figures: Figures | None = None, drawn: Drawn | None = None) -> _Found:
     return _Found(Refinement(NAME, False, f"no point: {reason}", figures or {}, drawn or {}))
+
+
+# -- two clusters of colours ---------------------------------------------------------------------
+
+
+def colours_of(pixels: NDArray[np.uint8], space: str) -> NDArray[np.float32]:
+    """Return the colours of pixels as points whose distances can be compared.
+
+    Args:
+        pixels: (h, w, 3) uint8 RGB.
+        space: one of :data:`fiducial.refiners.configs.ColourSpace`.
+
+    Returns:
+        (h * w, C) float32, row by row. ``rgb``, ``ycrcb`` and ``grey`` in 0..1; ``lab`` and ``luv`` in their own
+        units over 100; ``hsv`` as the points (s cos h, s sin h, v) of a cylinder, because a hue is an angle
+        and reds lie on both of its ends.
+    """
+    unit = pixels.astype(np.float32) / np.float32(255)
+    if space == "rgb":
+        return unit.reshape(-1, 3)
+    if space in ("lab", "luv"):
+        code = cv2.COLOR_RGB2LAB if space == "lab" else cv2.COLOR_RGB2LUV
+        return np.asarray(cv2.cvtColor(unit, code) / np.float32(100), dtype=np.float32).reshape(-1, 3)
+    if space == "hsv":
+        hue, saturation, value = cv2.cvtColor(unit, cv2.COLOR_RGB2HSV).reshape(-1, 3).T
+        angle = np.deg2rad(hue)
+        return np.stack([saturation * np.cos(angle), saturation * np.sin(angle), value], axis=1).astype(np.float32)
+    code = cv2.COLOR_RGB2YCrCb if space == "ycrcb" else cv2.COLOR_RGB2GRAY
+    return np.asarray(cv2.cvtColor(unit, code), dtype=np.float32).reshape(pixels.shape[0] * pixels.shape[1], -1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TwoClusters:
+    """Where two-means ended.
+
+    Args:
+        second: (N,) bool, True where a point belongs to the second cluster; both clusters hold a point.
+        separation: part of the points' variance that the two centres explain, 0..1. One round cloud split in half
+            has about 0.64 along its only axis and less where it has several; two clouds far apart have nearly 1.
+        inertia: sum of the squared distances to the nearer centre.
+    """
+
+    second: NDArray[np.bool_]
+    separation: float
+    inertia: float
+
+
+def two_means(points: NDArray[np.float32], seed: int, *, restarts: int = 3, rounds: int = 50) -> TwoClusters | None:
+    """Split points into two clusters.
+
+    With two centres the nearer one is told by which side of a plane a point lies on, so a round costs one product
+    of the points with a vector and one sum.
+
+    Args:
+        points: (N, C) float32.
+        seed: of the draws; nothing global is touched.
+        restarts: how often to begin anew; the least inertia wins, the earlier on a tie.
+        rounds: most rounds per start.
+
+    Returns:
+        The clusters, or None when all points are the same.
+    """
+    centred = points - points.mean(axis=0)
+    squares = np.einsum("nc,nc->n", centred, centred)
+    total = float(squares.sum(dtype=np.float64))
+    rng = np.random.default_rng(seed)
+    best: tuple[float, NDArray[np.bool_]] | None = None
+    for _ in range(restarts):
+        centres = _plus_plus(centred, squares, rng)
+        if centres is None:
+            return None
+        inertia, second = _settle(centred, total, centres, rounds)
+        if best is None or inertia < best[0] * (1 - 1e-6):
+            best = inertia, second
+    if best is None:
+        return None
+    return TwoClusters(best[1], float(np.clip(1 - best[0] / total, 0, 1)), best[0])
+
+
+def _plus_plus(
+    points: NDArray[np.float32], squares: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32] | None:
+    """Draw the first centre evenly and the second by its squared distance; None when every distance is 0."""
+    first = points[rng.integers(len(points))]
+    apart = np.maximum(squares - 2 * (points @ first) + first @ first, 0).astype(np.float64)
+    apart[(points == first).all(axis=1)] = 0  # rounding must not put both centres on one colour
+    reach = np.cumsum(apart)
+    if reach[-1] <= 0:
+        return None
+    chosen = int(np.searchsorted(reach, rng.random() * reach[-1], side="right"))
+    return np.stack([first, points[min(chosen, len(points) - 1)]])
+
+
+def _settle(
+    points: NDArray[np.float32], total: float, centres: NDArray[np.float32], rounds: int
+) -> tuple[float, NDArray[np.bool_]]:
+    """Move the centres until no point changes sides; returns the inertia and the second cluster."""
+    second = np.zeros(len(points), dtype=bool)
+    inertia = total
+    for _ in range(rounds):
+        along = centres[1] - centres[0]
+        found = points @ along > along @ (centres[0] + centres[1]) / 2
+        count = int(np.count_nonzero(found))
+        if not 0 < count < len(points) or np.array_equal(found, second):
+            break
+        second = found
+        # The points' mean is 0, so the sum over one cluster is minus the sum over the other.
+        moment = second.astype(np.float32) @ points
+        centres = np.stack([-moment / (len(points) - count), moment / count])
+        explained = float(moment @ moment) * (1 / count + 1 / (len(points) - count))
+        inertia = max(total - explained, 0.0)
+    return inertia, second
+
+
+# -- regions -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One connected region.
+
+    Args:
+        label: its number in the map of regions.
+        cluster: 0 or 1: the cluster that it belongs to.
+        area: pixels.
+        convexity: area over the area of the convex hull of its pixels' corners, in 0..1; a rectangle has exactly 1.
+        centroid: mean x, y of its pixels' centres.
+        point: the centroid when it lies on the region, else the place deepest inside.
+    """
+
+    label: int
+    cluster: int
+    area: int
+    convexity: float
+    centroid: Point
+    point: Point
+
+    @property
+    def moved(self) -> bool:
+        """Whether the centroid lies beside the region, so that the point is another place."""
+        return self.point != self.centroid
+
+
+def split_regions(
+    second: NDArray[np.bool_], marker_threshold: float
+) -> tuple[NDArray[np.int32], NDArray[np.float32], int]:
+    """Split both sides of a cut into regions.
+
+    For each side: the distance to the nearest pixel of the other side or to the crop's border; as markers the
+    parts of each connected piece where that distance reaches ``marker_threshold`` of the piece's greatest; a
+    watershed of the negated distance from them. Neighbours share an edge, not only a corner.
+
+    Args:
+        second: (h, w) bool, True on the second side.
+        marker_threshold: in 0..1; higher splits more.
+
+    Returns:
+        (h, w) numbers from 1 on, the first side's regions before the second's; (h, w) distances; and how many
+        regions the first side has.
+    """
+    labels = np.zeros(second.shape, dtype=np.int32)
+    depth = np.zeros(second.shape, dtype=np.float32)
+    counts: list[int] = []
+    for side in (~second, second):
+        padded = np.pad(side.astype(np.uint8), 1)
+        reach = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+        count, pieces = cv2.connectedComponents(side.astype(np.uint8), connectivity=4)
+        deepest = ndimage.maximum(reach, pieces, np.arange(count))
+        markers = side & (reach >= marker_threshold * np.asarray(deepest, dtype=np.float32)[pieces])
+        _, numbered = cv2.connectedComponents(markers.astype(np.uint8), connectivity=4)
+        found = watershed(-reach, numbered, mask=side)  # type: ignore[no-untyped-call]
+        labels[side] = found[side] + sum(counts)
+        depth[side] = reach[side]
+        counts.append(int(numbered.max()))
+    return labels, depth, counts[0]
+
+
+def measure_regions(
+    labels: NDArray[np.int32], depth: NDArray[np.float32], first_count: int, min_area: float
+) -> list[Region]:
+    """Measure the regions of at least ``min_area`` pixels, in the order of their numbers."""
+    areas = np.bincount(labels.ravel())
+    pieces = ndimage.find_objects(labels)
+    return [
+        _measure(int(number), labels, depth, pieces[number - 1], int(number > first_count))
+        for number in np.flatnonzero(areas >= min_area)
+        if number > 0
+    ]
+
+
+def hull_area(inside: NDArray[np.bool_]) -> float:
+    """Area of the convex hull of the corners of a piece's (h, w) pixels; every row holds one."""
+    rows = np.arange(inside.shape[0])
+    left, right = inside.argmax(axis=1), inside.shape[1] - inside[:, ::-1].argmax(axis=1)
+    corners = [np.stack([x, rows + down], axis=1) for x in (left, right) for down in (0, 1)]
+    return float(cv2.contourArea(cv2.convexHull(np.concatenate(corners).astype(np.int32))))
+
+
+def _measure(
+    number: int, labels: NDArray[np.int32], depth: NDArray[np.float32], piece: tuple[slice, slice], cluster: int
+) -> Region:
+    inside = labels[piece] == number
+    top, left = piece[0].start, piece[1].start
+    row, column = np.nonzero(inside)
+    x, y = float(column.mean()) + 0.5, float(row.mean()) + 0.5
+    point = x, y
+    if not inside[int(y), int(x)]:
+        reach = depth[piece][row, column]
+        deep = np.flatnonzero(reach >= reach.max())
+        near = deep[np.argmin((column[deep] + 0.5 - x) ** 2 + (row[deep] + 0.5 - y) ** 2)]
+        point = float(column[near]) + 0.5, float(row[near]) + 0.5
+    return Region(
+        label=number,
+        cluster=cluster,
+        area=len(row),
+        convexity=len(row) / hull_area(inside),
+        centroid=(x + left, y + top),
+        point=(point[0] + left, point[1] + top),
+    )
+
+
+# -- pictures ------------------------------------------------------------------------------------
+
+
+def point_pictures(
+    crop: Crop,
+    second: NDArray[np.bool_],
+    labels: NDArray[np.int32],
+    regions: Sequence[Region],
+    best: Region | None,
+    reach: float,
+) -> dict[str, Pixels]:
+    """Draw the way to a foreground point: crop, clusters, regions with their convexity, point.
+
+    Args:
+        crop: the crop.
+        second: (h, w) bool, True on the second cluster.
+        labels: (h, w) numbers of the regions.
+        regions: those that qualified; the others are left grey.
+        best: the chosen one, or None.
+        reach: how far off the middle a point may lie; drawn as an ellipse. A point beyond it is crossed out.
+    """
+    plain = enlarged(crop.pixels)
+    size = plain.shape[:2]
+    clusters = enlarged(np.where(second[..., None], _CLUSTER_COLOURS[1], _CLUSTER_COLOURS[0]).astype(np.uint8))
+    mixed = np.asarray(cv2.addWeighted(plain, 0.35, clusters, 0.65, 0), dtype=np.uint8)
+    pictures = {"crop": plain, "clusters": mixed, "regions": _regions(plain, labels, regions)}
+    if best is not None:
+        shown = plain.copy()
+        near = off_centre(best.point, crop) <= reach
+        colour = AFTER if near else BEFORE
+        draw_edge(shown, stretched(labels == best.label, size), colour)
+        if reach < math.sqrt(2):  # the corners
+            middle, axes = (size[1] // 2, size[0] // 2), (round(reach * size[1] / 2), round(reach * size[0] / 2))
+            cv2.ellipse(shown, middle, axes, 0, 0, 360, (255, 255, 255), 1, cv2.LINE_AA)
+        scale = size[1] / labels.shape[1], size[0] / labels.shape[0]
+        at = best.point[0] * scale[0], best.point[1] * scale[1]
+        draw_point(shown, at, max(5.0, max(size) / 45), colour, positive=near)
+        pictures["point"] = shown
+    return pictures
+
+
+def _regions(plain: Pixels, labels: NDArray[np.int32], regions: Sequence[Region]) -> Pixels:
+    """Tint the regions that qualified and write the convexity on each."""
+    size = plain.shape[:2]
+    grey = np.asarray(cv2.cvtColor(plain, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    shown: Pixels = np.repeat(grey[..., None], 3, axis=2) // 2 + 60
+    for number, region in enumerate(regions):
+        inside = stretched(labels == region.label, size)
+        tint(shown, inside.astype(np.uint8) * 255, 0, 0, palette_colour(number), 0.6)
+        draw_edge(shown, inside, palette_colour(number))
+    letters_size = max(11, round(max(size) / 26))
+    for number, region in enumerate(regions):
+        letters = text_coverage(f"{region.convexity:.2f}", letters_size, bold=True)
+        x = round(region.point[0] * size[1] / labels.shape[1] - letters.shape[1] / 2)
+        y = round(region.point[1] * size[0] / labels.shape[0] - letters.shape[0] / 2)
+        x, y = (
+            min(max(v, 0), max(0, end - n)) for v, end, n in zip((x, y), size[::-1], letters.shape[::-1], strict=True)
+        )
+        stamp(shown, letters, x, y, readable_on(palette_colour(number)))
+    return shown

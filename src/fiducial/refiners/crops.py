@@ -1,8 +1,9 @@
-"""Crops: the piece of an image that a refiner works on, at a bounded size."""
+"""Crops: the piece of an image that a refiner works on, at a bounded size, and pictures of the work for people."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,9 +13,18 @@ from numpy.typing import NDArray
 from fiducial.geometry import Box, Mask, Point
 from fiducial.geometry import runs as _runs
 from fiducial.images import Image
+from fiducial.overlays.colours import Colour
+from fiducial.overlays.drawing import outline, stroke_width
 
+Pixels = NDArray[np.uint8]
 Window = tuple[int, int, int, int]
 """Left, top, width and height of a piece of an image, in whole pixels."""
+
+SHOWN = 480
+"""Longest edge of a picture in pixels; what is smaller is enlarged in whole steps, so that its pixels can be seen."""
+BEFORE: Colour = (255, 90, 90)
+AFTER: Colour = (60, 230, 120)
+_DARK: Colour = (20, 20, 24)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,3 +104,26 @@ def cut_mask(mask: Mask, window: Window) -> NDArray[np.bool_]:
 def _whole(edge: float, end: int) -> int:
     """Return the first pixel whose centre lies at or beyond an edge."""
     return math.ceil(min(max(edge - 0.5, 0), end))
+
+
+def enlarged(pixels: Pixels) -> Pixels:
+    """Bring (h, w, 3) pixels to the size at which they are shown."""
+    height, width = pixels.shape[:2]
+    longest = max(height, width)
+    if longest > SHOWN:
+        size = (max(1, round(width * SHOWN / longest)), max(1, round(height * SHOWN / longest)))
+        return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    times = max(1, SHOWN // longest)
+    return np.ascontiguousarray(np.repeat(np.repeat(pixels, times, axis=0), times, axis=1))
+
+
+def stretched(inside: NDArray[np.bool_], size: Sequence[int]) -> NDArray[np.bool_]:
+    """Bring a mask to a height and width, pixel by pixel."""
+    return np.asarray(cv2.resize(inside.astype(np.uint8), (size[1], size[0]), interpolation=cv2.INTER_NEAREST) > 0)
+
+
+def draw_edge(pixels: Pixels, inside: NDArray[np.bool_], colour: Colour) -> None:
+    """Outline a mask in a picture, on a dark rim."""
+    width = max(1, 2 * stroke_width(pixels.shape[1], pixels.shape[0]))
+    outline(pixels, inside, 0, 0, _DARK, width + 2)
+    outline(pixels, inside, 0, 0, colour, width)

@@ -1,15 +1,25 @@
 """MBO, the mask boundary optimisation: the edge of a mask moved to where the colours change.
 
 The method is that of PSLG-SAM's second stage, GrabCut started from a mask: eroded and dilated, the mask says what is
-surely on and surely beside the target; two Gaussian mixtures learn the colours of both sides, a minimal cut
+surely on and surely off the target; two Gaussian mixtures learn the colours of both sides, a minimal cut
 decides about the band between, and both are repeated until little changes. The paper gives no numbers; those
-here are documented at the options of :class:`BoundaryOptimisation`.
+here are documented at the options of :class:`fiducial.refiners.BoundaryOptimisation`.
+
+What a cut lowers is the energy of GrabCut: how unlikely the colours are, plus what an edge between the two sides costs.
+Rother, Kolmogorov and Blake, "GrabCut" (SIGGRAPH 2004), with the choices of OpenCV's implementation, so that its cuts
+never raise this number under the same colour models:
+
+- a pixel of colour z on side a pays ``-log sum_k w_k det(S_k)^(-1/2) exp(-(z - m_k)' S_k^(-1) (z - m_k) / 2)`` over the
+  five Gaussians of that side (the constant of the normal distribution is left out);
+- two of the eight-connected neighbours p and q on different sides pay
+  ``gamma / |p - q| * exp(-beta |z_p - z_q|^2)`` with gamma = 50 and beta = 1 / (2 mean |z_p - z_q|^2) over all
+  neighbours of the crop.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -17,210 +27,135 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.contracts import Refinement
-from fiducial.errors import GeometryError, InputError
+from fiducial.errors import GeometryError
 from fiducial.geometry import Mask, Prompt
 from fiducial.images import Image
-from fiducial.refiners.crops import Crop, cut_crop, cut_mask, grown, pixels_in
-from fiducial.refiners.energy import Neighbours, edge_contrast, energy
-from fiducial.refiners.options import require_number
+from fiducial.overlays.colours import Colour
+from fiducial.overlays.drawing import tint
+from fiducial.refiners.configs import BoundaryOptimisation
+from fiducial.refiners.crops import (
+    AFTER,
+    BEFORE,
+    Crop,
+    Pixels,
+    Window,
+    cut_crop,
+    cut_mask,
+    draw_edge,
+    enlarged,
+    grown,
+    pixels_in,
+    stretched,
+)
 
-NAME = "mbo"
-FULLEST = 0.98
+NAME = BoundaryOptimisation.name
+FULL = 0.98
 """A mask that covers so much of its box is the box: a fallback, or a target without an edge inside the box."""
 CONTEXT = (8.0, 0.25)
 """Background kept around the band: so many pixels at least, or this part of the mask's longest edge."""
 DEEPEST = 0.5
 """Greatest width of the band inside the mask, as a part of the mask's greatest depth, so that a core remains."""
 
+GAMMA = 50.0
+COMPONENTS = 5
+_NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
+"""Rows down and columns right to one of every pair of neighbours."""
+_BAND: Colour = (255, 215, 0)
+
 Inside = NDArray[np.bool_]
+Slices = tuple[slice, slice]
 Figures = dict[str, float | int | str]
+Colours = NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class BoundaryOptimisation:
-    """Moves the edge of a mask within a band around it; nothing else changes.
+def optimise_boundary(
+    options: BoundaryOptimisation, image: Image, mask: Mask, prompt: Prompt, pictures: bool
+) -> tuple[Mask, Refinement]:
+    """Move the edge of a mask; see :meth:`BoundaryOptimisation.report`."""
+    if (mask.height, mask.width) != (image.height, image.width):
+        raise GeometryError(
+            f"a mask of {mask.height} x {mask.width} (height x width) does not fit "
+            f"an image of {image.height} x {image.width}"
+        )
+    image.frame.require(prompt.frame, "the prompt")
+    reason = _unfit(options, image, mask, prompt)
+    if reason or mask.box is None:
+        return mask, Refinement(NAME, False, f"kept as it was: {reason}")
+    width = min(max(options.band * math.sqrt(mask.area), options.limits[0]), options.limits[1])
+    longest = max(mask.box[2] - mask.box[0], mask.box[3] - mask.box[1])
+    crop = cut_crop(image, grown(mask.box, width + max(CONTEXT[0], CONTEXT[1] * longest), image), options.working_size)
+    work = _Work.begin(crop, cut_mask(mask, crop.window), width)
+    reason = work.unfit()
+    if reason:
+        return mask, Refinement(NAME, False, f"kept as it was: {reason}")
+    return _judge(options, image, mask, work, _cut(options, work), pictures)
 
-    The mask comes back as it was, and the report says why, when it is empty, smaller than ``least_area``, or fills its
-    box or the whole crop; when its own score is above ``most_score``; when the crop has one colour; when the result
-    strays, which is when its IoU with the mask falls below ``least_iou``; and when the new edge lies on hardly more
-    contrast than the old one.
 
-    Work is done on the crop around the mask, shrunk to ``working_size``, so its cost follows the mask and not the
-    image. Where the crop was shrunk, pixels on which the cut agrees with the mask keep the mask's finer edge.
-    The mask keeps its score. The same mask on the same image always gives the same result.
+def _unfit(options: BoundaryOptimisation, image: Image, mask: Mask, prompt: Prompt) -> str:
+    """Say why a mask is not worked on, or nothing."""
+    if not mask:
+        return "the mask is empty"
+    if mask.area < options.min_area:
+        return f"the mask has only {mask.area} pixels, {options.min_area} are needed"
+    if mask.score is not None and mask.score > options.max_score:
+        return f"its segmenter expects an IoU of {mask.score:.2f} already, more than {options.max_score:g}"
+    if mask.area >= FULL * image.width * image.height:
+        return "the mask fills the image"
+    box = prompt.box or mask.box
+    window = None if box is None else pixels_in(box, image)
+    if window is not None and np.count_nonzero(cut_mask(mask, window)) >= FULL * window[2] * window[3]:
+        return "the mask fills its box"
+    return ""
 
-    Args:
-        band: width of the band on each side of the edge, as a part of the square root of the mask's area.
-        limits: least and greatest width of the band in pixels of the image.
-        iterations: most rounds of colour models and cuts.
-        tolerance: stop when a round changes less than this part of the band, in 0..1.
-        least_iou: give the mask back when the result's IoU with it is lower, in 0..1.
-        least_area: masks of fewer pixels are not worked on. Small ones were harmed on average, whatever their edge
-            was like; the default is what COCO calls small.
-        least_gain: give the mask back unless the new edge lies on so much more contrast than the old one (see
-            :func:`fiducial.refiners.energy.edge_contrast`). With it and ``least_area`` the masks of 450 aerial,
-            everyday and brain MRI targets kept their mean IoU where GrabCut had cut them (its edges lie on contrast
-            already) and gained 0.04 and 0.02 where they had been grown and shrunk by a few pixels. Masks that
-            are right to the pixel still lose, and so do those with a wobbly edge around the right place: colours
-            know less than a careful annotator. The paper has no such limits: 1 and -1 take these two away.
-        most_score: leave masks alone whose own score, the IoU that the segmenter expects, is higher; masks without a
-            score are always worked on. Masks that the embedded segmenter cut lost 0.01 to 0.06 IoU where it expected
-            more than 0.7, and nothing below. 1 takes the limit away.
-        working_size: longest edge in pixels at which a crop is worked; larger ones are shrunk. At 256 the masks
-            of large targets gain about 0.01 IoU more, at three times the cost.
-        seed: of OpenCV's first guess of the colour models.
 
-    Raises:
-        InputError: an option outside its range.
+def _cut(options: BoundaryOptimisation, work: _Work) -> _Cut | None:
+    """Repeat models and cuts until little changes; None when OpenCV finds no cut."""
+    labels = work.labels()
+    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
+    free = int(np.count_nonzero(work.band))
+    before, rounds = work.inside, 0
+    cv2.setRNGSeed(options.seed)
+    mode = cv2.GC_INIT_WITH_MASK
+    while rounds < options.iterations:
+        try:
+            cv2.grabCut(work.crop.pixels, labels, (0, 0, 1, 1), background, foreground, 1, mode)
+        except cv2.error:
+            return None
+        rounds, mode = rounds + 1, cv2.GC_EVAL
+        after = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+        moved = int(np.count_nonzero(after != before))
+        before = after
+        if moved <= options.tolerance * free:
+            break
+    return _Cut(before, rounds, background, foreground)
 
-    Example:
-        >>> import numpy as np
-        >>> pixels = np.random.default_rng(0).integers(30, 50, (80, 120, 3)).astype(np.uint8)
-        >>> pixels[20:60, 30:90] += np.uint8(150)
-        >>> image = Image(pixels)
-        >>> rough = Mask.from_box((31, 21, 91, 59), 80, 120)
-        >>> refined = BoundaryOptimisation()(image, rough, Prompt(image.frame, box=(28, 18, 92, 62)))
-        >>> refined.box
-        (30.0, 20.0, 90.0, 60.0)
-    """
 
-    band: float = 0.06
-    limits: tuple[float, float] = (2.0, 12.0)
-    iterations: int = 4
-    tolerance: float = 0.02
-    least_iou: float = 0.7
-    least_area: int = 1024
-    least_gain: float = 0.1
-    most_score: float = 0.7
-    working_size: int = 128
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        limits = tuple(self.limits) if isinstance(self.limits, (tuple, list)) else ()
-        if len(limits) != 2:
-            raise InputError(f"mbo: limits are a least and a greatest width in pixels, got {self.limits!r}")
-        require_number("mbo: the first of the limits", limits[0], 1)
-        require_number("mbo: the second of the limits", limits[1], limits[0])
-        object.__setattr__(self, "limits", limits)
-        require_number("mbo: band", self.band, 0)
-        require_number("mbo: iterations", self.iterations, 1, whole=True)
-        require_number("mbo: tolerance", self.tolerance, 0, 1)
-        require_number("mbo: least_iou", self.least_iou, 0, 1)
-        require_number("mbo: least_area", self.least_area, 0, whole=True)
-        require_number("mbo: least_gain", self.least_gain, -1, 1)
-        require_number("mbo: most_score", self.most_score, 0, 1)
-        require_number("mbo: working_size", self.working_size, 32, whole=True)
-        require_number("mbo: seed", self.seed, 0, whole=True)
-
-    def __call__(self, image: Image, mask: Mask, prompt: Prompt) -> Mask:
-        """Return the mask with a better edge, or the mask itself.
-
-        Args:
-            image: the image.
-            mask: at the size of the image.
-            prompt: what the mask was cut from, in pixels of the image; its box tells whether the mask fills it.
-
-        Raises:
-            GeometryError: the mask has another size than the image.
-            FrameError: the prompt is not in pixels of the image.
-        """
-        return self.report(image, mask, prompt)[0]
-
-    def report(self, image: Image, mask: Mask, prompt: Prompt, *, pictures: bool = False) -> tuple[Mask, Refinement]:
-        """Return the mask as :meth:`__call__` does, and what was done.
-
-        The figures are iterations, band (pixels of the working size), changed (pixels of the image that changed sides),
-        iou (of result and mask), energy_before and energy_after (of the two edges under the last colour models,
-        see :mod:`fiducial.refiners.energy`; what the band cannot change is left out), contrast_before and
-        contrast_after.
-        Pictures, when asked for: band, before, after.
-        """
-        if (mask.height, mask.width) != (image.height, image.width):
-            raise GeometryError(
-                f"a mask of {mask.height} x {mask.width} (height x width) does not fit "
-                f"an image of {image.height} x {image.width}"
-            )
-        image.frame.require(prompt.frame, "the prompt")
-        reason = self._unfit(image, mask, prompt)
-        if reason or mask.box is None:
-            return mask, Refinement(NAME, False, f"kept as it was: {reason}")
-        width = self._width(mask)
-        longest = max(mask.box[2] - mask.box[0], mask.box[3] - mask.box[1])
-        crop = cut_crop(image, grown(mask.box, width + max(CONTEXT[0], CONTEXT[1] * longest), image), self.working_size)
-        work = _Work.begin(crop, cut_mask(mask, crop.window), width)
-        reason = work.unfit()
-        if reason:
-            return mask, Refinement(NAME, False, f"kept as it was: {reason}")
-        return self._finish(image, mask, work, self._cut(work), pictures)
-
-    def _unfit(self, image: Image, mask: Mask, prompt: Prompt) -> str:
-        """Say why a mask is not worked on, or nothing."""
-        if not mask:
-            return "the mask is empty"
-        if mask.area < self.least_area:
-            return f"the mask has only {mask.area} pixels, {self.least_area} are needed"
-        if mask.score is not None and mask.score > self.most_score:
-            return f"its segmenter expects an IoU of {mask.score:.2f} already, more than {self.most_score:g}"
-        if mask.area >= FULLEST * image.width * image.height:
-            return "the mask fills the image"
-        box = prompt.box or mask.box
-        window = None if box is None else pixels_in(box, image)
-        if window is not None and np.count_nonzero(cut_mask(mask, window)) >= FULLEST * window[2] * window[3]:
-            return "the mask fills its box"
-        return ""
-
-    def _width(self, mask: Mask) -> float:
-        return min(max(self.band * math.sqrt(mask.area), self.limits[0]), self.limits[1])
-
-    def _cut(self, work: _Work) -> _Cut | None:
-        """Repeat models and cuts until little changes; None when OpenCV finds no cut."""
-        labels = work.labels()
-        background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
-        free = int(np.count_nonzero(work.band))
-        before, rounds = work.inside, 0
-        cv2.setRNGSeed(self.seed)
-        mode = cv2.GC_INIT_WITH_MASK
-        while rounds < self.iterations:
-            try:
-                cv2.grabCut(work.crop.pixels, labels, (0, 0, 1, 1), background, foreground, 1, mode)
-            except cv2.error:
-                return None
-            rounds, mode = rounds + 1, cv2.GC_EVAL
-            after = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-            moved = int(np.count_nonzero(after != before))
-            before = after
-            if moved <= self.tolerance * free:
-                break
-        return _Cut(before, rounds, background, foreground)
-
-    def _finish(
-        self, image: Image, mask: Mask, work: _Work, cut: _Cut | None, pictures: bool
-    ) -> tuple[Mask, Refinement]:
-        if cut is None:
-            return mask, Refinement(NAME, False, "kept as it was: OpenCV found no cut")
-        x, y, _, _ = work.crop.window
-        dense = work.enlarged(cut.inside)
-        result = Mask.from_dense(dense, offset=(x, y), size=(mask.height, mask.width), score=mask.score)
-        iou = result.iou(mask)
-        changed = int(np.count_nonzero(dense != work.dense))
-        figures: Figures = {"iterations": cut.rounds, "band": int(np.count_nonzero(work.band)), "changed": changed}
-        figures |= {"iou": round(iou, 4), **work.compared(cut)}
-        drawn: Mapping[str, NDArray[np.uint8]] = {}
-        if pictures:
-            from fiducial.refiners.pictures import boundary_pictures
-
-            drawn = boundary_pictures(image, work.crop.window, work.dense, dense, work.band)
-        old, new = float(figures["contrast_before"]), float(figures["contrast_after"])
-        if not changed:
-            reason = "kept as it was: the cut found the same edge"
-        elif iou < self.least_iou:
-            reason = f"given back: the result strayed (IoU {iou:.2f} with the mask, {self.least_iou:g} is needed)"
-        elif new - old < self.least_gain:
-            reason = f"given back: the new edge lies on hardly more contrast ({new:.2f}, it was {old:.2f})"
-        else:
-            rounds = f"{cut.rounds} round{'' if cut.rounds == 1 else 's'}"
-            return result, Refinement(NAME, True, f"edge moved: {changed:,} pixels in {rounds}", figures, drawn)
-        return mask, Refinement(NAME, False, reason, figures, drawn)
+def _judge(
+    options: BoundaryOptimisation, image: Image, mask: Mask, work: _Work, cut: _Cut | None, pictures: bool
+) -> tuple[Mask, Refinement]:
+    if cut is None:
+        return mask, Refinement(NAME, False, "kept as it was: OpenCV found no cut")
+    x, y, _, _ = work.crop.window
+    dense = work.enlarged(cut.inside)
+    result = Mask.from_dense(dense, offset=(x, y), size=(mask.height, mask.width), score=mask.score)
+    iou = result.iou(mask)
+    changed = int(np.count_nonzero(dense != work.dense))
+    figures: Figures = {"iterations": cut.rounds, "band": int(np.count_nonzero(work.band)), "changed": changed}
+    figures |= {"iou": round(iou, 4), **work.compared(cut)}
+    drawn: Mapping[str, Pixels] = {}
+    if pictures:
+        drawn = boundary_pictures(image, work.crop.window, work.dense, dense, work.band)
+    old, new = float(figures["contrast_before"]), float(figures["contrast_after"])
+    if not changed:
+        reason = "kept as it was: the cut found the same edge"
+    elif iou < options.min_iou:
+        reason = f"given back: the result strayed (IoU {iou:.2f} with the mask, {options.min_iou:g} is needed)"
+    elif new - old < options.min_gain:
+        reason = f"given back: the new edge lies on hardly more contrast ({new:.2f}, it was {old:.2f})"
+    else:
+        rounds = f"{cut.rounds} round{'' if cut.rounds == 1 else 's'}"
+        return result, Refinement(NAME, True, f"edge moved: {changed:,} pixels in {rounds}", figures, drawn)
+    return mask, Refinement(NAME, False, reason, figures, drawn)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -304,3 +239,130 @@ class _Work:
         moved = cv2.resize(near, size, interpolation=cv2.INTER_NEAREST) > 0
         grown_back = cv2.resize(inside.astype(np.uint8) * 255, size, interpolation=cv2.INTER_LINEAR) > 127
         return np.asarray(np.where(moved, grown_back, self.dense))
+
+
+# -- the energy, and pictures --------------------------------------------------------------------
+
+
+def unlikelihood(model: NDArray[np.float64], colours: Colours) -> NDArray[np.float64]:
+    """Return the negative logarithm of the mixture at each colour.
+
+    Args:
+        model: OpenCV's (1, 65) model: five weights, five means of three, five covariances of nine.
+        colours: (N, 3) float64 in the channel order that the model was made with, 0..255.
+
+    Returns:
+        (N,) float64.
+    """
+    numbers = model.ravel()
+    weights = numbers[:COMPONENTS]
+    means = numbers[COMPONENTS : 4 * COMPONENTS].reshape(-1, 3)
+    covariances = numbers[4 * COMPONENTS :].reshape(-1, 3, 3)
+    logs = np.full((COMPONENTS, len(colours)), -np.inf)
+    for k in np.flatnonzero(weights > 0):
+        offset = colours - means[k]
+        distance = np.einsum("ni,ij,nj->n", offset, np.linalg.inv(covariances[k]), offset)
+        logs[k] = math.log(weights[k]) - math.log(np.linalg.det(covariances[k])) / 2 - distance / 2
+    highest = logs.max(axis=0)
+    return np.asarray(-(highest + np.log(np.exp(logs - highest).sum(axis=0))))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours:
+    """How much the colours of neighbours differ, measured once for any number of edges.
+
+    Args:
+        squares: per kind of neighbour, in the order of the offsets, (h', w') float64 |z_p - z_q|^2.
+        beta: one over twice their mean; 0 where there is one colour.
+        shape: height and width of the picture.
+    """
+
+    squares: tuple[NDArray[np.float64], ...]
+    beta: float
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, colours: Colours) -> Neighbours:
+        """Measure the neighbours of (h, w, 3) float64 colours, 0..255."""
+        height, width = colours.shape[:2]
+        differences = (colours[one] - colours[other] for _, one, other in _pairs((height, width)))
+        squares = tuple(np.einsum("ijc,ijc->ij", apart, apart) for apart in differences)
+        total, count = sum(float(one.sum()) for one in squares), sum(one.size for one in squares)
+        return cls(squares, count / (2 * total) if total > 0 else 0.0, (height, width))
+
+    def along(
+        self, target: NDArray[np.bool_], among: NDArray[np.bool_] | None = None
+    ) -> Iterator[tuple[float, NDArray[np.float64]]]:
+        """Give, per kind of neighbour, its distance and ``exp(-beta |z_p - z_q|^2)`` where the edge parts the two.
+
+        Args:
+            target: (h, w) bool, whose edge it is.
+            among: (h, w) bool, only pairs of which one is marked; None: all.
+        """
+        for squares, ((row, column), one, other) in zip(self.squares, _pairs(self.shape), strict=True):
+            cut = target[one] != target[other]
+            if among is not None:
+                cut &= among[one] | among[other]
+            yield math.hypot(row, column), np.exp(-self.beta * squares[cut])
+
+
+def energy(
+    colours: Colours,
+    neighbours: Neighbours,
+    target: NDArray[np.bool_],
+    band: NDArray[np.bool_],
+    background: NDArray[np.float64],
+    foreground: NDArray[np.float64],
+) -> float:
+    """Return the part of the energy that the pixels of a band can change.
+
+    Args:
+        colours: (h, w, 3) float64, 0..255.
+        neighbours: those of the colours.
+        target: (h, w) bool, the side of each pixel.
+        band: (h, w) bool, the pixels that are free; what the others cost among themselves is left out.
+        background: OpenCV's model of the pixels off the target.
+        foreground: OpenCV's model of the target.
+    """
+    data = sum(
+        float(unlikelihood(model, colours[band & side]).sum())
+        for model, side in ((foreground, target), (background, ~target))
+    )
+    return data + sum(GAMMA / far * float(similarity.sum()) for far, similarity in neighbours.along(target, band))
+
+
+def edge_contrast(neighbours: Neighbours, target: NDArray[np.bool_]) -> float:
+    """Return how strong the colours change along the edge of a target: 0 on flat colour, towards 1 on strong edges.
+
+    It is one minus the mean of ``exp(-beta |z_p - z_q|^2)`` over the neighbours that the edge parts, those at a
+    corner counted less by their distance; 0 where there is no edge.
+    """
+    total, weight = 0.0, 0.0
+    for far, similarity in neighbours.along(target):
+        total, weight = total + float(similarity.sum()) / far, weight + similarity.size / far
+    return 1 - total / weight if weight else 0.0
+
+
+def _pairs(shape: tuple[int, int]) -> Iterator[tuple[tuple[int, int], Slices, Slices]]:
+    """Give the offset of each kind of neighbour and the slices of its two ends."""
+    height, width = shape
+    for row, column in _NEIGHBOURS:
+        one = slice(0, height - row), slice(max(0, -column), width - max(0, column))
+        yield (row, column), one, (slice(row, height), slice(one[1].start + column, one[1].stop + column))
+
+
+def boundary_pictures(
+    image: Image, window: Window, before: NDArray[np.bool_], after: NDArray[np.bool_], band: NDArray[np.bool_]
+) -> dict[str, Pixels]:
+    """Draw the way of an edge in a window: the band (at working size), the mask before and after (at the image's)."""
+    x, y, width, height = window
+    plain = enlarged(np.ascontiguousarray(image.pixels[y : y + height, x : x + width]))
+    size = plain.shape[:2]
+    free = plain.copy()
+    tint(free, stretched(band, size).astype(np.uint8) * 255, 0, 0, _BAND, 0.6)
+    pictures = {"band": free}
+    for name, inside, colour in (("before", before, BEFORE), ("after", after, AFTER)):
+        shown = plain.copy()
+        draw_edge(shown, stretched(inside, size), colour)
+        pictures[name] = shown
+    return pictures
