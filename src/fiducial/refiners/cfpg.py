@@ -25,7 +25,7 @@ from fiducial.overlays.colours import Colour, palette_colour, readable_on
 from fiducial.overlays.drawing import point as draw_point
 from fiducial.overlays.drawing import tint
 from fiducial.overlays.text import stamp, text_coverage
-from fiducial.refiners.configs import ForegroundPoint
+from fiducial.refiners.configs import ColourSpace, ForegroundPoint
 from fiducial.refiners.crops import (
     AFTER,
     BEFORE,
@@ -138,12 +138,8 @@ def _nothing(reason: str, figures: Figures | None = None, drawn: Drawn | None = 
 # -- two clusters of colours ---------------------------------------------------------------------
 
 
-def colours_of(pixels: NDArray[np.uint8], space: str) -> NDArray[np.float32]:
-    """Return the colours of pixels as points whose distances can be compared.
-
-    Args:
-        pixels: (h, w, 3) uint8 RGB.
-        space: one of :data:`fiducial.refiners.configs.ColourSpace`.
+def colours_of(pixels: NDArray[np.uint8], space: ColourSpace) -> NDArray[np.float32]:
+    """Return the colours of (h, w, 3) uint8 RGB pixels as points whose distances can be compared.
 
     Returns:
         (h * w, C) float32, row by row. ``rgb``, ``ycrcb`` and ``grey`` in 0..1; ``lab`` and ``luv`` in their own
@@ -181,16 +177,10 @@ class TwoClusters:
 
 
 def two_means(points: NDArray[np.float32], seed: int, *, restarts: int = 3, rounds: int = 50) -> TwoClusters | None:
-    """Split points into two clusters.
+    """Split (N, C) float32 points into two clusters: k-means, begun by KMeans++ (Arthur and Vassilvitskii 2007).
 
     With two centres the nearer one is told by which side of a plane a point lies on, so a round costs one product
-    of the points with a vector and one sum.
-
-    Args:
-        points: (N, C) float32.
-        seed: of the draws; nothing global is touched.
-        restarts: how often to begin anew; the least inertia wins, the earlier on a tie.
-        rounds: most rounds per start.
+    of the points with a vector and one sum. Of several starts the smallest inertia wins, the earlier on a tie.
 
     Returns:
         The clusters, or None when all points are the same.
@@ -279,15 +269,11 @@ class Region:
 def split_regions(
     second: NDArray[np.bool_], marker_threshold: float
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], int]:
-    """Split both sides of a cut into regions.
+    """Split both sides of a (h, w) cut, False and True, into regions.
 
     For each side: the distance to the nearest pixel of the other side or to the crop's border; as markers the
     parts of each connected piece where that distance reaches ``marker_threshold`` of the piece's greatest; a
     watershed of the negated distance from them. Neighbours share an edge, not only a corner.
-
-    Args:
-        second: (h, w) bool, True on the second side.
-        marker_threshold: in 0..1; higher splits more.
 
     Returns:
         (h, w) numbers from 1 on, the first side's regions before the second's; (h, w) distances; and how many
@@ -367,13 +353,7 @@ def point_pictures(
 ) -> dict[str, Pixels]:
     """Draw the way to a foreground point: crop, clusters, regions with their convexity, point.
 
-    Args:
-        crop: the crop.
-        second: (h, w) bool, True on the second cluster.
-        labels: (h, w) numbers of the regions.
-        regions: those that qualified; the others are left grey.
-        best: the chosen one, or None.
-        reach: how far off the middle a point may lie; drawn as an ellipse. A point beyond it is crossed out.
+    Regions that do not qualify are left grey; ``reach`` is drawn as an ellipse, and a point beyond it crossed out.
     """
     plain = enlarged(crop.pixels)
     size = plain.shape[:2]

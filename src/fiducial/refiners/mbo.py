@@ -245,14 +245,11 @@ class _Work:
 
 
 def unlikelihood(model: NDArray[np.float64], colours: Colours) -> NDArray[np.float64]:
-    """Return the negative logarithm of the mixture at each colour.
+    """Return the (N,) float64 negative logarithm of a mixture at (N, 3) colours, 0..255, in the model's channel order.
 
     Args:
         model: OpenCV's (1, 65) model: five weights, five means of three, five covariances of nine.
-        colours: (N, 3) float64 in the channel order that the model was made with, 0..255.
-
-    Returns:
-        (N,) float64.
+        colours: the colours.
     """
     numbers = model.ravel()
     weights = numbers[:COMPONENTS]
@@ -293,11 +290,9 @@ class Neighbours:
     def along(
         self, target: NDArray[np.bool_], among: NDArray[np.bool_] | None = None
     ) -> Iterator[tuple[float, NDArray[np.float64]]]:
-        """Give, per kind of neighbour, its distance and ``exp(-beta |z_p - z_q|^2)`` where the edge parts the two.
+        """Give, per kind of neighbour, its distance and ``exp(-beta |z_p - z_q|^2)`` where an edge parts the two.
 
-        Args:
-            target: (h, w) bool, whose edge it is.
-            among: (h, w) bool, only pairs of which one is marked; None: all.
+        With ``among`` only pairs of which one is marked there count.
         """
         for squares, ((row, column), one, other) in zip(self.squares, _pairs(self.shape), strict=True):
             cut = target[one] != target[other]
@@ -314,15 +309,10 @@ def energy(
     background: NDArray[np.float64],
     foreground: NDArray[np.float64],
 ) -> float:
-    """Return the part of the energy that the pixels of a band can change.
+    """Return the part of the energy that the pixels of a (h, w) band can change.
 
-    Args:
-        colours: (h, w, 3) float64, 0..255.
-        neighbours: those of the colours.
-        target: (h, w) bool, the side of each pixel.
-        band: (h, w) bool, the pixels that are free; what the others cost among themselves is left out.
-        background: OpenCV's model of the pixels off the target.
-        foreground: OpenCV's model of the target.
+    What the others cost among themselves is left out. ``background`` and ``foreground`` are OpenCV's models of the
+    (h, w, 3) float64 colours off and on the target.
     """
     data = sum(
         float(unlikelihood(model, colours[band & side]).sum())

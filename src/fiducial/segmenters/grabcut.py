@@ -31,13 +31,13 @@ WORKING = (150, 200)
 """Longest edge in pixels at which a crop is cut: smaller crops are enlarged (4 x at most), larger ones shrunk."""
 ITERATIONS = 3
 """Rounds of colour models and cuts."""
-KEPT = 0.15
-"""Least part of the box that a cut must keep; what keeps less has collapsed. Without a box: twice the discs."""
+MIN_KEPT = 0.15
+"""Smallest part of the box that a cut must keep; what keeps less has collapsed. Without a box: twice the discs."""
 WINDOW = (0.25, 48.0, 256.0)
 """Edge of the window around points without a box: a part of the image's shorter edge, within pixel limits."""
 SPOT = 0.04
 """Radius around a point that the point speaks for, as a part of the crop's longest edge."""
-SMALLEST = 3.0
+MIN_EDGE = 3.0
 """Boxes with an edge below so many pixels hold too little colour to cut."""
 
 Labels = NDArray[np.uint8]
@@ -61,7 +61,7 @@ class GrabCutSegmenter:
     colours) to 1 (no colour in common): one minus the Bhattacharyya coefficient of the two colour
     histograms. It is None where nothing was cut and the prompt's own shape was given back, the box
     itself or the discs of the points. That happens when the crop has one colour, when the box is smaller
-    than ``SMALLEST``, when the cut keeps less than ``KEPT`` (it collapsed) or the whole crop, or when
+    than ``MIN_EDGE``, when the cut keeps less than ``MIN_KEPT`` (it collapsed) or the whole crop, or when
     OpenCV finds no cut.
 
     Points without a box say little to a method that knows only colours: one point in the middle of an
@@ -74,19 +74,7 @@ class GrabCutSegmenter:
         return Embedding(key, image.width, image.height, {}, image)
 
     def decode(self, embedding: Embedding, prompts: Prompts) -> list[Mask]:
-        """Cut one mask per prompt, at the size of the image.
-
-        Args:
-            embedding: what :meth:`encode` returned.
-            prompts: in pixels of the image.
-
-        Returns:
-            One mask per prompt, in order; for the score see the class.
-
-        Raises:
-            FrameError: the prompts are not in pixels of the image.
-            InputError: the embedding comes from another segmenter and holds no image.
-        """
+        """Cut one mask per prompt, in order, at the size of the image; the prompts are in its pixels."""
         if embedding.image is None:
             raise InputError(
                 "GrabCut works on pixels, but this embedding holds no image: encode it with this segmenter"
@@ -97,16 +85,7 @@ class GrabCutSegmenter:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Crop:
-    """The piece of an image around a prompt, at working size.
-
-    Args:
-        x: left edge in pixels of the image.
-        y: top edge in pixels of the image.
-        width: width in pixels of the image.
-        height: height in pixels of the image.
-        colours: (h, w, 3) uint8 BGR at working size.
-        prompt: the prompt in pixels of the working size.
-    """
+    """The piece of an image around a prompt: window in the image's pixels, BGR colours and prompt at working size."""
 
     x: int
     y: int
@@ -127,10 +106,6 @@ class _Crop:
         y = (rows - (box[1] + box[3]) / 2) / ((box[3] - box[1]) / 2)
         return np.asarray(np.hypot(x[None, :], y[:, None]))
 
-    def within(self, box: Box) -> NDArray[np.bool_]:
-        """Mark the (h, w) pixels whose centre lies in a box."""
-        return Mask.from_box(box, *self.shape).to_dense()
-
     def spots(self, label: int) -> NDArray[np.bool_]:
         """Mark the (h, w) pixels for which the points of a label speak."""
         marked = np.zeros(self.shape, dtype=bool)
@@ -146,7 +121,8 @@ def _segment(image: Image, prompt: Prompt) -> Mask:
     crop = None if box is None else _cut_out(image, prompt, box)
     if box is None or crop is None:
         return Mask.empty(image.height, image.width)
-    found = _cut(crop, _labels(crop, box=_scaled(box, image, crop)))
+    x1, y1, x2, y2 = image.frame.boxes_to(box, crop.prompt.frame).tolist()
+    found = _cut(crop, _labels(crop, (x1, y1, x2, y2)))
     if found is None:
         return _given_back(image, crop, prompt)
     inside, score = found
@@ -157,8 +133,8 @@ def _window(image: Image, prompt: Prompt) -> Box | None:
     """Return the window around positive points: their bounding box, widened on every side."""
     if not prompt.positive_points:
         return None
-    part, least, most = WINDOW
-    half = min(max(part * min(image.width, image.height), least), most) / 2
+    part, low, high = WINDOW
+    half = min(max(part * min(image.width, image.height), low), high) / 2
     x, y = zip(*prompt.positive_points, strict=True)
     return min(x) - half, min(y) - half, max(x) + half, max(y) + half
 
@@ -173,34 +149,22 @@ def _cut_out(image: Image, prompt: Prompt, box: Box) -> _Crop | None:
     x, y = math.floor(_clip(left - margin_x, image.width)), math.floor(_clip(top - margin_y, image.height))
     width = math.ceil(_clip(right + margin_x, image.width)) - x
     height = math.ceil(_clip(bottom + margin_y, image.height)) - y
-    least, most = WORKING
+    low, high = WORKING
     longest = max(width, height)
-    scale = most / longest if longest > most else min(max(1.0, least / longest), 4.0)
+    scale = high / longest if longest > high else min(max(1.0, low / longest), 4.0)
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
     # Averaging first: shrinking an original of many megapixels by cubic weights would alias.
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     bgr = np.ascontiguousarray(image.pixels[y : y + height, x : x + width, ::-1])
     colours = np.asarray(cv2.resize(bgr, small, interpolation=kind), dtype=np.uint8)
-    frame = _working_frame(image, (x, y, width, height), small)
-    return _Crop(x, y, width, height, colours, prompt.to(frame))
-
-
-def _working_frame(image: Image, crop: tuple[int, int, int, int], small: tuple[int, int]) -> Frame:
-    """Return the frame of a crop's pixels after it was resized."""
-    x, y, width, height = crop
     across, down = small[0] / width, small[1] / height
-    return Frame(-x * across, -y * down, (image.width - x) * across, (image.height - y) * down)
-
-
-def _scaled(box: Box, image: Image, crop: _Crop) -> Box:
-    frame = _working_frame(image, (crop.x, crop.y, crop.width, crop.height), crop.shape[::-1])
-    x1, y1, x2, y2 = image.frame.boxes_to(box, frame).tolist()
-    return x1, y1, x2, y2
+    frame = Frame(-x * across, -y * down, (image.width - x) * across, (image.height - y) * down)
+    return _Crop(x, y, width, height, colours, prompt.to(frame))
 
 
 def _labels(crop: _Crop, box: Box) -> Labels:
     """Say what is known before the cut, as OpenCV's four labels."""
-    inside, distance = crop.within(box), crop.distance(box)
+    inside, distance = Mask.from_box(box, *crop.shape).to_dense(), crop.distance(box)
     labels = np.full(crop.shape, cv2.GC_BGD, dtype=np.uint8)
     labels[inside] = cv2.GC_PR_BGD
     if crop.prompt.box is None:
@@ -217,7 +181,7 @@ def _cut(crop: _Crop, labels: Labels) -> tuple[NDArray[np.bool_], float] | None:
     """Cut: (h, w) pixels of the target and the separability, or None when nothing can be cut."""
     box = crop.prompt.box
     scale = crop.shape[1] / crop.width
-    if box is not None and min(box[2] - box[0], box[3] - box[1]) < SMALLEST * scale:
+    if box is not None and min(box[2] - box[0], box[3] - box[1]) < MIN_EDGE * scale:
         return None
     one_colour = not np.ptp(crop.colours.reshape(-1, 3), axis=0).any()
     foreground = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
@@ -232,8 +196,8 @@ def _cut(crop: _Crop, labels: Labels) -> tuple[NDArray[np.bool_], float] | None:
     except cv2.error:
         return None
     target = (found == cv2.GC_FGD) | (found == cv2.GC_PR_FGD)
-    least = 2 * crop.spots(1).sum() if box is None else KEPT * (box[2] - box[0]) * (box[3] - box[1])
-    if target.sum() < least or target.all():
+    min_area = 2 * crop.spots(1).sum() if box is None else MIN_KEPT * (box[2] - box[0]) * (box[3] - box[1])
+    if target.sum() < min_area or target.all():
         return None
     return target, _separability(crop.colours, target)
 
@@ -250,16 +214,14 @@ def _separability(colours: NDArray[np.uint8], target: NDArray[np.bool_]) -> floa
 
 def _given_back(image: Image, crop: _Crop, prompt: Prompt) -> Mask:
     """Give the prompt's own shape back, without a score."""
-    if prompt.box is not None:
-        shape = Mask.from_box(prompt.box, image.height, image.width)
-        return shape or _middle_pixel(prompt.box, image)
-    return _place(image, crop, crop.spots(1) & ~crop.spots(0), None)
-
-
-def _middle_pixel(box: Box, image: Image) -> Mask:
-    """Give the pixel under the middle of a box that is too small to hold the centre of any."""
-    x = int(_clip((box[0] + box[2]) / 2, image.width - 1))
-    y = int(_clip((box[1] + box[3]) / 2, image.height - 1))
+    if prompt.box is None:
+        return _place(image, crop, crop.spots(1) & ~crop.spots(0), None)
+    shape = Mask.from_box(prompt.box, image.height, image.width)
+    if shape:
+        return shape
+    # The box is too small to hold the centre of any pixel: the one under its middle.
+    x1, y1, x2, y2 = prompt.box
+    x, y = int(_clip((x1 + x2) / 2, image.width - 1)), int(_clip((y1 + y2) / 2, image.height - 1))
     return Mask.from_box((x, y, x + 1, y + 1), image.height, image.width)
 
 

@@ -117,13 +117,14 @@ class Crop:
         if min(rows.start, columns.start) < 0 or max(rows.start, columns.start) >= self.side:
             return np.zeros((0, 0), np.float32), left, top
         # One axis at a time, the shorter side first: the whole square around a very long picture would not fit.
+        part: NDArray[Any] = values
         if right - left <= bottom - top:
-            values = cv2.resize(values, (self.side, len(values)), interpolation=how)[:, columns]
-            values = cv2.resize(values, (right - left, self.side), interpolation=how)[rows]
+            part = cv2.resize(part, (self.side, len(part)), interpolation=how)[:, columns]
+            part = cv2.resize(part, (right - left, self.side), interpolation=how)[rows]
         else:
-            values = cv2.resize(values, (values.shape[1], self.side), interpolation=how)[rows]
-            values = cv2.resize(values, (self.side, bottom - top), interpolation=how)[:, columns]
-        return np.asarray(values, np.float32), left, top
+            part = cv2.resize(part, (part.shape[1], self.side), interpolation=how)[rows]
+            part = cv2.resize(part, (self.side, bottom - top), interpolation=how)[:, columns]
+        return np.asarray(part, np.float32), left, top
 
     def _padded(self, part: NDArray[Any], left: int, top: int, border: int) -> NDArray[Any]:
         """Pad what begins at ``left``, ``top`` of the image to the whole square."""
