@@ -24,14 +24,14 @@ from recording import median_seconds, record
 
 import fiducial
 from fiducial import Image
-from fiducial.evaluation.opening import open_spec
+from fiducial.datasets import open_dataset
 
 INSTRUCTION = "all ships"
 
 
 def picture() -> np.ndarray:
     """Return (800, 1000, 3) uint8: a sea with ships."""
-    *_, sample = open_spec("scenes:aerial?count=4&seed=99")
+    *_, sample = open_dataset("scenes:aerial?count=4&seed=99")
     return np.ascontiguousarray(cv2.resize(sample.image().pixels, (1000, 1000))[:800])
 
 

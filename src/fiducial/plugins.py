@@ -201,6 +201,28 @@ BUILT_IN = (
         "moves a mask's edge to where the colours change, by GrabCut in a band; no weights",
     ),
     Part("overlay", "grid", "fiducial.overlays:GridOverlay", "lines that cut the image into n x m cells"),
+    *(
+        Part("dataset", name, f"fiducial.datasets.configs:{described}Config")
+        for name, described in {
+            "earthreason": "EarthReason",
+            "rrsisd": "RrsisD",
+            "refcoco": "RefCoco",
+            "refcoco+": "RefCocoPlus",
+            "refcocog": "RefCocoG",
+            "grefcoco": "GRefCoco",
+            "refsegrs": "RefSegRs",
+            "risbench": "RisBench",
+            "reasonseg": "ReasonSeg",
+            "coco": "Coco",
+            "panoptic": "Panoptic",
+            "voc": "Voc",
+            "prs-med": "PrsMed",
+            "volume": "Volume",
+            "folder": "Folder",
+        }.items()
+    ),
+    Part("dataset", "scenes", "fiducial.synthetic.configs:ScenesConfig"),
+    Part("dataset", "referring", "fiducial.synthetic.configs:ReferringConfig"),
 )
 
 

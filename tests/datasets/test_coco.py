@@ -6,7 +6,7 @@ import pytest
 
 import fake_datasets
 from fiducial.datasets import LayoutError, open_dataset
-from fiducial.datasets.annotations import AnnotationFile
+from fiducial.datasets.coco import AnnotationFile
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.geometry import Mask
 
@@ -123,7 +123,7 @@ def test_masks_are_those_of_pycocotools(tmp_path, compressed):
         (lambda found: found["images"][1].update(file_name="/etc/passwd"), "does not lie inside this folder"),
     ],
 )
-def test_broken_files_are_told_on_opening(tmp_path, change, message):
+def test_broken_files_are_refused_on_opening(tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         open_dataset(rewritten(tmp_path, change))
 
@@ -139,13 +139,13 @@ def test_broken_files_are_told_on_opening(tmp_path, change, message):
         ([None], "annotation 1: "),
     ],
 )
-def test_broken_segmentations_are_told_when_asked_for(tmp_path, segmentation, message):
+def test_broken_segmentations_are_refused_when_asked_for(tmp_path, segmentation, message):
     dataset = open_dataset(rewritten(tmp_path, lambda found: found["annotations"][0].update(segmentation=segmentation)))
     with pytest.raises(InputError, match=message):
         dataset[0]
 
 
-def test_mixed_truth_is_told(tmp_path):
+def test_mixed_truth_is_refused(tmp_path):
     dataset = open_dataset(rewritten(tmp_path, lambda found: found["annotations"][1].pop("segmentation")))
     with pytest.raises(InputError, match=r"annotation 2 has no segmentation"):
         dataset[0]
@@ -174,4 +174,4 @@ def test_numbers_are_packed(tmp_path):
     file = AnnotationFile(fake_datasets.coco(tmp_path) / "instances.json")
     assert file.annotations[1].segmentation[0].typecode == "d"
     assert file.annotations[2].segmentation["counts"].typecode == "q"
-    assert [one.id for one in file.of_pictures()[11]] == []
+    assert [one.id for one in file.by_image()[11]] == []

@@ -6,7 +6,7 @@ import pytest
 
 import fake_datasets
 from fiducial.datasets import LayoutError, open_dataset
-from fiducial.datasets.panoptic import recognises
+from fiducial.datasets.panoptic import is_panoptic
 from fiducial.errors import ImageError, InputError
 from fiducial.geometry import Mask
 
@@ -73,13 +73,13 @@ def test_splits_as_the_originals_lie(tmp_path):
 def test_the_json_file_itself_and_a_folder_of_pictures(tmp_path):
     root = panoptic(tmp_path)
     (root / "images").rename(root / "photos")
-    assert not recognises(root / "panoptic.json")
+    assert not is_panoptic(root / "panoptic.json")
     assert len(open_dataset(f"panoptic:{root / 'panoptic.json'}?images=photos")) == 2
 
 
 @pytest.mark.parametrize("option", ["per", "void"])
 def test_unknown_values(option, tmp_path):
-    with pytest.raises(InputError, match=f"{option} is one of"):
+    with pytest.raises(InputError, match=f"{option}: .*known"):
         open_dataset(f"panoptic:{panoptic(tmp_path)}?{option}=some")
 
 
@@ -88,7 +88,7 @@ def test_missing_files(folder, what, tmp_path):
     root = panoptic(tmp_path)
     for path in (root / folder).iterdir():
         path.unlink()
-    with pytest.raises(LayoutError, match=rf"1 of 1 {what} of panoptic.json are missing, such as in .*{folder}: a\."):
+    with pytest.raises(LayoutError, match=rf"1 of 1 {what} of panoptic.json are not in .*{folder}: a\."):
         open_dataset(root)
 
 

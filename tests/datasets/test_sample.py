@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fiducial.datasets import LayoutError, Listing, Sample, sample_ids
-from fiducial.datasets.layout import count_of, tree
+from fiducial.datasets.files import count_of, tree
 from fiducial.errors import FrameError, InputError
 from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.images import Image
@@ -74,12 +74,12 @@ def test_boxes_of_another_frame():
 class TestListing:
     def test_twins_and_emptiness_are_refused(self, tmp_path):
         with pytest.raises(InputError, match=r"share the id 'b'"):
-            Listing("x", tmp_path, ["a", "b", "c", "b"], [1, 2, 3, 4], lambda key, row: sample(id=key))
+            Listing("x", tmp_path, zip("abcb", range(4), strict=True), lambda key, row: sample(id=key))
         with pytest.raises(InputError, match=r"has no sample"):
-            Listing("x", tmp_path, [], [], lambda key, row: sample(id=key))
+            Listing("x", tmp_path, [], lambda key, row: sample(id=key))
 
     def test_ids_without_decoding(self, tmp_path):
-        dataset = Listing("x", tmp_path, ["a", "b"], [1, 2], lambda key, row: pytest.fail("decoded"))
+        dataset = Listing("x", tmp_path, [("a", 1), ("b", 2)], lambda key, row: pytest.fail("decoded"))
         assert sample_ids(dataset) == ("a", "b")
 
     def test_ids_of_other_datasets(self):

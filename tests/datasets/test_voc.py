@@ -1,7 +1,7 @@
 import pytest
 
 import fake_datasets
-from fiducial.datasets import LayoutError, markup, open_dataset
+from fiducial.datasets import LayoutError, open_dataset, voc
 from fiducial.errors import InputError
 from fiducial.geometry import Mask
 
@@ -82,9 +82,9 @@ def test_broken_and_hostile_xml(tmp_path, xml, message):
 
 def test_limits_of_xml(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"cannot be read"):
-        markup.read_xml(tmp_path / "no.xml")
+        voc.read_xml(tmp_path / "no.xml")
     fake_datasets.write(tmp_path / "a.xml", "<a>text</a>")
-    assert markup.read_xml(tmp_path / "a.xml").text == "text"
-    monkeypatch.setattr(markup, "MAX_BYTES", 3)
+    assert voc.read_xml(tmp_path / "a.xml").text == "text"
+    monkeypatch.setattr(voc, "MAX_XML_BYTES", 3)
     with pytest.raises(InputError, match=r"is refused"):
-        markup.read_xml(tmp_path / "a.xml")
+        voc.read_xml(tmp_path / "a.xml")

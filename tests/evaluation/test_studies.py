@@ -6,12 +6,12 @@ import pytest
 
 from evaluation_fakes import bench, write_folder
 from fiducial import Mask, provenance
+from fiducial.datasets import describe_dataset, open_dataset
 from fiducial.errors import InputError
 from fiducial.evaluation import Job, Selection, TruthPrompts, evaluate
-from fiducial.evaluation.opening import open_spec
 from fiducial.evaluation.studies import Look, Variant, grid_variants, prompt_variants, run_study, size_table
 from fiducial.recipes import read_recipe
-from fiducial.synthetic import expression_lines, referring_expressions
+from fiducial.synthetic import expression_lines, read_expressions, referring_expressions, write_expressions
 
 
 @pytest.fixture
@@ -100,12 +100,12 @@ def test_accuracy_by_size(tmp_path):
 
 
 def test_scenes_are_opened_by_name():
-    assert len(open_spec("scenes:shapes?count=3&seed=1")) == 3
+    assert len(open_dataset("scenes:shapes?count=3&seed=1")) == 3
     for text in ("scenes:shapes?count=many", "scenes:shapes?colour=3"):
-        with pytest.raises(InputError, match="scenes are written as"):
-            open_spec(text)
+        with pytest.raises(InputError, match="dataset 'scenes'"):
+            open_dataset(text)
     with pytest.raises(InputError, match="no splits"):
-        open_spec("scenes:shapes", split="test")
+        open_dataset("scenes:shapes", split="test")
 
 
 def test_scenes_are_evaluated(tmp_path):
@@ -128,13 +128,17 @@ def test_referring_expressions_are_opened_with_their_source(tmp_path):
     (tmp_path / "coco" / "instances.json").write_text(json.dumps(document))
     PIL.Image.new("RGB", (90, 80)).save(tmp_path / "coco" / "images" / "a.png")
     source = f"coco:{tmp_path / 'coco'}"
-    made = referring_expressions(open_spec(source), families=["size"])
+    made = referring_expressions(open_dataset(source), families=["size"])
     (tmp_path / "said.jsonl").write_text(expression_lines(made))
-    found = open_spec(f"referring:{tmp_path / 'said.jsonl'}?source={source}")
+    found = open_dataset(f"referring:{tmp_path / 'said.jsonl'}?source={source}")
     assert found.name == "said"
     assert [sample.instruction for sample in found] == [one.instruction for one in made]
-    with pytest.raises(InputError, match=r"referring:FILE\.jsonl\?source=DATASET"):
-        open_spec("referring:said.jsonl")
+    with pytest.raises(InputError, match=r"referring:.*said\.jsonl\?source=DATASET"):
+        open_dataset(f"referring:{tmp_path / 'said.jsonl'}")
+    write_expressions(tmp_path / "said.jsonl", made, describe_dataset(source))
+    again = open_dataset(f"referring:{tmp_path / 'said.jsonl'}?held_out=1")
+    assert again.ids == found.ids
+    assert read_expressions(tmp_path / "said.jsonl") == made
 
 
 def test_the_commit_is_told_where_there_is_one(monkeypatch):

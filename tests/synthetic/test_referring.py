@@ -445,10 +445,10 @@ def test_broken_files_are_named(tmp_path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_expressions(path)
     path.write_text("{")
-    with pytest.raises(InputError, match="line 1: not JSON"):
+    with pytest.raises(InputError, match="line 1: not valid JSON"):
         read_expressions(path)
     path.write_text("[]")
-    with pytest.raises(InputError, match="one object, got list"):
+    with pytest.raises(InputError, match="an object is expected, got list"):
         read_expressions(path)
     line = json.dumps(Expression("a#0", "a", "the ship", "class", (), (), 1, 0).as_json())
     path.write_text(f"{line}\n{line}\n")

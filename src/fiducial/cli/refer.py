@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fiducial.cli import common
+from fiducial.datasets import describe_dataset
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.evaluation.opening import open_spec
-from fiducial.results import make_folder, write_atomically
-from fiducial.synthetic import FAMILIES, expression_lines, referring_expressions
+from fiducial.results import make_folder
+from fiducial.synthetic import FAMILIES, referring_expressions, write_expressions
 
 
 def run(words: Sequence[str]) -> int:
@@ -26,14 +26,14 @@ def run(words: Sequence[str]) -> int:
     if arguments.per_image < 1:
         raise InputError(f"--per-image needs at least 1, got {arguments.per_image}")
     families = _families(arguments.families)
-    dataset = open_spec(arguments.dataset, arguments.split)
-    found = referring_expressions(dataset, arguments.seed, per_image=arguments.per_image, families=families)
+    source = describe_dataset(arguments.dataset, split=arguments.split)
+    found = referring_expressions(source.build(), arguments.seed, per_image=arguments.per_image, families=families)
     make_folder(arguments.out.parent)
-    write_atomically(arguments.out, expression_lines(found))
+    write_expressions(arguments.out, found, source)
     for family, count in sorted(Counter(expression.family for expression in found).items()):
         print(f"  {family:<22}{count}")
     print(f"wrote {len(found)} expressions to {arguments.out}")
-    print(f"evaluate on them: fiducial evaluate 'referring:{arguments.out}?source={arguments.dataset}' ...")
+    print(f"evaluate on them: fiducial evaluate referring:{arguments.out} ...")
     return 0
 
 

@@ -1,21 +1,21 @@
-"""COCO JSON: instances with polygons or run-length codes, in one file or one per split."""
+"""COCO JSON: instances with polygons or run-length codes, in one file or one per split.
+
+Entries are kept small as soon as they are read, and masks are made when they are asked for.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from fiducial.datasets.annotations import Annotation, AnnotationFile, Picture, truth_boxes
-from fiducial.datasets.files import locate
-from fiducial.datasets.layout import Layout, LayoutError, choose_splits, count_of
-from fiducial.datasets.listing import Listing, require_choice
-from fiducial.datasets.sample import Sample
-from fiducial.errors import InputError
-from fiducial.geometry import Mask
+from fiducial.datasets.configs import CocoConfig
+from fiducial.datasets.files import LayoutError, choose_splits, count_of, locate, read_json
+from fiducial.datasets.sample import Listing, Sample
+from fiducial.errors import GeometryError, InputError
+from fiducial.geometry import Frame, Mask, Prompts
 
 EXPECTED = """
 folder/                       or the JSON file itself
@@ -24,15 +24,14 @@ folder/                       or the JSON file itself
   images/                     or SPLIT/, images/SPLIT/, or beside the JSON file
     0001.jpg
 """
-Per = Literal["category", "image"]
+_PREFIXES = ("annotations/instances_",)
 _SINGLE = ("instances.json", "annotations.json", "_annotations.coco.json")
-_SPLIT_FILE = re.compile(r"instances_(?P<split>.+)\.json")
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     file: AnnotationFile
-    picture: Picture
+    image: ImageEntry
     path: Path
     split: str
     label: str | None
@@ -40,95 +39,91 @@ class _Row:
     crowds: tuple[Annotation, ...]
 
 
-def open_coco(
-    root: Path, *, split: str | None = None, per: Per = "category", images: str | None = None
-) -> Listing[Any]:
+def open_coco(config: CocoConfig) -> Listing[_Row]:
     """Open a COCO dataset.
 
-    Each picture gives one sample per class that stands in it, whose instruction is the name of the
-    class; crowd regions of the class are ignored, not targets, and pictures without any instance give
+    Each picture gives one sample per class that stands in it (or one in all: ``per="image"``), whose instruction is
+    the name of the class; crowd regions of the class are ignored, not targets, and pictures without any instance give
     no sample. Boxes are those of the file where it has one for every instance. Annotations without a
     segmentation give samples with boxes and no masks.
-
-    Args:
-        root: the folder or the JSON file.
-        split: one of the files ``annotations/instances_SPLIT.json``; None reads them all.
-        per: ``"category"``, or ``"image"`` for one sample per picture with every instance in it,
-            labelled, crowds ignored.
-        images: the folder of the pictures; default: where they usually lie.
-
-    Raises:
-        LayoutError: files are missing.
-        InputError: a file is broken.
     """
-    require_choice("per", per, ("category", "image"))
-    files = _files(root)
-    rows: list[_Row] = []
-    for name in choose_splits(files, split, root):
-        rows += _rows(root, AnnotationFile(files[name]), name, per, images)
-    ids = [_name(row) for row in rows]
-    return Listing("coco", root, ids, rows, partial(_sample, per=per))
+    files = annotation_files(config, _SINGLE, _PREFIXES, EXPECTED)
+    rows = (
+        (sample_id(split, row.image.id, None if row.label is None else row.instances[0].category_id), row)
+        for split in choose_splits(files, config.split, config.path)
+        for row in _rows(config, AnnotationFile(files[split]), split)
+    )
+    return Listing(config.name, config.path, rows, _sample)
 
 
-def recognises(root: Path) -> bool:
+def is_coco(root: Path) -> bool:
     """Say whether a COCO JSON file lies where it is expected."""
     if root.is_file():
         return root.suffix.lower() == ".json"
     if next(root.glob("*refs(*).*"), None) is not None:
         return False
-    return any((root / name).is_file() for name in _SINGLE) or bool(_split_files(root))
+    return any((root / name).is_file() for name in _SINGLE) or bool(split_files(root, _PREFIXES))
 
 
-def _files(root: Path) -> dict[str, Path]:
+def annotation_files(
+    config: CocoConfig, single: Sequence[str], prefixes: Sequence[str], expected: str
+) -> dict[str, Path]:
+    """Find the JSON file (the path itself, or one of the names), or one per split; by split, "" where there is one."""
+    root = config.path
     if root.is_file():
         return {"": root}
-    for name in _SINGLE:
+    for name in single:
         if (root / name).is_file():
             return {"": root / name}
-    found = _split_files(root)
+    found = split_files(root, prefixes)
     if not found:
-        raise LayoutError(root, LAYOUT.name, EXPECTED, "there is no annotation file")
+        raise LayoutError(root, config.name, expected, "there is no annotation file")
     return found
 
 
-def _split_files(root: Path) -> dict[str, Path]:
-    matches = ((_SPLIT_FILE.fullmatch(path.name), path) for path in sorted((root / "annotations").glob("*.json")))
-    return {match["split"]: path for match, path in matches if match}
+def split_files(root: Path, prefixes: Sequence[str]) -> dict[str, Path]:
+    """Find ``PREFIX + SPLIT + .json``, by split."""
+    found = [(Path(prefix).name, path) for prefix in prefixes for path in sorted(root.glob(f"{prefix}?*.json"))]
+    return {path.stem.removeprefix(prefix): path for prefix, path in found}
 
 
-def _rows(root: Path, file: AnnotationFile, split: str, per: Per, images: str | None) -> Iterator[_Row]:
-    paths = _located(root, file, split, images)
-    for number, present in file.of_pictures().items():
-        groups: dict[str | None, list[Annotation]] = {None: present} if per == "image" else {}
-        for annotation in present if per == "category" else ():
+def sample_id(split: str, image: object, category: object) -> str:
+    """Join what is known of split, image and category."""
+    return "-".join(str(part) for part in (split, image, category) if part not in ("", None))
+
+
+def files_of_images(
+    config: CocoConfig, source: Path, what: str, names: Sequence[str], folders: Sequence[Path], expected: str
+) -> dict[str, Path]:
+    """Find files that an annotation file names, where they usually lie; none may be missing."""
+    folder, paths, missing = locate(folders, names)
+    if missing:
+        found = f"{len(missing)} of {len(paths)} {what} of {source.name} are not in {folder}"
+        raise LayoutError(config.path, config.name, expected, f"{found}: {count_of(missing)}")
+    return paths
+
+
+def _rows(config: CocoConfig, file: AnnotationFile, split: str) -> Iterator[_Row]:
+    if not file.images:
+        raise InputError(f"{file.path}: no image is listed")
+    home = config.path if config.path.is_dir() else config.path.parent
+    usual = [home / "images" / split, home / split, home / "images", home]
+    folders = [home / config.images] if config.images else usual
+    names = [image.file_name for image in file.images.values()]
+    paths = files_of_images(config, file.path, "pictures", names, folders, EXPECTED)
+    for number, present in file.by_image().items():
+        groups: dict[str | None, list[Annotation]] = {None: present} if config.per == "image" else {}
+        for annotation in present if config.per == "category" else ():
             groups.setdefault(file.label(annotation.category_id), []).append(annotation)
         for label, members in groups.items():
             single = tuple(one for one in members if not one.crowd)
             if single:
-                crowds = tuple(one for one in members if one.crowd)
-                yield _Row(file, file.pictures[number], paths[number], split, label, single, crowds)
+                image, crowds = file.images[number], tuple(one for one in members if one.crowd)
+                yield _Row(file, image, paths[image.file_name], split, label, single, crowds)
 
 
-def _located(root: Path, file: AnnotationFile, split: str, images: str | None) -> dict[int, Path]:
-    """Find the files of all pictures of an annotation file."""
-    home = root if root.is_dir() else root.parent
-    folders = [home / images] if images else [home / "images" / split, home / split, home / "images", home]
-    if not file.pictures:
-        raise InputError(f"{file.path}: no image is listed")
-    folder, paths, missing = locate(folders, [picture.file_name for picture in file.pictures.values()])
-    if missing:
-        found = f"{len(missing)} of {len(paths)} pictures of {file.path.name} are not in {folder}"
-        raise LayoutError(root, LAYOUT.name, EXPECTED, f"{found}: {count_of(missing)}")
-    return {number: paths[picture.file_name] for number, picture in file.pictures.items()}
-
-
-def _name(row: _Row) -> str:
-    parts = [row.split, str(row.picture.id), "" if row.label is None else str(row.instances[0].category_id)]
-    return "-".join(part for part in parts if part)
-
-
-def _sample(name: str, row: _Row, per: Per) -> Sample:
-    size, where = row.picture.size, row.file.path
+def _sample(key: str, row: _Row) -> Sample:
+    size, where = row.image.size, row.file.path
     if row.instances[0].segmentation is None:
         masks = None
     else:
@@ -136,18 +131,203 @@ def _sample(name: str, row: _Row, per: Per) -> Sample:
     labels = tuple(row.file.label(annotation.category_id) for annotation in row.instances)
     crowds = [annotation.mask(size, where) for annotation in row.crowds if annotation.segmentation is not None]
     return Sample(
-        id=name,
+        id=key,
         image_path=row.path,
         picture=None,
         instruction="all objects" if row.label is None else row.label.replace("_", " "),
         instances=masks,
         size=size,
         labels=labels,
-        boxes=truth_boxes(row.instances, size, labels, where, needed=masks is None),
+        boxes=boxes_of(row.instances, size, labels, where, needed=masks is None),
         ignore=Mask.empty(*size).union(*crowds) if crowds else None,
         split=row.split,
-        meta={"image_id": row.picture.id, "annotation_ids": [annotation.id for annotation in row.instances]},
+        meta={"image_id": row.image.id, "annotation_ids": [annotation.id for annotation in row.instances]},
     )
 
 
-LAYOUT = Layout("coco", "COCO JSON: instances with polygons or run-length codes", EXPECTED, open_coco, recognises)
+# -- annotation files ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEntry:
+    """One entry of ``images``: file name and height, width in pixels."""
+
+    id: int
+    file_name: str
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One entry of ``annotations``: an instance, or a crowd region.
+
+    Args:
+        id: the annotation's number.
+        image_id: the picture it belongs to.
+        category_id: its class, or None.
+        segmentation: flat polygons, a run-length code, a list of codes, or None.
+        box: x1, y1, x2, y2 in pixels, or None where the file has no box with an extent.
+        crowd: whether it covers a group that nobody outlined one by one.
+    """
+
+    id: int
+    image_id: int
+    category_id: int | None
+    segmentation: Any
+    box: tuple[float, float, float, float] | None
+    crowd: bool
+
+    def mask(self, size: tuple[int, int], where: Path) -> Mask:
+        """Decode the mask for a picture of height, width in pixels; several polygons or codes are joined.
+
+        Raises:
+            InputError: there is no segmentation, or it is broken; the file (``where``) is named.
+        """
+        if self.segmentation is None:
+            raise InputError(f"{where}: annotation {self.id} has no segmentation")
+        try:
+            return decode(self.segmentation, size)
+        except GeometryError as error:
+            raise InputError(f"{where}: annotation {self.id}: {error}") from None
+
+
+class AnnotationFile:
+    """A COCO JSON file.
+
+    Args:
+        path: the file; ``images`` and ``annotations`` are needed, ``categories`` may be missing.
+
+    Raises:
+        InputError: not such a file, or an entry in it is broken or stands there twice.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        found = read_json(path, hook=_compact)
+        for key in ("images", "annotations"):
+            if not isinstance(found.get(key), list):
+                raise InputError(f"{path}: no list {key!r}: is this a COCO annotation file?")
+        self.images = _by_id([self._image(entry) for entry in found["images"]], "images", path)
+        entries = [self._annotation(entry, number) for number, entry in enumerate(found["annotations"])]
+        self.annotations = _by_id(entries, "annotations", path)
+        self.categories = self._categories(found.get("categories") or [])
+        lost = next((entry for entry in entries if entry.image_id not in self.images), None)
+        if lost is not None:
+            raise InputError(f"{path}: annotation {lost.id} belongs to image {lost.image_id}, which is not listed")
+
+    def by_image(self) -> dict[int, list[Annotation]]:
+        """Group the annotations by picture, in the order of the file; pictures without any are there too."""
+        groups: dict[int, list[Annotation]] = {number: [] for number in self.images}
+        for annotation in self.annotations.values():
+            groups[annotation.image_id].append(annotation)
+        return groups
+
+    def label(self, category_id: int | None) -> str:
+        """Name a category; an InputError where the file has none such."""
+        if category_id not in self.categories:
+            raise InputError(f"{self.path}: category {category_id} is not listed")
+        return self.categories[category_id]
+
+    def _image(self, entry: Any) -> ImageEntry:
+        try:
+            number, name = entry["id"], entry["file_name"]
+            size = (int(entry["height"]), int(entry["width"]))
+        except (KeyError, TypeError, ValueError):
+            raise InputError(
+                f"{self.path}: an image needs id, file_name, height and width, got {str(entry)[:120]}"
+            ) from None
+        if min(size) <= 0 or not isinstance(name, str) or not isinstance(number, (int, str)):
+            raise InputError(f"{self.path}: image {number!r} has no name, or no extent ({size[0]} x {size[1]})")
+        return ImageEntry(number, name, size)  # type: ignore[arg-type]
+
+    def _annotation(self, entry: Any, number: int) -> Annotation:
+        if not isinstance(entry, Annotation):
+            raise InputError(f"{self.path}: an annotation needs image_id, got {str(entry)[:120]}")
+        if entry.id is None:
+            return replace(entry, id=number)
+        return entry
+
+    def _categories(self, entries: Any) -> dict[int | None, str]:
+        try:
+            return {entry["id"]: str(entry["name"]) for entry in entries}
+        except (KeyError, TypeError):
+            raise InputError(f"{self.path}: a category needs id and name") from None
+
+
+def boxes_of(
+    instances: Sequence[Annotation],
+    size: tuple[int, int],
+    labels: Sequence[str],
+    where: Path,
+    *,
+    needed: bool = False,
+) -> Prompts | None:
+    """Take the boxes of the file where it has one for each instance; else None, or an error where they are needed."""
+    lost = next((annotation for annotation in instances if annotation.box is None), None)
+    if lost is not None and needed:
+        raise InputError(f"{where}: annotation {lost.id} has neither a segmentation nor a box with an extent")
+    if lost is not None or not instances:
+        return None
+    boxes = [annotation.box for annotation in instances if annotation.box is not None]
+    return Prompts.from_boxes(Frame.pixels(size[1], size[0]), boxes, labels=list(labels))
+
+
+def decode(segmentation: Any, size: tuple[int, int]) -> Mask:
+    """Turn a COCO ``segmentation`` into a mask of height, width: polygons, a run-length code, or a list of codes."""
+    if isinstance(segmentation, Sequence) and segmentation and isinstance(segmentation[0], Mapping):
+        return Mask.empty(*size).union(*(Mask.from_coco(code, *size) for code in segmentation))
+    if not isinstance(segmentation, (Mapping, list)):
+        raise GeometryError(f"a segmentation is a list of polygons or a run-length code, got {segmentation!r:.60}")
+    try:
+        return Mask.from_coco(segmentation, *size)
+    except (TypeError, ValueError):
+        raise GeometryError("a segmentation whose polygons are no lists of numbers") from None
+
+
+def _compact(entry: dict[str, Any]) -> Any:
+    """Make entries small as soon as the reader has them: numbers as arrays, annotations without extras."""
+    if "counts" in entry and isinstance(entry["counts"], list):
+        entry["counts"] = _packed(entry["counts"], "q")
+    if "image_id" not in entry:
+        return entry
+    return Annotation(
+        id=entry.get("id"),  # type: ignore[arg-type]
+        image_id=entry["image_id"],
+        category_id=entry.get("category_id"),
+        segmentation=_segmentation(entry.get("segmentation")),
+        box=_box(entry.get("bbox")),
+        crowd=bool(entry.get("iscrowd", 0)),
+    )
+
+
+def _segmentation(given: Any) -> Any:
+    if not given:
+        return None
+    if isinstance(given, list):
+        return [_packed(part, "d") if isinstance(part, list) else part for part in given]
+    return given
+
+
+def _packed(numbers: list[Any], kind: str) -> Any:
+    """Pack numbers into an array of C doubles or long integers; what is no number stays, to be refused later."""
+    try:
+        return array(kind, numbers)
+    except (TypeError, OverflowError):
+        return numbers
+
+
+def _box(given: Any) -> tuple[float, float, float, float] | None:
+    try:
+        x, y, width, height = (float(value) for value in given)
+    except (TypeError, ValueError):
+        return None
+    return (x, y, x + width, y + height) if width > 0 and height > 0 else None
+
+
+def _by_id(entries: Iterable[Any], what: str, path: Path) -> dict[int, Any]:
+    found: dict[int, Any] = {}
+    for entry in entries:
+        if entry.id in found:
+            raise InputError(f"{path}: two {what} share the id {entry.id}")
+        found[entry.id] = entry
+    return found

@@ -1,11 +1,12 @@
-"""Reading the small files of a dataset: JSON, CSV, text, picture headers and mask pictures."""
+"""What lies on disk: the tree of a layout, JSON, CSV and text, the heads of pictures, and label pictures."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,13 +14,63 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from fiducial.errors import ImageError, InputError
+from fiducial.errors import ImageError, InputError, UnknownNameError
 from fiducial.geometry import Mask
 from fiducial.images import DEFAULT_MAX_PIXELS, IMAGE_SUFFIXES
 
 _EXIF_ORIENTATION = 0x0112
 _QUARTER_TURNS = frozenset({5, 6, 7, 8})
 _LOSSY = frozenset({".jpg", ".jpeg"})
+_SHOWN, _LISTED = 8, 2000
+
+
+class LayoutError(InputError):
+    """A folder is not laid out as it should be; the message shows the tree expected and the one found.
+
+    Args:
+        root: the folder (or file) that was to be opened.
+        layout: the name of the layout.
+        expected: the layout as a small tree.
+        problem: what is missing or wrong.
+    """
+
+    def __init__(self, root: Path, layout: str, expected: str, problem: str) -> None:
+        self.root = root
+        self.layout = layout
+        self.problem = problem
+        super().__init__(
+            f"{root}: not a complete {layout!r} dataset: {problem}\nexpected:\n{_indent(expected)}\n"
+            f"found:\n{_indent(tree(root))}"
+        )
+
+
+def tree(root: Path) -> str:
+    """Draw the first two levels of a folder, a few names each."""
+    if not root.exists():
+        return "nothing: no such file or folder"
+    if root.is_file():
+        return f"{root.name} (a file)"
+    return "\n".join([f"{root.name or root}/", *_branches(root, 1)])
+
+
+def count_of(things: Sequence[str]) -> str:
+    """Write names in a sentence: the first few, and how many more there are."""
+    shown = ", ".join(things[:3])
+    return f"{shown} and {len(things) - 3} more" if len(things) > 3 else shown
+
+
+def choose_splits(available: Iterable[str], wanted: str | None, where: Path) -> list[str]:
+    """Name the splits to read: the one that was asked for, or all of them.
+
+    Raises:
+        UnknownNameError: the dataset has no such split.
+    """
+    known = list(available)
+    if wanted is None:
+        return known
+    if wanted not in known:
+        raise UnknownNameError(f"split of {where}", wanted, known)
+    return [wanted]
 
 
 def read_text(path: Path, *, fallback: str | None = None) -> str:
@@ -30,7 +81,7 @@ def read_text(path: Path, *, fallback: str | None = None) -> str:
         fallback: another encoding for files that are not UTF-8; None refuses them.
 
     Raises:
-        InputError: missing, not readable, or not text.
+        InputError: missing or not text.
     """
     try:
         data = path.read_bytes()
@@ -74,8 +125,8 @@ def read_json(
     return value
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a JSONL file of objects; empty lines are skipped.
+def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Read a JSONL file of objects with the numbers of their lines, from 1; empty lines are skipped.
 
     Raises:
         InputError: a line is not a JSON object.
@@ -90,7 +141,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
             raise InputError(f"{path}, line {number}: not valid JSON: {error}") from None
         if not isinstance(row, dict):
             raise InputError(f"{path}, line {number}: an object is expected, got {type(row).__name__}")
-        rows.append(row)
+        rows.append((number, row))
     return rows
 
 
@@ -111,7 +162,13 @@ def read_csv(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
         missing = [name for name in needed if name not in columns]
         if missing:
             raise InputError(f"{path}: no column {', '.join(missing)}; its columns: {', '.join(columns) or 'none'}")
-        return [_cells(row, path, reader.line_num) for row in reader]
+        rows = []
+        for row in reader:
+            if None in row:
+                where = f"{path}, line {reader.line_num}"
+                raise InputError(f"{where}: more cells than columns (a comma needs quotes around its cell)")
+            rows.append({name: (value or "").strip() for name, value in row.items()})
+        return rows
     except csv.Error as error:
         raise InputError(f"{path}: not valid CSV after line {reader.line_num}: {error}") from None
 
@@ -175,11 +232,7 @@ def read_mask(path: Path, size: tuple[int, int], *, channel: int | None = None) 
 
 
 def require_size(path: Path, values: NDArray[Any], size: tuple[int, int]) -> None:
-    """Raise when a label picture has not the size (height, width) of its image.
-
-    Raises:
-        InputError: it has not.
-    """
+    """Raise an InputError when a label picture has not the size (height, width) of its image."""
     if values.shape != tuple(size):
         raise InputError(
             f"{path}: the label picture is {values.shape[0]} x {values.shape[1]} (height x width), "
@@ -241,17 +294,17 @@ class Pictures:
         exact = self._files.get(name) or self._stems.get(name)
         return exact or self._stems.get(PurePosixPath(name).stem)
 
+    def __getitem__(self, name: str) -> Path:
+        found = self.find(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
     def __iter__(self) -> Iterator[Path]:
         return iter(self._files.values())
 
     def __len__(self) -> int:
         return len(self._files)
-
-
-def _cells(row: dict[Any, Any], path: Path, line: int) -> dict[str, str]:
-    if None in row:
-        raise InputError(f"{path}, line {line}: more cells than columns (a comma needs quotes around its cell)")
-    return {name: (value or "").strip() for name, value in row.items()}
 
 
 def _opened(path: Path) -> PIL.Image.Image:
@@ -263,3 +316,24 @@ def _opened(path: Path) -> PIL.Image.Image:
         raise ImageError(f"{path}: not a picture in a known format, or far too large") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"{path}: the picture cannot be read ({error})") from None
+
+
+def _branches(folder: Path, depth: int) -> list[str]:
+    try:
+        entries = sorted(islice(folder.iterdir(), _LISTED), key=lambda path: (path.is_file(), path.name))
+    except OSError as error:
+        return [f"{'  ' * depth}({error.strerror})"]
+    lines = []
+    for entry in entries[:_SHOWN]:
+        folder_like = entry.is_dir()
+        lines.append(f"{'  ' * depth}{entry.name}{'/' * folder_like}")
+        if folder_like and depth < 2:
+            lines += _branches(entry, depth + 1)
+    if len(entries) > _SHOWN:
+        more = "many" if len(entries) == _LISTED else str(len(entries) - _SHOWN)
+        lines.append(f"{'  ' * depth}... and {more} more")
+    return lines or [f"{'  ' * depth}(empty)"]
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.strip("\n").splitlines())

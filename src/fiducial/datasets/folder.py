@@ -1,28 +1,32 @@
-"""A plain folder: pictures, masks of the same names, and instructions in a table, or one for all."""
+"""Folders of pictures and masks of the same names: a plain one with instructions in a table, RefSegRS, RISBench."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from fiducial.datasets.configs import FolderConfig, RefSegRsConfig
 from fiducial.datasets.files import (
+    LayoutError,
     Pictures,
+    choose_splits,
+    count_of,
     picture_size,
     read_csv,
     read_json,
     read_lines,
     read_mask,
+    read_text,
     read_values,
     require_size,
 )
-from fiducial.datasets.layout import Layout, LayoutError, choose_splits, count_of
-from fiducial.datasets.listing import Listing, require_choice
-from fiducial.datasets.sample import Sample
+from fiducial.datasets.sample import Listing, MaskRow, Sample
 from fiducial.errors import InputError
 from fiducial.geometry import Mask
 
@@ -34,7 +38,6 @@ root/
                               instruction, and if wanted id, mask, ignore, split, label, spacing;
                               none of them: give instruction=... for every picture
 """
-Masks = Literal["binary", "instances"]
 _TABLES = ("instructions.jsonl", "instructions.csv", "manifest.json")
 _OWN = frozenset({"id", "image", "mask", "ignore", "instruction", "split", "label"})
 
@@ -50,43 +53,31 @@ class _Row:
     meta: dict[str, Any]
 
 
-def open_folder(
-    root: Path, *, split: str | None = None, instruction: str | None = None, masks: Masks = "binary"
-) -> Listing[Any]:
+def open_folder(config: FolderConfig) -> Listing[_Row]:
     """Open a plain folder.
 
     Without a table each picture is a sample. A field ``mask`` that is there and empty means that there
     is no target; without the field the mask has the picture's name. A field ``ignore`` names a picture
     in ``ignore/`` whose non-zero pixels count for nothing. What else a table says goes to ``meta``; of that, a field
     ``spacing`` (height and width of a pixel in mm, such as ``"0.5 0.5"``) gives Hausdorff 95 in mm.
-
-    Args:
-        root: the folder.
-        split: a value of the field ``split``; None reads them all.
-        instruction: what is said about every picture whose row says nothing.
-        masks: ``"binary"``: what is not zero is one instance; ``"instances"``: each number is one.
-
-    Raises:
-        LayoutError: files are missing.
-        InputError: a row is broken.
     """
-    require_choice("masks", masks, ("binary", "instances"))
+    root = config.path
     lost = [f"{name}/" for name in ("images", "masks") if not (root / name).is_dir()]
     if lost:
-        raise LayoutError(root, LAYOUT.name, EXPECTED, f"{' and '.join(lost)} missing")
+        raise LayoutError(root, config.name, EXPECTED, f"{' and '.join(lost)} missing")
     source, entries = _entries(root)
-    reader = _Reader(root, source, instruction)
+    reader = _Reader(root, source, config.instruction)
     rows = [reader.row(entry, number) for number, entry in enumerate(entries, start=1)]
     if reader.missing:
         problem = f"{len(reader.missing)} files are missing: {count_of(reader.missing)}"
-        raise LayoutError(root, LAYOUT.name, EXPECTED, problem)
+        raise LayoutError(root, config.name, EXPECTED, problem)
     names = _names(entries, rows)
-    chosen = choose_splits(sorted({row.split for row in rows}), split, source)
-    kept = [(name, row) for name, row in zip(names, rows, strict=True) if row.split in chosen]
-    return Listing(root.name, root, [name for name, _ in kept], [row for _, row in kept], partial(_sample, masks=masks))
+    chosen = choose_splits(sorted({row.split for row in rows}), config.split, source)
+    kept = ((name, row) for name, row in zip(names, rows, strict=True) if row.split in chosen)
+    return Listing(root.name, root, kept, partial(_sample, apart=config.masks == "instances"))
 
 
-def recognises(root: Path) -> bool:
+def is_folder(root: Path) -> bool:
     """Say whether ``images/`` and ``masks/`` are there, and no list of phrases (RefSegRS)."""
     return (
         next(root.glob("output_phrase_*.txt"), None) is None
@@ -106,7 +97,7 @@ def _entries(root: Path) -> tuple[Path, list[dict[str, Any]]]:
     if source.suffix == ".csv":
         return source, list(read_csv(source, ("image",)))
     if source.suffix == ".jsonl":
-        return source, read_lines(source)
+        return source, [row for _, row in read_lines(source)]
     entries = read_json(source, kind=list)
     if not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{source}: a list of objects is expected")
@@ -116,7 +107,7 @@ def _entries(root: Path) -> tuple[Path, list[dict[str, Any]]]:
 class _Reader:
     """Turn entries of the table into rows; what is missing is collected."""
 
-    def __init__(self, root: Path, source: Path, instruction: str | None) -> None:
+    def __init__(self, root: Path, source: Path, instruction: str) -> None:
         self.source = source
         self.instruction = instruction
         self.missing: list[str] = []
@@ -173,9 +164,9 @@ def _names(entries: list[dict[str, Any]], rows: list[_Row]) -> list[str]:
     return names
 
 
-def _sample(key: str, row: _Row, masks: Masks) -> Sample:
+def _sample(key: str, row: _Row, apart: bool) -> Sample:
     size = picture_size(row.image)
-    instances = _instances(row.mask, size, masks)
+    instances = _instances(row.mask, size, apart)
     return Sample(
         id=key,
         image_path=row.image,
@@ -190,10 +181,10 @@ def _sample(key: str, row: _Row, masks: Masks) -> Sample:
     )
 
 
-def _instances(path: Path | None, size: tuple[int, int], masks: Masks) -> tuple[Mask, ...]:
+def _instances(path: Path | None, size: tuple[int, int], apart: bool) -> tuple[Mask, ...]:
     if path is None:
         return ()
-    if masks == "binary":
+    if not apart:
         mask = read_mask(path, size)
         return (mask,) if mask else ()
     values = read_values(path)
@@ -201,4 +192,72 @@ def _instances(path: Path | None, size: tuple[int, int], masks: Masks) -> tuple[
     return tuple(Mask.from_dense(values == number) for number in np.unique(values) if number != 0)
 
 
-LAYOUT = Layout("folder", "a plain folder: images/, masks/ and instructions", EXPECTED, open_folder, recognises)
+# -- RefSegRS and RISBench -----------------------------------------------------------------------
+
+REFSEGRS = """
+root/
+  images/ID.tif
+  masks/ID.tif                first channel: what is not zero is the target
+  output_phrase_train.txt     one line per sample: ID phrase
+  output_phrase_val.txt
+  output_phrase_test.txt
+"""
+RISBENCH = """
+root/
+  img_rgb/NAME
+  mask/NAME                   what is not zero is the target
+  output_phrase_train.txt     one line per sample: NAME phrase
+  output_phrase_val.txt
+  output_phrase_test.txt
+"""
+_SPLITS = ("train", "val", "test")
+_PHRASES: dict[str, tuple[tuple[str, str], str, int | None]] = {
+    "refsegrs": (("images", "masks"), REFSEGRS, 0),
+    "risbench": (("img_rgb", "mask"), RISBENCH, None),
+}
+
+
+def open_phrases(config: RefSegRsConfig) -> Listing[MaskRow]:
+    """Open RefSegRS or RISBench; each line of a phrase file is a sample."""
+    root, name = config.path, config.name
+    folders, expected, channel = _PHRASES[name]
+    there = [split for split in _SPLITS if _phrase_file(root, split).is_file()]
+    lost = [f"{folder}/" for folder in folders if not (root / folder).is_dir()]
+    lost += [] if there else ["output_phrase_SPLIT.txt"]
+    if lost:
+        raise LayoutError(root, name, expected, f"{' and '.join(lost)} missing")
+    images, masks = (Pictures(root / folder) for folder in folders)
+    rows: list[tuple[str, MaskRow]] = []
+    for split in choose_splits(there, config.split, root):
+        lines = list(_phrases(_phrase_file(root, split)))
+        for pictures in (images, masks):
+            missing = sorted({key for key, _ in lines if pictures.find(key) is None})
+            if missing:
+                problem = f"{pictures.folder.name}/ lacks {len(missing)} pictures of {split}: {count_of(missing)}"
+                raise LayoutError(root, name, expected, problem)
+        seen: Counter[str] = Counter()  # the lines of one picture are numbered, so that each has an id of its own
+        for key, phrase in lines:
+            stem = images[key].stem
+            rows.append((f"{split}-{stem}-{seen[stem]}", MaskRow(images[key], masks[key], phrase, split)))
+            seen[stem] += 1
+    return Listing(name, root, rows, lambda key, row: row.sample(key, channel))
+
+
+def is_phrases(root: Path, name: str) -> bool:
+    """Say whether the two folders and a phrase file are there."""
+    folders = all((root / folder).is_dir() for folder in _PHRASES[name][0])
+    return folders and any(_phrase_file(root, split).is_file() for split in _SPLITS)
+
+
+def _phrase_file(root: Path, split: str) -> Path:
+    return root / f"output_phrase_{split}.txt"
+
+
+def _phrases(source: Path) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(read_text(source).splitlines(), start=1):
+        if not line.strip():
+            continue
+        key, _, phrase = line.strip().partition(" ")
+        if not phrase.strip():
+            raise InputError(f"{source}, line {number}: a name and a phrase are expected, got {line.strip()[:80]!r}")
+        yield key, phrase.strip()

@@ -1,50 +1,32 @@
-"""Open a dataset by name and path, or by a path whose layout is recognised."""
+"""Open a dataset by its description, by name and path, or by a path whose layout is recognised."""
 
 from __future__ import annotations
 
-import inspect
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
-from fiducial.datasets import coco, earthreason, folder, panoptic, phrases, prsmed, reasonseg, refer, voc, volume
-from fiducial.datasets.layout import Layout
+from fiducial import config, plugins
+from fiducial.config import Text
+from fiducial.datasets.configs import DatasetConfig, PathConfig
 from fiducial.datasets.sample import Dataset
 from fiducial.errors import InputError, UnknownNameError
 
-LAYOUTS: dict[str, Layout] = {
-    layout.name: layout
-    for layout in (
-        earthreason.LAYOUT,
-        *refer.LAYOUTS.values(),
-        *phrases.LAYOUTS.values(),
-        reasonseg.LAYOUT,
-        coco.LAYOUT,
-        panoptic.LAYOUT,
-        voc.LAYOUT,
-        prsmed.LAYOUT,
-        volume.LAYOUT,
-        folder.LAYOUT,
-    )
-}
-DATASETS: tuple[str, ...] = tuple(sorted(LAYOUTS))
 # One letter before a colon is a drive of Windows.
-_SPEC = re.compile(r"(?P<name>[a-z][a-z0-9+_-]+):(?P<path>.+)", re.DOTALL | re.IGNORECASE)
+_NAMED = re.compile(r"[a-z][a-z0-9+_-]+[:?].*", re.DOTALL | re.IGNORECASE)
+# How runs and configurations of version 0.1 wrote it: a dataset inside of another's options.
+_NESTED = re.compile(r"(?P<outer>objects|part):(?P<options>[^?]*)\?source=(?P<source>.+)", re.DOTALL)
+_REFERRING = re.compile(r"referring:(?P<file>[^?]+)\?source=(?P<source>.+)", re.DOTALL)
 
 
-def open_dataset(spec: str | Path, *, split: str | None = None, **options: Any) -> Dataset:
-    """Open a benchmark folder.
+def open_dataset(spec: str | Path | DatasetConfig, *, split: str | None = None, **options: Any) -> Dataset:
+    """Open a dataset.
 
     Args:
-        spec: ``"FORMAT:PATH"``, or a path whose layout is recognised. Options may follow as in an
-            address: ``"folder:/data/brain?instruction=tumour"``.
-        split: the part wanted, such as ``"test"``; None reads all parts.
-        options: what the layout's own ``open_...`` function takes (``texts``, ``per``, ``split_by``,
-            ``images``, ``instruction``, ``masks``, ``truth``, ``void``, ``plane``, ``window``, ``least``).
-
-    Returns:
-        The dataset. Annotations are read, masks and pictures are not: they are decoded sample by sample.
+        spec: ``"FORMAT:PATH"``, ``"scenes:STYLE"``, ``"referring:FILE"``, a path whose layout is recognised, or a
+            description. Options may follow as in an address: ``"coco:/data?per=image&held_out=0.15&part=rest"``.
+        split: the split wanted, such as ``"test"``; None reads what the spec says, or all.
+        options: what the description takes; see :mod:`fiducial.datasets.configs`.
 
     Raises:
         UnknownNameError: no such format, split or option, or the path's layout is not recognised or
@@ -55,48 +37,64 @@ def open_dataset(spec: str | Path, *, split: str | None = None, **options: Any) 
         >>> open_dataset("cocoo:/data")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        fiducial.errors.UnknownNameError: unknown dataset format 'cocoo': did you mean 'coco'? known: coco...
+        fiducial.errors.UnknownNameError: unknown dataset 'cocoo': did you mean 'coco'? known: coco...
     """
-    name, path, written = _taken_apart(str(spec))
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
-    layout = LAYOUTS[name] if name else recognise(path)
-    given = {"split": split, **written, **options} if split is None else {**written, "split": split, **options}
-    known = {key for key in _options(layout) if key != "name"}
-    for option in given:
-        if option not in known:
-            raise UnknownNameError(f"option of the {layout.name} dataset", option, known)
-    return layout.open(path, **given)
+    return describe_dataset(spec, split=split, **options).build()
 
 
-def recognise(path: Path) -> Layout:
-    """Tell the layout of a path by the names in it.
+def describe_dataset(spec: str | Path | DatasetConfig, *, split: str | None = None, **options: Any) -> DatasetConfig:
+    """Read what :func:`open_dataset` takes into a description, without opening anything."""
+    given = {key: Text(value) if type(value) is str else value for key, value in options.items()}
+    if split is not None:
+        given["split"] = Text(split)
+    if isinstance(spec, DatasetConfig):
+        return spec.with_settings(given) if given else spec
+    values = _values(str(spec))
+    if "name" in given:
+        raise UnknownNameError(f"option of dataset {values['name']!r}:", "name", values.keys() - {"name"})
+    described = config.read_part("dataset", {**values, **given})
+    if not isinstance(described, DatasetConfig):
+        raise InputError(f"{spec}: {config.title(type(described))} is no dataset")
+    return described
+
+
+def layouts() -> dict[str, type[PathConfig]]:
+    """Return the descriptions of all datasets that lie on disk, by name."""
+    known = {name: plugins.description(kind, name) for kind, name in plugins.parts() if kind == "dataset"}
+    return {name: one for name, one in sorted(known.items()) if issubclass(one, PathConfig)}
+
+
+def recognise(path: Path) -> str:
+    """Name the layout of a path by the names in it.
 
     Raises:
-        UnknownNameError: none fits, or several do.
+        InputError: no such path.
+        UnknownNameError: no layout fits, or several do.
     """
-    fitting = [layout for layout in LAYOUTS.values() if layout.recognises(path)]
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    known = layouts()
+    fitting = [name for name, one in known.items() if one.recognises(path)]
     if len(fitting) == 1:
         return fitting[0]
-    if not fitting:
-        raise UnknownNameError("dataset layout (say FORMAT:PATH) in", str(path), DATASETS)
-    raise UnknownNameError(
-        "one of several dataset layouts (say FORMAT:PATH) in", str(path), [one.name for one in fitting]
-    )
+    what = "one of several dataset layouts" if fitting else "dataset layout"
+    raise UnknownNameError(f"{what} (say FORMAT:PATH) in", str(path), fitting or known)
 
 
-def _taken_apart(spec: str) -> tuple[str | None, Path, dict[str, str]]:
-    """Split a text into format, path and options; a path that exists is taken as it stands."""
+def _values(spec: str) -> dict[str, Any]:
+    """Take a text apart into the name and options of a description; a path that exists is taken as it stands."""
     if Path(spec).exists():
-        return None, Path(spec), {}
-    found = _SPEC.fullmatch(spec)
-    name, rest = (found["name"].lower(), found["path"]) if found else (None, spec)
-    if name is not None and name not in LAYOUTS:
-        raise UnknownNameError("dataset format", name, LAYOUTS)
-    path, _, query = (rest, "", "") if Path(rest).exists() else rest.partition("?")
-    return name, Path(path), dict(parse_qsl(query, keep_blank_values=True))
-
-
-def _options(layout: Layout) -> list[str]:
-    parameters = inspect.signature(layout.open).parameters.values()
-    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+        return {"name": recognise(Path(spec)), "path": Path(spec)}
+    if found := _NESTED.fullmatch(spec):
+        options = found["options"].replace("least=", "min_size=")
+        if found["outer"] == "part" and "held_out=" not in options:
+            raise InputError(f"a part needs held_out, got {spec!r}: write DATASET?held_out=0.15&part=rest")
+        more = config.read_short("dataset", f"folder?{options}") | {"objects": found["outer"] == "objects"}
+        return {**_values(found["source"]), **{key: value for key, value in more.items() if key != "name"}}
+    if found := _REFERRING.fullmatch(spec):
+        return {"name": "referring", "path": Text(found["file"]), "source": describe_dataset(found["source"])}
+    if _NAMED.fullmatch(spec):
+        return config.read_short("dataset", spec)
+    path, _, query = spec.partition("?")
+    name = recognise(Path(path))
+    return {**config.read_short("dataset", f"{name}?{query}" if query else name), "path": Path(path)}

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from fiducial.datasets.files import locate, read_json, require_size
-from fiducial.datasets.layout import Layout, LayoutError, choose_splits, count_of
-from fiducial.datasets.listing import Listing, require_choice
-from fiducial.datasets.sample import Sample
+from fiducial.datasets.coco import annotation_files, files_of_images, sample_id, split_files
+from fiducial.datasets.configs import PanopticConfig
+from fiducial.datasets.files import choose_splits, read_json, require_size
+from fiducial.datasets.sample import Listing, Sample
 from fiducial.errors import ImageError, InputError
 from fiducial.geometry import Mask
 from fiducial.images import DEFAULT_MAX_PIXELS
@@ -29,9 +29,8 @@ folder/                       or the JSON file itself
   images/                     or SPLIT/, images/SPLIT/
     0001.jpg
 """
-Per = Literal["category", "image"]
-Void = Literal["background", "ignore"]
-_SPLIT_FILE = re.compile(r"panoptic_(?P<split>.+)\.json")
+_SINGLE = ("panoptic.json",)
+_PREFIXES = ("annotations/panoptic_", "panoptic_")
 # COCO's names of stuff end in how they came about: "wall-other-merged" is a wall to everybody else.
 _BOOKKEEPING = re.compile(r"(-other|-merged|-stuff)+$")
 
@@ -44,7 +43,7 @@ class _Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
+class _Entry:
     """One entry of ``annotations`` with its image: names and height, width in pixels."""
 
     id: int
@@ -56,7 +55,7 @@ class _Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    picture: _Picture
+    picture: _Entry
     image: Path
     png: Path
     split: str
@@ -68,46 +67,29 @@ class _Row:
     things: tuple[bool, ...]
 
 
-def open_panoptic(
-    root: Path,
-    *,
-    split: str | None = None,
-    per: Per = "category",
-    images: str | None = None,
-    void: Void = "background",
-) -> Listing[Any]:
+def open_panoptic(config: PanopticConfig) -> Listing[_Row]:
     """Open a dataset in COCO's panoptic format.
 
-    Each picture gives one sample per class in it, things and stuff alike, whose instances are the segments of the
-    class and whose instruction is the class's name (without endings such as "-other-merged"; the labels keep them).
-    Crowd segments are ignored, not targets; pictures without any other segment give no sample. Boxes are the tight
-    ones of the masks.
-
-    Args:
-        root: the folder or the JSON file.
-        split: one of the files ``panoptic_SPLIT.json``; None reads them all.
-        per: ``"category"``, or ``"image"`` for one sample per picture with every segment in it, labelled.
-        images: the folder of the pictures; default: where they usually lie.
-        void: what pixels without a segment (id 0) are: ``"background"``, or ``"ignore"`` as in panoptic quality.
-
-    Raises:
-        LayoutError: files are missing.
-        InputError: a file is broken.
+    Each picture gives one sample per class in it (or one in all: ``per="image"``), things and stuff alike, whose
+    instances are the segments of the class and whose instruction is the class's name (without endings such as
+    "-other-merged"; the labels keep them). Crowd segments are ignored, not targets; pictures without any other segment
+    give no sample.
     """
-    require_choice("per", per, ("category", "image"))
-    require_choice("void", void, ("background", "ignore"))
-    files = _files(root)
-    rows: list[_Row] = []
-    for name in choose_splits(files, split, root):
-        rows += _rows(root, _File(files[name]), name, per, images)
+    files = annotation_files(config, _SINGLE, _PREFIXES, EXPECTED)
+    rows = (
+        (sample_id(split, row.picture.id, row.category_id), row)
+        for split in choose_splits(files, config.split, config.path)
+        for row in _rows(config, _File(files[split]), split)
+    )
     # The samples of one picture follow one another: its PNG is decoded once for all of them.
     read = lru_cache(maxsize=1)(_read_ids)
-    return Listing("panoptic", root, [_name(row) for row in rows], rows, partial(_sample, read=read, void=void))
+    ignored = config.void == "ignore"
+    return Listing(config.name, config.path, rows, partial(_sample, read=read, ignore_void=ignored))
 
 
-def recognises(root: Path) -> bool:
+def is_panoptic(root: Path) -> bool:
     """Say whether a panoptic JSON file lies where it is expected."""
-    return root.is_dir() and ((root / "panoptic.json").is_file() or bool(_split_files(root)))
+    return root.is_dir() and ((root / _SINGLE[0]).is_file() or bool(split_files(root, _PREFIXES)))
 
 
 class _File:
@@ -134,7 +116,7 @@ class _File:
                 raise InputError(f"{self.path}: an entry of kind {what} needs {', '.join(keys)}, got {entry!r:.120}")
         return entries
 
-    def _picture(self, entry: dict[str, Any]) -> _Picture:
+    def _picture(self, entry: dict[str, Any]) -> _Entry:
         number = entry["image_id"]
         if number not in self._images:
             raise InputError(f"{self.path}: an annotation belongs to image {number}, which is not listed")
@@ -154,38 +136,31 @@ class _File:
             raise InputError(f"{self.path}: segment {lost.id} has the category {lost.category_id}, which is not listed")
         if min(size) <= 0 or len({one.id for one in segments}) != len(segments):
             raise InputError(f"{self.path}: image {number} has no extent, or two segments of one id")
-        return _Picture(number, str(image["file_name"]), str(entry["file_name"]), size, segments)
+        return _Entry(number, str(image["file_name"]), str(entry["file_name"]), size, segments)
 
 
-def _files(root: Path) -> dict[str, Path]:
-    if root.is_file():
-        return {"": root}
-    if (root / "panoptic.json").is_file():
-        return {"": root / "panoptic.json"}
-    found = _split_files(root)
-    if not found:
-        raise LayoutError(root, LAYOUT.name, EXPECTED, "there is no annotation file")
-    return found
-
-
-def _split_files(root: Path) -> dict[str, Path]:
-    paths = [*sorted((root / "annotations").glob("panoptic_*.json")), *sorted(root.glob("panoptic_*.json"))]
-    matches = ((_SPLIT_FILE.fullmatch(path.name), path) for path in paths)
-    return {match["split"]: path for match, path in matches if match}
-
-
-def _rows(root: Path, file: _File, split: str, per: Per, images: str | None) -> Iterator[_Row]:
-    pictures, pngs = _located(root, file, split, images)
+def _rows(config: PanopticConfig, file: _File, split: str) -> Iterator[_Row]:
+    parent, name = file.path.parent, file.path.stem
+    home = config.path if config.path.is_dir() else parent
+    usual = [home / "images" / split, home / split, home / "images"]
+    folders = [home / config.images] if config.images else usual
+    masks = [parent / name, *(home / "panoptic" / one for one in (name, split, "")), home / name]
+    found = []
+    for what, names, places in (
+        ("pictures", [picture.image for picture in file.pictures], folders),
+        ("panoptic PNG files", [picture.png for picture in file.pictures], masks),
+    ):
+        found.append(files_of_images(config, file.path, what, names, places, EXPECTED))
     for picture in file.pictures:
-        categories = dict.fromkeys(one.category_id for one in picture.segments) if per == "category" else (None,)
-        for category in categories:
+        categories = dict.fromkeys(one.category_id for one in picture.segments)
+        for category in categories if config.per == "category" else (None,):
             members = [one for one in picture.segments if category in (None, one.category_id)]
             single = tuple(one for one in members if not one.crowd)
             if single:
                 yield _Row(
                     picture=picture,
-                    image=pictures[picture.image],
-                    png=pngs[picture.png],
+                    image=found[0][picture.image],
+                    png=found[1][picture.png],
                     split=split,
                     instruction="all objects" if category is None else _spoken(file.labels[category]),
                     category_id=category,
@@ -196,43 +171,18 @@ def _rows(root: Path, file: _File, split: str, per: Per, images: str | None) -> 
                 )
 
 
-def _located(root: Path, file: _File, split: str, images: str | None) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Find the pictures and the PNG files of an annotation file."""
-    beside = file.path.parent
-    home = root if root.is_dir() else beside
-    folders = [home / images] if images else [home / "images" / split, home / split, home / "images"]
-    named = beside / file.path.stem
-    masks = [named, home / "panoptic" / file.path.stem, home / "panoptic" / split, home / "panoptic", home / named.name]
-    found = []
-    for what, places, names in (
-        ("pictures", folders, [picture.image for picture in file.pictures]),
-        ("panoptic PNG files", masks, [picture.png for picture in file.pictures]),
-    ):
-        folder, paths, missing = locate(places, names)
-        if missing:
-            problem = f"{len(missing)} of {len(paths)} {what} of {file.path.name} are missing, such as in {folder}"
-            raise LayoutError(root, LAYOUT.name, EXPECTED, f"{problem}: {count_of(missing)}")
-        found.append(paths)
-    return found[0], found[1]
-
-
-def _name(row: _Row) -> str:
-    parts = [row.split, str(row.picture.id), "" if row.category_id is None else str(row.category_id)]
-    return "-".join(part for part in parts if part)
-
-
 def _spoken(label: str) -> str:
     return _BOOKKEEPING.sub("", label).replace("_", " ")
 
 
-def _sample(name: str, row: _Row, read: Callable[[Path], NDArray[np.uint32]], void: Void) -> Sample:
+def _sample(key: str, row: _Row, read: Callable[[Path], NDArray[np.uint32]], ignore_void: bool) -> Sample:
     ids = read(row.png)
     require_size(row.png, ids, row.picture.size)
     ignored = [_mask(ids, one, row.png) for one in row.crowds]
-    if void == "ignore":
+    if ignore_void:
         ignored.append(Mask.from_dense(ids == 0))
     return Sample(
-        id=name,
+        id=key,
         image_path=row.image,
         picture=None,
         instruction=row.instruction,
@@ -269,6 +219,3 @@ def _read_ids(path: Path) -> NDArray[np.uint32]:
         raise ImageError(f"{path}: the panoptic picture cannot be read ({error})") from None
     ids: NDArray[np.uint32] = colours[..., 0] + 256 * colours[..., 1] + 65536 * colours[..., 2]
     return ids
-
-
-LAYOUT = Layout("panoptic", "COCO panoptic: segments of things and stuff", EXPECTED, open_panoptic, recognises)

@@ -12,12 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fiducial.datasets.annotations import Annotation, AnnotationFile, Picture, truth_boxes
-from fiducial.datasets.files import locate, read_json
-from fiducial.datasets.layout import Layout, LayoutError, choose_splits, count_of
-from fiducial.datasets.listing import Listing, Texts, take_texts
+from fiducial.datasets.coco import Annotation, AnnotationFile, ImageEntry, boxes_of
+from fiducial.datasets.configs import RefCocoConfig, Texts
+from fiducial.datasets.files import LayoutError, choose_splits, count_of, locate, read_json
 from fiducial.datasets.pickles import load_plain
-from fiducial.datasets.sample import Sample
+from fiducial.datasets.sample import Listing, Sample
 from fiducial.errors import InputError, UnknownNameError
 
 EXPECTED = """
@@ -29,70 +28,46 @@ root/
     rrsisd/JPEGImages/        RRSIS-D's pictures
     mscoco/images/train2014/  the others' pictures; also train2014/ or images/
 """
-NAMES = ("refcoco", "refcoco+", "refcocog", "grefcoco", "rrsisd")
 _REFERENCES = re.compile(r"g?refs\((?P<by>[^)]+)\)\.(p|json)")
-_IMAGES = {
-    "rrsisd": ("images/rrsisd/JPEGImages", "rrsisd/images/rrsisd/JPEGImages", "JPEGImages", "images"),
-}
+_AERIAL_IMAGES = ("images/rrsisd/JPEGImages", "rrsisd/images/rrsisd/JPEGImages", "JPEGImages", "images")
 _COCO_IMAGES = ("images/mscoco/images/train2014", "images/train2014", "train2014", "images")
 _NO_TARGET = -1
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    picture: Picture
-    path: Path
+    image: ImageEntry
     annotations: tuple[Annotation, ...]
     sentence: str
     split: str
     meta: Mapping[str, Any]
 
 
-def open_refer(
-    root: Path,
-    *,
-    name: str,
-    split: str | None = None,
-    split_by: str | None = None,
-    texts: Texts = "all",
-    images: str | None = None,
-) -> Listing[Any]:
-    """Open a dataset in the REFER layout; each sentence of a reference is a sample of its own.
-
-    Args:
-        root: the folder that holds ``NAME/`` and ``images/``, or ``NAME/`` itself.
-        name: one of ``NAMES``.
-        split: ``train``, ``val``, ``test``, ``testA``, ``testB``; None reads them all.
-        split_by: which file of references, where there are several (``unc``, ``google``, ``umd``).
-        texts: all sentences of a reference, or its first only.
-        images: the folder of the pictures, from ``root``; default: where they usually lie.
-
-    Raises:
-        LayoutError: files are missing.
-        InputError: a file is broken or hostile.
-    """
-    layout = LAYOUTS[name].name
+def open_refer(config: RefCocoConfig) -> Listing[_Row]:
+    """Open a dataset in the REFER layout; each sentence of a reference is a sample of its own."""
+    root, name = config.path, config.name
     home = root if (root / "instances.json").is_file() else root / name
     if not (home / "instances.json").is_file():
-        raise LayoutError(root, layout, EXPECTED, f"{name}/instances.json is missing")
-    source = _references_file(root, home, layout, split_by)
+        raise LayoutError(root, name, EXPECTED, f"{name}/instances.json is missing")
+    source = _references_file(config, home)
     references = _read_references(source)
     file = AnnotationFile(home / "instances.json")
-    chosen = choose_splits(sorted({reference["split"] for reference in references}), split, source)
+    chosen = choose_splits(sorted({reference["split"] for reference in references}), config.split, source)
     wanted = [reference for reference in references if reference["split"] in chosen]
-    rows = list(_rows(wanted, file, source, texts))
-    paths = _locate(root, home, name, images, {row.picture.file_name for _, row in rows})
-    placed = [(key, row, paths[row.picture.file_name]) for key, row in rows]
-    return Listing(
-        name,
-        root,
-        [key for key, _, _ in placed],
-        [_Row(row.picture, path, row.annotations, row.sentence, row.split, row.meta) for _, row, path in placed],
-        partial(_sample, categories=file.categories, where=file.path),
-    )
+    rows = list(_rows(wanted, file, source, config.texts))
+    usual = _AERIAL_IMAGES if name == "rrsisd" else _COCO_IMAGES
+    folders = [base / folder for base in (root, home.parent) for folder in usual]
+    names = sorted({row.image.file_name for _, row in rows})
+    folder, paths, missing = locate([root / config.images] if config.images else folders, names)
+    if missing:
+        problem = f"{len(missing)} of {len(paths)} pictures are not in {folder}: {count_of(missing)}"
+        raise LayoutError(root, name, EXPECTED, problem)
+    # The file itself is not kept, so that annotations nobody refers to are forgotten.
+    make = partial(_sample, paths=paths, categories=file.categories, where=file.path)
+    return Listing(name, root, rows, make)
 
 
-def recognises(root: Path, *, name: str) -> bool:
+def is_refer(root: Path, name: str) -> bool:
     """Say whether ``NAME/`` holds references and instances."""
     homes = [root / name, *([root] if root.name == name else [])]
     return any((home / "instances.json").is_file() and bool(_found_references(home)) for home in homes)
@@ -103,17 +78,15 @@ def _found_references(home: Path) -> dict[str, Path]:
     return {match["by"]: path for match, path in matches if match}
 
 
-def _references_file(root: Path, home: Path, layout: str, split_by: str | None) -> Path:
-    found = _found_references(home)
+def _references_file(config: RefCocoConfig, home: Path) -> Path:
+    found, wanted = _found_references(home), config.split_by
     if not found:
-        raise LayoutError(root, layout, EXPECTED, f"{home.name}/refs(...).p is missing")
-    if split_by is None:
-        if len(found) > 1:
-            raise InputError(f"{home}: several files of references: choose one with split_by={'|'.join(sorted(found))}")
-        return next(iter(found.values()))
-    if split_by not in found:
-        raise UnknownNameError(f"split_by of {home}", split_by, found)
-    return found[split_by]
+        raise LayoutError(config.path, config.name, EXPECTED, f"{home.name}/refs(...).p is missing")
+    if not wanted and len(found) > 1:
+        raise InputError(f"{home}: several files of references: choose one with split_by={'|'.join(sorted(found))}")
+    if wanted and wanted not in found:
+        raise UnknownNameError(f"split_by of {home}", wanted, found)
+    return found[wanted] if wanted else next(iter(found.values()))
 
 
 def _read_references(source: Path) -> list[dict[str, Any]]:
@@ -151,19 +124,19 @@ def _rows(
 ) -> Iterator[tuple[str, _Row]]:
     for reference in references:
         key = f"{source}: reference {reference['ref_id']}"
-        picture = file.pictures.get(reference["image_id"])
-        if picture is None:
+        image = file.images.get(reference["image_id"])
+        if image is None:
             raise InputError(f"{key} names image {reference['image_id']}, which {file.path.name} does not list")
         annotations = _annotations(reference, file, key)
         sentences = reference["sentences"]
-        for position, sentence in enumerate(take_texts([_words(one) for one in sentences], texts)):
+        for position, sentence in enumerate(sentences if texts == "all" else sentences[:1]):
             meta = {
                 "ref_id": reference["ref_id"],
-                "image_id": picture.id,
-                "sent_id": sentences[position].get("sent_id"),
+                "image_id": image.id,
+                "sent_id": sentence.get("sent_id"),
                 "annotation_ids": [annotation.id for annotation in annotations],
             }
-            row = _Row(picture, Path(), annotations, sentence, reference["split"], meta)
+            row = _Row(image, annotations, _words(sentence), reference["split"], meta)
             yield f"{reference['ref_id']}-{position}", row
 
 
@@ -178,41 +151,20 @@ def _annotations(reference: dict[str, Any], file: AnnotationFile, key: str) -> t
     return tuple(file.annotations[number] for number in numbers)
 
 
-def _locate(root: Path, home: Path, name: str, images: str | None, names: set[str]) -> dict[str, Path]:
-    usual = _IMAGES.get(name, _COCO_IMAGES)
-    folders = [root / images] if images else [base / folder for base in (root, home.parent) for folder in usual]
-    folder, paths, missing = locate(folders, sorted(names))
-    if missing:
-        problem = f"{len(missing)} of {len(paths)} pictures are not in {folder}: {count_of(missing)}"
-        raise LayoutError(root, LAYOUTS[name].name, EXPECTED, problem)
-    return paths
-
-
-def _sample(key: str, row: _Row, categories: Mapping[int | None, str], where: Path) -> Sample:
-    """Make a sample; the file itself is not kept, so that annotations nobody refers to are forgotten."""
-    masks = tuple(annotation.mask(row.picture.size, where) for annotation in row.annotations)
+def _sample(
+    key: str, row: _Row, paths: Mapping[str, Path], categories: Mapping[int | None, str], where: Path
+) -> Sample:
+    masks = tuple(annotation.mask(row.image.size, where) for annotation in row.annotations)
     labels = tuple(categories.get(annotation.category_id, "") for annotation in row.annotations)
     return Sample(
         id=key,
-        image_path=row.path,
+        image_path=paths[row.image.file_name],
         picture=None,
         instruction=row.sentence,
         instances=masks,
-        size=row.picture.size,
+        size=row.image.size,
         labels=labels,
-        boxes=truth_boxes(row.annotations, row.picture.size, labels, where),
+        boxes=boxes_of(row.annotations, row.image.size, labels, where),
         split=row.split,
         meta=row.meta,
     )
-
-
-LAYOUTS = {
-    name: Layout(name, summary, EXPECTED, partial(open_refer, name=name), partial(recognises, name=name))
-    for name, summary in {
-        "refcoco": "RefCOCO: short phrases about objects in COCO pictures",
-        "refcoco+": "RefCOCO+: phrases without words of place",
-        "refcocog": "RefCOCOg: longer descriptions",
-        "grefcoco": "gRefCOCO: phrases about one, several or no target",
-        "rrsisd": "RRSIS-D: phrases about objects in aerial pictures",
-    }.items()
-}

@@ -1,16 +1,20 @@
-"""One sample: a picture, what is said about it, and the truth."""
+"""Samples: a picture, what is said about it, and the truth; datasets as lists of light rows that become samples."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
+from fiducial.datasets.files import picture_size, read_mask
 from fiducial.errors import InputError
 from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.images import DEFAULT_MAX_PIXELS, Image, read_image
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,10 +110,7 @@ class Sample:
         return numbers[0], numbers[-1]
 
     def image(self, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image:
-        """Read the picture.
-
-        Args:
-            max_pixels: refuse a larger picture before decoding it.
+        """Read the picture; one of more than ``max_pixels`` is refused before it is decoded.
 
         Raises:
             ImageError: the file cannot be read.
@@ -117,8 +118,7 @@ class Sample:
         """
         if self.picture is not None:
             return self.picture
-        if self.image_path is None:
-            raise InputError(f"sample {self.id}: no picture")
+        assert self.image_path is not None  # see __post_init__
         image = read_image(self.image_path, max_pixels=max_pixels)
         if (image.height, image.width) != self.size:
             raise InputError(
@@ -162,3 +162,69 @@ def sample_ids(dataset: Dataset) -> Sequence[str]:
     """Name every sample of a dataset in order, without decoding anything where the dataset can."""
     known: Sequence[str] | None = getattr(dataset, "ids", None)
     return known if known is not None else tuple(sample.id for sample in dataset)
+
+
+class Listing(Generic[Row]):
+    """A dataset of rows: opening it reads annotations, asking for a sample decodes its masks.
+
+    Args:
+        name: what the dataset is called, for reports.
+        root: where it lies, for messages.
+        rows: an id, all different, and what is known of each sample without decoding anything.
+        make: turns an id and its row into a sample.
+
+    Raises:
+        InputError: no row at all, or an id that stands there twice.
+    """
+
+    def __init__(
+        self, name: str, root: Path, rows: Iterable[tuple[str, Row]], make: Callable[[str, Row], Sample]
+    ) -> None:
+        self.name = name
+        self.root = root
+        self._rows = list(rows)
+        self._make = make
+        self.ids = tuple(key for key, _ in self._rows)
+        if not self.ids:
+            raise InputError(f"{root}: the {name} dataset has no sample")
+        twin, count = Counter(self.ids).most_common(1)[0]
+        if count > 1:
+            raise InputError(f"{root}: two samples of the {name} dataset share the id {twin!r}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self._make(*row) for row in self._rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self._make(*self._rows[index])
+
+    def __repr__(self) -> str:
+        return f"<{self.name} dataset at {self.root}: {len(self)} samples>"
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRow:
+    """A row of the many datasets that have one mask picture per instruction; None: there is no target."""
+
+    image: Path
+    mask: Path | None
+    instruction: str
+    split: str
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def sample(self, id: str, channel: int | None = None) -> Sample:
+        """Read the mask; an empty one means that there is no target."""
+        size = picture_size(self.image)
+        mask = read_mask(self.mask, size, channel=channel) if self.mask is not None else None
+        return Sample(
+            id=id,
+            image_path=self.image,
+            picture=None,
+            instruction=self.instruction,
+            instances=(mask,) if mask else (),
+            size=size,
+            split=self.split,
+            meta=self.meta,
+        )

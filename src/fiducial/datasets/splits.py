@@ -1,12 +1,16 @@
-"""Held-out parts, cut by picture or patient, the same on every machine."""
+"""Parts of a dataset: what is held out, cut by picture or patient alike on every machine, and its single objects."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
+from typing import Literal
 
-from fiducial.datasets.sample import Sample
+from fiducial.datasets.sample import Dataset, Sample
 from fiducial.errors import InputError
+from fiducial.geometry import Mask
 
 
 def group_of(sample: Sample, key: str = "") -> str:
@@ -48,8 +52,92 @@ def is_held_out(group: str, part: float, salt: str = "") -> bool:
 
 
 def in_fraction(group: str, part: float, salt: str = "fraction") -> bool:
-    """Say whether a group belongs to the fraction of the training data that is used.
-
-    Smaller fractions are subsets of larger ones.
-    """
+    """Say whether a group belongs to the fraction of the training data that is used; smaller ones are subsets."""
     return is_held_out(group, part, salt)
+
+
+class Selection:
+    """Samples in memory as a dataset: masks are kept as runs, pictures are read when asked for."""
+
+    def __init__(self, name: str, samples: Iterable[Sample]) -> None:
+        self.name = name
+        self._samples = list(samples)
+        self.ids = tuple(sample.id for sample in self._samples)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self._samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self._samples[index]
+
+
+def held_out_part(
+    source: Dataset, *, held_out: float, group: str = "", part: Literal["held_out", "rest"] = "held_out"
+) -> Selection:
+    """Take the samples on one side of a cut, in their order: what weights never saw, or what they may be trained on.
+
+    Args:
+        source: any dataset.
+        held_out: how much is held out, in 0..1 (see :func:`is_held_out`).
+        group: key of the samples' meta that must not be cut through, such as ``"patient"``; "" cuts by picture.
+        part: ``"held_out"``, or ``"rest"`` for what the cut leaves to train on.
+
+    Raises:
+        InputError: samples without the group's key, or nothing is left.
+    """
+    wanted = part == "held_out"
+    name = f"{source.name}, {'held out' if wanted else 'the rest'}"
+    found = Selection(name, (one for one in source if is_held_out(group_of(one, group), held_out) == wanted))
+    if not found.ids:
+        raise InputError(f"{source.name}: no sample is in the part asked for")
+    return found
+
+
+def objects_in(source: Dataset, min_size: float = 0.0, *, name: str = "") -> Selection:
+    """Take every object as a sample of its own, in the order of the pictures, as box-prompted segmenters need them.
+
+    Args:
+        source: a dataset whose samples have masks.
+        min_size: leave out objects whose box has a shorter longest edge, in pixels.
+        name: of the new dataset.
+
+    Raises:
+        InputError: the dataset knows boxes only, or no object is left.
+    """
+    found = Selection(
+        name or f"{source.name} objects", (one for whole in source for one in objects_of(whole, min_size))
+    )
+    if not found.ids:
+        raise InputError(f"{source.name}: no object of at least {min_size:g} pixels is in the part asked for")
+    return found
+
+
+def objects_of(sample: Sample, min_size: float = 0.0) -> list[Sample]:
+    """Make one sample per object of a sample; their ids end in ``#`` and the object's number.
+
+    The instruction is the object's label, the truth its mask alone and the mask's tight box.
+    """
+    if sample.instances is None:
+        raise InputError(f"sample {sample.id}: its dataset has boxes but no masks")
+    labels = sample.labels or (sample.instruction,) * len(sample.instances)
+    return [
+        replace(
+            sample,
+            id=f"{sample.id}#{number}",
+            instruction=label.replace("_", " ") or "the object",
+            instances=(mask,),
+            labels=(label,),
+            boxes=None,
+        )
+        for number, (mask, label) in enumerate(zip(sample.instances, labels, strict=True))
+        if mask and longest_edge(mask) >= min_size
+    ]
+
+
+def longest_edge(mask: Mask) -> float:
+    """Return the longer edge of a mask's box in pixels; 0 for an empty mask."""
+    box = mask.box
+    return 0.0 if box is None else max(box[2] - box[0], box[3] - box[1])

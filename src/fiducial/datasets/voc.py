@@ -6,17 +6,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
+from xml.parsers import expat
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.datasets.files import Pictures, picture_size, read_text, read_values, require_size
-from fiducial.datasets.layout import Layout, LayoutError, choose_splits, count_of
-from fiducial.datasets.listing import Listing, require_choice
-from fiducial.datasets.markup import read_xml
-from fiducial.datasets.sample import Sample
+from fiducial.datasets.configs import VocConfig
+from fiducial.datasets.files import (
+    LayoutError,
+    Pictures,
+    choose_splits,
+    count_of,
+    picture_size,
+    read_text,
+    read_values,
+    require_size,
+)
+from fiducial.datasets.sample import Listing, Sample
 from fiducial.errors import InputError
 from fiducial.geometry import Frame, Mask, Prompts
 
@@ -29,30 +38,12 @@ root/                         such as VOC2012
   ImageSets/Segmentation/train.txt, val.txt     lists of ID; or ImageSets/Main/ for boxes
 """
 CLASSES = (
-    "background",
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "dining table",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "potted plant",
-    "sheep",
-    "sofa",
-    "train",
-    "tv monitor",
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("dining table", "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train", "tv monitor"),
 )
 VOID = 255
-Truth = Literal["auto", "masks", "boxes"]
+MAX_XML_BYTES = 4 * 2**20
+MAX_XML_DEPTH = 32
 _SPELLINGS = {name.replace(" ", ""): name for name in CLASSES}
 _PARTS = ("train", "val", "test")
 
@@ -65,36 +56,25 @@ class _Row:
     split: str
 
 
-def open_voc(root: Path, *, split: str | None = None, truth: Truth = "auto") -> Listing[Any]:
+def open_voc(config: VocConfig) -> Listing[_Row]:
     """Open a Pascal VOC year; each class that stands in a picture is a sample, its name the instruction.
 
-    Args:
-        root: the folder of the year.
-        split: ``train``, ``val``, ``trainval`` or ``test``; None reads train, val and test, so that no
-            picture stands there twice.
-        truth: ``"masks"`` reads the palette pictures (void pixels are ignored), ``"boxes"`` the XML;
-            ``"auto"`` takes masks where the folder has them.
-
-    Raises:
-        LayoutError: files are missing.
-        InputError: a file is broken.
+    Without a split, train, val and test are read, so that no picture stands there twice. Void pixels are ignored.
     """
-    require_choice("truth", truth, ("auto", "masks", "boxes"))
+    root, truth, split = config.path, config.truth, config.split
     has_masks = (root / "SegmentationObject").is_dir() and (root / "SegmentationClass").is_dir()
     masks = truth == "masks" or (truth == "auto" and has_masks)
     needed = ["JPEGImages", *(["SegmentationObject", "SegmentationClass"] if masks else ["Annotations"])]
     lost = [f"{name}/" for name in needed if not (root / name).is_dir()]
     if lost:
-        raise LayoutError(root, LAYOUT.name, EXPECTED, f"{' and '.join(lost)} missing")
+        raise LayoutError(root, "voc", EXPECTED, f"{' and '.join(lost)} missing")
     lists = _lists(root, "Segmentation" if masks else "Main")
-    named: list[tuple[str, _Row]] = []
-    for part in choose_splits(lists, split, root) if split else [part for part in lists if part in ("", *_PARTS)]:
-        named += _rows(root, part, lists[part], masks)
-    make = partial(_with_masks if masks else _with_boxes, root=root)
-    return Listing("voc", root, [key for key, _ in named], [row for _, row in named], make)
+    chosen = choose_splits(lists, split, root) if split else [part for part in lists if part in ("", *_PARTS)]
+    rows = (pair for part in chosen for pair in _rows(root, part, lists[part], masks))
+    return Listing("voc", root, rows, partial(_with_masks if masks else _with_boxes, root=root))
 
 
-def recognises(root: Path) -> bool:
+def is_voc(root: Path) -> bool:
     """Say whether pictures and one of the two kinds of truth are there."""
     return (root / "JPEGImages").is_dir() and any(
         (root / name).is_dir() for name in ("SegmentationObject", "Annotations")
@@ -123,7 +103,7 @@ def _rows(root: Path, split: str, names: list[str], masks: bool) -> Iterator[tup
         missing += [f"{folder}/{name}{suffix}" for name in names if not (root / folder / f"{name}{suffix}").is_file()]
     if missing:
         problem = f"{len(missing)} files of {split or 'the folder'} are missing: {count_of(missing)}"
-        raise LayoutError(root, LAYOUT.name, EXPECTED, problem)
+        raise LayoutError(root, "voc", EXPECTED, problem)
     for name in names:
         image = images.find(name)
         for label in _classes_in(root, name) if masks else _boxed_classes(root, name):
@@ -212,4 +192,56 @@ def _with_boxes(key: str, row: _Row, root: Path) -> Sample:
     )
 
 
-LAYOUT = Layout("voc", "Pascal VOC: instances in palette pictures, or boxes in XML", EXPECTED, open_voc, recognises)
+# -- XML -----------------------------------------------------------------------------------------
+
+
+def read_xml(path: Path) -> Element:
+    """Read a small XML file that others wrote.
+
+    Raises:
+        InputError: missing, larger than ``MAX_XML_BYTES``, nested deeper than ``MAX_XML_DEPTH``, not XML, or
+            it declares a document type (and with it entities, which can be made to grow without end
+            or to read other files).
+    """
+    try:
+        if path.stat().st_size > MAX_XML_BYTES:
+            raise InputError(f"{path}: an XML file of more than {MAX_XML_BYTES >> 20} MiB is refused")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    builder = ElementTree.TreeBuilder()
+    parser = _parser(path, builder)
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise InputError(f"{path}: not valid XML: {error}") from None
+    return builder.close()
+
+
+def _parser(path: Path, builder: ElementTree.TreeBuilder) -> expat.XMLParserType:
+    depth = 0
+
+    def refuse(*_: Any) -> int:
+        raise InputError(f"{path}: XML with a document type or entities is refused")
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > MAX_XML_DEPTH:
+            raise InputError(f"{path}: XML nested more than {MAX_XML_DEPTH} deep is refused")
+        builder.start(tag, attributes)
+
+    def end(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(tag)
+
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    parser.ExternalEntityRefHandler = refuse
+    return parser

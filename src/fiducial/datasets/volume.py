@@ -11,19 +11,18 @@ from __future__ import annotations
 import importlib
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.datasets.files import read_json
-from fiducial.datasets.layout import Layout, LayoutError, choose_splits
-from fiducial.datasets.listing import Listing, require_choice
-from fiducial.datasets.sample import Sample
+from fiducial.datasets.configs import VolumeConfig
+from fiducial.datasets.files import LayoutError, choose_splits, read_json
+from fiducial.datasets.sample import Listing, Sample
 from fiducial.errors import InputError, MissingExtraError
 from fiducial.geometry import Mask
 from fiducial.images import Image
@@ -34,7 +33,6 @@ folder/
   labels.nii.gz               or labels.nii: whole numbers on the same grid, 0 is background
   labels.json                 {"1": "spleen", ...} or {"1": {"name": "spleen"}, ...}
 """
-Plane = Literal["axial", "coronal", "sagittal", "all"]
 PERCENTILES = (0.5, 99.5)
 _ACROSS = {"sagittal": 0, "coronal": 1, "axial": 2}
 _MAX_VOXELS = 2**30
@@ -48,47 +46,29 @@ class _Row:
     numbers: tuple[int, ...]
 
 
-def open_volume(
-    root: Path,
-    *,
-    split: str | None = None,
-    plane: Plane = "axial",
-    window: str | Sequence[float] | None = None,
-    least: int | str = 16,
-) -> Listing[Any]:
+def open_volume(config: VolumeConfig) -> Listing[_Row]:
     """Open a labelled volume as a dataset of its slices.
 
     Each slice with a label is one sample: its instances are the labels in it, one mask each, in the order of their
     numbers. Opening reads the labels; the volume itself is read with the first sample, and both stay in memory.
     Pictures are grey. ``meta`` names the volume, the plane, the slice's index along the RAS+ axis and the
-    spacing [row, column] in millimetres. Slices of one volume look alike: cut held-out parts by ``group="volume"``.
-
-    Args:
-        root: the folder.
-        split: there are no splits; only None is known.
-        plane: ``"axial"``, ``"coronal"``, ``"sagittal"`` or ``"all"``.
-        window: the values shown as black and white, ``"low,high"`` or two numbers; None takes the 0.5 and 99.5
-            percentiles of the whole volume.
-        least: labels with fewer pixels in a slice are left out of it; at least 1.
+    spacing [row, column] in millimetres.
 
     Raises:
-        LayoutError: files are missing.
-        InputError: a file is broken, the two volumes do not fit, or an option is wrong.
         MissingExtraError: nibabel is not installed.
     """
-    require_choice("plane", plane, (*sorted(_ACROSS), "all"))
-    shown, fewest = _as_window(window), _as_count(least)
-    choose_splits([""], split, root)
-    volume = _Volume(_found(root), shown)
+    root, plane = config.path, config.plane
+    choose_splits([""], config.split, root)
+    volume = _Volume(_found(root), config.window)
     planes = ("axial", "coronal", "sagittal") if plane == "all" else (plane,)
-    rows = [row for one in planes for row in volume.rows(one, fewest)]
+    rows = [row for one in planes for row in volume.rows(one, config.min_area)]
     if not rows:
-        raise InputError(f"{root}: no {plane} slice has a label of at least {fewest} pixels")
-    ids = [f"{row.plane}-{row.index:03d}" for row in rows]
-    return Listing("volume", root, ids, rows, partial(_sample, volume=volume))
+        raise InputError(f"{root}: no {plane} slice has a label of at least {config.min_area} pixels")
+    named = ((f"{row.plane}-{row.index:03d}", row) for row in rows)
+    return Listing("volume", root, named, partial(_sample, volume=volume))
 
 
-def recognises(root: Path) -> bool:
+def is_volume(root: Path) -> bool:
     """Say whether both NIfTI files are there."""
     return root.is_dir() and all(_nifti(root, stem) is not None for stem in ("image", "labels"))
 
@@ -129,11 +109,11 @@ class _Volume:
             raise InputError(f"{self.path}: nearly all voxels have the value {low:g}: say window=low,high")
         return low, high
 
-    def rows(self, plane: str, least: int) -> Iterator[_Row]:
+    def rows(self, plane: str, min_area: int) -> Iterator[_Row]:
         """Find the slices with labels of enough pixels."""
         for index, piece in enumerate(np.moveaxis(self.labels, _ACROSS[plane], 0)):
             numbers, counts = np.unique(piece[piece > 0], return_counts=True)
-            kept = tuple(numbers[counts >= least].tolist())
+            kept = tuple(numbers[counts >= min_area].tolist())
             if kept:
                 yield _Row(plane, index, kept)
 
@@ -175,7 +155,7 @@ def _found(root: Path) -> tuple[Path, Path, Path]:
         return image, labels, names
     there = {"image.nii.gz": image is not None, "labels.nii.gz": labels is not None, "labels.json": names.is_file()}
     lost = [name for name, here in there.items() if not here]
-    raise LayoutError(root, LAYOUT.name, EXPECTED, f"{' and '.join(lost)} missing")
+    raise LayoutError(root, "volume", EXPECTED, f"{' and '.join(lost)} missing")
 
 
 def _nifti(root: Path, stem: str) -> Path | None:
@@ -257,29 +237,3 @@ def _names(path: Path) -> dict[int, str]:
         if int(key) > 0:
             names[int(key)] = name.strip()
     return names
-
-
-def _as_window(given: str | Sequence[float] | None) -> tuple[float, float] | None:
-    if given is None:
-        return None
-    parts = given.split(",") if isinstance(given, str) else given
-    try:
-        low, high = (float(part) for part in parts)
-    except (TypeError, ValueError):
-        low = high = math.nan
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"window is two numbers low,high with low < high, got {given!r:.60}")
-    return low, high
-
-
-def _as_count(given: int | str) -> int:
-    try:
-        count = int(given) if isinstance(given, str) or given == int(given) else 0
-    except (TypeError, ValueError, OverflowError):
-        count = 0
-    if count < 1:
-        raise InputError(f"least is a whole number of pixels of at least 1, got {given!r:.60}")
-    return count
-
-
-LAYOUT = Layout("volume", "a labelled NIfTI volume as its slices", EXPECTED, open_volume, recognises)

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fiducial.datasets import Dataset
+from fiducial.datasets import Dataset, open_dataset
 from fiducial.errors import InputError
 from fiducial.evaluation.folder import Run
-from fiducial.evaluation.opening import open_spec
 from fiducial.evaluation.report.text import number
 from fiducial.evaluation.studies import Table, note_of, write_table
 from fiducial.evaluation.summary import Row, read_rows
@@ -134,7 +133,7 @@ def _opened(run: Run) -> Dataset:
         raise InputError(
             f"{run.folder}: its dataset was given from Python: give it again, as family_table(..., dataset)"
         )
-    return open_spec(run.spec, run.settings["dataset"]["split"])
+    return open_dataset(run.spec, split=run.settings["dataset"]["split"])
 
 
 def _rank(name: str) -> int:

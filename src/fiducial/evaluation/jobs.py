@@ -13,10 +13,9 @@ from multiprocessing.connection import wait as wait_for_end
 from typing import Any
 
 from fiducial import recipes
-from fiducial.datasets import Dataset
+from fiducial.datasets import Dataset, open_dataset
 from fiducial.errors import FiducialError, InputError, ModelError
 from fiducial.evaluation.bench import Bench
-from fiducial.evaluation.opening import open_spec
 from fiducial.evaluation.prompting import BlindPrompts, TruthPrompts
 from fiducial.evaluation.records import Record
 from fiducial.images import Image
@@ -31,7 +30,7 @@ class Job:
     """What to evaluate, in words.
 
     Args:
-        dataset: as :func:`fiducial.evaluation.opening.open_spec` takes it.
+        dataset: as :func:`fiducial.datasets.open_dataset` takes it.
         recipe: the resolved recipe.
         source: answers in place of the recipe's prompter (see :func:`fiducial.evaluation.parse_source`), or None.
         policy: name of the policy.
@@ -48,7 +47,7 @@ class Job:
 
     def open_dataset(self) -> Dataset:
         """Open the dataset alone."""
-        return open_spec(self.dataset, self.split)
+        return open_dataset(self.dataset, split=self.split)
 
     def open(self, dataset: Dataset | None = None, loader: Loader | None = None) -> Bench:
         """Load models and dataset.

@@ -2,7 +2,7 @@
 
 from fiducial.synthetic.expressions import FAMILIES, NO_TARGET, VERSION, Said, propose, reads_back, say
 from fiducial.synthetic.referring import Expression, referring_expressions
-from fiducial.synthetic.referring_dataset import ReferringDataset, expression_lines, read_expressions
+from fiducial.synthetic.referring_dataset import ReferringDataset, expression_lines, read_expressions, write_expressions
 from fiducial.synthetic.scenes import STYLES, SceneDataset, view_of
 from fiducial.synthetic.view import Thing, View
 
@@ -24,4 +24,5 @@ __all__ = [
     "referring_expressions",
     "say",
     "view_of",
+    "write_expressions",
 ]

@@ -78,7 +78,7 @@ def several(view: View, rng: np.random.Generator) -> Iterator[Proposal]:
 
 
 def counted(name: str, count: int, rng: np.random.Generator) -> str:
-    """Return words for some things of one name that are told apart by what follows."""
+    """Return words for some things of one name that differ from the others by what follows."""
     if count == 1:
         return f"the {name}"
     number = (f"the {NUMBERS[count]} {many(name)}",) if count <= 4 else ()

@@ -8,8 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fiducial.datasets.sample import Dataset, Sample
+from fiducial.config import as_plain, read
+from fiducial.datasets import Dataset, DatasetConfig, Sample
+from fiducial.datasets.files import read_json, read_lines
 from fiducial.errors import InputError
+from fiducial.files import write_atomically
 from fiducial.geometry import Prompts
 from fiducial.synthetic.referring import AnnotatedImage, Expression, index_images, read_image_of
 
@@ -30,6 +33,15 @@ def expression_lines(expressions: Iterable[Expression]) -> str:
     return "".join(json.dumps(one.as_json(), ensure_ascii=False) + "\n" for one in expressions)
 
 
+def write_expressions(path: Path, expressions: Iterable[Expression], source: DatasetConfig) -> None:
+    """Write expressions as JSON Lines, and beside them (``NAME.source.json``) the dataset that they are about."""
+    plain = as_plain(source)
+    if "path" in plain:
+        plain["path"] = str(Path(plain["path"]).resolve())
+    write_atomically(path, expression_lines(expressions))
+    write_atomically(path.with_suffix(".source.json"), json.dumps(plain, indent=1) + "\n")
+
+
 def read_expressions(path: str | Path) -> list[Expression]:
     """Read what :func:`expression_lines` gave.
 
@@ -37,15 +49,17 @@ def read_expressions(path: str | Path) -> list[Expression]:
         InputError: the file is missing, a line is not JSON, or a value is missing or of another kind.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    found = [_expression(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    found = [_expression(row, f"{path}, line {number}") for number, row in read_lines(path)]
     repeated = len(found) - len({one.id for one in found})
     if repeated:
         raise InputError(f"{path}: {repeated} ids occur more than once")
     return found
+
+
+def read_source(path: Path) -> DatasetConfig | None:
+    """Read what a file of expressions is about; None where nothing beside it says so."""
+    beside = path.with_suffix(".source.json")
+    return read(DatasetConfig, read_json(beside), str(beside)) if beside.is_file() else None
 
 
 class ReferringDataset:
@@ -117,13 +131,7 @@ def _require_same(one: Expression, picture: AnnotatedImage) -> None:
             )
 
 
-def _expression(line: str, where: str) -> Expression:
-    try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where}: not JSON ({error})") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{where}: a line holds one object, got {type(values).__name__}")
+def _expression(values: dict[str, Any], where: str) -> Expression:
     for key, kind in _TYPES.items():
         if not isinstance(values.get(key), kind) or isinstance(values.get(key), bool):
             raise InputError(f"{where}: '{key}' has to be a {kind.__name__}, got {values.get(key)!r}")

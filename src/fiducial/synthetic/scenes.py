@@ -21,7 +21,7 @@ from fiducial.synthetic.vocabulary import spoken
 VERSION = 1
 """Rises when the same seed no longer gives the same scenes."""
 MIN_SIDE = 96
-"""Shortest side of a scene in pixels: below it, things are too small to be told apart."""
+"""Shortest side of a scene in pixels: below it, things are too small to be recognised."""
 _ATTEMPTS = 100
 
 Drawer = Callable[[np.random.Generator, tuple[int, int], str], Scene | None]

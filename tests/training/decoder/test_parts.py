@@ -180,7 +180,7 @@ def test_a_dataset_without_masks_is_refused(monkeypatch):
         def __iter__(self):
             return (self[index] for index in range(len(self)))
 
-    monkeypatch.setattr(pictures, "open_spec", lambda spec: Boxes("shapes", 2, size=96))
+    monkeypatch.setattr(pictures, "open_dataset", lambda spec: Boxes("shapes", 2, size=96))
     with pytest.raises(InputError, match="has boxes but no masks"):
         read_portions(CONFIG, ".")
 

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from fiducial.datasets import Dataset
+from fiducial.datasets import Dataset, open_dataset
 from fiducial.errors import FiducialError
 from fiducial.evaluation.comparing import Comparison
 from fiducial.evaluation.folder import Run, flat
-from fiducial.evaluation.opening import open_spec
 from fiducial.evaluation.published import Table as Published
 from fiducial.evaluation.report import gallery
 from fiducial.evaluation.report.plots import MOST_BESIDE, PALETTE, plots_of_run, plots_of_runs, standalone
@@ -106,7 +105,7 @@ def _opened(run: Run) -> tuple[Dataset | None, str]:
     if not run.spec:
         return None, "Pictures are left out: the dataset was given from Python and cannot be opened again."
     try:
-        return open_spec(run.spec, run.settings["dataset"]["split"]), ""
+        return open_dataset(run.spec, split=run.settings["dataset"]["split"]), ""
     except FiducialError as error:
         return None, f"Pictures are left out: {error}"
 

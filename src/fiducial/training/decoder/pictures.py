@@ -7,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fiducial.datasets import Dataset
-from fiducial.datasets.objects import longest_edge
-from fiducial.datasets.splits import group_of, in_fraction, is_held_out
+from fiducial.datasets import Dataset, open_dataset
+from fiducial.datasets.splits import group_of, in_fraction, is_held_out, longest_edge
 from fiducial.errors import InputError
-from fiducial.evaluation.opening import open_spec
 from fiducial.geometry import Mask
 from fiducial.images import Image
 from fiducial.training.decoder.config import DecoderConfig
@@ -81,7 +79,7 @@ def read_portions(config: DecoderConfig, data: Path) -> list[Portion]:
 
 
 def _read(source: Source, config: DecoderConfig, data: Path) -> Portion:
-    dataset = open_spec(spelled_out(source.dataset, data))
+    dataset = open_dataset(spelled_out(source.dataset, data))
     training, held_out, groups = [], [], set()
     for index, sample in enumerate(dataset):
         masks = tuple(mask for mask in instances_of(sample) if longest_edge(mask) >= config.least)

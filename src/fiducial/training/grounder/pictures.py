@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.datasets import Sample
+from fiducial.datasets import Sample, open_dataset
 from fiducial.datasets.splits import group_of, is_held_out
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.evaluation.opening import open_spec
 from fiducial.geometry import Box
 from fiducial.synthetic import SceneDataset
 from fiducial.training.grounder.config import Source
@@ -145,7 +144,7 @@ def things_of(sample: Sample, source: Source, vocabulary: Sequence[str]) -> tupl
 
 
 def _samples(source: Source, data: Path) -> Iterator[Sample]:
-    dataset = open_spec(spelled_out(source.dataset, data))
+    dataset = open_dataset(spelled_out(source.dataset, data))
     if isinstance(dataset, SceneDataset):
         return (dataset.everything(number) for number in range(len(dataset)))
     return iter(dataset)

@@ -9,11 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.datasets import Sample
-from fiducial.datasets.objects import longest_edge
-from fiducial.datasets.splits import group_of, is_held_out
+from fiducial.datasets import Sample, open_dataset
+from fiducial.datasets.splits import group_of, is_held_out, longest_edge
 from fiducial.errors import InputError
-from fiducial.evaluation.opening import open_spec
 from fiducial.geometry import Mask
 from fiducial.training.segmenter.config import Source
 from fiducial.training.sources import hull_of, instances_of, spelled_out
@@ -87,7 +85,7 @@ def read_store(source: Source, data: Path, least: float) -> Store:
         InputError: the dataset cannot be opened, has no masks, or nothing is left to train on.
     """
     store = Store(source)
-    for sample in open_spec(spelled_out(source.dataset, data)):
+    for sample in open_dataset(spelled_out(source.dataset, data)):
         if is_held_out(group_of(sample, source.group), source.held_out):
             store.held_out.append(sample)
             continue

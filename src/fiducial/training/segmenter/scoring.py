@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fiducial.contracts import Segmenter
 from fiducial.datasets import Sample
-from fiducial.datasets.objects import longest_edge
+from fiducial.datasets.splits import longest_edge
 from fiducial.geometry import Mask, Prompt
 from fiducial.geometry.prompts import Box, Prompts
 from fiducial.training.segmenter.objects import training_object
