@@ -356,3 +356,12 @@ def test_whole_items_before_a_break_are_kept_as_they_are(label: str) -> None:
     text = json.dumps([{"bbox_2d": [1, 2, 30, 40], "label": label}] * 2, ensure_ascii=False)
     answer = one.decode(text[: text.rindex('"label"')], one.frame(640, 480))
     assert (answer.outcome, [prompt.label for prompt in answer.prompts]) == (Outcome.TRUNCATED, [label])
+
+
+@pytest.mark.parametrize("label", ["</think>", "</answer>", "<think>", "<answer>a", "say, stop"])
+def test_tags_in_strings_with_single_quotation_marks_are_text(label: str) -> None:
+    one = DIALECTS["qwen3-vl"]
+    text = str([{"bbox_2d": [1, 2, 30, 40], "label": label}, {"bbox_2d": [5, 6, 70, 80], "label": "b"}])
+    for reply in (text, f"<think>the user's words</think><answer>{text}</answer>"):
+        answer = one.decode(reply, one.frame(640, 480))
+        assert (answer.outcome, [prompt.label for prompt in answer.prompts]) == (Outcome.FOUND, [label, "b"])

@@ -37,8 +37,8 @@ _END_TOKENS = (
     *("<end_of_turn>", "<eos>", "<pad>", "</s>"),
 )
 _ESCAPED_JSON = re.compile(r'[{\[,]\s{0,8}\\"')
-_STRING = re.compile(r'([:,\[{]\s*+")((?:[^"\\\x00-\x1f]++|\\.)*+)(?="\s*+[:,\]}])')
-"""A string as JSON writes it: a mark of structure before it, one behind it."""
+_STRING = re.compile(r"""([:,\[{]\s*+)("(?:[^"\\\x00-\x1f]++|\\.)*+"|'(?:[^'\\\x00-\x1f]++|\\.)*+')(?=\s*+[:,\]}])""")
+"""A string as JSON or Python writes it: a mark of structure before it, one behind it."""
 _BLANKS = re.compile(r"\s+")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -126,7 +126,7 @@ def split_reply(text: str, notes: Notes) -> Reply:
 
 
 def without_strings(text: str) -> str:
-    """Return a text of the same length in which whatever stands in strings of JSON is blank: tags in it are words."""
+    """Return a text of the same length in which strings of lists and dictionaries are blank: tags in them are words."""
     return _STRING.sub(lambda match: match[1] + " " * len(match[2]), text)
 
 
