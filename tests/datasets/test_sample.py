@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from fiducial.datasets import LayoutError, Listing, Sample, sample_ids
-from fiducial.datasets.files import count_of, tree
+from fiducial.datasets import Listing, Sample, sample_ids
 from fiducial.errors import FrameError, InputError
 from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.images import Image
@@ -96,20 +95,3 @@ class TestListing:
                 return (self[i] for i in range(2))
 
         assert sample_ids(Two()) == ("0", "1")
-
-
-def test_trees_are_short(tmp_path):
-    for number in range(12):
-        (tmp_path / f"{number:02}.txt").write_text("")
-    (tmp_path / "inner" / "deep" / "deeper").mkdir(parents=True)
-    (tmp_path / "inner" / "void").mkdir()
-    drawn = tree(tmp_path)
-    assert drawn.splitlines()[1:4] == ["  inner/", "    deep/", "    void/"]
-    assert drawn.endswith("... and 5 more")
-    assert "deeper" not in drawn
-    (tmp_path / "empty").mkdir()
-    assert tree(tmp_path / "empty").endswith("(empty)")
-    assert tree(tmp_path / "00.txt") == "00.txt (a file)"
-    assert "nothing" in str(LayoutError(tmp_path / "no", "coco", "a/", "x"))
-    assert count_of(["a", "b", "c", "d"]) == "a, b, c and 1 more"
-    assert count_of(["a"]) == "a"

@@ -22,7 +22,7 @@ from fiducial.errors import InputError
 from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.images import Image
 
-SCENES = "scenes:shapes?count=30&seed=3&size=128"
+SCENES = "scenes:shapes?count=12&seed=3&size=96"
 
 
 def sample(path=None, **meta):
@@ -72,7 +72,7 @@ def test_a_part_is_a_part(part):
 
 
 def test_the_two_parts_are_the_whole_in_its_order():
-    whole = open_dataset(SCENES)
+    whole = Selection("scenes", open_dataset(SCENES))
     held_out = held_out_part(whole, held_out=0.3)
     rest = held_out_part(whole, held_out=0.3, part="rest")
     assert sorted([*held_out.ids, *rest.ids]) == sorted(one.id for one in whole)

@@ -30,16 +30,7 @@ VOCABULARY = (
 
 
 def draw_aerial(rng: np.random.Generator, size: tuple[int, int], name: str) -> Scene | None:
-    """Draw one aerial scene.
-
-    Args:
-        rng: makes every choice.
-        size: height, width in pixels.
-        name: of the image.
-
-    Returns:
-        The scene, or None when a thing came out too much hidden or there is none at all.
-    """
+    """Draw one aerial scene of height, width in pixels; None when a thing came out too much hidden or there is none."""
     site = Site.empty(size, rng)
     themes = tuple(THEMES.values())
     themes[int(rng.integers(len(themes)))](site)

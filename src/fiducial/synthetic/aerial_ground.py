@@ -23,13 +23,7 @@ _CONCRETES = ((178, 174, 164), (164, 162, 156), (192, 186, 172), (150, 146, 144)
 
 
 def water(rng: np.random.Generator, size: tuple[int, int], unit: float) -> Texture:
-    """Return an (H, W, 3) texture of water: depth in wide bands, ripples on top.
-
-    Args:
-        rng: draws it.
-        size: height, width in pixels.
-        unit: pixels per step of the drawing; 1 on a picture of 512 x 512.
-    """
+    """Return an (H, W, 3) texture of water: depth in wide bands, ripples on top; ``unit`` is that of the site."""
     depth = fractal_noise(rng, size, 220 * unit, 3)
     ripples = smooth_noise(rng, size, max(1.0, 2.2 * unit)) + 0.7 * smooth_noise(rng, size, 5 * unit)
     glint = np.maximum(ripples - 2.2, 0)
@@ -191,16 +185,9 @@ def curve(start: tuple[float, float], end: tuple[float, float], sway: float, ste
 
 
 def lay_shore(site: Site, land: Texture, level: float, angle: float) -> NDArray[np.bool_]:
-    """Lay land over one side of the water, with a pale rim.
+    """Lay land of a texture over one side of the water, with a pale rim; return where it is, (H, W) bool.
 
-    Args:
-        site: the picture, filled with water.
-        land: texture of the land.
-        level: how far the shore lies from the picture's centre, in pixels, towards the land.
-        angle: direction of the land, in radians.
-
-    Returns:
-        (H, W) bool, where there is land.
+    The shore lies ``level`` pixels from the picture's centre towards the land, which lies at ``angle`` in radians.
     """
     y, x = np.mgrid[: site.height, : site.width].astype(np.float32)
     inland = (x - site.width / 2) * math.cos(angle) + (y - site.height / 2) * math.sin(angle) - level
@@ -214,12 +201,9 @@ def lay_shore(site: Site, land: Texture, level: float, angle: float) -> NDArray[
 
 
 def draw_harbor(site: Site, pose: Pose, fingers: int) -> None:
-    """Draw a pier with moored boats, the label "harbor": it starts at (0, 0) and runs along x.
+    """Draw a pier with berths and boats, ``fingers`` on each side; its scale is its length in pixels.
 
-    Args:
-        site: the picture.
-        pose: where it starts, its direction, and its length in pixels.
-        fingers: number of berths along each side.
+    It starts at (0, 0) and runs along x.
     """
     thing = site.canvas.new_thing("harbor", {"angle": pose.angle, "length": pose.scale})
     deck = rectangle(1.0, 0.035, 0.5)

@@ -65,13 +65,7 @@ class Site:
         self.canvas.paint(self.canvas.stroke(points, thickness, closed=closed), colour, thing, opacity=opacity)
 
     def shadow(self, outlines: Sequence[Points], height: float, strength: float = 0.5) -> None:
-        """Let things of one height in pixels throw their shadow; owners stay.
-
-        Args:
-            outlines: of the things, in pixels.
-            height: how far the shadow's end lies from the thing.
-            strength: share of the light that it takes.
-        """
+        """Let things throw a shadow whose end lies ``height`` pixels from them and takes ``strength`` of the light."""
         off = np.array([math.cos(self.sun), math.sin(self.sun)]) * height
         reach = [outline + off * t for outline in outlines for t in (0.35, 0.7, 1.0)]
         self.canvas.shade(self.canvas.cover(*reach), 1 - strength)

@@ -26,13 +26,7 @@ CARS = {
 
 
 def draw_ship(site: Site, pose: Pose, *, wake: bool = False) -> None:
-    """Draw a ship of length 1, its bow at x = 0.5.
-
-    Args:
-        site: the picture.
-        pose: where; its scale is the ship's length in pixels.
-        wake: whether it moves and leaves white water behind it.
-    """
+    """Draw a ship of length 1, its bow at x = 0.5; its scale is its length in pixels; a wake is white water."""
     rng = site.rng
     beam = float(rng.uniform(0.15, 0.23)) if pose.scale > 40 * site.unit else float(rng.uniform(0.24, 0.32))
     hull = _hull(beam)
@@ -186,10 +180,7 @@ def draw_tank(site: Site, pose: Pose) -> None:
 def draw_tennis_court(site: Site, pose: Pose, colours: tuple[Points, Points]) -> None:
     """Draw a tennis court: 24 by 11 metres of lines; its scale is pixels per metre.
 
-    Args:
-        site: the picture.
-        pose: where.
-        colours: RGB of the court and of what lies around it; the latter belongs to nobody.
+    Of the two colours, RGB, the second is that of what lies around it and belongs to nobody.
     """
     court, around = colours
     site.fill(pose.place(rectangle(34, 17)), around)

@@ -25,10 +25,6 @@ class Canvas:
 
     What is painted later covers what was painted before, in the picture and in the masks alike: a pixel belongs
     to the thing that covers at least half of it last.
-
-    Args:
-        height: in pixels.
-        width: in pixels.
     """
 
     def __init__(self, height: int, width: int) -> None:
@@ -55,13 +51,9 @@ class Canvas:
     # -- shapes as coverage -------------------------------------------------------------------------
 
     def cover(self, *outlines: ArrayLike) -> tuple[Window, Alpha]:
-        """Return how much of each pixel outlines cover together.
+        """Return how much of each pixel outlines of (N, 2) points x, y in continuous pixels cover together.
 
-        Args:
-            *outlines: (N, 2) points x, y in continuous pixels; where two overlap, both cover.
-
-        Returns:
-            The window in which they lie, and (h, w) float32 coverage in 0..1 inside it.
+        These are the window in which they lie, and (h, w) float32 coverage in 0..1 inside it.
         """
         rings = [np.asarray(outline, dtype=np.float64) for outline in outlines]
         window, offset = self._window(np.concatenate(rings), 2)
@@ -77,13 +69,7 @@ class Canvas:
         return window, alpha.reshape(height, width).astype(np.float32) / np.float32(255)
 
     def stroke(self, line: ArrayLike, thickness: float, *, closed: bool = False) -> tuple[Window, Alpha]:
-        """Return how much of each pixel a line covers; thin lines are faint rather than thick.
-
-        Args:
-            line: (N, 2) points x, y in continuous pixels.
-            thickness: in pixels, any number above 0.
-            closed: whether the last point is joined to the first.
-        """
+        """Return how much of each pixel a line of (N, 2) points covers; thin lines are faint rather than thick."""
         points = np.asarray(line, dtype=np.float64)
         window, offset = self._window(points, int(np.ceil(thickness)) + 2)
         alpha = np.zeros((window[0].stop - window[0].start, window[1].stop - window[1].start), dtype=np.uint8)
@@ -175,14 +161,7 @@ class Scene:
 
 
 def scene_of(canvas: Canvas, name: str, *, colours: bool, vocabulary: tuple[str, ...]) -> Scene | None:
-    """Make a scene of a canvas, or None when too little can be seen of one of its things.
-
-    Args:
-        canvas: the canvas; values are cut to 0..255.
-        name: of the image.
-        colours: whether colours mean anything.
-        vocabulary: names that scenes of this style may hold.
-    """
+    """Make a scene of a canvas (values are cut to 0..255), or None when too little can be seen of one of its things."""
     masks = canvas.masks()
     if any(mask.area < MIN_AREA for mask in masks) or min(canvas.visible_shares(), default=1.0) < MIN_VISIBLE:
         return None

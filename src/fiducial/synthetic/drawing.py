@@ -17,8 +17,7 @@ class Pose:
     """Where a thing drawn around (0, 0) goes: scaled, then turned, then moved.
 
     Args:
-        x: of the thing's origin, in pixels.
-        y: likewise.
+        x: of the thing's origin, in pixels, and so is y.
         angle: in radians, clockwise as seen on the picture.
         scale: pixels per unit of the thing's own drawing.
     """
@@ -90,14 +89,7 @@ def rounded(width: float, height: float, radius: float, x: float = 0.0, y: float
 
 
 def blob(rng: np.random.Generator, roughness: float = 0.12, steps: int = 72, waves: int = 5) -> Points:
-    """Return a smooth closed curve around the unit circle.
-
-    Args:
-        rng: makes it irregular.
-        roughness: how far it strays from the circle, in 0..1.
-        steps: number of points.
-        waves: the most bulges that are counted around it.
-    """
+    """Return a smooth closed curve around the unit circle, from which it strays by about ``roughness`` in 0..1."""
     turn = np.linspace(0, 2 * math.pi, steps, endpoint=False)
     radius = np.ones(steps)
     for wave in range(2, waves + 1):
@@ -119,15 +111,9 @@ Field = NDArray[np.float32]
 
 
 def smooth_noise(rng: np.random.Generator, size: tuple[int, int], cell: float) -> Field:
-    """Return a random field whose bumps are about ``cell`` pixels wide.
+    """Return a random field whose bumps are about ``cell`` pixels wide, at least 1.
 
-    Args:
-        rng: draws it.
-        size: height, width in pixels.
-        cell: width of a bump in pixels, at least 1.
-
-    Returns:
-        (H, W) float32, mean about 0, standard deviation about 1.
+    It is (H, W) float32, mean about 0, standard deviation about 1.
     """
     height, width = size
     rows, columns = (max(2, round(extent / cell) + 2) for extent in size)
@@ -137,16 +123,9 @@ def smooth_noise(rng: np.random.Generator, size: tuple[int, int], cell: float) -
 
 
 def fractal_noise(rng: np.random.Generator, size: tuple[int, int], cell: float, octaves: int = 4) -> Field:
-    """Add up random fields of ever finer and weaker bumps.
+    """Add up random fields, each of half the width and 0.6 of the strength of the one before.
 
-    Args:
-        rng: draws it.
-        size: height, width in pixels.
-        cell: width of the widest bumps in pixels.
-        octaves: number of fields; each has half the width and 0.6 of the strength of the one before.
-
-    Returns:
-        (H, W) float32, mean 0, standard deviation 1.
+    The widest bumps are ``cell`` pixels wide; (H, W) float32, mean 0, standard deviation 1.
     """
     total = np.zeros(size, dtype=np.float32)
     for octave in range(octaves):
@@ -157,13 +136,7 @@ def fractal_noise(rng: np.random.Generator, size: tuple[int, int], cell: float, 
 
 @dataclass
 class Places:
-    """Discs that are taken, and a search for free ones.
-
-    Args:
-        height: in pixels.
-        width: in pixels.
-        rng: draws the places.
-    """
+    """Discs that are taken, and a search for free ones."""
 
     height: int
     width: int
@@ -192,16 +165,9 @@ class Places:
         overlap: float = 0.0,
         tries: int = 60,
     ) -> tuple[float, float] | None:
-        """Find and take a free disc.
+        """Find and take a free disc inside x1, y1, x2, y2 (default: the picture); return its centre, or None.
 
-        Args:
-            radius: in pixels.
-            inside: x1, y1, x2, y2 that the disc keeps within; default: the picture.
-            overlap: share of the radii by which discs may overlap.
-            tries: how many places are looked at.
-
-        Returns:
-            Its centre, or None when no place was found.
+        Discs may overlap by a share of their radii.
         """
         x1, y1, x2, y2 = inside or (0.0, 0.0, float(self.width), float(self.height))
         for _ in range(tries):

@@ -100,13 +100,7 @@ _HIGH_ORDINALS = {3: "third", 4: "fourth", 5: "fifth"}
 
 
 def absent_classes(view: View, vocabulary: Sequence[str], rng: np.random.Generator) -> Iterator[Proposal]:
-    """Propose "the airplane" where there is none.
-
-    Args:
-        view: the picture.
-        vocabulary: spoken names that the dataset annotates; those that fit this kind of picture first do best.
-        rng: chooses between wordings.
-    """
+    """Propose "the airplane" where there is none, from spoken names; those that fit the picture best come first."""
     for name in vocabulary:
         if name not in UNCOUNTABLE and not confusable(name, view.names):
             words = one_of(rng, (f"the {name}", f"the {name}", f"all {many(name)}", f"the largest {name}"))
@@ -191,15 +185,9 @@ class Said:
 
 
 def propose(view: View, rng: np.random.Generator, vocabulary: Sequence[str] = ()) -> list[Proposal]:
-    """List everything that can be said of a view.
+    """List everything that can be said of a view, in a fixed order and each wording once.
 
-    Args:
-        view: the things of a picture.
-        rng: chooses between wordings that mean the same.
-        vocabulary: spoken names of things that are not there but could be.
-
-    Returns:
-        The proposals in a fixed order, each wording once.
+    ``vocabulary`` holds spoken names of things that are not there but could be.
     """
     found = [proposal for proposer in _PROPOSERS for proposal in proposer(view, rng)]
     found += absent_classes(view, vocabulary, rng)

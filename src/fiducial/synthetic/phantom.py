@@ -66,15 +66,9 @@ _HOSTS = {"liver": 0.45, "spleen": 0.3, "kidney": 0.4, "lung": 0.5}
 
 
 def draw_phantom(rng: np.random.Generator, size: tuple[int, int], name: str) -> Scene | None:
-    """Draw one slice.
+    """Draw one slice of height, width in pixels; None when a thing came out too much hidden.
 
-    Args:
-        rng: makes every choice.
-        size: height, width in pixels.
-        name: of the image.
-
-    Returns:
-        The scene, or None when a thing came out too much hidden. A lesion inside an organ owns its pixels.
+    A lesion inside an organ owns its pixels.
     """
     canvas = Canvas(*size)
     is_ct = bool(rng.random() < 0.5)

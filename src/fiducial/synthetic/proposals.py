@@ -150,13 +150,7 @@ def size_line(view: View, group: Sequence[Thing], *, largest: bool) -> Line:
 
 
 def place_line(view: View, group: Sequence[Thing], side: str) -> Line:
-    """Put things in order from one side of the picture: centres, near edges and far edges must agree.
-
-    Args:
-        view: the picture.
-        group: the things.
-        side: left, right, top or bottom.
-    """
+    """Put things in order from the left, right, top or bottom: centres, near edges and far edges must agree."""
     axis, sign = {"left": (0, 1), "right": (0, -1), "top": (1, 1), "bottom": (1, -1)}[side]
     extent = (view.width, view.height)[axis]
     order = sorted(group, key=lambda thing: sign * thing.centre[axis])

@@ -14,7 +14,6 @@ import numpy as np
 from fiducial.datasets.sample import Dataset, Sample
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.geometry import Box, Mask
-from fiducial.images import Image
 from fiducial.synthetic.expressions import FAMILIES, VERSION, say
 from fiducial.synthetic.view import View
 from fiducial.synthetic.vocabulary import spoken
@@ -43,14 +42,7 @@ class AnnotatedImage:
 
     def view(self) -> View:
         """Return the picture's things, named and measured; the picture is read only when colours are asked for."""
-        read: list[Image] = []
-
-        def once() -> Image:
-            if not read:
-                read.append(self.sample.image())
-            return read[0]
-
-        return View.of(self.sample.size, self.labels, masks=self.masks, boxes=self.boxes, read=once)
+        return View.of(self.sample.size, self.labels, masks=self.masks, boxes=self.boxes, read=self.sample.image)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,16 +56,7 @@ KINDS = tuple(_OUTLINES)
 
 
 def draw_shapes(rng: np.random.Generator, size: tuple[int, int], name: str) -> Scene | None:
-    """Draw one scene of shapes.
-
-    Args:
-        rng: makes every choice.
-        size: height, width in pixels.
-        name: of the image.
-
-    Returns:
-        The scene, or None when a thing came out too much hidden.
-    """
+    """Draw one scene of shapes of height, width in pixels; None when a thing came out too much hidden."""
     canvas = Canvas(*size)
     short = min(size)
     ground = np.array(_GROUNDS[int(rng.integers(len(_GROUNDS)))], dtype=np.float32)

@@ -49,11 +49,7 @@ class ColourReading:
 
 
 def read_colours(pixels: ArrayLike) -> ColourReading:
-    """Read the colours of a thing from its pixels.
-
-    Args:
-        pixels: (N, 3) uint8 RGB, one pixel at least.
-    """
+    """Read the colours of a thing from its (N, 3) uint8 RGB pixels, of which there is one at least."""
     rgb = np.asarray(pixels, dtype=np.uint8).reshape(-1, 3)
     named = np.bincount(colour_names(rgb), minlength=len(COLOURS)) / len(rgb)
     cells = rgb // (256 // _STEPS)
@@ -80,11 +76,7 @@ def stated_colour(colour: str) -> ColourReading:
 
 
 def inside(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Leave out the mixed colours of a mask's rim, unless little would be left.
-
-    Args:
-        mask: (H, W) bool.
-    """
+    """Leave out the mixed colours of the rim of an (H, W) bool mask, unless little would be left."""
     core = cv2.erode(np.pad(mask, 1).astype(np.uint8), np.ones((3, 3), np.uint8))[1:-1, 1:-1]
     return np.asarray(core if core.sum() * 4 >= mask.sum() else mask).astype(bool)
 
@@ -255,11 +247,7 @@ class View:
         return self.read()
 
     def candidates(self, *, coloured: bool) -> list[Candidate]:
-        """Return the things as the candidates that a phrase chooses among.
-
-        Args:
-            coloured: with their colours, which may have to be measured.
-        """
+        """Return the things as the candidates of a phrase; their colours may have to be measured."""
         found = []
         for thing in self.things:
             reading = self.colours(thing) if coloured else None

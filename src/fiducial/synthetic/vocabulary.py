@@ -114,12 +114,7 @@ def some(name: str, count: int) -> str:
 
 
 def confusable(name: str, present: frozenset[str]) -> bool:
-    """Say whether a thing that is not annotated might be seen all the same.
-
-    Args:
-        name: the spoken name of what no annotation names.
-        present: the spoken names of what the picture's annotations name.
-    """
+    """Say whether a thing that is not annotated might be seen all the same, beside the spoken names that are."""
     if name in _OFTEN_UNLISTED or name in present:
         return True
     return any(name in group and not present.isdisjoint(group) for group in _CONFUSABLE)

@@ -1,5 +1,3 @@
-"""EarthReason, RefSegRS, RISBench, ReasonSeg: a mask (or polygons) per picture."""
-
 import numpy as np
 import pytest
 
@@ -47,31 +45,6 @@ class TestEarthReason:
         root = fake_datasets.earthreason(tmp_path)
         (root / "train" / "QAs" / "1.json").unlink()
         with pytest.raises(LayoutError, match=r"train/QAs/ holds no JSON file"):
-            open_dataset(root)
-
-
-class TestPhrases:
-    def test_refsegrs_counts_the_first_channel(self, tmp_path):
-        dataset = open_dataset(fake_datasets.refsegrs(tmp_path))
-        assert list(dataset.ids) == ["train-12-0", "test-13-0", "test-13-1"]
-        assert [sample.instruction for sample in dataset] == ["road", "vehicle on the road", "vehicle"]
-        assert np.array_equal(dataset[0].truth.to_dense(), SQUARE)
-
-    def test_risbench(self, tmp_path):
-        red, plane = open_dataset(fake_datasets.risbench(tmp_path), split="val")
-        assert (red.id, red.instruction, plane.instruction) == ("val-x-0", "the red car", "the plane")
-        assert np.array_equal(red.truth.to_dense(), SQUARE)
-
-    def test_a_line_without_a_phrase(self, tmp_path):
-        root = fake_datasets.risbench(tmp_path)
-        (root / "output_phrase_val.txt").write_text("x.png the car\ny.png\n")
-        with pytest.raises(InputError, match=r"line 2: a name and a phrase are expected, got 'y.png'"):
-            open_dataset(root)
-
-    def test_a_text_that_is_not_utf8(self, tmp_path):
-        root = fake_datasets.risbench(tmp_path)
-        (root / "output_phrase_val.txt").write_bytes(b"x.png caf\xe9\n")
-        with pytest.raises(InputError, match=r"not UTF-8 text"):
             open_dataset(root)
 
 
@@ -124,3 +97,40 @@ class TestReasonSeg:
         fake_datasets.write(tmp_path / "train" / "2.json", "{")
         with pytest.raises(InputError, match=r"say FORMAT:PATH"):
             open_dataset(tmp_path)
+
+
+class TestPrsMed:
+    def test_rows_are_samples(self, tmp_path):
+        dataset = open_dataset(fake_datasets.prsmed(tmp_path))
+        assert list(dataset.ids) == ["lung_CT-test-l1-0", "lung_CT-test-l1-1", "skin_rgbimage-train-s1-0"]
+        lung, _, skin = dataset
+        assert (lung.instruction, lung.split) == ("where, please, is it?", "test")
+        assert lung.meta == {"answer": "top left", "position": "top left", "group": "lung_CT", "image_name": "l1.png"}
+        assert lung.image_path == tmp_path / "lung_CT/test_images/l1.png"
+        assert skin.image_path == tmp_path / "skin_rgbimage/train_images/s1.jpg"
+        assert np.array_equal(skin.truth.to_dense(), SQUARE)
+
+    def test_one_csv_file(self, tmp_path):
+        root = fake_datasets.prsmed(tmp_path)
+        (root / "annotation" / "all.csv").rename(root / "all.csv")
+        assert len(open_dataset(root / "all.csv", split="train")) == 1
+
+    def test_columns_and_questions(self, tmp_path):
+        root = fake_datasets.prsmed(tmp_path)
+        row = {"image_path": "lung_CT/test_masks/l1.png", "image_name": "l1", "split": "test"}
+        fake_datasets.table(root / "annotation" / "all.csv", [row])
+        with pytest.raises(InputError, match=r"no column question; its columns: image_path, image_name, split"):
+            open_dataset(f"prs-med:{root}")
+        fake_datasets.table(root / "annotation" / "all.csv", [row | {"question": ""}])
+        with pytest.raises(InputError, match=r"the row of 'lung_CT/test_masks/l1.png' has no question"):
+            open_dataset(root)
+
+    def test_paths_that_lead_nowhere(self, tmp_path):
+        root = fake_datasets.prsmed(tmp_path)
+        rows = [
+            {"image_path": path, "image_name": "x", "split": "test", "question": "q"}
+            for path in ("../../etc/x.png", "lung_CT/test_images/l1.png", "lung_CT/test_masks/l2.png", "l1.png")
+        ]
+        fake_datasets.table(root / "annotation" / "all.csv", rows)
+        with pytest.raises(LayoutError, match=r"4 files are missing"):
+            open_dataset(root)
