@@ -26,7 +26,7 @@ from recording import record
 from fiducial.contracts import Embedding
 from fiducial.datasets import Sample
 from fiducial.evaluation import Bench, Run, TruthPrompts, evaluate, summarise
-from fiducial.evaluation.records import RecordFile, encode
+from fiducial.evaluation.record import RecordFile, encode
 from fiducial.evaluation.report import write_reports
 from fiducial.geometry import Mask, Prompts
 from fiducial.images import Image

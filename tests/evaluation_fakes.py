@@ -15,6 +15,10 @@ from fiducial.datasets import Sample
 from fiducial.evaluation import Bench
 from fiducial.metrics import policy
 
+TESTS = Path(__file__).resolve().parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])}
+"""In which programs find what tests find."""
+
 HEIGHT, WIDTH = 24, 32
 RED = (220, 30, 30)
 
@@ -61,6 +65,14 @@ class TinyDataset:
         masks = () if box is None else (Mask.from_box(box, HEIGHT, WIDTH),)
         ignore = Mask.from_box((0, HEIGHT - 2, WIDTH, HEIGHT), HEIGHT, WIDTH) if index % 5 == 0 else None
         return Sample(f"s{index:03}", None, shown, f"the red thing {index % 2}", masks, (HEIGHT, WIDTH), ignore=ignore)
+
+
+class Boxes(TinyDataset):
+    """The same samples without masks."""
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        return replace(sample, instances=None, boxes=sample.prompts(), ignore=None)
 
 
 class RedPrompter:
@@ -123,7 +135,7 @@ def die(job, index):
 
 def wait_as_a_worker():
     """Do as a worker does whose parent may be killed."""
-    from fiducial.evaluation.jobs import _watch_parent
+    from fiducial.evaluation.job import _watch_parent
 
     _watch_parent()
     print(os.getpid(), flush=True)

@@ -1,4 +1,5 @@
 import json
+import subprocess
 
 from fiducial import provenance
 
@@ -17,3 +18,24 @@ def test_a_run_card_has_command_description_versions_and_seed(tmp_path):
     assert list(card) == ["command", "recipe", "versions", "seed"]
     assert (card["command"], card["recipe"], card["seed"]) == (["fiducial", "cut"], {"name": "nano"}, 3)
     assert card["versions"]["python"]
+
+
+def test_the_commit_is_told_where_there_is_one(monkeypatch):
+    said = {"rev-parse": "abc\n", "status": ""}
+
+    def run(words, **options):
+        return subprocess.CompletedProcess(words, 0, said[words[4]], "")
+
+    monkeypatch.setattr(provenance.subprocess, "run", run)
+    monkeypatch.setattr(provenance.Path, "exists", lambda self: True)
+    assert provenance.commit() == "abc"
+    said["status"] = " M a.py\n"
+    assert provenance.commit() == "abc-dirty"
+
+    def fail(words, **options):
+        raise OSError("no git")
+
+    monkeypatch.setattr(provenance.subprocess, "run", fail)
+    assert provenance.commit() is None
+    monkeypatch.setattr(provenance.Path, "exists", lambda self: False)
+    assert provenance.commit() is None

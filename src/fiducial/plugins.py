@@ -180,7 +180,7 @@ BUILT_IN = (
     Part(
         "segmenter",
         "truth",
-        "fiducial.evaluation.true_masks:TrueMasks",
+        "fiducial.evaluation.prompting:TrueMasks",
         "the true masks themselves, in evaluations: what do refiners do to them?",
     ),
     Part("segmenter", "grabcut", f"{_SEGMENTERS}:GrabCutConfig", "OpenCV GrabCut; no weights"),
@@ -200,6 +200,8 @@ BUILT_IN = (
         "fiducial.refiners.configs:BoundaryOptimisation",
         "moves a mask's edge to where the colours change, by GrabCut in a band; no weights",
     ),
+    Part("prompt_source", "truth", "fiducial.evaluation.prompting:TruthPrompts"),
+    Part("prompt_source", "blind", "fiducial.evaluation.prompting:BlindPrompts"),
     Part("overlay", "grid", "fiducial.overlays:GridOverlay", "lines that cut the image into n x m cells"),
     *(
         Part("dataset", name, f"fiducial.datasets.configs:{described}Config")

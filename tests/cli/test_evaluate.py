@@ -34,7 +34,7 @@ def test_evaluate_prints_the_numbers_and_writes_the_run(data, tmp_path, capsys):
     }
     card = json.loads((out / "run.json").read_text())
     assert card["command"][:2] == ["fiducial", "evaluate"]
-    assert (card["prompter"], card["recipe"]["segmenter"]["name"]) == ("truth:box", "nano")
+    assert (card["prompter"], card["recipe"]["segmenter"]["name"]) == ("truth", "nano")
 
 
 def test_evaluate_for_people(data, tmp_path, capsys):
@@ -100,15 +100,15 @@ def test_failed_samples_are_status_one_and_can_be_asked_again(data, tmp_path, ca
         (["evaluate", "{data}", "--out", "{out}", "--shard", "3/2"], "1/2 to 2/2"),
         (["evaluate", "{data}", "--out", "{out}", "--limit", "0"], "at least 1 sample"),
         (["evaluate", "{data}", "--out", "{out}", "--workers", "0"], "workers is 1 or more"),
-        (["evaluate", "{data}", "--out", "{out}", "--prompter", "truth:boxes"], "got 'boxes'"),
+        (["evaluate", "{data}", "--out", "{out}", "--prompter", "truth?boxes=1"], "did you mean 'box'"),
         (["evaluate", "{data}", "--out", "{out}", "--prompter", "clasic"], "did you mean 'classic'?"),
         (["merge", "{out}", "--out", "{out}2"], "not a folder of `fiducial evaluate`"),
         (["compare", "{out}"], "at least two runs"),
         (["compare", "{out}", "{out}", "--published", "rrsis"], "did you mean 'rrsisd'?"),
-        (["score", "nowhere.json", "nowhere.json"], "no such file or folder"),
+        (["score", "nowhere.json", "nowhere.json"], "no such file"),
         (["study", "gird", "{data}", "--out", "{out}"], "did you mean 'grid'?"),
         (["study", "recipes", "{data}", "--values", "classic", "--out", "{out}"], "name at least two"),
-        (["study", "grid", "{data}", "--values", "0", "--out", "{out}"], "1 to"),
+        (["study", "grid", "{data}", "--values", "grid?columns=0", "--out", "{out}"], "1 to"),
     ],
 )
 def test_bad_input_is_one_line_and_status_two(data, tmp_path, capsys, words, message):
@@ -122,7 +122,7 @@ def test_other_settings_show_what_differs(data, tmp_path, capsys):
     words = ["evaluate", data, "--prompter", "truth", "--out", str(tmp_path / "run"), "--json"]
     assert main([*words, "--limit", "2"]) == 0
     assert main([*words, "--limit", "2", "--segmenter", "grabcut", "--prompter", "blind"]) == 2
-    assert '"truth:box" there, "blind" now' in capsys.readouterr().err
+    assert '"truth" there, "blind" now' in capsys.readouterr().err
 
 
 def test_score_prints_exactly_one_object(tmp_path, capsys):
@@ -170,7 +170,7 @@ def test_compare_shows_differences_and_published_figures(data, tmp_path, capsys)
     runs = [str(tmp_path / name) for name in ("truth", "blind")]
     assert main(["compare", *runs, "--published", "refsegrs", "--out", str(tmp_path / "c")]) == 0
     shown = capsys.readouterr().out
-    assert "truth:box + nano" in shown
+    assert "truth + nano" in shown
     assert "RSRefSeg-2" in shown
     assert "compare.html" in shown
     assert main(["compare", *runs, "--json"]) == 0
@@ -183,7 +183,7 @@ def test_studies(data, tmp_path, capsys):
     words = [data, "--no-images", "--limit", "3"]
     assert main(["study", "prompts", *words, "--values", "truth;blind", "--out", str(tmp_path / "p"), "--json"]) == 0
     assert [variant["name"] for variant in told(capsys)["variants"]] == ["truth", "blind"]
-    assert main(["study", "grid", *words, "--values", "3", "--out", str(tmp_path / "g")]) == 0
+    assert main(["study", "grid", *words, "--values", "grid?columns=3&rows=3", "--out", str(tmp_path / "g")]) == 0
     assert "3 x 3 black, opacity 0.3" in capsys.readouterr().out
     assert main(["study", "size", *words, "--prompter", "truth", "--out", str(tmp_path / "s")]) == 0
     assert "small: up to 32 x 32 px" in capsys.readouterr().out

@@ -10,7 +10,7 @@ from fiducial import Frame, Image, Mask, Outcome, Prompts
 from fiducial.datasets import Sample
 from fiducial.errors import InputError
 from fiducial.evaluation import BlindPrompts, TruthPrompts, parse_source
-from fiducial.evaluation.prompting import ToldPrompter
+from fiducial.evaluation.prompting import FixedPrompter, from_old_words
 
 
 def sample(*masks, **changes):
@@ -92,27 +92,28 @@ def test_the_datasets_own_boxes_come_first():
 
 
 def test_blind_prompts_are_the_same_for_every_picture():
-    blind = BlindPrompts((0, 0, 0.5, 1))
+    blind = BlindPrompts(box=(0, 0, 0.5, 1))
     assert blind(sample(SQUARE)).prompts == blind(TinyDataset()[3]).prompts
     assert blind(sample(SQUARE)).prompts[0].box == (0, 0, 16, 24)
 
 
-def test_a_told_prompter_answers_in_the_frame_it_is_asked_about():
-    told = ToldPrompter(BlindPrompts()(sample(SQUARE)))
+def test_a_fixed_prompter_answers_in_the_frame_it_is_asked_about():
+    fixed = FixedPrompter(BlindPrompts()(sample(SQUARE)))
     small = Image(np.zeros((12, 16, 3), np.uint8))
-    assert told.ask([small], ["it"])[0].prompts[0].box == (4, 3, 12, 9)
+    assert fixed.ask([small], ["it"])[0].prompts[0].box == (4, 3, 12, 9)
 
 
 @pytest.mark.parametrize(
     ("text", "source"),
     [
         ("truth", TruthPrompts(seed=2)),
-        ("Truth:box", TruthPrompts(seed=2)),
-        ("truth:points", TruthPrompts(box=False, points=1, seed=2)),
-        ("truth:box,points=3,negatives=2,jitter=0.1", TruthPrompts(True, 3, 2, 0.1, 2)),
-        ("truth:box,jitter=0.1,seed=7", TruthPrompts(jitter=0.1, seed=7)),
+        ("Truth?box=true", TruthPrompts(seed=2)),
+        ("truth?box=false&points=1", TruthPrompts(box=False, points=1, seed=2)),
+        ("truth?points=3&negatives=2&jitter=0.1", TruthPrompts(points=3, negatives=2, jitter=0.1, seed=2)),
+        ("truth?jitter=0.1&seed=7", TruthPrompts(jitter=0.1, seed=7)),
+        ("truth?jitter=0.123456789", TruthPrompts(jitter=0.123456789, seed=2)),
         ("blind", BlindPrompts()),
-        ("blind:0,0,1,1", BlindPrompts((0, 0, 1, 1))),
+        ("blind?box=0,0,1,1", BlindPrompts(box=(0, 0, 1, 1))),
         ("classic", None),
         ("", None),
         (None, None),
@@ -128,15 +129,17 @@ def test_sources_by_name(text, source):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("truth:boxes", "got 'boxes'"),
-        ("truth:points=many", "got 'points=many'"),
-        ("truth:jitter", "got 'jitter'"),
-        ("truth:box,jitter=2", "a part of the box's side"),
-        ("truth:points=1,jitter=0.1", "no box is given"),
-        ("truth:negatives=2", "a box or at least one point"),
-        ("truth:box,points=-1", "0 to 1000 points"),
-        ("blind:1,2", "blind:0.25"),
-        ("blind:0.5,0,0.5,1", "0 <= x1 < x2 <= 1"),
+        ("truth:box", "behind a question mark"),
+        ("truth?boxes=1", "did you mean 'box'"),
+        ("truth?points=many", "whole number"),
+        ("truth?jitter", "key=value"),
+        ("truth?jitter=2", "at most 1"),
+        ("truth?box=false&points=1&jitter=0.1", "no box is given"),
+        ("truth?box=false&negatives=2", "a box or at least one point"),
+        ("truth?points=-1", "at least 0"),
+        ("blind?box=1,2", "4 values"),
+        ("blind?box=0.5,0,0.5,1", "x1 < x2"),
+        ("blind?box=-1,0,0.5,1", "at least 0"),
     ],
 )
 def test_sources_that_make_no_sense(text, message):
@@ -165,7 +168,22 @@ def test_where_the_point_lies_does_not_move_the_box():
 
 
 def test_places_are_read_and_written():
-    source = parse_source("truth:box,points=1,at=random")
-    assert str(source) == "truth:box,points=1,at=random"
-    with pytest.raises(InputError, match="not at 'top'"):
-        parse_source("truth:points=1,at=top")
+    source = parse_source("truth?points=1&at=random")
+    assert str(source) == "truth?points=1&at=random"
+    with pytest.raises(InputError, match="'top'"):
+        parse_source("truth?points=1&at=top")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("truth:box", "truth"),
+        ("truth:points=3,negatives=2", "truth?box=false&points=3&negatives=2"),
+        ("truth:box,points,at=random,jitter=0.1,seed=3", "truth?points=1&jitter=0.1&seed=3&at=random"),
+        ("blind:0,0,0.5,1", "blind?box=0,0,0.5,1"),
+        ("blind", "blind"),
+        ("", ""),
+    ],
+)
+def test_what_earlier_versions_call_a_source(old, new):
+    assert from_old_words(old) == new

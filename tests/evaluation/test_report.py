@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from evaluation_fakes import HEIGHT, WIDTH, TinyDataset, bench, write_folder
 from fiducial import Image, Mask
 from fiducial.evaluation import Job, TruthPrompts, evaluate, read_run, summarise
-from fiducial.evaluation.comparing import compare
+from fiducial.evaluation.comparison import compare, published
 from fiducial.evaluation.progress import Progress
-from fiducial.evaluation.published import published
-from fiducial.evaluation.records import write_records
+from fiducial.evaluation.record import write_records
 from fiducial.evaluation.report import Grid, gallery, plots, render, write_comparison, write_reports
 from fiducial.evaluation.report.plots import HEIGHT as PLOT_HEIGHT
 from fiducial.evaluation.report.plots import WIDTH as PLOT_WIDTH
@@ -158,7 +157,7 @@ def test_a_resumed_run_tells_every_start(run):
 
 def test_comparisons_as_a_page(run, tmp_path):
     other = evaluate(bench(30, source=TruthPrompts()), tmp_path / "other")
-    found = compare([run.folder, other.folder], figures=[*published("rrsisd", "test"), *published("coco-grid")])
+    found = compare([run.folder, other.folder], tables=[*published("rrsisd", "test"), *published("coco-grid")])
     written = write_comparison(tmp_path / "c", found)
     page = Page(written[2].read_text())
     assert page.seen.count("svg") == 3
@@ -171,7 +170,7 @@ def test_comparisons_as_a_page(run, tmp_path):
     assert "| RMSIN | 0.7426 |" in text
     assert "not comparable with the runs above before" in text
     assert "no policy here counts alike" in text
-    same = compare([run.folder, other.folder], policy_name="rmsin", figures=published("rrsisd", "test"))
+    same = compare([run.folder, other.folder], policy_name="rmsin", tables=published("rrsisd", "test"))
     assert "counted by rmsin, as the runs above" in write_comparison(tmp_path / "d", same)[1].read_text()
     json.loads(written[0].read_text())
 

@@ -9,27 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation_fakes import RedPrompter, TinyDataset, bench, die, numbers, write_folder
+from evaluation_fakes import ENVIRONMENT, RedPrompter, TinyDataset, bench, numbers
 from fakes import BoxSegmenter
 from fiducial import Outcome, Pipeline
-from fiducial.errors import InputError, ModelError
-from fiducial.evaluation import (
-    Job,
-    Selection,
-    TruthPrompts,
-    evaluate,
-    folder,
-    jobs,
-    locking,
-    merge,
-    read_run,
-    running,
-    summarise,
-)
-from fiducial.evaluation.jobs import Loader
-from fiducial.recipes import read_recipe
-
-TESTS = Path(__file__).resolve().parent.parent
+from fiducial.errors import InputError, UnknownNameError
+from fiducial.evaluation import Selection, TruthPrompts, evaluate, merge, read_run, summarise
 
 
 def test_every_sample_has_one_record_and_the_card_says_what_was_run(tmp_path):
@@ -111,7 +95,7 @@ def test_killed_at_twenty_random_moments(tmp_path):
         capture_output=True,
         text=True,
         timeout=60,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        env=ENVIRONMENT,
     )
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
@@ -133,7 +117,7 @@ def test_other_settings_in_the_same_folder_are_refused_with_the_difference(tmp_p
     with pytest.raises(InputError, match=r"dataset\.samples: 8 there, 9 now"):
         evaluate(bench(9), tmp_path, selection=Selection(limit=3))
     other = replace(bench(8), source=TruthPrompts())
-    with pytest.raises(InputError, match=r"prompter: \"\" there, \"truth:box\" now"):
+    with pytest.raises(InputError, match=r"prompter: \"\" there, \"truth\" now"):
         evaluate(other, tmp_path, selection=Selection(limit=3))
 
 
@@ -182,7 +166,7 @@ def test_folders_of_something_else_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"has no run\.json"):
         read_run(tmp_path)
     (tmp_path / "a" / "run.json").write_text("{")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="not valid JSON"):
         read_run(tmp_path / "a")
 
 
@@ -255,48 +239,6 @@ def test_runs_without_a_sample_are_refused(tmp_path):
         evaluate(bench(2), tmp_path, workers=2)
 
 
-# -- jobs -------------------------------------------------------------------------------------------
-
-
-def job(spec, **changes):
-    return Job(**{"dataset": spec, "recipe": read_recipe("classic"), "source": TruthPrompts(jitter=0.2), **changes})
-
-
-def test_several_processes_give_the_same_numbers(tmp_path):
-    spec = write_folder(tmp_path / "data")
-    alone = evaluate(job(spec), tmp_path / "one")
-    shared = evaluate(job(spec), tmp_path / "two", workers=2)
-    assert numbers(summarise(alone)) == numbers(summarise(shared))
-    assert shared.spec == f"folder:{tmp_path / 'data'}"
-    assert shared.settings["recipe"]["prompter"] == {"name": "truth:box,jitter=0.2"}
-
-
-def test_an_error_in_a_process_comes_home(tmp_path):
-    spec = write_folder(tmp_path / "data", count=3)
-    (tmp_path / "data" / "images" / "picture-001.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match="picture-001"):
-        evaluate(job(spec), tmp_path / "run", workers=2)
-
-
-def test_a_process_that_dies_is_an_error(tmp_path, monkeypatch):
-    spec = write_folder(tmp_path / "data", count=2)
-    monkeypatch.setattr("fiducial.evaluation.jobs._measure", die)
-    with pytest.raises(ModelError, match="a worker process died"):
-        evaluate(job(spec), tmp_path / "run", workers=2)
-
-
-def test_a_loader_loads_a_part_again_only_when_it_changes(tmp_path):
-    loader, first = Loader(), job("")
-    assert loader(first).segmenter is loader(replace(first, source=None)).segmenter
-    recipe = read_recipe("classic")
-    other = replace(recipe, segmenter=replace(recipe.segmenter, name="grabcut", options={}))
-    assert loader(replace(first, recipe=other)).segmenter is loader(first).segmenter
-    silent = loader(first)
-    assert isinstance(silent, Pipeline)
-    with pytest.raises(InputError, match="no prompter"):
-        silent.prompter.ask([], [])
-
-
 def test_contracts_are_still_contracts(tmp_path):
     class Short(BoxSegmenter):
         def decode(self, embedding, prompts):
@@ -307,141 +249,53 @@ def test_contracts_are_still_contracts(tmp_path):
     assert summarise(run).outcomes["failed"] > 0
 
 
-def test_a_worker_opens_its_job_once_and_tells_errors(tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "_BENCH", jobs._Held())
-    one = job(write_folder(tmp_path / "data", count=2))
-    assert jobs._measure(one, 0).index == 0
-    opened = jobs._BENCH.bench
-    assert jobs._measure(one, 1).index == 1
-    assert jobs._BENCH.bench is opened
-    failure = jobs._measure(job("nowhere"), 0)
-    assert failure == jobs._Failure(True, "nowhere: no such file or folder")
+# -- merging ----------------------------------------------------------------------------------------
 
 
-def test_workers_do_not_outlive_their_parent():
-    code = (
-        "import multiprocessing, time; from evaluation_fakes import wait_as_a_worker\n"
-        "if __name__ == '__main__':\n"
-        "    multiprocessing.get_context('spawn').Process(target=wait_as_a_worker).start(); time.sleep(60)"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
-    worker = int(parent.stdout.readline())
-    parent.kill()
-    parent.wait()
-    # The worker holds the other end of the pipe: it is gone when the pipe ends.
-    assert parent.stdout.read() == ""
-    parent.stdout.close()
-    assert worker != parent.pid
+def parts(folder, count, of=2, **changes):
+    return [
+        evaluate(bench(count, **changes), folder / f"{part}", selection=Selection(shard=(part, of))).folder
+        for part in range(1, of + 1)
+    ]
 
 
-def test_the_watch_is_for_workers_only():
-    assert jobs._watch_parent() is None
+@pytest.fixture
+def run(tmp_path):
+    return evaluate(bench(30), tmp_path / "run")
 
 
-def test_systems_without_locks(tmp_path, monkeypatch):
-    def refuse(descriptor, how):
-        raise OSError("no locks here")
-
-    with open(tmp_path / "a", "wb") as file:
-        monkeypatch.setattr(locking, "fcntl", None)
-        assert locking.lock(file.fileno(), tmp_path / "a") is None
-        monkeypatch.setattr(locking, "fcntl", type("Fcntl", (), {"flock": refuse, "LOCK_EX": 1, "LOCK_NB": 2}))
-        assert locking.lock(file.fileno(), tmp_path / "a") is None
+def test_merging_under_another_policy_asks_nobody(run, tmp_path):
+    merged = merge([run.folder], tmp_path / "merged", policy_name="rmsin")
+    assert merged.settings["policy"] == read_run(merged.folder).settings["policy"] == "rmsin"
+    assert numbers(summarise(merged)) == numbers(summarise(run, "rmsin"))
+    assert merged.fingerprint == run.fingerprint
 
 
-def test_relative_paths_are_kept_absolute(tmp_path, monkeypatch):
-    write_folder(tmp_path / "data", count=2)
-    monkeypatch.chdir(tmp_path)
-    for place, spec in enumerate(["data", "folder:data", "folder:data?instruction=x"]):
-        found = evaluate(job(spec), tmp_path / f"{place}").spec if "?" not in spec else running._absolute(spec)
-        assert found == spec.replace("data", str(tmp_path / "data"))
-    assert running._absolute("scenes:shapes?count=3") == "scenes:shapes?count=3"
+def test_merging_refuses_what_does_not_belong_together(run, tmp_path):
+    one, two = parts(tmp_path, 8)
+    with pytest.raises(InputError, match=r"records of 4 of 8 samples.*--partial"):
+        merge([one], tmp_path / "m")
+    assert summarise(merge([one], tmp_path / "part", partial=True)).planned == 8
+    with pytest.raises(InputError, match=r"sample 0 \(s000\) is in .* and in"):
+        merge([one, one], tmp_path / "m")
+    with pytest.raises(
+        InputError, match=r"no parts of one run: dataset\.ids_sha256.*dataset\.samples: 8 in .*1, 30 in"
+    ):
+        merge([one, run.folder], tmp_path / "m")
+    with pytest.raises(InputError, match="holds a run already"):
+        merge([one, two], one)
+    with pytest.raises(InputError, match="at least one folder"):
+        merge([], tmp_path / "m")
+    with pytest.raises(UnknownNameError, match="unknown policy"):
+        merge([one, two], tmp_path / "m", policy_name="mine")
+    assert not (tmp_path / "m").exists()
 
 
-# -- contents ---------------------------------------------------------------------------------------
-
-
-def write_model(folder, weights=b"weights"):
-    (folder / "sub").mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
-    (folder / "sub" / "model.safetensors").write_bytes(weights)
-    return str(folder)
-
-
-def evaluate_with(out, **recipe):
-    return evaluate(bench(4), out, recipe={"name": "red", **recipe})
-
-
-def test_other_weights_at_the_same_path_are_noticed(tmp_path):
-    model = write_model(tmp_path / "model")
-    run = evaluate_with(tmp_path / "run", segmenter={"name": "sam", "model": model})
-    assert run.settings["contents"]["recipe.segmenter.model"]["path"] == model
-    evaluate_with(tmp_path / "run", segmenter={"name": "sam", "model": model})
-    (tmp_path / "model" / "README.md").write_text("a note changes nothing")
-    (tmp_path / "model" / ".cache").write_text("nor does what is hidden")
-    evaluate_with(tmp_path / "run", segmenter={"name": "sam", "model": model})
-    (tmp_path / "model" / "sub" / "model.safetensors").write_bytes(b"others")
-    with pytest.raises(InputError, match=r"recipe\.segmenter\.model: the contents of \S+model changed"):
-        evaluate_with(tmp_path / "run", segmenter={"name": "sam", "model": model})
-
-
-def test_the_same_weights_at_another_path_go_on(tmp_path):
-    for name, weights in (("a", b"1"), ("b", b"1"), ("c", b"2")):
-        write_model(tmp_path / name, weights)
-    parts = [{"segmenter": {"name": "sam", "model": str(tmp_path / name)}} for name in "abc"]
-    evaluate_with(tmp_path / "run", **parts[0])
-    assert len(evaluate_with(tmp_path / "run", **parts[1]).sessions) == 2
-    with pytest.raises(InputError, match=r"recipe\.segmenter\.model: the contents of \S+c changed"):
-        evaluate_with(tmp_path / "run", **parts[2])
-
-
-def test_templates_and_prompt_files_are_compared_by_their_words(tmp_path):
-    template, oracle = tmp_path / "template.yaml", tmp_path / "prompts.json"
-    template.write_text("user: find")
-    oracle.write_text("[]")
-    parts = {"prompter": {"name": "oracle", "model": str(oracle), "template": str(template)}}
-    parts["mask_refiners"] = [{"name": "mine", "file": str(template)}]
-    evaluate_with(tmp_path / "run", **parts)
-    template.write_text("user: show")
-    changed = r"mask_refiners\.0\.file: the contents .*; recipe\.prompter\.template: the contents"
-    with pytest.raises(InputError, match=changed):
-        evaluate_with(tmp_path / "run", **parts)
-    template.write_text("user: find")
-    oracle.write_text("[ ]")
-    with pytest.raises(InputError, match=r"\(recipe\.prompter\.model: the contents"):
-        evaluate_with(tmp_path / "run", **parts)
-
-
-def test_names_of_the_hub_stay_names_and_words_are_no_paths(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "black").mkdir()
-    parts = {"segmenter": {"name": "sam", "model": "facebook/sam-vit-base"}, "overlays": [{"colour": "black"}]}
-    assert evaluate_with(tmp_path / "run", **parts).settings["contents"] == {}
-    other = {**parts, "segmenter": {"name": "sam", "model": "facebook/sam-vit-huge"}}
-    with pytest.raises(InputError, match=r"recipe\.segmenter\.model: \"facebook/sam-vit-base\" there"):
-        evaluate_with(tmp_path / "run", **other)
-
-
-def test_weights_of_the_package_are_contents_too(tmp_path):
-    run = evaluate_with(tmp_path / "run", segmenter={"name": "nano", "model": "nano-segmenter"})
-    assert len(run.settings["contents"]["recipe.segmenter.model"]["sha256"]) == 64
-
-
-def test_a_run_from_before_contents_were_kept_goes_on_by_its_paths(tmp_path):
-    model = write_model(tmp_path / "model")
-    evaluate_with(tmp_path / "run", segmenter={"name": "sam", "model": model})
-    card = json.loads((tmp_path / "run" / "run.json").read_text())
-    del card["contents"]
-    (tmp_path / "run" / "run.json").write_text(json.dumps(card))
-    evaluate_with(tmp_path / "run", segmenter={"name": "sam", "model": model})
-    with pytest.raises(InputError, match=r"recipe\.segmenter\.model: \S+ there, \S+ now"):
-        evaluate_with(tmp_path / "run", segmenter={"name": "sam", "model": write_model(tmp_path / "other")})
-
-
-def test_a_file_that_a_dataset_names_is_compared_by_its_contents(tmp_path):
-    said = tmp_path / "said.jsonl"
-    said.write_text("{}\n")
-    found = folder.contents_of({}, f"referring:{said}?source=coco:{tmp_path}")
-    assert list(found) == ["dataset.file1"]
-    assert found["dataset.file1"]["path"] == str(said)
+def test_a_limit_is_that_of_the_whole(tmp_path):
+    shards = [
+        evaluate(bench(20), tmp_path / f"{part}", selection=Selection(limit=7, shard=(part, 2))).folder
+        for part in (1, 2)
+    ]
+    merged = merge(shards, tmp_path / "m")
+    whole = evaluate(bench(20), tmp_path / "w", selection=Selection(limit=7))
+    assert numbers(summarise(merged)) == numbers(summarise(whole))

@@ -1,16 +1,26 @@
 import json
-import subprocess
 
+import numpy as np
 import PIL.Image
 import pytest
 
-from evaluation_fakes import bench, write_folder
-from fiducial import Mask, provenance
-from fiducial.datasets import describe_dataset, open_dataset
+from evaluation_fakes import write_folder
+from fiducial import Image, Mask, Prompts
+from fiducial.datasets import Sample, describe_dataset, open_dataset
 from fiducial.errors import InputError
 from fiducial.evaluation import Job, Selection, TruthPrompts, evaluate
-from fiducial.evaluation.studies import Look, Variant, grid_variants, prompt_variants, run_study, size_table
-from fiducial.recipes import read_recipe
+from fiducial.evaluation.prompting import TrueMasks
+from fiducial.evaluation.studies import (
+    Variant,
+    cfpg_variants,
+    grid_variants,
+    mbo_variants,
+    parse_jitter,
+    prompt_variants,
+    run_study,
+)
+from fiducial.recipes import PartSpec, read_recipe
+from fiducial.recipes.loading import resolve
 from fiducial.synthetic import expression_lines, read_expressions, referring_expressions, write_expressions
 
 
@@ -27,7 +37,7 @@ def test_the_grid_is_varied_as_the_papers_did(job):
     assert len(names) == len(set(names)) == 1 + 5 + 4 + 5
     assert variants[0].job.recipe.overlays == ()
     assert variants[1].job.recipe.overlays[0].options["columns"] == 3
-    [none, nine] = grid_variants(job, sizes=["9x7"], opacities=())
+    [none, nine] = grid_variants(job, ["grid?columns=9&rows=7"])
     assert nine.job.recipe.overlays[0].build().rows == 7
     assert none.name == "no grid"
     with pytest.raises(InputError, match="do not look at it"):
@@ -35,7 +45,7 @@ def test_the_grid_is_varied_as_the_papers_did(job):
 
 
 def test_prompts_from_good_to_none(job, tmp_path):
-    variants = prompt_variants(job, ["truth:box", "truth:box,jitter=0.4", "blind:0,0,0.1,0.1"])
+    variants = prompt_variants(job, ["truth", "truth?jitter=0.4", "blind?box=0,0,0.1,0.1"])
     asked = []
     table = run_study(
         "prompts",
@@ -52,7 +62,7 @@ def test_prompts_from_good_to_none(job, tmp_path):
     assert 1 == good > jittered > blind
     text = (tmp_path / "study" / "prompts.md").read_text()
     assert text.startswith("# prompts on data, 4 samples, policy fiducial")
-    assert "| truth:box,jitter=0.4 |" in text
+    assert "| truth?jitter=0.4 |" in text
     assert "fiducial study" in text
     assert (tmp_path / "study" / "compare.html").exists()
     run_study("prompts", variants, tmp_path / "study", selection=Selection(limit=4))
@@ -60,14 +70,14 @@ def test_prompts_from_good_to_none(job, tmp_path):
 
 
 def test_studies_of_one_and_of_none(job, tmp_path):
-    [one] = prompt_variants(job, ["truth:box"])
+    [one] = prompt_variants(job, ["truth"])
     table = run_study("prompts", [one], tmp_path / "one", images=False)
     assert len(table.rows) == 1
     assert not (tmp_path / "one" / "compare.html").exists()
     for variants in ([], [one, one]):
         with pytest.raises(InputError, match="each with a name of its own"):
             run_study("prompts", variants, tmp_path / "two")
-    with pytest.raises(InputError, match=r"takes truth:\.\.\. and blind:\.\.\., got 'classic'"):
+    with pytest.raises(InputError, match=r"takes truth\?\.\.\. and blind\?\.\.\., got 'classic'"):
         prompt_variants(job, ["classic"])
 
 
@@ -77,26 +87,76 @@ def test_recipes_on_one_set(job, tmp_path):
     assert table.rows[0][1:6] == table.rows[1][1:6]
 
 
-def test_accuracy_by_size(tmp_path):
-    run = evaluate(bench(30), tmp_path / "run")
-    table = size_table(run, tmp_path / "size")
-    told = {row["target"]: row for row in json.loads((tmp_path / "size" / "size.json").read_text())["classes"]}
-    none = sum(index % 7 == 3 for index in range(30))
-    assert told["no target"]["n"] == none
-    assert told["small: up to 32 x 32 px"]["n"] == 30 - none
-    assert told["large: over 96 x 96 px"] == {
-        "target": "large: over 96 x 96 px",
-        "n": 0,
-        "mean_iou": None,
-        "p@0.5": None,
-        "p@0.7": None,
-        "missed": None,
-    }
-    assert sum(row["n"] for name, row in told.items() if name.endswith("picture")) == 30 - none
-    assert "| no target |" in table.files[0].read_text()
+def test_grids_are_written_as_their_description(job):
+    names = [one.name for one in grid_variants(job, ["grid?opacity=0.5&colour=white", "grid", "grid?columns=3"])]
+    assert names == ["no grid", "9 x 9 white, opacity 0.5", "9 x 9 black, opacity 0.3", "3 x 9 black, opacity 0.3"]
+    for wrong in ("grid:9", "grid?opacity=2", "grid?cells=3", "9:0.5"):
+        with pytest.raises(InputError):
+            grid_variants(job, [wrong])
 
 
-# -- opening and provenance -------------------------------------------------------------------------
+# -- ablations ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def objects(tmp_path):
+    return Job(dataset=f"objects:?source={write_folder(tmp_path / 'objects')}", recipe=read_recipe("classic"))
+
+
+def test_every_variant_of_a_point_has_the_same_box(objects):
+    variants = cfpg_variants(objects, jitter=0.2)
+    assert variants[0].name == "box"
+    assert len({variant.name for variant in variants}) == len(variants) == 7
+    assert {variant.job.source.jitter for variant in variants} == {0.2}
+    assert [variant.job.source.at for variant in variants[-3:]] == ["centroid", "deepest", "random"]
+    alone = variants[3].job.recipe.prompt_refiners[0].build()
+    assert (alone.keep_box, alone.reach) == (False, 2.0)
+
+
+def test_a_recipes_own_refiners_do_not_get_into_it(objects):
+    refined = Job(dataset=objects.dataset, recipe=resolve("classic", refine="cfpg,mbo"))
+    assert not mbo_variants(refined)[0].job.recipe.mask_refiners
+    assert not mbo_variants(refined)[1].job.recipe.prompt_refiners
+    assert mbo_variants(refined)[2].job.recipe.mask_refiners[0].options["min_area"] == 1
+
+
+def test_true_masks_are_perfect_before_they_are_refined(objects, tmp_path):
+    truth = Job(dataset=objects.dataset, recipe=resolve("classic", segmenter="truth"))
+    run_study("mbo", mbo_variants(truth), tmp_path / "mbo", images=False)
+    told = json.loads((tmp_path / "mbo" / "mbo.json").read_text())["variants"]
+    assert [one["name"] for one in told] == ["as cut", "MBO", "MBO as published"]
+    assert told[0]["mean_iou"] == 1
+    assert all(one["mean_iou"] <= 1 for one in told)
+
+
+def test_points_are_tried_on_a_segmenter(objects, tmp_path):
+    table = run_study("cfpg", cfpg_variants(objects), tmp_path / "cfpg", images=False)
+    assert [row[0] for row in table.rows] == [variant.name for variant in cfpg_variants(objects)]
+
+
+def test_one_jitter_is_read():
+    assert parse_jitter([]) == 0
+    assert parse_jitter(["0.1"]) == 0.1
+    for wrong in (["a"], ["0.1", "0.2"]):
+        with pytest.raises(InputError, match="takes one value"):
+            parse_jitter(wrong)
+
+
+def test_the_truth_is_known_in_evaluations_only():
+    image = Image(np.zeros((10, 10, 3), np.uint8), name="p")
+    segmenter, prompts = PartSpec("segmenter", "truth").build(), Prompts.from_boxes(image.frame, [(0, 0, 5, 5)])
+    with pytest.raises(InputError, match="in evaluations only"):
+        segmenter.decode(segmenter.encode(image), prompts)
+    mask = Mask.from_box((1, 1, 3, 3), 10, 10)
+    known = segmenter.for_sample(Sample("p", None, image, "x", (mask, Mask.empty(10, 10)), (10, 10)))
+    assert known.decode(known.encode(image), prompts) == [mask]
+    with pytest.raises(InputError, match="1 masks for 2 prompts"):
+        known.decode(known.encode(image), Prompts(image.frame, (*prompts, *prompts)))
+    with pytest.raises(InputError, match="no masks to cut"):
+        TrueMasks().for_sample(Sample("p", None, image, "x", None, (10, 10), boxes=prompts))
+
+
+# -- opening -------------------------------------------------------------------------
 
 
 def test_scenes_are_opened_by_name():
@@ -141,30 +201,3 @@ def test_referring_expressions_are_opened_with_their_source(tmp_path):
     assert read_expressions(tmp_path / "said.jsonl") == made
 
 
-def test_the_commit_is_told_where_there_is_one(monkeypatch):
-    said = {"rev-parse": "abc\n", "status": ""}
-
-    def run(words, **options):
-        return subprocess.CompletedProcess(words, 0, said[words[4]], "")
-
-    monkeypatch.setattr(provenance.subprocess, "run", run)
-    monkeypatch.setattr(provenance.Path, "exists", lambda self: True)
-    assert provenance.commit() == "abc"
-    said["status"] = " M a.py\n"
-    assert provenance.commit() == "abc-dirty"
-
-    def fail(words, **options):
-        raise OSError("no git")
-
-    monkeypatch.setattr(provenance.subprocess, "run", fail)
-    assert provenance.commit() is None
-    monkeypatch.setattr(provenance.Path, "exists", lambda self: False)
-    assert provenance.commit() is None
-
-
-def test_looks_of_grids_are_written_short():
-    assert Look.parse("5") == Look("5", "black", 0.3)
-    assert Look.parse("9x6:0.5") == Look("9x6", "black", 0.5)
-    assert Look.parse("9:1:white") == Look("9", "white", 1.0)
-    with pytest.raises(InputError, match="a grid is written as SIZE:OPACITY:COLOUR"):
-        Look.parse("9:black")

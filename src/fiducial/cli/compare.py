@@ -11,14 +11,13 @@ from fiducial.cli import common
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     arguments = _parser().read(words)
-    from fiducial.evaluation.comparing import compare
-    from fiducial.evaluation.published import require_published
+    from fiducial.evaluation.comparison import compare, require_published
     from fiducial.evaluation.report import NOTE, comparison_table, published_table, write_comparison
     from fiducial.evaluation.report.text import text_table
 
-    figures = None if arguments.published is None else require_published(arguments.published)
+    tables = None if arguments.published is None else require_published(arguments.published)
     comparison = compare(
-        arguments.runs, policy_name=arguments.policy, common=arguments.common, figures=figures, seed=arguments.seed
+        arguments.runs, policy_name=arguments.policy, common=arguments.common, tables=tables, seed=arguments.seed
     )
     written = write_comparison(arguments.out, comparison) if arguments.out is not None else ()
     if arguments.json:

@@ -78,8 +78,8 @@ def add_work(parser: common.Parser) -> None:
     parser.add_argument(
         "--prompter",
         metavar="P",
-        help="instead of the recipe's: NAME[:MODEL]; truth[:box,points=2,negatives=1,jitter=0.1] for prompts of the "
-        "truth; blind[:x1,y1,x2,y2] for one box for all, as parts of the picture",
+        help="instead of the recipe's: NAME[:MODEL]; truth[?points=2&negatives=1&jitter=0.1&box=false] for prompts "
+        "of the truth; blind[?box=x1,y1,x2,y2] for one box for all, as parts of the picture",
     )
     parser.add_argument("--segmenter", metavar="NAME[:MODEL]", help="instead of the recipe's")
     parser.add_argument("--grid", metavar="N", help="grid drawn for the prompter: N or NxM cells, 0 for none")

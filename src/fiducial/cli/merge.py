@@ -12,8 +12,8 @@ from fiducial.cli.evaluate import report
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     arguments = _parser().read(words)
-    from fiducial.evaluation.merging import merge
     from fiducial.evaluation.report import write_reports
+    from fiducial.evaluation.running import merge
 
     merged = merge(arguments.runs, arguments.out, policy_name=arguments.policy, partial=arguments.partial)
     summary, written = write_reports(merged, images=arguments.images)

@@ -12,7 +12,8 @@ from fiducial.cli.evaluate import add_work, read_job, read_selection
 from fiducial.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
-    from fiducial.evaluation.studies import Table, Variant
+    from fiducial.evaluation.breakdowns import StudyTable
+    from fiducial.evaluation.studies import Variant
 
 STUDIES = {
     "grid": "size, opacity and colour of the grid that the prompter sees",
@@ -43,7 +44,7 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _varied(arguments: argparse.Namespace, command: list[str]) -> Table:
+def _varied(arguments: argparse.Namespace, command: list[str]) -> StudyTable:
     from fiducial.evaluation.progress import Progress
     from fiducial.evaluation.studies import run_study
 
@@ -63,7 +64,7 @@ def _varied(arguments: argparse.Namespace, command: list[str]) -> Table:
 
 
 def _variants(arguments: argparse.Namespace) -> list[Variant]:
-    from fiducial.evaluation.studies import PROMPTS, Look, grid_variants, look_variants, prompt_variants
+    from fiducial.evaluation.studies import GRIDS, PROMPTS, grid_variants, prompt_variants
 
     chosen = [value.strip() for value in (arguments.values or "").split(";") if value.strip()]
     if arguments.study == "recipes":
@@ -74,13 +75,12 @@ def _variants(arguments: argparse.Namespace) -> list[Variant]:
         arguments.prompter = "truth"  # no prompter is loaded: every variant brings its own source
         return prompt_variants(read_job(arguments), chosen or PROMPTS, arguments.seed)
     if arguments.study in ("cfpg", "mbo"):
-        from fiducial.evaluation.ablations import cfpg_variants, mbo_variants, parse_jitter
+        from fiducial.evaluation.studies import cfpg_variants, mbo_variants, parse_jitter
 
         arguments.prompter = "truth"
         make = cfpg_variants if arguments.study == "cfpg" else mbo_variants
         return make(read_job(arguments), parse_jitter(chosen), arguments.seed)
-    job = read_job(arguments)
-    return look_variants(job, map(Look.parse, chosen)) if chosen else grid_variants(job)
+    return grid_variants(read_job(arguments), chosen or GRIDS)
 
 
 def _recipes(arguments: argparse.Namespace, chosen: Sequence[str]) -> list[Variant]:
@@ -95,14 +95,13 @@ def _recipes(arguments: argparse.Namespace, chosen: Sequence[str]) -> list[Varia
     ]
 
 
-def _told(arguments: argparse.Namespace, command: list[str]) -> Table:
+def _told(arguments: argparse.Namespace, command: list[str]) -> StudyTable:
     """Tell accuracy by size or by family, of a run that is there or of one that is made now."""
-    from fiducial.evaluation.families import family_table
-    from fiducial.evaluation.folder import CARD, read_run
+    from fiducial.evaluation.breakdowns import family_table, size_table
     from fiducial.evaluation.progress import Progress
     from fiducial.evaluation.report import write_reports
+    from fiducial.evaluation.run import CARD, read_run
     from fiducial.evaluation.running import evaluate
-    from fiducial.evaluation.studies import size_table
 
     tell = {"size": size_table, "families": family_table}[arguments.study]
     if (Path(arguments.dataset) / CARD).is_file():
@@ -132,7 +131,8 @@ def _parser() -> common.Parser:
     parser.add_argument(
         "--values",
         metavar="V;V",
-        help="what to vary, by semicolons: grids (3;9:0.5;9:0.5:white), prompts (truth:box;truth:points=1), recipes",
+        help="what to vary, by semicolons: grids (grid?columns=3&rows=3;grid?opacity=0.5), prompts "
+        "(truth;truth?points=1), recipes",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the study")
     parser.add_argument("--json", action="store_true", help="print the table as one JSON object and nothing else")

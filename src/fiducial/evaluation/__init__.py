@@ -1,12 +1,10 @@
 """Evaluation: run a recipe on a dataset so that the numbers can be trusted, cut up, resumed, compared and shown."""
 
-from fiducial.evaluation.bench import Bench
-from fiducial.evaluation.folder import Run, read_run
-from fiducial.evaluation.jobs import Job
-from fiducial.evaluation.merging import merge
+from fiducial.evaluation.job import Bench, Job
 from fiducial.evaluation.prompting import BlindPrompts, TruthPrompts, parse_source
-from fiducial.evaluation.records import Record
-from fiducial.evaluation.running import Selection, evaluate
+from fiducial.evaluation.record import Record
+from fiducial.evaluation.run import Run, read_run
+from fiducial.evaluation.running import Selection, evaluate, merge
 from fiducial.evaluation.summary import Summary, summarise
 
 __all__ = [

@@ -8,7 +8,7 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from fiducial.evaluation.records import Record
+from fiducial.evaluation.record import Record
 from fiducial.language import Outcome
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ PAUSE = 10.0
 
 
 class Progress:
-    """Tells how far a run is: samples done, rate, time left, answers that were of no use.
+    """Shows how far a run is: samples done, rate, time left, answers that were of no use.
 
     Args:
         name: of the run.
@@ -32,7 +32,7 @@ class Progress:
         self._quiet = quiet
         self._bar: tuple[RichProgress, TaskID] | None = None
         self._outcomes: Counter[Outcome] = Counter()
-        self._started = self._told = time.perf_counter()
+        self._started = self._printed = time.perf_counter()
         self._here = 0
 
     def __enter__(self) -> Self:
@@ -69,15 +69,15 @@ class Progress:
         if self._bar is not None:
             bar, task = self._bar
             bar.update(task, completed=done, total=planned, rate=f"{rate:.2f}/s{self._trouble()}")
-        elif time.perf_counter() - self._told >= PAUSE or done == planned:
-            self._told = time.perf_counter()
+        elif time.perf_counter() - self._printed >= PAUSE or done == planned:
+            self._printed = time.perf_counter()
             left = _clock((planned - done) / rate)
             print(f"{self._name}: {done}/{planned}, {rate:.2f}/s, {left} left{self._trouble()}", file=sys.stderr)
 
     def _trouble(self) -> str:
         useless = (Outcome.MALFORMED, Outcome.TRUNCATED, Outcome.FAILED)
-        told = [f"{self._outcomes[outcome]} {outcome.value}" for outcome in useless if self._outcomes[outcome]]
-        return f" ({', '.join(told)})" if told else ""
+        counts = [f"{self._outcomes[outcome]} {outcome.value}" for outcome in useless if self._outcomes[outcome]]
+        return f" ({', '.join(counts)})" if counts else ""
 
 
 def _clock(seconds: float) -> str:

@@ -1,14 +1,18 @@
-"""Prompts that need no model: those of the truth (how good is the segmenter?) and blind ones (what does luck give?)."""
+"""Answers and masks without a model: from the truth (how good is the rest?) or blind (what does luck give?)."""
 
 from __future__ import annotations
 
+import hashlib
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from fiducial.config import Config, option, read_part, read_short
+from fiducial.contracts import Embedding
 from fiducial.datasets import Sample
 from fiducial.errors import InputError
 from fiducial.geometry import Box, Frame, Mask, Point, Prompt, Prompts
@@ -17,52 +21,67 @@ from fiducial.language import Answer, Outcome
 from fiducial.overlays.drawing import inner_point
 
 Place = Literal["deepest", "centroid", "random"]
-PromptSource = Callable[[Sample], Answer]
-"""Answers for a sample, truth and all, in place of a prompter."""
-
-_LEAST_SIDE = 1.0
+SOURCES = ("truth", "blind")
+_MIN_SIDE = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class TruthPrompts:
-    """Answers with the truth, as good or as bad as it is told to be.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptSource(Config):
+    """Answers for a sample, truth and all, in place of a prompter."""
+
+    kind: ClassVar[str] = "prompt_source"
+
+    @abstractmethod
+    def __call__(self, sample: Sample) -> Answer:
+        """Answer for a sample."""
+
+    def build(self) -> PromptSource:
+        """Return the source itself: it needs nothing to be loaded."""
+        return self
+
+    def __str__(self) -> str:
+        """Return the short form, ``NAME?key=value&...``, with the options that are not the default."""
+        options = [(each.name, getattr(self, each.name), each.default) for each in fields(self)]
+        changed = [f"{name}={_written(value)}" for name, value, default in options if value != default]
+        return f"{type(self).name}?{'&'.join(changed)}" if changed else type(self).name  # type: ignore[attr-defined]
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_written, value))
+    return str(value).lower() if isinstance(value, bool) else str(value).removesuffix(".0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TruthPrompts(PromptSource):
+    """Answers with the truth, as good or as bad as the options say.
 
     Every target gets its own draws, from the seed, the sample's id and the target's number: other samples, their order
-    and their number change nothing. The first positive point is the one deepest inside the target (or where ``at``
-    says), further ones are drawn from its pixels, negative ones from the pixels of its box (tight, before jitter) that
-    are not on it.
-
-    Args:
-        box: give the box of each target: the dataset's own, or the mask's tight one.
-        points: number of points on each target.
-        negatives: number of points beside each target, inside its box.
-        jitter: move each edge of the box by up to this part of the box's side, evenly drawn, 0..1.
-        seed: of the draws.
-        at: where the first point on a target lies: ``"deepest"`` inside it, at its ``"centroid"`` (which may lie
-            beside the target), or on a ``"random"`` one of its pixels.
+    and their number change nothing. Further positive points are drawn from the target's pixels, negative ones from the
+    pixels of its box (tight, before jitter) that are not on it.
 
     Raises:
-        InputError: neither box nor points on the target, or a number or word out of range.
+        InputError: neither box nor points on the target, or an option out of range.
     """
 
-    box: bool = True
-    points: int = 0
-    negatives: int = 0
-    jitter: float = 0.0
-    seed: int = 0
-    at: Place = "deepest"
+    name: ClassVar[str] = "truth"
+    box: bool = option(True, "give the box of each target: the dataset's own, or the mask's tight one")
+    points: int = option(0, "number of points on each target", minimum=0, maximum=1000)
+    negatives: int = option(0, "number of points off each target, inside its box", minimum=0, maximum=1000)
+    jitter: float = option(
+        0.0, "move each edge by up to this, evenly drawn", unit="part of the box's side", minimum=0, maximum=1
+    )
+    seed: int = option(0, "of the draws", minimum=0)
+    at: Place = option(
+        "deepest", "where the first point lies: deepest inside, at the centroid (perhaps off the target), or random"
+    )
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse options that do not go together."""
         if not self.box and self.points < 1:
             raise InputError("prompts of the truth need a box or at least one point on the target")
-        if min(self.points, self.negatives) < 0 or max(self.points, self.negatives) > 1000:
-            raise InputError(f"the truth gives 0 to 1000 points, not {self.points} and {self.negatives}")
-        if not 0 <= self.jitter <= 1:
-            raise InputError(f"jitter is a part of the box's side, 0 to 1, got {self.jitter:g}")
         if self.jitter and not self.box:
-            raise InputError("jitter moves the edges of a box, but no box is given: add box")
-        if self.at not in get_args(Place):
-            raise InputError(f"a point lies at {', '.join(get_args(Place))}, not at {self.at!r}")
+            raise InputError("jitter moves the edges of a box, but no box is given: leave box=true")
 
     def __call__(self, sample: Sample) -> Answer:
         """Answer for a sample.
@@ -74,20 +93,9 @@ class TruthPrompts:
         outcome = Outcome.FOUND if items else Outcome.NO_TARGET
         return Answer(outcome, Prompts(sample.frame, items), text=f"prompts of the truth: {self}")
 
-    def __str__(self) -> str:
-        words = [
-            "box" if self.box else "",
-            f"points={self.points}" if self.points else "",
-            f"negatives={self.negatives}" if self.negatives else "",
-            f"at={self.at}" if self.points and self.at != "deepest" else "",
-            f"jitter={self.jitter:g}" if self.jitter else "",
-            f"seed={self.seed}" if self.seed else "",
-        ]
-        return "truth:" + ",".join(filter(None, words))
-
     def _prompt(self, sample: Sample, number: int) -> Prompt | None:
         name = [self.seed, zlib.crc32(sample.id.encode("utf-8", "surrogatepass")), number]
-        # Where the first point lies must not move the box: it is drawn apart.
+        # Where the first point lies must not move the box, so it is drawn with a generator of its own.
         draw, first_draw = np.random.default_rng(name), np.random.default_rng([*name, 1])
         mask = None if sample.instances is None else sample.instances[number]
         if mask is not None and not mask:
@@ -117,8 +125,8 @@ class TruthPrompts:
             taken = Mask.from_box((x - 0.5, y - 0.5, x + 0.5, y + 0.5), *sample.size)
             inside += _draw_pixels(mask.difference(taken), self.points - 1, draw)
         around = Mask.from_box(tight, *sample.size).difference(mask)
-        beside = _draw_pixels(around, self.negatives, draw)
-        return inside + beside, [1] * len(inside) + [0] * len(beside)
+        outside = _draw_pixels(around, self.negatives, draw)
+        return inside + outside, [1] * len(inside) + [0] * len(outside)
 
     def _first(self, mask: Mask, draw: np.random.Generator) -> Point | None:
         if self.at == "random":
@@ -126,31 +134,28 @@ class TruthPrompts:
         return mask.centroid if self.at == "centroid" else inner_point(mask)
 
 
-@dataclass(frozen=True, slots=True)
-class BlindPrompts:
-    """Answers every sample with one and the same box: what a prompter scores that looks at nothing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlindPrompts(PromptSource):
+    """Answers every sample with one and the same box: what a prompter scores that sees nothing."""
 
-    Args:
-        box: x1, y1, x2, y2 as parts of the picture's width and height, 0..1.
-    """
+    name: ClassVar[str] = "blind"
+    box: Box = option(
+        (0.25, 0.25, 0.75, 0.75), "x1, y1, x2, y2", unit="part of the picture's width and height", minimum=0, maximum=1
+    )
 
-    box: Box = (0.25, 0.25, 0.75, 0.75)
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.box[0] < self.box[2] <= 1 and 0 <= self.box[1] < self.box[3] <= 1):
-            raise InputError(f"a blind box needs 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1, got {self.box}")
+    def check(self) -> None:
+        """Refuse a box without area."""
+        if not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
+            raise InputError(f"a blind box needs x1 < x2 and y1 < y2, got {self.box}")
 
     def __call__(self, sample: Sample) -> Answer:
         """Answer for a sample."""
         prompts = Prompts.from_boxes(Frame.unit(), [self.box]).to(sample.frame)
         return Answer(Outcome.FOUND, prompts, text=f"the same prompts for every picture: {self}")
 
-    def __str__(self) -> str:
-        return "blind" if self == BlindPrompts() else "blind:" + ",".join(f"{edge:g}" for edge in self.box)
 
-
-def parse_source(text: str | None, seed: int = 0) -> TruthPrompts | BlindPrompts | None:
-    """Read ``truth``, ``truth:box,points=2,negatives=1,jitter=0.1``, ``blind`` or ``blind:x1,y1,x2,y2``.
+def parse_source(text: str | None, seed: int = 0) -> PromptSource | None:
+    """Read ``truth``, ``truth?points=2&negatives=1&jitter=0.1``, ``truth?box=false&points=1``, ``blind?box=0,0,1,1``.
 
     Args:
         text: what was given as a prompter.
@@ -163,51 +168,34 @@ def parse_source(text: str | None, seed: int = 0) -> TruthPrompts | BlindPrompts
         InputError: it begins as one of these and goes on as none.
 
     Example:
-        >>> parse_source("truth:points=1"), parse_source("classic")
-        (TruthPrompts(box=False, points=1, negatives=0, jitter=0.0, seed=0, at='deepest'), None)
+        >>> str(parse_source("truth?box=false&points=1", seed=3)), parse_source("classic")
+        ('truth?box=false&points=1&seed=3', None)
     """
-    name, _, rest = (text or "").strip().partition(":")
-    name = name.lower()
-    if name == "blind":
-        return BlindPrompts(_edges(rest)) if rest else BlindPrompts()
-    if name != "truth":
+    text = (text or "").strip()
+    if text.partition("?")[0].partition(":")[0].strip().lower() not in SOURCES:
         return None
-    return _truth(rest, seed) if rest else TruthPrompts(seed=seed)
+    if ":" in text:
+        raise InputError(f"options go behind a question mark (truth?points=2, blind?box=0,0,1,1), got {text!r}")
+    values = read_short("prompt_source", text)
+    if values["name"] == "truth":
+        values.setdefault("seed", seed)
+    source: Any = read_part("prompt_source", values)
+    return source  # type: ignore[no-any-return]
 
 
-def _truth(text: str, seed: int) -> TruthPrompts:
-    box, counts, jitter = False, {"points": 0, "negatives": 0, "seed": seed}, 0.0
-    at: Any = "deepest"
-    for word in text.split(","):
-        key, _, value = word.strip().lower().partition("=")
-        try:
-            if key == "box" and not value:
-                box = True
-            elif key in counts:
-                counts[key] = int(value or 1)
-            elif key == "jitter":
-                jitter = float(value)
-            elif key == "at":
-                at = value
-            else:
-                raise ValueError
-        except ValueError:
-            raise InputError(
-                f"prompts of the truth are written as truth:box,points=2,negatives=1,jitter=0.1 "
-                f"(any of the four, and at=centroid or at=random), got {word!r}"
-            ) from None
-    return TruthPrompts(box, counts["points"], counts["negatives"], jitter, counts["seed"], at)
+def from_old_words(text: str) -> str:
+    """Turn what runs of earlier versions call a source, ``truth:box,points=2``, into what it is called now."""
+    name, colon, rest = text.partition(":")
+    if not colon or name not in SOURCES:
+        return text
+    if name == "blind":
+        return str(parse_source(f"blind?box={rest}"))
+    words = rest.split(",")
+    options = [word if "=" in word else f"{word}=1" for word in words if word != "box"]
+    return str(parse_source("truth?" + "&".join([*options, f"box={'box' in words}"])))
 
 
-def _edges(text: str) -> Box:
-    try:
-        x1, y1, x2, y2 = (float(edge) for edge in text.split(","))
-    except ValueError:
-        raise InputError(f"a blind box is written as blind:0.25,0.25,0.75,0.75, got {text!r}") from None
-    return x1, y1, x2, y2
-
-
-class ToldPrompter:
+class FixedPrompter:
     """A prompter that gives one answer, whatever it is asked; its answer is in the frame of the picture asked about."""
 
     def __init__(self, answer: Answer) -> None:
@@ -216,6 +204,46 @@ class ToldPrompter:
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
         """Give the answer, once per image."""
         return [self._answer.to(image.frame) for image in images]
+
+
+class TrueMasks:
+    """Gives the true masks of a sample, in the order of its targets, whatever the prompts are.
+
+    Args:
+        masks: one per prompt that will come; None outside an evaluation, where there is no truth.
+    """
+
+    def __init__(self, masks: Sequence[Mask] | None = None) -> None:
+        self._masks = masks
+
+    def for_sample(self, sample: Sample) -> TrueMasks:
+        """Return the segmenter that knows this sample's truth.
+
+        Raises:
+            InputError: the dataset has boxes but no masks.
+        """
+        if sample.instances is None:
+            raise InputError(f"sample {sample.id}: its dataset has boxes but no masks to cut")
+        return TrueMasks([mask for mask in sample.instances if mask])
+
+    def encode(self, image: Image) -> Embedding:
+        """Keep the image's name and size: nothing is computed."""
+        key = hashlib.sha256(f"truth\n{image.digest}".encode()).hexdigest()
+        return Embedding(key, image.width, image.height, {}, image)
+
+    def decode(self, embedding: Embedding, prompts: Prompts) -> list[Mask]:
+        """Return the true masks.
+
+        Raises:
+            InputError: there is no truth here, or not one prompt per true mask.
+        """
+        if self._masks is None:
+            raise InputError("the segmenter 'truth' knows the truth in evaluations only")
+        if len(prompts) != len(self._masks):
+            raise InputError(
+                f"the segmenter 'truth' has {len(self._masks)} masks for {len(prompts)} prompts: use --prompter truth"
+            )
+        return list(self._masks)
 
 
 def _count(sample: Sample) -> int:
@@ -248,9 +276,9 @@ def _jittered(box: Box, jitter: float, size: tuple[int, int], draw: np.random.Ge
 def _side(low: float, high: float, limit: float) -> tuple[float, float]:
     """Put two edges in order, onto the picture, and at least one pixel apart (as far as the picture allows)."""
     low, high = min(low, high), max(low, high)
-    least = min(_LEAST_SIDE, limit)
-    low = min(max(low, 0.0), limit - least)
-    return low, min(max(high, low + least), limit)
+    shortest = min(_MIN_SIDE, limit)
+    low = min(max(low, 0.0), limit - shortest)
+    return low, min(max(high, low + shortest), limit)
 
 
 def _draw_pixels(mask: Mask, count: int, draw: np.random.Generator) -> list[Point]:

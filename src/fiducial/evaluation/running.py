@@ -1,4 +1,4 @@
-"""Running: every sample once, whatever interrupts it, and the same numbers however it was cut up."""
+"""Running: every sample once, whatever interrupts it, and the same numbers however it was cut up and merged."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ import numpy as np
 
 from fiducial.datasets import Dataset, Sample, sample_ids
 from fiducial.errors import InputError
-from fiducial.evaluation.bench import Bench, code_of, task_digest, true_boxes
-from fiducial.evaluation.folder import CARD, CONTENTS, RECORDS, Run, contents_of, differences, read_run
-from fiducial.evaluation.jobs import Job, Loader, measure_with_workers
-from fiducial.evaluation.records import Record, RecordFile, read_records, write_records
+from fiducial.evaluation.job import Bench, Job, Loader, code_of, measure_with_workers, task_digest, true_boxes
+from fiducial.evaluation.record import Record, RecordFile, read_records, write_records
+from fiducial.evaluation.run import CARD, CONTENTS, RECORDS, Run, contents_of, differences, read_run
+from fiducial.evaluation.summary import score_record
+from fiducial.files import make_folder
 from fiducial.language import Outcome
+from fiducial.metrics import policy
 from fiducial.provenance import session
 
 OnRecord = Callable[[Record, int, int], None]
-"""Told of every record when it is on the disk: the record, the number done, the number planned."""
+"""Called with every record when it is on the disk, the number done and the number planned."""
 
 _CHECKED = 4
 
@@ -54,7 +56,7 @@ class Selection:
             raise InputError(f"a shard is written as 1/{max(parts, 1)} to {max(parts, 1)}/{max(parts, 1)}")
 
     def of(self, count: int) -> tuple[int, ...]:
-        """Return the places of the samples, rising, of a dataset with ``count``."""
+        """Return the indices of the samples, rising, of a dataset with ``count``."""
         chosen = np.arange(count)
         if self.limit is not None and self.limit < count:
             chosen = np.sort(np.random.default_rng(self.seed).permutation(count)[: self.limit])
@@ -85,7 +87,7 @@ def evaluate(
         retry_failed: first drop the records whose outcome is ``failed``, so that these samples are asked again.
         loader: keeps the models of a job for the next one.
         command: the words that started this, for the card.
-        on_record: told of every record.
+        on_record: called with every record.
 
     Returns:
         The run, with a record of every sample that belongs to it.
@@ -141,9 +143,9 @@ def _measured(
 def _checked_ids(dataset: Dataset) -> Sequence[str]:
     ids = sample_ids(dataset)
     seen: set[str] = set()
-    for place, name in enumerate(ids):
+    for index, name in enumerate(ids):
         if name in seen:
-            raise InputError(f"{dataset.name}: sample {place} has the id {name!r} of another one")
+            raise InputError(f"{dataset.name}: sample {index} has the id {name!r} of another one")
         seen.add(name)
     return ids
 
@@ -151,9 +153,9 @@ def _checked_ids(dataset: Dataset) -> Sequence[str]:
 def _settings(
     work: Bench | Job, dataset: Dataset, ids: Sequence[str], selection: Selection, recipe: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    told = work.recipe.as_json() if isinstance(work, Job) else dict(recipe or {"name": work.pipeline.name})
+    made_of = work.recipe.as_json() if isinstance(work, Job) else dict(recipe or {"name": work.pipeline.name})
     if work.source is not None:
-        told = {**told, "prompter": {"name": str(work.source)}}
+        made_of["prompter"] = {"name": str(work.source)}
     listing = hashlib.sha256("\n".join(ids).encode("utf-8", "backslashreplace")).hexdigest()
     return {
         "dataset": {
@@ -162,14 +164,14 @@ def _settings(
             "samples": len(ids),
             "ids_sha256": listing,
         },
-        "recipe": told,
+        "recipe": made_of,
         "prompter": str(work.source or ""),
         "policy": work.policy if isinstance(work, Job) else work.policy.name,
         "boundaries": work.boundaries,
         "seed": selection.seed,
         "limit": selection.limit,
         "shard": f"{selection.shard[0]}/{selection.shard[1]}",
-        CONTENTS: contents_of(told, work.dataset if isinstance(work, Job) else ""),
+        CONTENTS: contents_of(made_of, work.dataset if isinstance(work, Job) else ""),
     }
 
 
@@ -184,14 +186,12 @@ def _prepare(folder: Path, settings: Mapping[str, Any], planned: int, work: Benc
                 f"{folder} holds a run with other settings ({'; '.join(changed)}): take another --out, or the settings "
                 "of that run; `fiducial merge` counts a run by another policy"
             )
-        return _continued(run, here)
+        run = replace(run, sessions=(*run.sessions, here))
+        run.write_card()
+        return run
     if (folder / RECORDS).exists():
         raise InputError(f"{folder}: has {RECORDS} but no {CARD}: take another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: the folder cannot be made ({error.strerror or error})") from None
-    run = Run(folder, settings, (here,), planned, _absolute(work.dataset) if isinstance(work, Job) else "")
+    run = Run(make_folder(folder), settings, (here,), planned, _absolute(work.dataset) if isinstance(work, Job) else "")
     run.write_card()
     return run
 
@@ -205,12 +205,6 @@ def _absolute(spec: str) -> str:
     return f"{name}{colon}{Path(place).resolve()}{mark}{options}" if place and Path(place).exists() else spec
 
 
-def _continued(run: Run, here: Mapping[str, Any]) -> Run:
-    run = replace(run, sessions=(*run.sessions, here))
-    run.write_card()
-    return run
-
-
 def _drop_failed(run: Run) -> None:
     if run.records_path.exists():
         with RecordFile(run.records_path):  # nobody else may be writing
@@ -222,12 +216,11 @@ def _check_same_data(run: Run, dataset: Dataset, done: Mapping[int, str], planne
     """Compare a few of the samples that have records with the dataset as it is now."""
     if not set(done) <= set(planned):
         raise InputError(f"{run.records_path}: holds samples that do not belong to this run: was the file edited?")
-    places = sorted(done)
-    step = max(1, len(places) // _CHECKED)
-    for place in places[::step]:
-        if digest_of(dataset[place]) != done[place]:
+    indices = sorted(done)
+    for index in indices[:: max(1, len(indices) // _CHECKED)]:
+        if digest_of(dataset[index]) != done[index]:
             raise InputError(
-                f"{dataset.name}: sample {place} is not what it was when {run.folder} was begun "
+                f"{dataset.name}: sample {index} is not what it was when {run.folder} was begun "
                 "(picture, instruction or truth changed): take another --out"
             )
 
@@ -236,3 +229,81 @@ def digest_of(sample: Sample) -> str:
     """Name a sample's task as its record does."""
     truth = None if sample.instances is None else sample.truth
     return task_digest(sample.instruction, sample.image(), [code_of(truth), code_of(sample.ignore)], true_boxes(sample))
+
+
+# -- merging ------------------------------------------------------------------------------------------
+
+
+def merge(
+    folders: Sequence[str | Path], out: str | Path, *, policy_name: str | None = None, partial: bool = False
+) -> Run:
+    """Put the shards of one run together; the numbers are those of the whole run.
+
+    Args:
+        folders: of the parts; one alone is copied, which is of use with another policy.
+        out: folder of the merged run; it must not hold one.
+        policy_name: count every sample anew by this policy.
+        partial: allow that samples of the whole are missing.
+
+    Raises:
+        InputError: parts of different runs (the message shows what differs), a sample that is in two parts, samples
+            that are missing, or ``out`` holds a run already.
+    """
+    out = Path(out)
+    if (out / CARD).exists() or (out / RECORDS).exists():
+        raise InputError(f"{out}: holds a run already: name a new folder")
+    runs = [read_run(folder) for folder in folders]
+    _check_same_run(runs)
+    records = _gather(runs)
+    planned = _planned(runs)
+    if len(records) < planned and not partial:
+        raise InputError(
+            f"the parts have records of {len(records)} of {planned} samples: name every part, finish those that were "
+            "interrupted, or count what there is with --partial"
+        )
+    settings = {**runs[0].settings, "shard": "1/1"}
+    if policy_name is not None:
+        rules = policy(policy_name)
+        settings["policy"] = rules.name
+        boundaries = bool(settings["boundaries"])
+        records = [replace(one, score=score_record(one, rules, boundaries).as_json()) for one in records]
+    merged = replace(
+        runs[0],
+        folder=make_folder(out),
+        settings=settings,
+        sessions=tuple(session for run in runs for session in run.sessions),
+        planned=planned,
+        fingerprint=fingerprint({record.index: record.digest for record in records}),
+    )
+    write_records(merged.records_path, records)
+    merged.write_card()
+    return merged
+
+
+def _check_same_run(runs: Sequence[Run]) -> None:
+    if not runs:
+        raise InputError("name at least one folder to merge")
+    first = {**runs[0].settings, "shard": ""}
+    for run in runs[1:]:
+        changed = differences(first, {**run.settings, "shard": ""})
+        if changed:
+            lines = "; ".join(changed).replace(" there,", f" in {runs[0].folder},").replace(" now", f" in {run.folder}")
+            raise InputError(f"these are no parts of one run: {lines}")
+
+
+def _gather(runs: Sequence[Run]) -> list[Record]:
+    found: dict[int, tuple[Record, Path]] = {}
+    for run in runs:
+        for record in run.records():
+            if record.index in found:
+                other = found[record.index][1]
+                raise InputError(f"sample {record.index} ({record.id}) is in {other} and in {run.folder}")
+            found[record.index] = record, run.folder
+    return [found[index][0] for index in sorted(found)]
+
+
+def _planned(runs: Sequence[Run]) -> int:
+    """Return the number of samples of the whole run, of which each part knows its own number only."""
+    settings = runs[0].settings
+    count = int(settings["dataset"]["samples"])
+    return count if settings["limit"] is None else min(count, int(settings["limit"]))

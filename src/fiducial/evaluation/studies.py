@@ -2,67 +2,62 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from fiducial.config import read_part, read_short
 from fiducial.errors import InputError
-from fiducial.evaluation.comparing import Comparison, compare
-from fiducial.evaluation.folder import Run
-from fiducial.evaluation.jobs import Job, Loader
-from fiducial.evaluation.prompting import BlindPrompts, TruthPrompts, parse_source
+from fiducial.evaluation.breakdowns import StudyTable
+from fiducial.evaluation.comparison import Comparison, compare
+from fiducial.evaluation.job import Job, Loader
+from fiducial.evaluation.prompting import Place, PromptSource, TruthPrompts, parse_source
 from fiducial.evaluation.report import write_comparison, write_reports
-from fiducial.evaluation.report.text import (
-    cell,
-    difference,
-    label,
-    markdown_table,
-    milliseconds,
-    number,
-    size_class,
-)
+from fiducial.evaluation.report.text import difference, interval, label, milliseconds, number
+from fiducial.evaluation.run import Run
 from fiducial.evaluation.running import OnRecord, Selection, evaluate
-from fiducial.evaluation.summary import SIZES, Row, Summary, summarise
-from fiducial.metrics import Policy
-from fiducial.overlays import parse_grid
-from fiducial.recipes import PartSpec, Recipe
-from fiducial.results import write_atomically
+from fiducial.evaluation.summary import summarise
+from fiducial.recipes import PartSpec
 
-GRID_SIZES = ("3", "5", "7", "9", "20")
-"""Cells per axis, as the SJTU and grid papers varied them."""
-GRID_OPACITIES = (0.1, 0.3, 0.5, 0.7, 1.0)
-GRID_COLOURS = ("black", "white")
-_GRID, _OPACITY = "9", 0.3
+GRIDS = (
+    *(f"grid?columns={cells}&rows={cells}" for cells in (3, 5, 7, 9, 20)),
+    *(
+        f"grid?colour={colour}&opacity={opacity}"
+        for colour in ("black", "white")
+        for opacity in (0.1, 0.3, 0.5, 0.7, 1)
+    ),
+)
+"""Size, opacity and colour of the grid, as the SJTU and grid papers varied them."""
 
 PROMPTS = (
-    "truth:box",
-    "truth:points=1",
-    "truth:points=3",
-    "truth:points=5",
-    "truth:points=3,negatives=2",
-    "truth:box,points=1",
-    "truth:box,points=3",
-    "truth:box,points=3,negatives=2",
-    "truth:box,jitter=0.05",
-    "truth:box,jitter=0.1",
-    "truth:box,jitter=0.2",
-    "truth:box,jitter=0.4",
-    "truth:box,points=1,jitter=0.2",
+    "truth",
+    "truth?box=false&points=1",
+    "truth?box=false&points=3",
+    "truth?box=false&points=5",
+    "truth?box=false&points=3&negatives=2",
+    "truth?points=1",
+    "truth?points=3",
+    "truth?points=3&negatives=2",
+    "truth?jitter=0.05",
+    "truth?jitter=0.1",
+    "truth?jitter=0.2",
+    "truth?jitter=0.4",
+    "truth?points=1&jitter=0.2",
     "blind",
 )
 """From good prompts to none."""
 
-COCO_SIZES = (
-    ("small: up to 32 x 32 px", 0.0, 32.0**2),
-    ("medium: up to 96 x 96 px", 32.0**2, 96.0**2),
-    ("large: over 96 x 96 px", 96.0**2, math.inf),
+PUBLISHED_CFPG = {"reach": 2.0}
+"""Options of CFPG as it was published: it never abstains."""
+PUBLISHED_MBO = {"min_area": 1, "min_gain": -1.0, "max_score": 1.0}
+"""Options of MBO as it was published: it never abstains."""
+_TRUE_POINTS: tuple[tuple[str, Place], ...] = (
+    ("box + true centroid", "centroid"),
+    ("box + deepest point", "deepest"),
+    ("box + random inside point", "random"),
 )
-"""COCO's classes of area."""
 COLUMNS = ("mean_iou", "cum_iou", "p@0.5", "p@0.9", "dice", "box_iou")
 
 
@@ -79,93 +74,38 @@ class Variant:
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The result of a study.
-
-    Args:
-        title: what was varied, on which data.
-        header: of the columns.
-        rows: texts, one per column.
-        values: the same as plain values, for programs.
-        files: what was written.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    values: dict[str, Any]
-    files: tuple[Path, ...] = ()
-
-    def markdown(self, note: str = "") -> str:
-        """Write it as Markdown."""
-        return "\n\n".join(filter(None, [f"# {cell(self.title)}", markdown_table(self.header, self.rows), note])) + "\n"
-
-
 # -- what is varied -----------------------------------------------------------------------------------
 
 
-def grid_variants(
-    job: Job,
-    *,
-    sizes: Sequence[str] = GRID_SIZES,
-    opacities: Sequence[float] = GRID_OPACITIES,
-    colours: Sequence[str] = GRID_COLOURS,
-) -> list[Variant]:
-    """Vary the grid: none; its size in the first colour at opacity 0.3; opacity in every colour at 9 x 9."""
-    looks = [Look(size, colours[0], _OPACITY) for size in sizes]
-    looks += [Look(_GRID, colour, opacity) for colour in colours for opacity in opacities]
-    return look_variants(job, looks)
+def grid_variants(job: Job, grids: Iterable[str] = GRIDS) -> list[Variant]:
+    """Vary the grid, from none.
 
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How a grid looks: cells per axis (``"9"`` or ``"9x6"``), colour, opacity of its lines in 0..1."""
-
-    size: str
-    colour: str = GRID_COLOURS[0]
-    opacity: float = _OPACITY
-
-    @classmethod
-    def parse(cls, text: str) -> Look:
-        """Read ``SIZE[:OPACITY[:COLOUR]]``.
-
-        Raises:
-            InputError: it is written otherwise.
-
-        Example:
-            >>> Look.parse("9:0.5:white")
-            Look(size='9', colour='white', opacity=0.5)
-        """
-        size, _, rest = text.partition(":")
-        opacity, _, colour = rest.partition(":")
-        try:
-            return cls(size.strip(), colour.strip() or GRID_COLOURS[0], float(opacity or _OPACITY))
-        except ValueError:
-            raise InputError(f"a grid is written as SIZE:OPACITY:COLOUR, such as 9:0.3:black, got {text!r}") from None
-
-
-def look_variants(job: Job, looks: Iterable[Look]) -> list[Variant]:
-    """Vary the look of the grid, from none.
+    Args:
+        job: what is measured.
+        grids: short forms of the grid's description, such as ``grid?columns=9&rows=7&opacity=0.5&colour=white``.
 
     Raises:
         InputError: the job's prompts do not come from a prompter, or a grid that cannot be.
     """
     if job.source is not None:
         raise InputError("a grid is drawn for a prompter; prompts of the truth do not look at it")
-    found = [Variant("no grid", replace(job, recipe=_with_grid(job.recipe, None)))]
-    for look in dict.fromkeys(looks):
-        columns, rows = parse_grid(look.size)
-        options = {"columns": columns, "rows": rows, "colour": look.colour, "opacity": look.opacity, "line_width": 1}
-        name = f"{columns} x {rows} {look.colour}, opacity {look.opacity:g}"
-        found.append(Variant(name, replace(job, recipe=_with_grid(job.recipe, options))))
-    return found
+    found = {"no grid": _with_grid(job, None)}
+    for text in grids:
+        given = read_short("overlay", text)
+        grid: Any = read_part("overlay", given)
+        if given["name"] != "grid":
+            raise InputError(f"a study of grids takes grid?key=value&..., got {text!r}")
+        colour = str(given.get("colour", "black"))
+        options = {"columns": grid.columns, "rows": grid.rows, "colour": colour, "opacity": grid.opacity}
+        name = f"{grid.columns} x {grid.rows} {colour}, opacity {grid.opacity:g}"
+        found[name] = _with_grid(job, {**options, "line_width": grid.line_width})
+    return [Variant(name, each) for name, each in found.items()]
 
 
-def _with_grid(recipe: Recipe, options: dict[str, Any] | None) -> Recipe:
-    others = tuple(spec for spec in recipe.overlays if spec.name != "grid")
+def _with_grid(job: Job, options: dict[str, Any] | None) -> Job:
+    others = tuple(spec for spec in job.recipe.overlays if spec.name != "grid")
     added = () if options is None else (PartSpec("overlay", "grid", options=options),)
-    return replace(recipe, overlays=(*others, *added))
+    return replace(job, recipe=replace(job.recipe, overlays=(*others, *added)))
 
 
 def prompt_variants(job: Job, prompts: Iterable[str] = PROMPTS, seed: int = 0) -> list[Variant]:
@@ -173,11 +113,74 @@ def prompt_variants(job: Job, prompts: Iterable[str] = PROMPTS, seed: int = 0) -
     return [Variant(text, replace(job, source=_source(text, seed))) for text in prompts]
 
 
-def _source(text: str, seed: int) -> TruthPrompts | BlindPrompts:
+def _source(text: str, seed: int) -> PromptSource:
     source = parse_source(text, seed)
     if source is None:
-        raise InputError(f"a study of prompts takes truth:... and blind:..., got {text!r}")
+        raise InputError(f"a study of prompts takes truth?... and blind?..., got {text!r}")
     return source
+
+
+def cfpg_variants(job: Job, jitter: float = 0.0, seed: int = 0) -> list[Variant]:
+    """Vary the point that is given with the true box; the box alone comes first.
+
+    Args:
+        job: the segmenter and the data; best one sample per object (``objects:...``).
+        jitter: of the boxes, as :class:`TruthPrompts` takes it. Every variant gets the same boxes.
+        seed: of the draws.
+    """
+    truth = TruthPrompts(jitter=jitter, seed=seed)
+    box = replace(job, source=truth)
+    pointed: list[tuple[str, dict[str, Any]]] = [
+        ("box + CFPG point", {}),
+        ("box + CFPG point as published", PUBLISHED_CFPG),
+        ("CFPG point as published, alone", {**PUBLISHED_CFPG, "keep_box": False}),
+    ]
+    return [
+        Variant("box", _refined(box)),
+        *(Variant(name, _refined(box, prompt=("cfpg", options))) for name, options in pointed),
+        *(Variant(name, _refined(replace(job, source=replace(truth, points=1, at=at)))) for name, at in _TRUE_POINTS),
+    ]
+
+
+def mbo_variants(job: Job, jitter: float = 0.0, seed: int = 0) -> list[Variant]:
+    """Vary what is done to the masks of a segmenter: nothing, MBO, MBO as published.
+
+    Args:
+        job: the segmenter (``truth`` for the true masks themselves) and the data.
+        jitter: of the true boxes that it cuts from.
+        seed: of the draws.
+    """
+    box = replace(job, source=TruthPrompts(jitter=jitter, seed=seed))
+    return [
+        Variant("as cut", _refined(box)),
+        Variant("MBO", _refined(box, mask=("mbo", {}))),
+        Variant("MBO as published", _refined(box, mask=("mbo", PUBLISHED_MBO))),
+    ]
+
+
+def parse_jitter(values: Sequence[str]) -> float:
+    """Read the one value that these studies take: the jitter of the boxes.
+
+    Raises:
+        InputError: several values, or no number.
+    """
+    try:
+        (jitter,) = [float(value) for value in values] or [0.0]
+    except ValueError:
+        raise InputError(f"this study takes one value, the jitter of the boxes such as 0.1, got {values}") from None
+    return jitter
+
+
+def _refined(
+    job: Job, *, prompt: tuple[str, dict[str, Any]] | None = None, mask: tuple[str, dict[str, Any]] | None = None
+) -> Job:
+    """Return the job with these refiners and no others."""
+    recipe = replace(
+        job.recipe,
+        prompt_refiners=() if prompt is None else (PartSpec("prompt_refiner", prompt[0], options=prompt[1]),),
+        mask_refiners=() if mask is None else (PartSpec("mask_refiner", mask[0], options=mask[1]),),
+    )
+    return replace(job, recipe=recipe)
 
 
 # -- running ------------------------------------------------------------------------------------------
@@ -194,7 +197,7 @@ def run_study(
     images: bool = True,
     command: Sequence[str] = (),
     on_record: OnRecord | None = None,
-) -> Table:
+) -> StudyTable:
     """Measure every variant in a folder of its own and put them side by side; what was measured is not done again.
 
     Args:
@@ -206,7 +209,7 @@ def run_study(
         retry_failed: ask again where a model gave no answer.
         images: put pictures into the variants' reports.
         command: the words that started this.
-        on_record: told of every record.
+        on_record: called with every record.
 
     Raises:
         InputError: two variants of one name, or as :func:`fiducial.evaluation.evaluate`.
@@ -238,20 +241,20 @@ def _slug(name: str) -> str:
 
 def _write(
     name: str, variants: Sequence[Variant], runs: Sequence[Run], comparison: Comparison | None, out: Path
-) -> Table:
+) -> StudyTable:
     summaries = comparison.summaries if comparison else (summarise(runs[0]),)
     differences = [None, *(each.get("mean_iou") for each in comparison.differences)] if comparison else [None]
-    rules, columns = summaries[0].policy, _columns(summaries)
+    rules = summaries[0].policy
+    columns = [name for name in COLUMNS if any(summary.report.get(name) is not None for summary in summaries)]
     rows = []
     for variant, summary, apart in zip(variants, summaries, differences, strict=True):
-        low, high = summary.intervals.get("mean_iou", (float("nan"), float("nan")))
         seconds = summary.seconds.get("total", {}).get("mean", 0.0)
         figures = (number(summary.report[column]) for column in columns)
-        bounds = f"{low:.3f} to {high:.3f}" if "mean_iou" in summary.intervals else "–"
+        bounds = interval(summary.intervals.get("mean_iou"))
         useful = summary.outcomes["found"] + summary.outcomes["no_target"]
         rows.append((variant.name, *figures, bounds, difference(apart), f"{useful:,}", milliseconds(seconds)))
-    told = [label(column, rules)[0] for column in columns]
-    header = ("", *told, "95 % of mean IoU", "against the first", "answers of use", "ms")
+    labels = (label(column, rules)[0] for column in columns)
+    header = ("", *labels, "95 % of mean IoU", "against the first", "answers of use", "ms")
     title = f"{name} on {runs[0].dataset_name}, {summaries[0].report['n']} samples, policy {rules.name}"
     values = {
         "study": name,
@@ -263,78 +266,5 @@ def _write(
             for variant, run, summary in zip(variants, runs, summaries, strict=True)
         ],
     }
-    table = Table(title, header, tuple(rows), values)
-    files = write_table(out, name, table, note_of(runs[-1]))
-    return replace(table, files=(*files, *(write_comparison(out, comparison) if comparison else ())))
-
-
-def _columns(summaries: Sequence[Summary]) -> list[str]:
-    return [name for name in COLUMNS if any(summary.report.get(name) is not None for summary in summaries)]
-
-
-def write_table(out: Path, name: str, table: Table, note: str = "") -> tuple[Path, Path]:
-    """Write a table as ``NAME.md``, with a note below it, and as ``NAME.json``."""
-    out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(table.values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return (
-        write_atomically(out / f"{name}.md", table.markdown(note)),
-        write_atomically(out / f"{name}.json", text),
-    )
-
-
-# -- size ---------------------------------------------------------------------------------------------
-
-
-def size_table(run: Run, out: str | Path) -> Table:
-    """Tell the accuracy by the target's size: by its part of the picture, and by COCO's classes of area.
-
-    Args:
-        run: a run.
-        out: folder for ``size.md`` and ``size.json``.
-    """
-    summary = summarise(run)
-    rules = summary.policy
-    told = [
-        (name, *_fared([row for row in summary.rows if row.score.counted and held(row)], rules))
-        for name, held in _size_classes()
-    ]
-    title = f"size: {run.name} on {run.dataset_name}, {summary.report['n']} samples, policy {rules.name}"
-    rows = tuple((name, f"{count:,}", *map(number, values)) for name, count, *values in told if count)
-    keys = ("target", "n", "mean_iou", "p@0.5", "p@0.7", "missed")
-    values = {
-        "study": "size",
-        "policy": rules.name,
-        "settings": dict(run.settings),
-        "classes": [dict(zip(keys, line, strict=True)) for line in told],
-    }
-    header = ("target", "samples", "mean IoU", "P@0.5", "P@0.7", "IoU 0")
-    table = Table(title, header, rows, values)
-    return replace(table, files=write_table(Path(out), "size", table, note_of(run)))
-
-
-def _size_classes() -> list[tuple[str, Callable[[Row], bool]]]:
-    shares = [
-        (f"{size_class(low, high)} of the picture", _between("share", low, high)) for low, high in pairwise(SIZES)
-    ]
-    areas = [(name, _between("area", least, most)) for name, least, most in COCO_SIZES]
-    return [("no target", lambda row: row.area == 0), *shares, *areas]
-
-
-def _between(key: str, low: float, high: float) -> Callable[[Row], bool]:
-    return lambda row: low < getattr(row, key) <= high
-
-
-def _fared(rows: Sequence[Row], rules: Policy) -> tuple[int, float | None, float | None, float | None, float | None]:
-    ious = [row.quality for row in rows if row.quality is not None]
-    if not ious:
-        return 0, None, None, None, None
-    count = len(ious)
-    half, more = (sum(rules.passes(iou, t) for iou in ious) / count for t in (0.5, 0.7))
-    return count, sum(ious) / count, half, more, sum(iou == 0 for iou in ious) / count
-
-
-def note_of(run: Run) -> str:
-    """Say by which command a run was made, and at which commit."""
-    latest = run.sessions[-1] if run.sessions else {}
-    command = " ".join(latest.get("command") or ["called from Python"])
-    return f"    {command}\n\nCommit {latest.get('commit') or 'not known'}."
+    table = StudyTable(title, header, tuple(rows), values).write(out, name, runs[-1])
+    return replace(table, files=(*table.files, *(write_comparison(out, comparison) if comparison else ())))

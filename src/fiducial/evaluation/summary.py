@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fiducial.errors import InputError
-from fiducial.evaluation.folder import SUMMARY, Run
-from fiducial.evaluation.precision import Precision, precision_of
-from fiducial.evaluation.records import Record
-from fiducial.geometry import boxes
-from fiducial.metrics import Policy, SampleScore, Totals, bootstrap, policy, score_sample
+from fiducial.errors import InputError, MissingExtraError
+from fiducial.evaluation.record import Record
+from fiducial.evaluation.run import SUMMARY, Run
+from fiducial.files import json_text, write_atomically
+from fiducial.geometry import Box, Mask, boxes
+from fiducial.metrics import (
+    InstanceSample,
+    Policy,
+    SampleScore,
+    Totals,
+    average_precision,
+    bootstrap,
+    policy,
+    score_sample,
+)
 from fiducial.metrics import statistics as statistics_of
-from fiducial.results import write_atomically
 
 TIMES = ("read", "prompt", "encode", "decode", "refine", "total", "score")
 """Stages that are timed; ``total`` is the model's own work, prompt to refine."""
@@ -30,6 +37,7 @@ SIZES = (0.0, 0.001, 0.01, 0.05, 0.2, 1.0)
 """Edges of the classes of target size, as parts of the picture."""
 
 _MANY = 5000
+NO_SCORES = "no prediction carries a score to rank it by"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,29 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Precision:
+    """COCO's numbers for a run, whatever its policy: every sample counts, at the size of its picture, of one class.
+
+    Args:
+        samples: records with a truth that can be compared.
+        ranked_by: ``"prompt"`` (the prompter's scores) or ``"mask"`` (the segmenter's); "" where there is none.
+        masks: the twelve numbers over masks, empty where there are none.
+        boxes: the same over boxes.
+        note: why there is none, or "".
+    """
+
+    samples: int = 0
+    ranked_by: str = ""
+    masks: dict[str, float | None] | None = None
+    boxes: dict[str, float | None] | None = None
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The numbers of a run.
 
@@ -101,12 +132,12 @@ class Summary:
         Samples with a target and a score count; None where fewer than three do, or all are alike.
         """
         pairs = [(row.expected, row.quality) for row in self.rows if row.area and row.score.counted]
-        told = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
-        if len(told) < 3 or not np.ptp(told, axis=0).all():
+        known = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
+        if len(known) < 3 or not np.ptp(known, axis=0).all():
             return None
         from scipy.stats import spearmanr
 
-        return float(spearmanr(told[:, 0], told[:, 1])[0])
+        return float(spearmanr(known[:, 0], known[:, 1])[0])
 
     @property
     def unit(self) -> str:
@@ -169,8 +200,8 @@ def row_of(record: Record, rules: Policy | None = None, *, boundaries: bool = Fa
     area = float(boxes.area(record.truth_boxes).sum()) if truth is None else float(truth.area)
     share = min(1.0, area / (record.size[0] * record.size[1]))
     unit = "px" if record.spacing is None else "mm"
-    told = [score for score in record.mask_scores if score is not None]
-    expected = sum(told) / len(told) if told and len(told) == len(record.mask_scores) else None
+    scores = [score for score in record.mask_scores if score is not None]
+    expected = sum(scores) / len(scores) if scores and len(scores) == len(record.mask_scores) else None
     return Row(
         record.index, record.id, record.picture, record.digest, area, share, score, record.seconds, unit, expected
     )
@@ -213,7 +244,7 @@ def summary_of(rows: Sequence[Row], rules: Policy, planned: int, *, seed: int = 
 
 def write_summary(folder: Path, summary: Summary) -> Path:
     """Write ``summary.json``."""
-    return write_atomically(folder / SUMMARY, json.dumps(summary.as_json(), indent=2, allow_nan=False) + "\n")
+    return write_atomically(folder / SUMMARY, json_text(summary.as_json()))
 
 
 def _intervals(rows: Sequence[Row], rules: Policy, totals: Totals, seed: int) -> dict[str, tuple[float, float]]:
@@ -252,3 +283,85 @@ def _sizes(rows: Iterable[Row]) -> tuple[tuple[float, float, int, float | None],
         held = [row.quality or 0.0 for row in counted if (row.share == 0 if high == 0 else low < row.share <= high)]
         found.append((low, high, len(held), float(np.mean(held)) if held else None))
     return tuple(found)
+
+
+# -- average precision --------------------------------------------------------------------------------
+
+
+def precision_of(records: Iterable[Record]) -> Precision:
+    """Compute average precision where predictions carry scores.
+
+    Predictions are ranked by the prompter's scores where it gives any, else by the segmenter's. One without a score,
+    while others have one, ranks last. Each sample is matched for itself: a prediction can only be right about what
+    its own instruction names.
+
+    Args:
+        records: of a run, in the order of its dataset.
+    """
+    held = list(records)
+    ranked_by = _ranking(held)
+    if not ranked_by:
+        return Precision(note=NO_SCORES)
+    with_masks = [_masks(record, ranked_by) for record in held if record.truth is not None]
+    with_boxes = [_boxes(record, ranked_by) for record in held]
+    try:
+        return Precision(
+            samples=len(held),
+            ranked_by=ranked_by,
+            masks=average_precision(with_masks) if with_masks else None,
+            boxes=average_precision(with_boxes, kind="bbox"),
+        )
+    except MissingExtraError as error:
+        return Precision(samples=len(held), ranked_by=ranked_by, note=str(error))
+
+
+def _ranking(records: Iterable[Record]) -> str:
+    by_mask = False
+    for record in records:
+        if any(prompt["score"] is not None for prompt in record.prompts):
+            return "prompt"
+        by_mask = by_mask or any(score is not None for score in record.mask_scores)
+    return "mask" if by_mask else ""
+
+
+def _scores(record: Record, ranked_by: str) -> list[float]:
+    if ranked_by == "mask":
+        found = [*record.mask_scores, *[None] * (len(record.prompts) - len(record.mask_scores))]
+    else:
+        found = [prompt["score"] for prompt in record.prompts]
+    return [0.0 if score is None else float(score) for score in found]
+
+
+def _masks(record: Record, ranked_by: str) -> InstanceSample:
+    scored = zip(record.masks, _scores(record, ranked_by), strict=False)
+    return InstanceSample(
+        truth=record.truth_masks or (),
+        predictions=tuple(Mask.from_coco(code).with_score(score) for code, score in scored),
+        ignore=record.ignore_mask,
+    )
+
+
+def _boxes(record: Record, ranked_by: str) -> InstanceSample:
+    """Compare boxes: the dataset's with those that were prompted, or of the masks where a prompt has none."""
+    true = record.truth_boxes
+    found: list[tuple[Box, float]] = []
+    for place, score in enumerate(_scores(record, ranked_by)):
+        box = _box(record, place)
+        if box is not None:
+            found.append((box, score))
+    size, masks = record.size, record.truth_masks or ()
+    return InstanceSample(
+        # As COCO does, the class of size is that of the mask where there is one.
+        truth=masks if len(masks) == len(true) else tuple(Mask.from_box(box, *size) for box in true),
+        predictions=tuple(Mask.from_box(box, *size).with_score(score) for box, score in found),
+        truth_boxes=true,
+        predicted_boxes=tuple(box for box, _ in found),
+        ignore=record.ignore_mask,
+    )
+
+
+def _box(record: Record, place: int) -> Box | None:
+    given = record.prompts[place]["box"]
+    if given is not None:
+        return given[0], given[1], given[2], given[3]
+    return Mask.from_coco(record.masks[place]).box if place < len(record.masks) else None

@@ -17,9 +17,7 @@ from markupsafe import Markup
 
 from fiducial.datasets import Dataset, open_dataset
 from fiducial.errors import FiducialError
-from fiducial.evaluation.comparing import Comparison
-from fiducial.evaluation.folder import Run, flat
-from fiducial.evaluation.published import Table as Published
+from fiducial.evaluation.comparison import Comparison, PublishedTable
 from fiducial.evaluation.report import gallery
 from fiducial.evaluation.report.plots import MOST_BESIDE, PALETTE, plots_of_run, plots_of_runs, standalone
 from fiducial.evaluation.report.text import (
@@ -36,9 +34,10 @@ from fiducial.evaluation.report.text import (
     number,
     size_class,
 )
+from fiducial.evaluation.run import Run, flat
 from fiducial.evaluation.summary import TIMES, Summary, summarise, write_summary
+from fiducial.files import json_text, make_folder, write_atomically
 from fiducial.metrics import Difference
-from fiducial.results import write_atomically
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -112,13 +111,12 @@ def _opened(run: Run) -> tuple[Dataset | None, str]:
 
 def write_comparison(folder: Path, comparison: Comparison) -> tuple[Path, ...]:
     """Write ``compare.json``, ``compare.md``, ``compare.html`` and the page's plots as SVG files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(comparison.as_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    make_folder(folder)
     values = comparison_figures(comparison)
     plots = plots_of_runs(list(zip(comparison.names, comparison.summaries, strict=True)))
     page = {**values, "stacked_numbers": _stacked(comparison, values["numbers"]), "plots": plots}
     return (
-        write_atomically(folder / "compare.json", text),
+        write_atomically(folder / "compare.json", json_text(comparison.as_json())),
         write_atomically(folder / "compare.md", render("comparison.md", values)),
         write_atomically(folder / "compare.html", render("comparison.html", page)),
         *(write_atomically(folder / f"{name}.svg", standalone(svg)) for name, (svg, _) in plots.items()),
@@ -277,7 +275,7 @@ def _small(text: str, small: str = "span") -> Markup:
     return shown + Markup("<small>({}</small>").format(rest) if bracket else shown
 
 
-def published_table(table: Published) -> tuple[str, Grid]:
+def published_table(table: PublishedTable) -> tuple[str, Grid]:
     """Return the title and the rows of a published table."""
     columns = list(next(iter(table.rows.values())))
     rows = [(name, *(number(values[column]) for column in columns)) for name, values in table.rows.items()]
@@ -295,7 +293,7 @@ def _milliseconds(summary: Summary) -> str:
     return "–" if mean is None else milliseconds(mean)
 
 
-def _caution(table: Published, comparison: Comparison) -> str:
+def _caution(table: PublishedTable, comparison: Comparison) -> str:
     if not table.policy:
         rule = "no policy here counts alike: do not compare"
     elif table.policy == comparison.policy.name:

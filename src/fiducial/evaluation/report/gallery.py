@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from fiducial.datasets import Dataset
 from fiducial.errors import InputError
-from fiducial.evaluation.folder import Run
-from fiducial.evaluation.records import Record
+from fiducial.evaluation.record import Record
+from fiducial.evaluation.run import Run
 from fiducial.evaluation.summary import Summary
 from fiducial.geometry import Box, Mask, Prompt
 from fiducial.images import Image

@@ -1,19 +1,145 @@
-"""Average precision of a run, and the unit of its distances."""
-
 import json
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from evaluation_fakes import TinyDataset, bench
+from evaluation_fakes import Boxes, TinyDataset, bench, numbers
+from fiducial import Mask, Outcome, Prompts
 from fiducial.errors import InputError
 from fiducial.evaluation import TruthPrompts, evaluate, read_run, summarise
-from fiducial.evaluation.precision import NO_SCORES, precision_of
-from fiducial.evaluation.records import write_records
-from fiducial.evaluation.report import write_reports
-from fiducial.geometry import Mask
-from fiducial.language import Outcome
+from fiducial.evaluation.record import write_records
+from fiducial.evaluation.report import correlation_note, write_reports
+from fiducial.evaluation.summary import NO_SCORES, precision_of, write_summary
+from fiducial.metrics import POLICIES, Totals, policy, score_sample
+
+
+@pytest.fixture
+def run(tmp_path):
+    return evaluate(bench(30), tmp_path / "run")
+
+
+def test_the_numbers_are_those_of_the_metrics(run):
+    rules = policy("fiducial")
+    totals = Totals(rules)
+    for record in run.records():
+        prompts = record.decoded_prompts()
+        truth = record.truth_mask
+        totals.add(
+            score_sample(
+                rules,
+                truth,
+                record.mask if record.masks else None,
+                record.outcome,
+                ignore=record.ignore_mask,
+                predicted_boxes=prompts if len(prompts) else None,
+            )
+        )
+    summary = summarise(run)
+    assert summary.report == totals.report()
+    assert summary.outcomes == totals.outcomes
+    assert sum(summary.outcomes.values()) == 30
+    low, high = summary.intervals["mean_iou"]
+    assert low < summary.report["mean_iou"] < high
+
+
+def test_the_truth_as_prompts_is_all_right(tmp_path):
+    summary = summarise(evaluate(bench(14, source=TruthPrompts()), tmp_path))
+    assert summary.report["mean_iou"] == summary.report["cum_iou"] == summary.report["n_acc"] == 1.0
+    assert summary.outcomes["no_target"] == 2
+    assert summary.curve[-1] == (0.95, 1.0)
+
+
+def test_sizes_hold_every_sample_once(run):
+    summary = summarise(run)
+    assert sum(count for _, _, count, _ in summary.sizes) == 30
+    assert summary.sizes[0][:3] == (0.0, 0.0, sum(index % 7 == 3 for index in range(30)))
+
+
+def test_seconds_have_mean_and_quantiles(run):
+    seconds = summarise(run).seconds
+    times = [record.seconds["total"] for record in run.records()]
+    assert seconds["total"]["mean"] == pytest.approx(np.mean(times))
+    assert seconds["total"]["p50"] == pytest.approx(np.median(times))
+    assert seconds["total"]["p95"] >= seconds["total"]["p50"]
+
+
+def test_the_summary_is_strict_json(run):
+    summary = summarise(run)
+    told = json.loads(write_summary(run.folder, summary).read_text())
+    assert told == json.loads(json.dumps(summary.as_json(), allow_nan=False))
+    assert told["policy"] == "fiducial"
+    assert told["p@0.5"] == summary.report["p@0.5"]
+
+
+@pytest.mark.parametrize("name", sorted(POLICIES))
+def test_any_policy_can_count_a_run_afterwards(run, tmp_path, name):
+    fresh = summarise(evaluate(bench(30, rules=name), tmp_path / "fresh"))
+    assert numbers(summarise(run, name)) == numbers(fresh)
+
+
+def test_boundaries_are_measured_on_request(tmp_path, run):
+    assert summarise(run).report["boundary_f"] is None
+    measured = summarise(evaluate(bench(12, boundaries=True), tmp_path / "b"))
+    assert 0 < measured.report["boundary_f"] <= 1
+    assert measured.report["n_hausdorff95"] > 0
+
+
+def test_datasets_with_boxes_only(tmp_path):
+    summary = summarise(evaluate(bench(12, dataset=Boxes(12)), tmp_path))
+    assert summary.report["mean_iou"] is None
+    assert 0 < summary.report["box_iou"] < 1
+    assert summary.curve
+    assert sum(count for _, _, count, _ in summary.sizes) == 12
+
+
+def test_points_are_scored_by_the_box_of_their_mask(tmp_path):
+    points = TruthPrompts(box=False, points=1)
+    record = next(evaluate(bench(2, source=points), tmp_path).records())
+    assert record.score["box_iou"] > 0
+
+
+def test_nothing_to_count_and_edited_records(run):
+    records = run.ordered()
+    write_records(run.records_path, [replace(records[0], score={"iou": 1})])
+    with pytest.raises(InputError, match="lacks"):
+        summarise(run)
+    write_records(run.records_path, [records[0], records[0]])
+    with pytest.raises(InputError, match="has two records"):
+        summarise(run)
+    with pytest.raises(InputError, match="has two records"):
+        run.ordered()
+    write_records(run.records_path, [replace(records[0], truth={"size": [2, 2], "counts": [9]})])
+    with pytest.raises(InputError, match=r"sample 0 \(s000\) makes no sense"):
+        summarise(run)
+    write_records(run.records_path, [])
+    with pytest.raises(InputError, match="no record to count"):
+        summarise(run)
+
+
+def test_prompts_are_kept_as_boxes():
+    assert isinstance(bench().measure(0).decoded_prompts(), Prompts)
+
+
+def test_scores_are_held_against_the_truth(run):
+    summary = summarise(run)
+
+    def correlation(expect):
+        return replace(
+            summary, rows=tuple(replace(row, expected=expect(row)) for row in summary.rows)
+        ).score_correlation
+
+    assert correlation(lambda row: (row.quality or 0) / 2) == pytest.approx(1)
+    assert correlation(lambda row: 1 - (row.quality or 0)) == pytest.approx(-1)
+    assert correlation(lambda row: None) is None
+    assert correlation(lambda row: 0.5) is None
+    assert correlation_note(None) == ""
+    assert correlation_note(-1.0).endswith("rank correlation -1.00.")
+    assert "score_correlation" in summary.as_json()
+
+
+# -- average precision ------------------------------------------------------------------------------
 
 SIZE = (40, 60)
 LEFT, RIGHT, WRONG = (2.0, 2.0, 22.0, 22.0), (30.0, 5.0, 55.0, 35.0), (2.0, 30.0, 12.0, 38.0)

@@ -11,10 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from fiducial.errors import InputError
-from fiducial.evaluation.locking import lock
+from fiducial.files import lock_file, write_atomically
 from fiducial.geometry import Box, Frame, Mask, Prompt, Prompts
 from fiducial.language import Outcome
-from fiducial.results import write_atomically
 
 Code = Mapping[str, Any]
 """COCO's run-length code of a mask, as plain values."""
@@ -134,25 +133,25 @@ class Record:
                     "masks": tuple(values["masks"]),
                     "mask_scores": tuple(values["mask_scores"]),
                     "truth_instances": tuple(values["truth_instances"]),
-                    "spacing": None if values["spacing"] is None else _pair(values["spacing"]),
-                    "truth_boxes": tuple((b[0], b[1], b[2], b[3]) for b in values["truth_boxes"]),
+                    "spacing": None if values["spacing"] is None else _numbers(values["spacing"], 2),
+                    "truth_boxes": tuple(_numbers(box, 4) for box in values["truth_boxes"]),
                 }
             )
         except (TypeError, ValueError, IndexError, KeyError) as error:
             raise InputError(f"a record that makes no sense: {error}") from None
 
 
-def _pair(values: Sequence[float]) -> tuple[float, float]:
-    one, other = values
-    return float(one), float(other)
+def _numbers(values: Sequence[float], count: int) -> Any:
+    if len(values) != count:
+        raise ValueError(f"needs {count} numbers, got {values}")
+    return tuple(map(float, values))
 
 
 def _prompt(frame: Frame, values: Mapping[str, Any]) -> Prompt:
-    box = values["box"]
     return Prompt(
         frame,
-        box=None if box is None else (box[0], box[1], box[2], box[3]),
-        points=tuple((point[0], point[1]) for point in values["points"]),
+        box=None if values["box"] is None else tuple(values["box"]),
+        points=tuple(map(tuple, values["points"])),
         point_labels=tuple(values["point_labels"]),
         label=values["label"],
         score=values["score"],
@@ -215,7 +214,7 @@ class RecordFile:
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from None
         try:
-            lock(self._file.fileno(), self.path)
+            lock_file(self._file.fileno(), self.path)
             self._drop_torn_line()
             self.done = {record.index: record.digest for record in read_records(self.path)}
         except InputError:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation_fakes import bench
+from evaluation_fakes import ENVIRONMENT, bench
 from fiducial import Mask, Outcome
 from fiducial.errors import InputError
-from fiducial.evaluation.records import Record, RecordFile, encode, read_records
+from fiducial.evaluation.record import Record, RecordFile, encode, read_records
 
 
 def record(index=0, **changes):
@@ -129,12 +129,14 @@ def test_broken_letters_survive(tmp_path):
 
 def test_two_processes_do_not_write_to_one_file(tmp_path):
     code = (
-        "import sys; from fiducial.evaluation.records import RecordFile\n"
+        "import sys; from fiducial.evaluation.record import RecordFile\n"
         "try: RecordFile(sys.argv[1])\nexcept Exception as error: print(error)"
     )
     path = tmp_path / "r.jsonl"
     with RecordFile(path):
-        told = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+        told = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True, env=ENVIRONMENT
+        )
     assert "another process is writing to it" in told.stdout
 
 

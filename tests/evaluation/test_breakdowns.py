@@ -1,4 +1,4 @@
-"""Accuracy by the kind of phrase: whose it is, in which order, and what is refused."""
+"""Accuracy by the kind of phrase and by size: whose it is, in which order, and what is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evaluation_fakes import TinyDataset, bench, write_folder
 from fiducial.cli import main
 from fiducial.errors import InputError
 from fiducial.evaluation import Job, Selection, TruthPrompts, evaluate, read_run
-from fiducial.evaluation.families import EVERY, families_of, family_table, score_families
+from fiducial.evaluation.breakdowns import EVERY, families_of, family_table, score_families, size_table
 from fiducial.evaluation.summary import read_rows
 from fiducial.metrics import policy
 from fiducial.recipes import read_recipe
@@ -99,3 +99,22 @@ def test_a_folder_of_masks_has_no_families(tmp_path, capsys):
     ]
     assert main(words) == 2
     assert "has no family" in capsys.readouterr().err
+
+
+def test_accuracy_by_size(tmp_path):
+    run = evaluate(bench(30), tmp_path / "run")
+    table = size_table(run, tmp_path / "size")
+    lines = {row["target"]: row for row in json.loads((tmp_path / "size" / "size.json").read_text())["classes"]}
+    none = sum(index % 7 == 3 for index in range(30))
+    assert lines["no target"]["n"] == none
+    assert lines["small: up to 32 x 32 px"]["n"] == 30 - none
+    assert lines["large: over 96 x 96 px"] == {
+        "target": "large: over 96 x 96 px",
+        "n": 0,
+        "mean_iou": None,
+        "p@0.5": None,
+        "p@0.7": None,
+        "missed": None,
+    }
+    assert sum(row["n"] for name, row in lines.items() if name.endswith("picture")) == 30 - none
+    assert "| no target |" in table.files[0].read_text()

@@ -1,15 +1,18 @@
-"""Comparing runs: side by side on the samples that they share, with paired intervals."""
+"""Comparing runs: on the samples that they share, with paired intervals, and with what papers report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from fiducial.errors import InputError
-from fiducial.evaluation.folder import Run, read_run
-from fiducial.evaluation.published import Table, published
+import yaml
+
+from fiducial.errors import InputError, UnknownNameError
+from fiducial.evaluation.run import Run, read_run
 from fiducial.evaluation.summary import Row, Summary, read_rows, summary_of
 from fiducial.metrics import Difference, Policy, paired_bootstrap, policy
 from fiducial.metrics import statistics as statistics_of
@@ -35,7 +38,7 @@ class Comparison:
     summaries: tuple[Summary, ...]
     differences: tuple[Mapping[str, Difference], ...]
     left_out: int = 0
-    published: tuple[Table, ...] = ()
+    published: tuple[PublishedTable, ...] = ()
 
     @property
     def statistics(self) -> list[str]:
@@ -68,10 +71,7 @@ class Comparison:
                 }
                 for name, found in zip(self.names[1:], self.differences, strict=True)
             ],
-            "published": [
-                {"dataset": t.dataset, "split": t.split, "policy": t.policy, "source": t.source, "rows": t.rows}
-                for t in self.published
-            ],
+            "published": [asdict(table) for table in self.published],
         }
 
 
@@ -80,7 +80,7 @@ def compare(
     *,
     policy_name: str | None = None,
     common: bool = False,
-    figures: Sequence[Table] | None = None,
+    tables: Sequence[PublishedTable] | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Put runs side by side.
@@ -89,7 +89,7 @@ def compare(
         folders: of the runs; the first is the one that the others are held against.
         policy_name: count all of them anew by this policy; needed when theirs differ.
         common: use the samples that all runs have; without it runs on different samples are an error.
-        figures: published tables to show beside them; default: those of the first run's dataset.
+        tables: published figures to show with them; default: those of the first run's dataset.
         seed: of the bootstrap.
 
     Raises:
@@ -104,7 +104,6 @@ def compare(
     shared = _shared(runs, rows, common)
     kept = [{name: row for name, row in found.items() if name in shared} for found in rows]
     settings = runs[0].settings["dataset"]
-    tables = published(settings["name"], settings["split"]) if figures is None else tuple(figures)
     summaries = tuple(summary_of(list(found.values()), rules, len(shared), seed=seed) for found in kept)
     return Comparison(
         policy=rules,
@@ -113,7 +112,7 @@ def compare(
         summaries=summaries,
         differences=tuple(_differences(one, kept[0], rules, seed) for one in kept[1:]),
         left_out=len(set().union(*rows)) - len(shared),
-        published=tables,
+        published=published(settings["name"], settings["split"]) if tables is None else tuple(tables),
     )
 
 
@@ -172,3 +171,65 @@ def _names(runs: Sequence[Run]) -> tuple[str, ...]:
     if len(set(folders)) == len(folders):
         return tuple(folders)
     return tuple(f"{place}: {name}" for place, name in enumerate(names, start=1))
+
+
+# -- published figures --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTable:
+    """One table of one paper.
+
+    Args:
+        dataset: name of the dataset, as :data:`fiducial.datasets.DATASETS` has it where it is one of them.
+        split: part of it.
+        policy: name of the policy that counts alike, or "" where none does.
+        source: where the figures stand.
+        rows: per system its figures by name of the statistic; what a paper leaves out is None.
+    """
+
+    dataset: str
+    split: str
+    policy: str
+    source: str
+    rows: Mapping[str, Mapping[str, float | None]]
+
+
+@cache
+def published_tables() -> tuple[PublishedTable, ...]:
+    """Return every table."""
+    text = files("fiducial.evaluation").joinpath("published.yaml").read_text(encoding="utf-8")
+    return tuple(
+        PublishedTable(
+            entry["dataset"],
+            entry["split"],
+            entry["policy"],
+            entry["source"],
+            {name: dict(zip(entry["columns"], values, strict=True)) for name, values in entry["rows"].items()},
+        )
+        for entry in yaml.safe_load(text)
+    )
+
+
+def published(dataset: str, split: str | None = None) -> tuple[PublishedTable, ...]:
+    """Return the tables of a dataset; none where nobody's figures are known.
+
+    Args:
+        dataset: its name.
+        split: a part of it; None returns those of all parts.
+    """
+    return tuple(table for table in published_tables() if table.dataset == dataset and split in (None, table.split))
+
+
+def require_published(dataset: str) -> tuple[PublishedTable, ...]:
+    """Return the tables of a dataset.
+
+    Raises:
+        UnknownNameError: no figures of such a dataset are known.
+    """
+    found = published(dataset)
+    if not found:
+        raise UnknownNameError(
+            "dataset with published figures", dataset, {table.dataset for table in published_tables()}
+        )
+    return found

@@ -15,8 +15,9 @@ from typing import Any
 
 from fiducial import models
 from fiducial.errors import InputError
-from fiducial.evaluation.records import Record, read_records
-from fiducial.results import write_atomically
+from fiducial.evaluation.prompting import from_old_words
+from fiducial.evaluation.record import Record, read_records
+from fiducial.files import json_text, read_json, write_atomically
 
 CARD, RECORDS, SUMMARY = "run.json", "samples.jsonl", "summary.json"
 LAYOUT = 2
@@ -100,7 +101,7 @@ class Run:
             "planned": self.planned,
             "sessions": list(self.sessions),
         }
-        return write_atomically(self.folder / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+        return write_atomically(self.folder / CARD, json_text(card))
 
 
 def read_run(folder: str | Path) -> Run:
@@ -111,19 +112,19 @@ def read_run(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     path = folder / CARD
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{folder}: not a folder of `fiducial evaluate`: it has no {CARD}") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+    if not path.exists():
+        raise InputError(f"{folder}: not a folder of `fiducial evaluate`: it has no {CARD}")
+    card = read_json(path)
     if not isinstance(card, dict) or not {"layout", *SETTINGS} <= set(card):
         raise InputError(f"{path}: is the card of another command, not of `fiducial evaluate`: take another folder")
     if card["layout"] != LAYOUT:
         raise InputError(f"{path}: has layout {card['layout']!r}, this version reads {LAYOUT}")
+    settings = {**{key: card[key] for key in SETTINGS}, CONTENTS: card.get(CONTENTS, {})}
+    if settings["prompter"] != (source := from_old_words(settings["prompter"])):
+        settings = {**settings, "prompter": source, "recipe": {**settings["recipe"], "prompter": {"name": source}}}
     return Run(
         folder,
-        {**{key: card[key] for key in SETTINGS}, CONTENTS: card.get(CONTENTS, {})},
+        settings,
         tuple(card.get("sessions", ())),
         int(card.get("planned", 0)),
         str(card.get("dataset_spec", "")),

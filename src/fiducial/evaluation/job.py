@@ -1,0 +1,288 @@
+"""A job: what to evaluate, in words; opened, a bench that measures one sample after the other, here or in processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing.connection import wait as wait_for_end
+from typing import Any
+
+from fiducial import recipes
+from fiducial.config import Config, option
+from fiducial.datasets import Dataset, Sample, open_dataset
+from fiducial.errors import FiducialError, InputError, ModelError
+from fiducial.evaluation.prompting import FixedPrompter, PromptSource, TrueMasks
+from fiducial.evaluation.record import Code, Record
+from fiducial.geometry import Box, Mask, Prompts
+from fiducial.images import Image
+from fiducial.language import Answer
+from fiducial.metrics import Policy, policy, score_sample
+from fiducial.pipeline import Pipeline
+from fiducial.recipes import PartSpec, Recipe
+from fiducial.results import Segmentation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(Config):
+    """What to evaluate: a recipe on a dataset, counted by a policy."""
+
+    dataset: str = option(help="as :func:`fiducial.datasets.open_dataset` takes it")
+    recipe: Recipe = option(help="the resolved recipe")
+    source: PromptSource | None = option(None, "answers in place of the recipe's prompter")
+    policy: str = option("fiducial", "name of the rule by which samples are counted")
+    split: str | None = option(None, "part of the dataset; none takes the dataset's own choice")
+    boundaries: bool = option(False, "also measure boundary F-score and Hausdorff 95")
+
+    def check(self) -> None:
+        """Refuse a policy that nobody knows."""
+        policy(self.policy)
+
+    def open_dataset(self) -> Dataset:
+        """Open the dataset alone."""
+        return open_dataset(self.dataset, split=self.split)
+
+    def open(self, dataset: Dataset | None = None, loader: Loader | None = None) -> Bench:
+        """Load models and dataset.
+
+        Args:
+            dataset: the dataset, when it is open already.
+            loader: keeps models for the next job.
+        """
+        pipeline = (loader or Loader())(self)
+        dataset = self.open_dataset() if dataset is None else dataset
+        return Bench(pipeline, dataset, policy(self.policy), self.source, self.boundaries)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An opened job: what is measured, on what, and by which rule.
+
+    Args:
+        pipeline: the combination that is measured.
+        dataset: the samples.
+        policy: how they are counted.
+        source: answers in place of the pipeline's prompter, or None.
+        boundaries: also measure boundary F-score and Hausdorff 95, which takes longer than the rest.
+    """
+
+    pipeline: Pipeline
+    dataset: Dataset
+    policy: Policy
+    source: PromptSource | None = None
+    boundaries: bool = False
+
+    def measure(self, index: int) -> Record:
+        """Segment sample ``index`` of the dataset and score it.
+
+        Raises:
+            InputError: the picture cannot be read, or the sample makes no sense; the message names it.
+            ModelError: a part broke its contract.
+        """
+        started = time.perf_counter()
+        sample = self.dataset[index]
+        try:
+            image = sample.image()
+            reading = time.perf_counter() - started
+            result = self._pipeline(sample)(image, sample.instruction)
+        except InputError as error:
+            raise InputError(f"{self.dataset.name}, sample {index} ({sample.id}): {error}") from error
+        return self._record(index, sample, image, result, reading)
+
+    def _pipeline(self, sample: Sample) -> Pipeline:
+        pipeline = self.pipeline
+        if self.source is not None:
+            pipeline = replace(pipeline, prompter=FixedPrompter(self.source(sample)))
+        if isinstance(pipeline.segmenter, TrueMasks):
+            pipeline = replace(pipeline, segmenter=pipeline.segmenter.for_sample(sample))
+        return pipeline
+
+    def _record(self, index: int, sample: Sample, image: Image, result: Segmentation, reading: float) -> Record:
+        started = time.perf_counter()
+        truth = None if sample.instances is None else sample.truth
+        boxes = true_boxes(sample)
+        score = score_sample(
+            self.policy,
+            truth,
+            result.mask if result.masks else None,
+            result.outcome,
+            ignore=sample.ignore,
+            truth_boxes=boxes,
+            predicted_boxes=predicted_boxes(result.prompts),
+            boundaries=self.boundaries,
+            spacing=sample.spacing or (1.0, 1.0),
+        )
+        codes = [code_of(truth), code_of(sample.ignore)]
+        instances = sample.instances or ()
+        answer = result.answer
+        record = Record(
+            index=index,
+            id=sample.id,
+            image=str(sample.image_path.name if sample.image_path else image.name),
+            size=(image.height, image.width),
+            instruction=sample.instruction,
+            picture=image.digest,
+            digest=task_digest(sample.instruction, image, codes, boxes),
+            prompt_sha256=prompt_digest(self.pipeline, sample.instruction),
+            outcome=result.outcome,
+            text=answer.text,
+            thinking=answer.thinking,
+            raw=answer.raw,
+            repairs=answer.repairs,
+            prompts=tuple(prompt.as_json() for prompt in result.prompts),
+            masks=tuple(mask.to_coco() for mask in result.masks),
+            mask_scores=tuple(mask.score for mask in result.masks),
+            truth=codes[0],
+            truth_instances=tuple(mask.to_coco() for mask in instances) if len(instances) > 1 else (),
+            truth_boxes=boxes,
+            ignore=codes[1],
+            spacing=sample.spacing,
+            score=score.as_json(),
+        )
+        seconds = {"read": reading, **result.seconds, "score": time.perf_counter() - started}
+        return replace(record, seconds={stage: round(value, 6) for stage, value in seconds.items()})
+
+
+def true_boxes(sample: Sample) -> tuple[Box, ...]:
+    """Return the boxes of the true instances, in pixels."""
+    return tuple(prompt.box for prompt in sample.prompts() if prompt.box is not None)
+
+
+def predicted_boxes(prompts: Prompts) -> Prompts | None:
+    """Return the boxes to score: the prompts' own when each has one, else None, for those of the masks."""
+    return prompts if len(prompts) and all(prompt.box is not None for prompt in prompts) else None
+
+
+def code_of(mask: Mask | None) -> Code | None:
+    """Return a mask's run-length code, or None of None."""
+    return None if mask is None else mask.to_coco()
+
+
+def task_digest(instruction: str, image: Image, codes: list[Code | None], boxes: tuple[Box, ...]) -> str:
+    """Name what was asked and what is true about it: SHA-256 in hex."""
+    return hashlib.sha256(json.dumps([instruction, image.digest, codes, boxes]).encode()).hexdigest()
+
+
+def prompt_digest(pipeline: Pipeline, instruction: str) -> str:
+    """Name the words that a prompter was given: those of its template, where it has one, and the instruction."""
+    template = getattr(pipeline.prompter, "template", None)
+    words = [getattr(template, part, "") for part in ("system", "user")]
+    return hashlib.sha256(json.dumps([*words, instruction]).encode()).hexdigest()
+
+
+# -- models and processes -----------------------------------------------------------------------------
+
+
+class Loader:
+    """Builds the pipelines of jobs one after the other, and loads a model again only when it is another one."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[PartSpec, Any]] = {}
+
+    def __call__(self, job: Job) -> Pipeline:
+        """Build the pipeline of a job; where a source answers no prompter is loaded."""
+        prompter = None if job.source is not None else self._part(job.recipe.prompter)
+        segmenter = self._part(job.recipe.segmenter)
+        return recipes.load(job.recipe, prompter=prompter or _NoPrompter(), segmenter=segmenter)
+
+    def _part(self, spec: PartSpec) -> Any:
+        held, part = self._held.get(spec.kind, (None, None))
+        if held != spec:
+            self._held.pop(spec.kind, None)  # two large models need not fit side by side
+            part = spec.build()
+            self._held[spec.kind] = spec, part
+        return part
+
+
+class _NoPrompter:
+    """Stands where a source answers instead, so that no prompter is loaded for nothing."""
+
+    def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
+        """Refuse: nobody should ask."""
+        raise InputError("this pipeline has a source of prompts and no prompter")
+
+
+def measure_with_workers(job: Job, indices: Sequence[int], workers: int) -> Iterator[Record]:
+    """Measure samples in several processes, each with models of its own; records come as they are done.
+
+    Raises:
+        InputError: as :meth:`Bench.measure`.
+        ModelError: as there, or a process died.
+    """
+    context = multiprocessing.get_context("spawn")
+    waiting = iter(indices)
+    with ProcessPoolExecutor(min(workers, max(1, len(indices))), context, initializer=_watch_parent) as pool:
+        running: set[Future[Record | _Failure]] = set()
+        try:
+            for index in waiting:
+                running.add(pool.submit(_measure, job, index))
+                if len(running) >= 2 * workers:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    yield from _results(done)
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from _results(done)
+        except BrokenProcessPool:
+            raise ModelError("a worker process died (out of memory?): the samples so far are kept, resume") from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """An error on its way home: exceptions with arguments of their own do not survive the journey as they are."""
+
+    is_input: bool
+    message: str
+
+
+def _results(done: set[Future[Record | _Failure]]) -> Iterator[Record]:
+    """Give the records first, so that none is lost when another sample failed."""
+    failure = None
+    for future in done:
+        result = future.result()
+        if isinstance(result, _Failure):
+            failure = result
+        else:
+            yield result
+    if failure is not None:
+        raise (InputError if failure.is_input else ModelError)(failure.message)
+
+
+def _measure(job: Job, index: int) -> Record | _Failure:
+    try:
+        if _OPENED.job != job or _OPENED.bench is None:
+            _OPENED.job, _OPENED.bench = job, job.open()
+        return _OPENED.bench.measure(index)
+    except FiducialError as error:
+        return _Failure(isinstance(error, InputError), str(error))
+
+
+class _Opened:
+    """What this process has open."""
+
+    job: Job | None = None
+    bench: Bench | None = None
+
+
+_OPENED = _Opened()
+
+
+def _watch_parent() -> None:
+    """End this process when the one that started it ends, however it ends: no orphan goes on computing."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait_for_end([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,98 @@
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from evaluation_fakes import ENVIRONMENT, die, numbers, write_folder
+from fiducial import Pipeline
+from fiducial.errors import InputError, ModelError, UnknownNameError
+from fiducial.evaluation import Job, TruthPrompts, evaluate, running, summarise
+from fiducial.evaluation import job as job_module
+from fiducial.evaluation.job import Loader
+from fiducial.recipes import read_recipe
+
+
+def job(spec, **changes):
+    return Job(**{"dataset": spec, "recipe": read_recipe("classic"), "source": TruthPrompts(jitter=0.2), **changes})
+
+
+def test_several_processes_give_the_same_numbers(tmp_path):
+    spec = write_folder(tmp_path / "data")
+    alone = evaluate(job(spec), tmp_path / "one")
+    shared = evaluate(job(spec), tmp_path / "two", workers=2)
+    assert numbers(summarise(alone)) == numbers(summarise(shared))
+    assert shared.spec == f"folder:{tmp_path / 'data'}"
+    assert shared.settings["recipe"]["prompter"] == {"name": "truth?jitter=0.2"}
+
+
+def test_an_error_in_a_process_comes_home(tmp_path):
+    spec = write_folder(tmp_path / "data", count=3)
+    (tmp_path / "data" / "images" / "picture-001.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match="picture-001"):
+        evaluate(job(spec), tmp_path / "run", workers=2)
+
+
+def test_a_process_that_dies_is_an_error(tmp_path, monkeypatch):
+    spec = write_folder(tmp_path / "data", count=2)
+    monkeypatch.setattr("fiducial.evaluation.job._measure", die)
+    with pytest.raises(ModelError, match="a worker process died"):
+        evaluate(job(spec), tmp_path / "run", workers=2)
+
+
+def test_a_loader_loads_a_part_again_only_when_it_changes(tmp_path):
+    loader, first = Loader(), job("")
+    assert loader(first).segmenter is loader(replace(first, source=None)).segmenter
+    recipe = read_recipe("classic")
+    other = replace(recipe, segmenter=replace(recipe.segmenter, name="grabcut", options={}))
+    assert loader(replace(first, recipe=other)).segmenter is loader(first).segmenter
+    silent = loader(first)
+    assert isinstance(silent, Pipeline)
+    with pytest.raises(InputError, match="no prompter"):
+        silent.prompter.ask([], [])
+
+
+def test_a_worker_opens_its_job_once_and_tells_errors(tmp_path, monkeypatch):
+    monkeypatch.setattr(job_module, "_OPENED", job_module._Opened())
+    one = job(write_folder(tmp_path / "data", count=2))
+    assert job_module._measure(one, 0).index == 0
+    opened = job_module._OPENED.bench
+    assert job_module._measure(one, 1).index == 1
+    assert job_module._OPENED.bench is opened
+    failure = job_module._measure(job("nowhere"), 0)
+    assert failure == job_module._Failure(True, "nowhere: no such file or folder")
+
+
+def test_workers_do_not_outlive_their_parent():
+    code = (
+        "import multiprocessing, time; from evaluation_fakes import wait_as_a_worker\n"
+        "if __name__ == '__main__':\n"
+        "    multiprocessing.get_context('spawn').Process(target=wait_as_a_worker).start(); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    # The worker holds the other end of the pipe: it is gone when the pipe ends.
+    assert parent.stdout.read() == ""
+    parent.stdout.close()
+    assert worker != parent.pid
+
+
+def test_the_watch_is_for_workers_only():
+    assert job_module._watch_parent() is None
+
+
+def test_relative_paths_are_kept_absolute(tmp_path, monkeypatch):
+    write_folder(tmp_path / "data", count=2)
+    monkeypatch.chdir(tmp_path)
+    for place, spec in enumerate(["data", "folder:data", "folder:data?instruction=x"]):
+        found = evaluate(job(spec), tmp_path / f"{place}").spec if "?" not in spec else running._absolute(spec)
+        assert found == spec.replace("data", str(tmp_path / "data"))
+    assert running._absolute("scenes:shapes?count=3") == "scenes:shapes?count=3"
+
+
+def test_a_job_is_checked_when_it_is_made():
+    with pytest.raises(UnknownNameError, match="did you mean 'lisa'"):
+        job("data", policy="liza")
+    assert job("data", source="blind?box=0,0,1,1").source.box == (0, 0, 1, 1)
