@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fiducial.metrics import POLICIES, Totals
-from fiducial.metrics.conformance import CASES, conformance_page
+from metrics.policy_page import CASES, policy_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "policies.md"
 NAMES = ("fiducial", "lisa", "rmsin", "think2seg", "visionreasoner", "sjtu", "prs-med", "grefcoco")
@@ -136,10 +136,10 @@ def test_presence_is_what_was_worked_out_by_hand(policy):
 
 
 def test_the_page_in_the_docs_is_what_the_code_says():
-    assert PAGE.read_text() == conformance_page(), "run: python -m fiducial.metrics.conformance > docs/policies.md"
+    assert PAGE.read_text() == policy_page(), "run: python tests/metrics/policy_page.py > docs/policies.md"
 
 
 def test_the_page_can_be_made_for_other_policies():
-    page = conformance_page([POLICIES["lisa"]])
+    page = policy_page([POLICIES["lisa"]])
     assert "| case | `lisa` |" in page
     assert "`sjtu`" not in page

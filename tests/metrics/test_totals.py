@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from fractions import Fraction
 
@@ -12,7 +13,7 @@ from fiducial.errors import InputError, UnknownNameError
 from fiducial.geometry import Mask
 from fiducial.language import Outcome
 from fiducial.metrics import POLICIES, Totals, policy, score_sample, statistics
-from fiducial.metrics.shares import statistic
+from fiducial.metrics.totals import ExactSum, statistic
 from metrics.strategies import scores
 
 OURS = policy("fiducial")
@@ -118,3 +119,44 @@ def test_a_statistic_is_found_by_name():
 def test_memory_does_not_grow_with_the_samples():
     totals = totals_of(samples=SAMPLES * 40)
     assert max(abs(above.scaled).bit_length() for above in totals._above.values()) < 1200
+
+
+# -- exact sums -------------------------------------------------------------------------------------
+
+numbers = st.lists(
+    st.one_of(st.integers(-(10**6), 10**6), st.floats(allow_nan=False, allow_infinity=False)), max_size=8
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(numbers, st.randoms(use_true_random=False), st.integers(1, 1000))
+def test_any_order_and_grouping_give_the_exact_sum(values, random, count):
+    exact = sum(map(Fraction, values), Fraction())
+    shuffled = random.sample(values, len(values))
+    cut = random.randint(0, len(values))
+    parts = ExactSum(), ExactSum()
+    for part, some in zip(parts, (shuffled[:cut], shuffled[cut:]), strict=True):
+        for value in some:
+            part.add(value)
+    parts[0].merge(parts[1])
+    assert Fraction(parts[0].scaled, 2**1074) == exact
+    if abs(exact) < 1e300:
+        assert parts[0].over(count) == float(exact / count)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_what_is_not_finite_is_refused(value):
+    with pytest.raises(InputError, match="finite numbers"):
+        ExactSum().add(value)
+
+
+def test_equal_sums_are_equal():
+    one, two = ExactSum(), ExactSum()
+    for value in (0.1, 0.2, 0.3):
+        one.add(value)
+    for value in (0.3, 0.1, 0.2):
+        two.add(value)
+    assert one == two
+    assert hash(one) == hash(two)
+    assert one != 0.6
+    assert repr(one) == "ExactSum(0.6)"

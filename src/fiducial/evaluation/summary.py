@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fiducial.errors import InputError, MissingExtraError
+from fiducial.errors import InputError
 from fiducial.evaluation.record import Record
 from fiducial.evaluation.run import SUMMARY, Run
 from fiducial.files import json_text, write_atomically
@@ -304,15 +304,12 @@ def precision_of(records: Iterable[Record]) -> Precision:
         return Precision(note=NO_SCORES)
     with_masks = [_masks(record, ranked_by) for record in held if record.truth is not None]
     with_boxes = [_boxes(record, ranked_by) for record in held]
-    try:
-        return Precision(
-            samples=len(held),
-            ranked_by=ranked_by,
-            masks=average_precision(with_masks) if with_masks else None,
-            boxes=average_precision(with_boxes, kind="bbox"),
-        )
-    except MissingExtraError as error:
-        return Precision(samples=len(held), ranked_by=ranked_by, note=str(error))
+    return Precision(
+        samples=len(held),
+        ranked_by=ranked_by,
+        masks=average_precision(with_masks) if with_masks else None,
+        boxes=average_precision(with_boxes, kind="bbox"),
+    )
 
 
 def _ranking(records: Iterable[Record]) -> str:

@@ -11,8 +11,7 @@ from fiducial.metrics.intervals import Difference, bootstrap, paired_bootstrap
 from fiducial.metrics.policies import POLICIES, Policy, Resize, policy
 from fiducial.metrics.resizing import resize_mask
 from fiducial.metrics.scoring import SampleScore, score_sample
-from fiducial.metrics.shares import statistics
-from fiducial.metrics.totals import Totals
+from fiducial.metrics.totals import Totals, statistics
 
 __all__ = [
     "POLICIES",

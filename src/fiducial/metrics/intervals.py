@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fiducial.errors import InputError
 from fiducial.metrics.policies import Policy
 from fiducial.metrics.scoring import SampleScore
-from fiducial.metrics.shares import Statistic, statistic
+from fiducial.metrics.totals import Statistic, statistic
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95

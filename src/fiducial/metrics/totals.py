@@ -1,17 +1,145 @@
-"""Totals: a run's numbers, gathered sample by sample, in any order and any grouping."""
+"""Totals: the statistics of a report, each a ratio of two sums, gathered in any order and any grouping."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fiducial.errors import InputError
+from fiducial.errors import InputError, UnknownNameError
 from fiducial.language import Outcome
 from fiducial.metrics.policies import Policy
 from fiducial.metrics.scoring import SampleScore
-from fiducial.metrics.shares import statistics
-from fiducial.metrics.sums import ExactSum
+
+Share = tuple[float, int]
+"""What one sample adds to the numerator and to the denominator; (0, 0) when the statistic does not concern it."""
+Statistic = Callable[[SampleScore], Share]
+
+_NOTHING: Share = (0, 0)
+_MEANS = ("boundary_f", "hausdorff95", "box_iou", "box_giou", "box_diou", "box_ciou", "mixed_ciou")
+_BITS = 1074  # every finite double is a whole multiple of 2**-1074
+
+
+def statistics(policy: Policy) -> dict[str, Statistic]:
+    """Return every statistic that a policy's reports have, by name.
+
+    Each is a ratio of two sums over the samples counted:
+
+    * ``mean_iou``, ``dice``, ``boundary_f``, ``hausdorff95``, ``box_iou``, ``box_giou``, ``box_diou``, ``box_ciou``,
+      ``mixed_ciou``: means over the samples that have the value;
+    * ``cum_iou``: intersections over unions;
+    * ``p@T``: the share of samples whose mask IoU passes T; ``box_acc@T``: likewise of boxes;
+    * ``n_acc``, ``t_acc``: the share of samples without, and with, a target that were taken for what they are.
+
+    Args:
+        policy: whose thresholds and comparisons are used.
+    """
+    table: dict[str, Statistic] = {"mean_iou": _mean("iou"), "cum_iou": _cumulative}
+    table |= {f"p@{threshold:g}": _precision(policy, threshold) for threshold in policy.thresholds}
+    table |= {"dice": _mean("dice"), "n_acc": _presence(target=False), "t_acc": _presence(target=True)}
+    table |= {name: _mean(name) for name in _MEANS}
+    table |= {f"box_acc@{threshold:g}": _box_accuracy(policy, threshold) for threshold in policy.thresholds}
+    return table
+
+
+def statistic(policy: Policy, name: str) -> Statistic:
+    """Return one statistic.
+
+    Raises:
+        UnknownNameError: the policy's reports have none of that name.
+    """
+    table = statistics(policy)
+    if name not in table:
+        raise UnknownNameError("statistic", name, table)
+    return table[name]
+
+
+def _mean(key: str) -> Statistic:
+    def share(score: SampleScore) -> Share:
+        value = getattr(score, key)
+        return _NOTHING if value is None else (value, 1)
+
+    return share
+
+
+def _cumulative(score: SampleScore) -> Share:
+    return score.cum_intersection, score.cum_union
+
+
+def _precision(policy: Policy, threshold: float) -> Statistic:
+    def share(score: SampleScore) -> Share:
+        if not score.in_precision or score.iou is None:
+            return _NOTHING
+        return int(policy.passes(score.iou, threshold)), 1
+
+    return share
+
+
+def _box_accuracy(policy: Policy, threshold: float) -> Statistic:
+    def share(score: SampleScore) -> Share:
+        return _NOTHING if score.box_iou is None else (int(policy.box_passes(score.box_iou, threshold)), 1)
+
+    return share
+
+
+def _presence(*, target: bool) -> Statistic:
+    def share(score: SampleScore) -> Share:
+        return (int(score.presence_right), 1) if score.has_target is target else _NOTHING
+
+    return share
+
+
+class ExactSum:
+    """A sum of numbers without any rounding, so that neither order nor grouping matters.
+
+    A double is a whole number times 2**-1074; the sum is kept as such a whole number, however long (a few hundred
+    bytes whatever the count). Only :meth:`over` rounds, once, to the nearest double.
+
+    Example:
+        >>> total = ExactSum()
+        >>> for value in (1e16, 1.0, -1e16):
+        ...     total.add(value)
+        >>> total.over(1)
+        1.0
+    """
+
+    __slots__ = ("scaled",)
+
+    def __init__(self, scaled: int = 0) -> None:
+        """Start from a sum times 2**1074."""
+        self.scaled = scaled
+
+    def add(self, value: float) -> None:
+        """Add a whole number or a finite double.
+
+        Raises:
+            InputError: infinite, or not a number.
+        """
+        if isinstance(value, int):
+            self.scaled += value << _BITS
+            return
+        if not math.isfinite(value):
+            raise InputError(f"a sum needs finite numbers, got {value}")
+        top, bottom = value.as_integer_ratio()
+        self.scaled += top << (_BITS + 1 - bottom.bit_length())
+
+    def merge(self, other: ExactSum) -> None:
+        """Add another sum."""
+        self.scaled += other.scaled
+
+    def over(self, count: int) -> float:
+        """Divide by a whole number that is not 0, rounding once to the nearest double."""
+        return self.scaled / (count << _BITS)
+
+    def __eq__(self, other: object) -> bool:
+        return self.scaled == other.scaled if isinstance(other, ExactSum) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.scaled)
+
+    def __repr__(self) -> str:
+        return f"ExactSum({self.over(1)!r})"
 
 
 class Totals:

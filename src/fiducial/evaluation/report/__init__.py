@@ -210,8 +210,8 @@ def _precision_figures(summary: Summary) -> dict[str, Any]:
     ]
     whose = "prompter" if found.ranked_by == "prompt" else "segmenter"
     note = (
-        f"COCO's, by faster-coco-eval, whatever the policy: {found.samples:,} samples at their own size, all of one "
-        f"class, predictions ranked by the {whose}'s scores."
+        f"COCO's, whatever the policy: {found.samples:,} samples at their own size, all of one class, predictions "
+        f"ranked by the {whose}'s scores."
     )
     return {"precision": Grid(("", *columns), rows, (1, 2)), "precision_note": note}
 

@@ -1,6 +1,6 @@
 """The conformance table: what each policy makes of one set of hand-made cases.
 
-``python -m fiducial.metrics.conformance`` prints the page ``docs/policies.md``; a test holds the page to the code, and
+``python tests/metrics/policy_page.py`` prints the page ``docs/policies.md``; a test holds the page to the code, and
 the code to values worked out by hand.
 """
 
@@ -12,9 +12,7 @@ from dataclasses import dataclass
 
 from fiducial.geometry import Mask
 from fiducial.language import Outcome
-from fiducial.metrics.policies import POLICIES, Policy
-from fiducial.metrics.scoring import SampleScore, score_sample
-from fiducial.metrics.totals import Totals
+from fiducial.metrics import POLICIES, Policy, SampleScore, Totals, score_sample
 
 SIDE = 8  # 480, 512 and 840 are whole multiples, so resizing changes no ratio
 
@@ -102,7 +100,7 @@ def _presence_cell(_: Policy, score: SampleScore) -> str:
 Cell = Callable[[Policy, SampleScore], str]
 
 
-def conformance_page(policies: Iterable[Policy] = POLICIES.values()) -> str:
+def policy_page(policies: Iterable[Policy] = POLICIES.values()) -> str:
     """Write the page: rules and sources, then the cases under each policy, as Markdown."""
     rules = tuple(policies)
     heads = [f"`{each.name}`" for each in rules]
@@ -136,7 +134,7 @@ def conformance_page(policies: Iterable[Policy] = POLICIES.values()) -> str:
 
 _HEAD = """# Policies
 
-Made by `python -m fiducial.metrics.conformance`; do not edit.
+Made by `python tests/metrics/policy_page.py`; do not edit.
 
 The same masks give different numbers in different papers, because papers treat the hard cases differently: a truth that
 is empty, an answer that says nothing, an answer that nobody could read. A policy names one set of choices. Two numbers
@@ -153,10 +151,10 @@ size of its pixels, else in pixels of the original image, and `hausdorff95_unit`
 knows it of some samples only: such a mean is of no use). A dataset tells the size by `spacing` in a sample's `meta`,
 height and width of a pixel: a field of the table of a plain folder. `fiducial score` takes `--spacing H,W`.
 
-**Average precision** (`average_precision` in `summary.json`) is COCO's, by faster-coco-eval (the extra `evaluate`),
-and the same under every policy: every sample counts as a picture of its own at its own size, all instances are of one
-class, ignored pixels are a crowd. Predictions are ranked by the prompter's scores where it gives any, else by the
-segmenter's; where nobody gives scores there is none, and the report says so.
+**Average precision** (`average_precision` in `summary.json`) is COCO's, and the same under every policy: every sample
+counts as a picture of its own at its own size, all instances are of one class, ignored pixels are a crowd. Predictions
+are ranked by the prompter's scores where it gives any, else by the segmenter's; where nobody gives scores there is none,
+and the report says so.
 """
 
 _CASES_HEAD = """The target is a square of 16 pixels on a canvas of 8 x 8; 480, 512 and 840 are whole multiples of 8,
@@ -212,4 +210,4 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(conformance_page())
+    sys.stdout.write(policy_page())
