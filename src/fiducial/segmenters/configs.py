@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Multimask = Literal["single", "best"]
 
+EMBEDDED = "nano-segmenter"
+"""The weights that come with the package."""
 MAX_BYTES = 10 * 2**30
 """How large a folder of embeddings may grow unless another bound is given."""
 
@@ -57,7 +59,7 @@ class NanoConfig(Config):
     kind: ClassVar[str] = "segmenter"
     name: ClassVar[str] = "nano"
 
-    model: str = option("nano-segmenter", "the package's own weights, or a safetensors file", positional=True)
+    model: str = option(EMBEDDED, "the package's own weights, or a safetensors file", positional=True)
     device: str = option("auto", "auto, cpu, cuda, cuda:1, ...")
     passes: int = option(2, "cuts per target; a further one is kept when the network trusts it more", minimum=1)
     batch_size: int = option(16, "most crops in one call of the network", minimum=1)

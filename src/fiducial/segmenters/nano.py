@@ -18,8 +18,8 @@ from fiducial.contracts import Embedding
 from fiducial.errors import InputError
 from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.images import Image
-from fiducial.segmenters.configs import NanoConfig
-from fiducial.segmenters.nano_network import EMBEDDED, SIZE, Array, Crop, NanoNetwork, load_network, network_input
+from fiducial.segmenters.configs import EMBEDDED, NanoConfig
+from fiducial.segmenters.nano_network import SIZE, Array, Crop, NanoNetwork, load_network, network_input
 
 MIN_EDGE = 24
 """Edge in pixels of the smallest crop that is tried around points without a box."""

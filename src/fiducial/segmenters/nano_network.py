@@ -24,9 +24,8 @@ from torch.nn import functional
 from fiducial.checkpoints import safetensors_metadata
 from fiducial.errors import InputError
 from fiducial.geometry.prompts import Box, Point
+from fiducial.segmenters.configs import EMBEDDED
 
-EMBEDDED = "nano-segmenter"
-"""The weights that come with the package."""
 SIZE = 128
 """Edge of the network's input in pixels."""
 CONTEXT = 1.6
