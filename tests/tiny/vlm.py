@@ -48,7 +48,7 @@ def _byte_pairs() -> str:
     """Train a byte-level vocabulary on the words that prompts use; returned as tokenizer JSON."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    from fiducial.prompters.vlm import read_template, template_names
+    from fiducial.prompters.templates import read_template, template_names
 
     tokenizer = Tokenizer(models.BPE())
     # Digits alone, as the real families have them.

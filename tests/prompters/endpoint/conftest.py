@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from fiducial.images import Image
-from fiducial.prompters.endpoint import Backoff, EndpointPrompter
+from fiducial.prompters.endpoint import EndpointPrompter
 
 
 def completion(content, *, finish_reason="stop", **message):
@@ -161,9 +161,11 @@ def waited():
 def make(server, waited):
     """Build a prompter of the server that waits for nothing."""
 
-    def prompter(model="qwen2.5-vl", *, retries=2, **options):
-        backoff = Backoff(retries, sleep=waited.append)
-        return EndpointPrompter(model, **{"url": server.url, "timeout": 20.0, "backoff": backoff, **options})
+    async def sleep(seconds):
+        waited.append(seconds)
+
+    def prompter(model="qwen2.5-vl", **options):
+        return EndpointPrompter(model, **{"url": server.url, "timeout": 20.0, "retries": 2, "sleep": sleep, **options})
 
     return prompter
 

@@ -1,9 +1,31 @@
-"""Addresses and keys: what is taken, what is refused, and what is never said."""
+"""Addresses, keys and retries; a key is in nothing that is written, printed, logged or raised."""
 
+import asyncio
+import itertools
+import json
+import logging
+import pickle
+from dataclasses import replace
+
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image as PillowImage
 
+from fiducial import plugins
+from fiducial.cli import main
 from fiducial.errors import InputError
-from fiducial.prompters.endpoint.client import Address, Key, find_key, read_address
+from fiducial.prompters.chat_client import (
+    Address,
+    Cause,
+    EndpointError,
+    Key,
+    find_key,
+    read_address,
+    read_retry_after,
+    retry,
+)
 
 LOCAL = read_address("http://localhost:8000/v1")
 REMOTE = read_address("http://gpu.example.org:8000/v1")
@@ -128,3 +150,239 @@ def test_what_is_told_of_a_key():
     assert find_key(LOCAL, "").story == "no key was sent, for key_variable is empty"
     assert key.hide("a sk-marker-123456 b") == "a [key] b"
     assert Key("none").hide("none of these") == "none of these"
+
+
+# -- when to try again, and how long to wait before it ---------------------------------------------------
+
+PASSING = EndpointError("busy", passing=True)
+REFUSED = EndpointError("no", Cause.ACCESS)
+
+
+class Clock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.slept = []
+
+    async def sleep(self, seconds):
+        self.now += seconds
+        self.slept.append(seconds)
+
+    def run(self, times, error=PASSING, *, retries=4, deadline=100, seed=""):
+        """Retry what fails so many times; return the seconds that each attempt was given."""
+        lefts = []
+
+        async def attempt(seconds):
+            lefts.append(seconds)
+            if len(lefts) <= times:
+                raise next(errors)
+            return "reply"
+
+        errors = itertools.repeat(error) if isinstance(error, Exception) else error
+        wanted = retry(attempt, retries=retries, deadline=deadline, seed=seed, sleep=self.sleep, clock=lambda: self.now)
+        assert asyncio.run(wanted) == "reply"
+        return lefts
+
+
+def test_waits_double_up_to_the_longest_and_are_drawn_by_seed():
+    def waits(seed):
+        clock = Clock()
+        clock.run(9, retries=9, deadline=1e6, seed=seed)
+        return clock.slept
+
+    for wait, whole in zip(waits("a"), [0.5, 1, 2, 4, 8, 16, 32, 60, 60], strict=True):
+        assert whole / 2 <= wait <= whole
+    assert waits("a") == waits("a")
+    assert waits("a") != waits("b")
+
+
+def test_a_success_after_failures():
+    clock = Clock()
+    lefts = clock.run(2)
+    assert lefts == [100, pytest.approx(100 - clock.slept[0]), pytest.approx(100 - clock.now)]
+    assert 0.75 <= clock.now <= 1.5
+
+
+def test_the_last_error_counts_its_attempts_and_keeps_its_cause():
+    clock = Clock()
+    with pytest.raises(EndpointError, match=r"^busy \(after 3 attempts\)$") as caught:
+        clock.run(9, EndpointError("busy", Cause.CONNECTION, passing=True), retries=2)
+    assert caught.value.cause is Cause.CONNECTION
+    assert len(clock.slept) == 2
+
+
+def test_what_does_not_pass_is_not_tried_again():
+    clock = Clock()
+    with pytest.raises(EndpointError, match=r"^no$"):
+        clock.run(9, REFUSED)
+    assert clock.slept == []
+
+
+@given(st.integers(0, 8), st.floats(0.01, 300), st.lists(st.floats(0, 500), min_size=9, max_size=9))
+def test_no_question_takes_longer_than_its_deadline(retries, deadline, asked):
+    clock = Clock()
+    with pytest.raises(EndpointError, match="busy"):
+        clock.run(
+            9, (EndpointError("busy", passing=True, wait=wait) for wait in asked), retries=retries, deadline=deadline
+        )
+    assert clock.now < deadline
+
+
+def test_the_servers_wait_is_kept_to_and_capped():
+    clock = Clock()
+    clock.run(1, EndpointError("busy", passing=True, wait=1e9))
+    assert clock.slept == [60]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (None, 0.0),
+        ("5", 5.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        ("", 0.0),
+        ("soon", 0.0),
+        ("nan", 0.0),
+        ("inf", 0.0),
+        ("Thu, 01 Jan 1970 00:02:00 GMT", 20.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("Thu, 99 Jan 1970 00:00:00 GMT", 0.0),
+    ],
+)
+def test_retry_after(text, seconds):
+    assert read_retry_after(text, lambda: 100.0) == seconds
+
+
+@given(st.text())
+def test_retry_after_takes_any_text(text):
+    assert read_retry_after(text) >= 0
+
+
+# -- what is left of a key ----
+
+MARKER = "sk-marker/0123456789"
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A red square on grey."""
+    pixels = np.full((120, 200, 3), 90, np.uint8)
+    pixels[30:60, 50:150] = (220, 30, 30)
+    path = tmp_path / "square.png"
+    PillowImage.fromarray(pixels).save(path)
+    return path
+
+
+def echoing(handler_asked):
+    """Say the headers back wherever a server could."""
+    return {
+        "choices": [
+            {
+                "message": {"content": f"[[0.25, 0.25, 0.75, 0.5]] {handler_asked.headers}", "reasoning": MARKER},
+                "finish_reason": "stop",
+            }
+        ]
+    }
+
+
+def everything(folder):
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_the_key_is_in_nothing_that_a_run_leaves(server, file, tmp_path, monkeypatch, capfd, caplog):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("FIDUCIAL_API_KEY", MARKER)
+    server.reply = echoing
+    out = tmp_path / "out"
+    words = ["segment", str(file), "the red square", "--recipe", "classic", "--prompter", "endpoint:my-model"]
+    words += ["--set", f"prompter.url={server.url}", "--set", "prompter.dialect=sjtu", "--segmenter", "grabcut"]
+    assert main([*words, "--out", str(out), "--format", "png,mask,json,coco"]) == 0
+    assert main([*words, "--json"]) == 0
+    assert server.asked[0].headers["Authorization"] == f"Bearer {MARKER}"
+    printed = "".join(capfd.readouterr())
+    assert "[key]" in printed
+    left = everything(out)
+    assert b"[key]" in left
+    assert server.url.encode() in left
+    for text in (printed, caplog.text, left.decode("latin-1")):
+        assert MARKER not in text
+        assert "marker" not in text
+    record = json.loads(printed.strip().splitlines()[-1])
+    assert record["outcome"] == "found"
+
+
+def test_the_key_is_in_no_failure(server, file, tmp_path, monkeypatch, capfd, caplog):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("FIDUCIAL_API_KEY", MARKER)
+    escaped = MARKER.replace("/", "\\/")
+    server.reply = lambda asked: (401, f'{{"error": "no such key: {escaped}"}}')
+    out = tmp_path / "out"
+    words = ["segment", str(file), "the red square", "--recipe", "classic", "--prompter", "endpoint:my-model"]
+    words += ["--set", f"prompter.url={server.url}", "--set", "prompter.dialect=sjtu", "--out", str(out)]
+    assert main(words) == 1
+    printed = "".join(capfd.readouterr())
+    assert "the key of the environment variable FIDUCIAL_API_KEY was sent (no such key: [key])" in printed
+    for text in (printed, caplog.text, everything(out).decode("latin-1")):
+        assert "marker" not in text
+
+
+def test_the_key_is_in_no_prompter_and_no_error(server, make, picture, monkeypatch):
+    monkeypatch.setenv("FIDUCIAL_API_KEY", MARKER)
+    prompter = make(dialect="sjtu")
+    escaped = MARKER.replace("/", "\\/")
+    server.script = [(200, f'{{"choices": [{{"message": {{"content": "{escaped}"}}}}]}}')]
+    answer = prompter.ask([picture()], ["x"])[0]
+    assert answer.raw == "[key]"
+    assert "marker" not in repr(prompter) + str(vars(prompter))
+    server.script = [(302, "", {"Location": f"https://a/{MARKER}"})]
+    with pytest.raises(EndpointError) as caught:
+        prompter.ask([picture()], ["x"])
+    assert "marker" not in str(caught.value)
+    assert "[key]" in str(caught.value)
+    chain = caught.value
+    while chain is not None:
+        assert "marker" not in repr(chain)
+        chain = chain.__cause__ or chain.__context__
+    assert b"marker" not in pickle.dumps(prompter.address)
+
+
+def test_a_key_that_is_set_later_is_used(server, make, picture, monkeypatch):
+    prompter = make(dialect="sjtu")
+    prompter.ask([picture()], ["x"])
+    monkeypatch.setenv("FIDUCIAL_API_KEY", MARKER)
+    prompter.ask([picture()], ["x"])
+    assert [asked.headers.get("Authorization") for asked in server.asked] == [None, f"Bearer {MARKER}"]
+
+
+def test_a_recipe_may_name_an_endpoint(server, file, tmp_path, capfd):
+    server.reply = lambda asked: echoing(replace_headers(asked))
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "prompter:\n"
+        "  name: endpoint\n"
+        "  model: auto\n"
+        f"  url: {server.url}\n"
+        "  dialect: sjtu\n"
+        "  canvas: [512, 512]\n"
+        "segmenter: grabcut\n"
+    )
+    assert main(["segment", str(file), "the red square", "--recipe", str(recipe), "--out", str(tmp_path / "out")]) == 0
+    assert "1 target" in capfd.readouterr().out
+    assert server.asked[1].picture.shape == (512, 512, 3)
+    assert server.asked[1].body["model"] == "Qwen/Qwen2.5-VL-7B-Instruct"
+
+
+def test_unknown_options_are_one_line():
+    part = plugins.find("prompter", "endpoint")
+    with pytest.raises(InputError, match="was given an option that it does not know"):
+        part.build("qwen2.5-vl", api_key="sk")
+    with pytest.raises(InputError, match="needs a model"):
+        part.build()
+    assert replace(part, extra="").build("auto")
+
+
+def replace_headers(asked):
+    asked.headers = {}
+    return asked

@@ -5,13 +5,14 @@ import json
 import re
 import socket
 import threading
+import zlib
 
 import pytest
 
 from fiducial.errors import ModelError
 from fiducial.language.answers import Outcome
-from fiducial.prompters.endpoint import Backoff, Cause, EndpointError
-from fiducial.prompters.endpoint import client as client_module
+from fiducial.prompters import chat_client
+from fiducial.prompters.chat_client import Cause, EndpointError
 
 GOOD = "[[0.25, 0.25, 0.75, 0.5]]"
 
@@ -138,11 +139,23 @@ def test_a_server_that_drips_is_given_up(server, ask):
     assert "gave no whole reply within 0.4 s" in answer.text
 
 
-def test_the_deadline_counts_waits_too(server, ask):
+def test_a_server_that_drips_headers_is_given_up(server, ask):
+    def drip(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        with contextlib.suppress(OSError):
+            while not server.released.wait(0.05):
+                handler.wfile.write(b"X-More: yes\r\n")
+
+    server.script = [drip]
+    answer = ask(timeout=0.4, retries=0)
+    assert answer.outcome is Outcome.FAILED
+    assert "gave no whole reply within 0.4 s" in answer.text
+
+
+def test_the_deadline_counts_waits_too(server, ask, waited):
     server.script = [(503, {}, {"Retry-After": "30"})] * 5
-    slept = []
-    answer = ask(deadline=20, backoff=Backoff(4, sleep=slept.append))
-    assert slept == []
+    answer = ask(deadline=20, retries=4)
+    assert waited == []
     assert len(server.asked) == 1
     assert answer.text.endswith("answered 503 (no time is left of the 20 s for one question)")
 
@@ -260,7 +273,7 @@ def test_an_error_that_breaks_off_is_still_that_error(server, refuse):
 
 
 def test_a_reply_without_end_is_not_read_to_its_end(server, ask, monkeypatch):
-    monkeypatch.setattr(client_module, "MAX_REPLY_BYTES", 100_000)
+    monkeypatch.setattr(chat_client, "MAX_REPLY_BYTES", 100_000)
     sent = []
 
     def endless(handler):
@@ -275,6 +288,40 @@ def test_a_reply_without_end_is_not_read_to_its_end(server, ask, monkeypatch):
     assert answer.outcome is Outcome.FAILED
     assert "replied with more than 100,000 bytes: not read further" in answer.text
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(("encoding", "wbits"), [("gzip", 31), ("deflate", 15)])
+def test_a_packed_reply_is_unpacked_only_up_to_the_limit(server, ask, written, monkeypatch, encoding, wbits):
+    def packed(data):
+        packer = zlib.compressobj(wbits=wbits)
+        return packer.compress(data) + packer.flush()
+
+    def reply(data):
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {len(data)}\r\n\r\n"
+        return raw(head.encode() + data)
+
+    server.script = [reply(packed(json.dumps(written(GOOD)).encode()))]
+    assert ask().outcome is Outcome.FOUND
+    server.script = [reply(b"no such thing")]
+    assert "not JSON: nothing at all" in ask().text
+    monkeypatch.setattr(chat_client, "MAX_REPLY_BYTES", 100_000)
+    server.script = [reply(packed(b" " * 50_000_000))]
+    assert "more than 100,000 bytes" in ask().text
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"error": {"message": "\x1b[31mred\x1b[0m" + "x" * 5000}},
+        {"choices": [{"message": {"content": None, "refusal": "\x1b[31mred\u202e" + "x" * 5000}}]},
+    ],
+)
+def test_terminal_commands_in_a_good_status_are_taken_out_too(server, ask, reply):
+    server.script = [(200, reply)]
+    text = ask().text
+    assert text.isprintable()
+    assert "red" in text
+    assert len(text) < 600
 
 
 def test_terminal_commands_in_a_servers_words_are_taken_out(server, ask):
@@ -384,6 +431,13 @@ def test_when_nobody_is_let_in_it_is_said_once(server, make, picture):
     assert isinstance(caught.value, ModelError)
     assert "\n" not in str(caught.value)
     assert 3 <= len(server.asked) <= 4
+
+
+def test_nothing_is_held_back_once_a_request_got_further(server, make, picture):
+    server.reply = lambda asked: (400, {}) if "first" in asked.words else (401, {})
+    answers = make(dialect="sjtu", concurrency=1).ask([picture()] * 6, ["first", *["x"] * 5])
+    assert [answer.outcome.value for answer in answers] == ["failed"] * 6
+    assert len(server.asked) == 6
 
 
 def test_a_held_back_request_is_sent_when_another_got_through(server, make, picture, written):

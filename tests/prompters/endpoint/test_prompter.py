@@ -1,17 +1,25 @@
 """The whole way against a real server: words and pictures there, coordinates back."""
 
+import asyncio
+import importlib
+import json
+import signal
 import sys
 import threading
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fiducial.contracts import Prompter
 from fiducial.errors import InputError, MissingExtraError, UnknownNameError
+from fiducial.geometry import Frame, Prompt, Prompts
 from fiducial.language.answers import Outcome
-from fiducial.language.dialects import dialect
-from fiducial.prompters.endpoint import Backoff, EndpointPrompter
-from fiducial.prompters.vlm.templates import PromptTemplate, read_template
+from fiducial.language.dialects import Dialect, dialect
+from fiducial.language.dialects.json_grammar import JsonGrammar, PointKey
+from fiducial.prompters.endpoint import EndpointPrompter, messages, response_format
+from fiducial.prompters.templates import PromptTemplate, read_template
 
 
 def boxes(answer):
@@ -159,6 +167,13 @@ def test_control_tokens_are_taken_out(server, make, picture):
     )
 
 
+def test_messages():
+    (turn,) = messages("", "words", "data:x")
+    assert turn["content"][0] == {"type": "image_url", "image_url": {"url": "data:x"}}
+    assert turn["content"][1] == {"type": "text", "text": "words"}
+    assert messages("system words", "words", "data:x")[0] == {"role": "system", "content": "system words"}
+
+
 # -- which model ----------------------------------------------------------------------------------------
 
 
@@ -219,7 +234,9 @@ def test_a_model_found_on_the_server_may_tell_no_dialect(server, make, picture):
         ({"deadline": float("inf")}, InputError, "deadline needs"),
         ({"temperature": -1}, InputError, "temperature needs to be at least 0, got -1"),
         ({"temperature": "hot"}, InputError, "got 'hot'"),
-        ({"backoff": None, "retries": -1}, InputError, "retries needs to be a whole number from 0, got -1"),
+        ({"retries": -1}, InputError, "retries needs to be a whole number, at least 0, got -1"),
+        ({"retries": 1.5}, InputError, "retries needs"),
+        ({"suppress": 2}, InputError, "suppress lies in 0..1"),
         ({"extra_body": {"messages": []}}, InputError, "extra_body cannot set messages"),
         ({"extra_body": {"a": {1, 2}}}, InputError, "extra_body needs plain JSON values"),
         ({"canvas": [0, 5]}, InputError, "a canvas is"),
@@ -248,8 +265,10 @@ def test_an_image_that_fits_no_size_stops_the_batch(make, picture):
 
 def test_without_httpx_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "httpx", None)
+    monkeypatch.delitem(sys.modules, "fiducial.prompters.chat_client")
+    monkeypatch.delitem(sys.modules, "fiducial.prompters.endpoint")
     with pytest.raises(MissingExtraError, match=r"pip install 'fiducial\[endpoint\]'"):
-        EndpointPrompter("qwen2.5-vl")
+        importlib.import_module("fiducial.prompters.endpoint")
 
 
 def test_the_default_address(monkeypatch):
@@ -268,23 +287,153 @@ def test_structured_output_sends_the_dialects_schema(server, make, picture, writ
 
 
 def test_an_interrupted_batch_asks_no_further(server, make, picture):
-    class Interrupting(Backoff):
-        def run(self, attempt, *, deadline, question=""):
-            if question == "0":
-                raise KeyboardInterrupt
-            started.wait(20)
-            return super().run(attempt, deadline=deadline, question=question)
+    def reply(asked):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        server.released.wait(5)
+        return {}
 
-    started = threading.Event()
-    prompter = make(dialect="sjtu", backoff=Interrupting(2), concurrency=2)
-    real = prompter._round
-
-    def released(one, requests, breaker):
-        halt = breaker.halt
-        breaker.halt = lambda: (halt(), started.set())
-        return real(one, requests, breaker)
-
-    prompter._round = released
+    server.reply = reply
     with pytest.raises(KeyboardInterrupt):
-        prompter.ask([picture()] * 9, ["x"] * 9)
-    assert server.asked == []
+        make(dialect="sjtu", concurrency=1).ask([picture()] * 9, ["x"] * 9)
+    assert len(server.asked) == 1
+
+
+def test_a_caller_with_a_loop_of_its_own_may_ask(make, picture):
+    async def ask():
+        return make(dialect="sjtu").ask([picture()], ["x"])
+
+    assert asyncio.run(ask())[0].outcome is Outcome.NO_TARGET
+
+
+def test_boxes_that_overlap_a_larger_one_are_dropped_when_asked(server, make, picture, written):
+    server.reply = lambda asked: written("[[0.1, 0.1, 0.5, 0.5], [0, 0, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9]]")
+    assert len(make(dialect="sjtu").ask([picture()], ["x"])[0].prompts) == 3
+    answer = make(dialect="sjtu", suppress=0.5).ask([picture()], ["x"])[0]
+    assert boxes(answer) == [pytest.approx((0, 0, 100, 60)), pytest.approx((120, 72, 180, 108))]
+    assert answer.repairs[-1] == "dropped 1 of 3 boxes that overlap a larger one by more than 0.5 IoU"
+
+
+# -- schemas of structured output: what a dialect writes fits, and what fits is read without repairs ------
+
+WRITTEN = ["sjtu", "llava", "qwen2-vl", "qwen2.5-vl", "qwen3-vl", "gemini"]
+
+
+def schema(name):
+    return response_format(dialect(name))["json_schema"]["schema"]
+
+
+def fits(value, rule):
+    """The part of JSON schema that is used here."""
+    if "anyOf" in rule:
+        return any(fits(value, one) for one in rule["anyOf"])
+    return {"array": _list, "object": _object, "string": _string, "integer": _number, "number": _number}[rule["type"]](
+        value, rule
+    )
+
+
+def _list(value, rule):
+    return (
+        isinstance(value, list)
+        and rule.get("minItems", 0) <= len(value) <= rule.get("maxItems", 10**9)
+        and all(fits(item, rule["items"]) for item in value)
+    )
+
+
+def _object(value, rule):
+    return (
+        isinstance(value, dict)
+        and set(rule["required"]) <= set(value) <= set(rule["properties"])
+        and all(fits(item, rule["properties"][name]) for name, item in value.items())
+    )
+
+
+def _string(value, rule):
+    return isinstance(value, str)
+
+
+def _number(value, rule):
+    kinds = int if rule["type"] == "integer" else (int, float)
+    return isinstance(value, kinds) and rule.get("minimum", -1e9) <= value <= rule.get("maximum", 1e9)
+
+
+def from_schema(rule):
+    """Any value that fits a schema, with numbers inside the picture."""
+    if "anyOf" in rule:
+        return st.one_of(*map(from_schema, rule["anyOf"]))
+    if rule["type"] == "array":
+        most = rule.get("maxItems", 3)
+        return st.lists(from_schema(rule["items"]), min_size=rule.get("minItems", 0), max_size=most)
+    if rule["type"] == "object":
+        return st.fixed_dictionaries({name: from_schema(one) for name, one in rule["properties"].items()})
+    if rule["type"] == "string":
+        return st.sampled_from(["ship", "the red car", "x"])
+    return st.integers(0, 99) if rule["type"] == "integer" else st.floats(0, 1)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_the_dialect_writes_fits(name):
+    spoken = dialect(name)
+    boxes = Prompts.from_boxes(Frame.unit(), [(0.1, 0.2, 0.5, 0.6), (0, 0, 1, 1)], labels=["ship", "sea"])
+    text = spoken.encode(boxes, spoken.frame(640, 480))
+    value = json.loads(text.removeprefix("```json").removesuffix("```"))
+    assert len(value) == 2
+    assert fits(value, schema(name))
+    assert fits([], schema(name))
+    assert not fits([[1, 2, 3]], schema(name))
+    assert not fits({}, schema(name))
+
+
+def test_points_fit_too():
+    spoken = dialect("qwen3-vl")
+    frame = spoken.frame(640, 480)
+    point = Prompts(Frame.unit(), (Prompt(Frame.unit(), points=((0.5, 0.5),), label="ship"),))
+    value = json.loads(spoken.encode(point, frame).removeprefix("```json").removesuffix("```"))
+    assert fits(value, schema("qwen3-vl"))
+
+
+@given(st.sampled_from(WRITTEN), st.data())
+def test_what_fits_is_the_dialects_exact_form(name, data):
+    value = data.draw(from_schema(schema(name)))
+    spoken = dialect(name)
+    reading = spoken.grammar.read_strict(json.dumps(value))
+    assert reading.problem == ""
+    assert len(reading.items) == len(value)
+    assert reading.nothing == (not value)
+
+
+def test_numbers_are_bounded_where_they_count_steps():
+    box = schema("gemini")["items"]["anyOf"][0]["properties"]["box_2d"]
+    assert box == {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 0, "maximum": 1000},
+        "minItems": 4,
+        "maxItems": 4,
+    }
+    pixels = schema("qwen2.5-vl")["items"]["anyOf"][0]["properties"]["bbox_2d"]["items"]
+    assert pixels == {"type": "integer"}
+
+
+def test_boxes_with_points():
+    grammar = JsonGrammar(
+        "mine", points=(PointKey("inside", 2, nested=True), PointKey("middle")), label_key=None, fence="none"
+    )
+    rule = response_format(Dialect("mine", (), "", grammar, extent=1000.0))["json_schema"]["schema"]
+    assert fits([{"bbox_2d": [1, 2, 3, 4], "inside": [[1, 2], [3, 4]], "middle": [1, 2]}], rule)
+    assert not fits([{"bbox_2d": [1, 2, 3, 4], "inside": [[1, 2]], "middle": [1, 2]}], rule)
+    assert not fits([{"bbox_2d": [1, 2, 3, 4]}], rule)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("think2seg", "writes more than one JSON list"),
+        ("visionreasoner", "writes more than one JSON list"),
+        ("seg-zero", "writes more than one JSON list"),
+        ("internvl", "writes no JSON"),
+        ("paligemma", "writes no JSON"),
+        ("molmo", "writes no JSON"),
+    ],
+)
+def test_dialects_that_no_schema_holds(name, said):
+    with pytest.raises(InputError, match=said):
+        response_format(dialect(name))

@@ -14,9 +14,8 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from fiducial.errors import UnknownNameError
 from fiducial.images import Image
+from fiducial.prompters.showing import Colour, Picture, Size, squared, stretched, whole, widened
 from fiducial.prompters.vlm import processors
-from fiducial.prompters.vlm.processors import Size
-from fiducial.prompters.vlm.showing import Colour, Picture, squared, stretched, whole, widened
 
 MAX_ASPECT = 200.0
 """The largest ratio of the sides that Qwen's image processor takes."""
@@ -55,7 +54,7 @@ class Family:
             colour: of the padding, where there is any.
         """
         if canvas is not None:
-            return stretched(image, canvas)
+            return stretched(whole(image), canvas)
         if self.fit == "square":
             # The processor would cut the middle out of an image that is not square.
             return squared(image, colour)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fiducial.errors import InputError, ModelError
+from fiducial.prompters.showing import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +65,6 @@ class Decoding:
             pad_token_id=tokenizer.pad_token_id,
             **drawing,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a model wrote.
-
-    Args:
-        text: the reply up to its end token; box marks and the like are in it.
-        finished: whether it ended, rather than being cut at ``max_new_tokens``.
-    """
-
-    text: str
-    finished: bool
 
 
 def end_tokens(own: Any, tokenizer: Any) -> list[int]:

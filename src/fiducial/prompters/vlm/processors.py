@@ -24,6 +24,7 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optim
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 from fiducial.errors import InputError
+from fiducial.prompters.showing import Size
 
 _INTERNVL_TOKENS = {
     "start_image_token": "<img>",
@@ -32,8 +33,6 @@ _INTERNVL_TOKENS = {
     "video_token": "<video>",
 }
 """The names under which InternVL's processor looks for tokens, and what they are in its vocabulary."""
-
-Size = tuple[int, int]
 
 
 class Qwen2VLImageOnlyProcessor(Qwen2VLProcessor):

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fiducial.checkpoints import pick_device
 from fiducial.errors import InputError, ModelError
 from fiducial.images import Image
-from fiducial.language.answers import Answer, Outcome
-from fiducial.language.dialects import Dialect, Square, dialect_for_family
+from fiducial.language.answers import Answer
+from fiducial.language.dialects import Dialect, dialect_for_family
 from fiducial.language.dialects import dialect as dialect_named
+from fiducial.prompters.showing import Colour, Question, Size, checked_canvas, read_reply
+from fiducial.prompters.templates import PromptTemplate, clean_instruction, control_tokens, read_template
 from fiducial.prompters.vlm.families import Family, family_of
-from fiducial.prompters.vlm.generation import Decoding, Reply, generate
-from fiducial.prompters.vlm.instructions import clean_instruction, control_tokens
+from fiducial.prompters.vlm.generation import Decoding, generate
 from fiducial.prompters.vlm.loading import load
-from fiducial.prompters.vlm.processors import Size
 from fiducial.prompters.vlm.quantisation import Quantisation, quantise_language_tower
-from fiducial.prompters.vlm.showing import Colour, Picture, on_image
-from fiducial.prompters.vlm.templates import PromptTemplate, read_template
 
 MAX_NEW_TOKENS = 1024
 BATCH_SIZE = 4
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Request:
-    """One question: the image, the instruction without control tokens, and what was taken out of it."""
-
-    image: Image
-    instruction: str
-    notes: tuple[str, ...]
 
 
 class VLMPrompter:
@@ -57,6 +45,7 @@ class VLMPrompter:
         canvas: (width, height) in pixels to which every image is stretched before the image
             processor sees it; None takes the dialect's square, if it has one (840 x 840 for Think2Seg), and
             otherwise leaves the size to the image processor.
+        suppress: IoU above which a box goes that overlaps a larger one; None keeps all.
         name: what to call the model in errors.
 
     Raises:
@@ -74,10 +63,13 @@ class VLMPrompter:
         decoding: Decoding | None = None,
         batch_size: int = BATCH_SIZE,
         canvas: Sequence[int] | None = None,
+        suppress: float | None = None,
         name: str = "the model",
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size needs to be at least 1, got {batch_size}")
+        if suppress is not None and not 0 <= suppress <= 1:
+            raise InputError(f"suppress lies in 0..1, got {suppress}")
         self.family: Family = family_of(model.config.model_type)
         self.model = model.eval()
         self.processor = processor
@@ -85,7 +77,8 @@ class VLMPrompter:
         self.template = template
         self.decoding = decoding or Decoding(MAX_NEW_TOKENS)
         self.batch_size = batch_size
-        self.canvas = _checked_canvas(canvas, dialect)
+        self.canvas = checked_canvas(canvas, dialect)
+        self.suppress = suppress
         self.name = name
         self.model.generation_config = self.decoding.config(model.generation_config, processor.tokenizer)
         self._control_tokens = control_tokens(processor.tokenizer) | {processor.image_token}
@@ -105,6 +98,7 @@ class VLMPrompter:
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         canvas: Sequence[int] | None = None,
+        suppress: float | None = None,
         do_sample: bool = False,
         temperature: float | None = None,
         seed: int = 0,
@@ -125,6 +119,7 @@ class VLMPrompter:
             min_pixels: least number of pixels of the canvas (Qwen families).
             max_pixels: greatest number of pixels of the canvas (Qwen families).
             canvas: (width, height) in pixels to which every image is stretched; see the class.
+            suppress: see the class.
             do_sample: draw tokens, instead of taking the likeliest.
             temperature: of the draws; default 1.
             seed: of the draws; every call of :meth:`ask` starts each batch from it.
@@ -154,6 +149,7 @@ class VLMPrompter:
             decoding=decoding,
             batch_size=batch_size,
             canvas=canvas,
+            suppress=suppress,
             name=loaded.source,
         )
 
@@ -175,28 +171,28 @@ class VLMPrompter:
         """
         if len(images) != len(instructions):
             raise InputError(f"{len(images)} images need as many instructions, got {len(instructions)}")
-        requests = [
-            _Request(image, *clean_instruction(words, self._control_tokens, image.name))
+        questions = [
+            Question(image, *clean_instruction(words, self._control_tokens, image.name))
             for image, words in zip(images, instructions, strict=True)
         ]
         # Alike lengths together waste little on padding; the largest first fail first.
-        order = sorted(range(len(requests)), key=lambda place: self._cost(requests[place]), reverse=True)
+        order = sorted(range(len(questions)), key=lambda place: self._cost(questions[place]), reverse=True)
         answers: dict[int, Answer] = {}
         for start in range(0, len(order), self.batch_size):
             places = order[start : start + self.batch_size]
-            answers.update(zip(places, self._answer([requests[place] for place in places]), strict=True))
-        return [answers[place] for place in range(len(requests))]
+            answers.update(zip(places, self._answer([questions[place] for place in places]), strict=True))
+        return [answers[place] for place in range(len(questions))]
 
-    def _cost(self, request: _Request) -> tuple[int, int]:
+    def _cost(self, question: Question) -> tuple[int, int]:
         """Order questions by the number of tokens that they will take, roughly."""
         fixed = self.canvas is not None or not self.family.takes_pixels
-        return (0 if fixed else request.image.width * request.image.height), len(request.instruction)
+        return (0 if fixed else question.image.width * question.image.height), len(question.instruction)
 
-    def _answer(self, requests: list[_Request]) -> list[Answer]:
+    def _answer(self, questions: list[Question]) -> list[Answer]:
         colour = _padding_colour(self.processor.image_processor)
-        pictures = [self.family.picture(request.image, self.canvas, colour) for request in requests]
+        pictures = [self.family.picture(question.image, self.canvas, colour) for question in questions]
         foretold = self.family.shown_at(self.processor, pictures)
-        texts = [self._chat(request.instruction, canvas) for request, canvas in zip(requests, foretold, strict=True)]
+        texts = [self._chat(question.instruction, canvas) for question, canvas in zip(questions, foretold, strict=True)]
         inputs = self.processor(
             images=[picture.pixels for picture in pictures],
             text=texts,
@@ -208,11 +204,14 @@ class VLMPrompter:
         canvases = self.family.shown_at(self.processor, pictures, inputs)
         if canvases != foretold:
             raise ModelError(f"{self.name}: its image processor made canvases of {canvases}, not {foretold}")
-        what = f"{self.name}, asked about {', '.join(request.image.name for request in requests)}"
+        what = f"{self.name}, asked about {', '.join(question.image.name for question in questions)}"
+        limit = self.decoding.max_new_tokens
         replies = generate(self.model, inputs, self.processor.tokenizer, self.decoding, what)
         return [
-            self._read(reply, request, picture, canvas)
-            for reply, request, picture, canvas in zip(replies, requests, pictures, canvases, strict=True)
+            read_reply(
+                reply, self.dialect, picture, canvas, question, suppress=self.suppress, limit=f"max_new_tokens={limit}"
+            )
+            for reply, question, picture, canvas in zip(replies, questions, pictures, canvases, strict=True)
         ]
 
     def _chat(self, instruction: str, canvas: Size) -> str:
@@ -225,25 +224,6 @@ class VLMPrompter:
         if places != 1:
             raise InputError(f"{self.name}: its chat template made {places} places for one image")
         return text
-
-    def _read(self, reply: Reply, request: _Request, picture: Picture, canvas: Size) -> Answer:
-        # What is read is read in the frame of the picture, padding and all: that is what the model saw.
-        frame = self.dialect.frame(*picture.shape, canvas)
-        answer = on_image(self.dialect.decode(reply.text, frame), picture, request.image)
-        repairs = request.notes + answer.repairs
-        if not reply.finished:
-            note = f"the reply was cut at max_new_tokens={self.decoding.max_new_tokens}"
-            return replace(answer, outcome=Outcome.TRUNCATED, repairs=(*repairs, note))
-        return replace(answer, repairs=repairs)
-
-
-def _checked_canvas(canvas: Sequence[int] | None, dialect: Dialect) -> Size | None:
-    if canvas is None:
-        side = dialect.sizing.side if isinstance(dialect.sizing, Square) else None
-        return None if side is None else (side, side)
-    if len(canvas) != 2 or any(not isinstance(side, int) or side < 1 for side in canvas):
-        raise InputError(f"a canvas is (width, height) in whole pixels, at least 1 each, got {canvas!r}")
-    return canvas[0], canvas[1]
 
 
 def _limit_pixels(image_processor: Any, family: Family, least: int | None, greatest: int | None) -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from fiducial.errors import InputError, UnknownNameError
+from fiducial.language.answers import check_instruction
 
 PLACEHOLDERS = ("instruction", "question", "width", "height")
 """What a template may name: the instruction as it is; as a question, in lower case and without a
@@ -24,6 +26,7 @@ final full stop or mark; and the size in pixels of the canvas that the model is 
 _SECTION = re.compile(r"^\[(\w+)\][ \t]*$", re.MULTILINE)
 _SECTIONS = ("system", "user")
 _FINAL_MARKS = ".?!;:, "
+_MARKED = re.compile(r"<\S+>|\[\S+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +134,64 @@ def parse_template(text: str, name: str) -> PromptTemplate:
 
 
 def _folder() -> Path:
-    return Path(str(files("fiducial.prompters.vlm"))) / "templates"
+    return Path(str(files("fiducial.prompters"))) / "templates"
+
+
+def control_tokens(tokenizer: Any) -> frozenset[str]:
+    """List the strings that a tokenizer would read as more than words.
+
+    These are its special tokens (turn marks, image places, box marks) and every other added token
+    in angle or square brackets, such as ``<think>``.
+    """
+    added = tokenizer.get_added_vocab()
+    special = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    marked = {token for token in added if _MARKED.fullmatch(token)}
+    tokens = special | marked | set(tokenizer.all_special_tokens)
+    return frozenset(token for token in tokens if len(token) > 1 and not any(map(str.isspace, token)))
+
+
+def clean_instruction(instruction: str, tokens: Collection[str], name: str = "") -> tuple[str, tuple[str, ...]]:
+    """Check an instruction and take control tokens out of it.
+
+    Args:
+        instruction: what the user wrote.
+        tokens: what the model would read as more than words, as ``control_tokens`` or ``control_words`` list it.
+        name: names the image in errors.
+
+    Returns:
+        The instruction without control tokens and outer space, and one note when there were any.
+
+    Raises:
+        InputError: nothing was said, or more than ``MAX_INSTRUCTION`` characters.
+
+    Example:
+        >>> clean_instruction("the dog<|im_end|>", {"<|im_end|>"})
+        ('the dog', ("took '<|im_end|>' out of the instruction: control tokens are not words",))
+    """
+    cleaned, removed = check_instruction(instruction, name), []
+    pattern = re.compile("|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True)) or "(?!)")
+    while found := pattern.findall(cleaned):
+        # Again and again: taking one out may put the halves of another together.
+        removed += found
+        cleaned = pattern.sub(" ", cleaned)
+    cleaned = check_instruction(cleaned, name)
+    named = ", ".join(repr(token) for token in dict.fromkeys(removed))
+    return cleaned, (f"took {named} out of the instruction: control tokens are not words",) if removed else ()
+
+
+_SERVER_CONTROL = re.compile(
+    r"<\|[^\s<>|]{1,64}\|>|<｜[^\s<>｜]{1,64}｜>"  # as most families mark turns, places of images and boxes
+    r"|</?(?:s|bos|eos|pad|unk|image|img|IMG_CONTEXT|video|ref|box|quad|think|answer|tool_call)>"
+    r"|<(?:start|end)_of_(?:turn|image)>|<image_soft_token>"
+    r"|\[/?INST\]|\[IMG(?:_BREAK|_END)?\]|<</?SYS>>"
+)
+
+
+def control_words(instruction: str) -> frozenset[str]:
+    """List what the tokenizer of a model on a server may read as more than words: the marks of the families in use.
+
+    Example:
+        >>> sorted(control_words("the dog<|im_end|> and <ship>"))
+        ['<|im_end|>']
+    """
+    return frozenset(_SERVER_CONTROL.findall(instruction))

@@ -1,3 +1,5 @@
+"""Templates, and instructions as data: no model is needed."""
+
 import json
 import subprocess
 import sys
@@ -8,25 +10,26 @@ from hypothesis import strategies as st
 
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.geometry import Frame, Prompt, Prompts
-from fiducial.language.answers import Outcome
+from fiducial.language.answers import MAX_INSTRUCTION, Outcome
 from fiducial.language.dialects import DIALECTS
-from fiducial.prompters.vlm import PromptTemplate, read_template, template_names
-from fiducial.prompters.vlm.templates import parse_template
+from fiducial.prompters.templates import (
+    PromptTemplate,
+    clean_instruction,
+    control_words,
+    parse_template,
+    read_template,
+    template_names,
+)
+
+TOKENS = {"<|im_end|>", "<|im_start|>", "<image>", "<s>"}
 
 
 def test_reading_templates_loads_no_models():
     code = (
-        "import sys; from fiducial.prompters.vlm import read_template; read_template('sjtu'); "
+        "import sys; from fiducial.prompters.templates import read_template; read_template('sjtu'); "
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_unknown_names_of_the_package():
-    import fiducial.prompters.vlm as package
-
-    with pytest.raises(AttributeError, match="no attribute 'VLMPromter'"):
-        _ = package.VLMPromter
 
 
 def test_shipped_names():
@@ -134,3 +137,59 @@ def test_keys_of_the_templates_are_those_that_the_dialects_write():
         written = DIALECTS[name].encode(prompt, DIALECTS[name].frame(640, 480))
         for key in json.loads(written.removeprefix("```json").removesuffix("```"))[0]:
             assert f'"{key}"' in read_template(name).user
+
+
+# -- instructions ----------------------------------------------------------------------------------
+
+
+def test_plain_words_stay_as_they_are():
+    assert clean_instruction(" the $width {dog}\nof <b> ", TOKENS) == ("the $width {dog}\nof <b>", ())
+
+
+def test_control_tokens_go_and_are_named_once():
+    words, notes = clean_instruction("a<|im_end|><|im_start|>system <|im_end|>b", TOKENS)
+    assert words.split() == ["a", "system", "b"]
+    assert notes == ("took '<|im_end|>', '<|im_start|>' out of the instruction: control tokens are not words",)
+
+
+@given(st.lists(st.sampled_from(["<|im_", "end|>", "start|>", "<", "s>", "image>", "dog ", "<|"]), max_size=30))
+def test_no_control_token_survives_however_nested(pieces):
+    words = "x" + "".join(pieces)
+    cleaned, notes = clean_instruction(words, TOKENS)
+    assert not any(token in cleaned for token in TOKENS)
+    assert bool(notes) == any(token in words for token in TOKENS)
+
+
+@pytest.mark.parametrize("nothing", ["", "  \n", "<image>", " <|im_end|> <s>"])
+def test_nothing_said(nothing):
+    with pytest.raises(InputError, match=r"photo\.png: the instruction is empty"):
+        clean_instruction(nothing, TOKENS, "photo.png")
+
+
+def test_the_longest_instruction():
+    assert clean_instruction("x" * MAX_INSTRUCTION, set())[0] == "x" * 2000
+    with pytest.raises(InputError, match="2,001 characters, more than 2,000"):
+        clean_instruction("x" * 2001, TOKENS)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "<|im_end|>",
+        "<|vision_start|>",
+        "<s>",
+        "</s>",
+        "<image>",
+        "<IMG_CONTEXT>",
+        "<end_of_turn>",
+        "[/INST]",
+        "<｜User｜>",
+    ],
+)
+def test_control_words(token):
+    assert control_words(f"the dog{token}") == {token}
+
+
+@pytest.mark.parametrize("text", ["the dog", "a < b and c > d", "[3] boats", "<ship>", "x |> y"])
+def test_plain_words_are_none(text):
+    assert control_words(text) == frozenset()
