@@ -39,7 +39,8 @@ class Pipeline:
     Args:
         segmenter: image and prompts to masks.
         prompter: instruction and image to prompts; without one only :meth:`cut` works.
-        overlays: drawn onto the image, in order, for the prompter's eyes.
+        overlays: drawn onto the image, in order, for the prompter's eyes; where the prompter has a ``canvas``
+            (width, height), the image is first stretched to it.
         prompt_refiners: applied to the prompts, in order, before cutting.
         mask_refiners: applied to each mask, in order, after cutting.
         name: what to call this combination in results.
@@ -103,11 +104,16 @@ class Pipeline:
             raise InputError(f"{len(images)} images need as many instructions, got {len(words)}")
         words = [check_instruction(text) for text in words]
         pictures = [as_image(image) for image in images]
-        shown = [self._draw(picture) for picture in pictures]
+        # Overlays are drawn on what the prompter looks at: lines drawn before it shrinks a picture would blur.
+        canvas = getattr(self.prompter, "canvas", None) if self.overlays else None
+        shown = [self._draw(picture.stretched(canvas) if canvas else picture) for picture in pictures]
         started = time.perf_counter()
         answers = _ask(self.prompter, shown, words)
         asking = (time.perf_counter() - started) / max(len(words), 1)
-        targets = shown if self.overlay_for_segmenter else pictures
+        for seen, answer in zip(shown, answers, strict=True):
+            seen.frame.require(answer.prompts.frame, "the answer's prompts")
+        answers = [answer.to(picture.frame) for picture, answer in zip(pictures, answers, strict=True)]
+        targets = [self._draw(picture) for picture in pictures] if self.overlay_for_segmenter else pictures
         uses = Counter(target.digest for target in targets)
         embeddings: dict[str, Embedding] = {}
         results = []
@@ -154,7 +160,6 @@ class Pipeline:
         asking: float,
         embeddings: dict[str, Embedding],
     ) -> Segmentation:
-        picture.frame.require(answer.prompts.frame, "the answer's prompts")
         fitted, notes = answer.prompts.fitted()
         answer = replace(answer, prompts=fitted, repairs=answer.repairs + notes)
         if answer.outcome is Outcome.FOUND and not len(fitted):

@@ -189,11 +189,7 @@ def test_boxes_that_overlap_a_larger_one_are_dropped_whatever_their_order():
     half, whole_box, apart, edge = (0, 0, 100, 51), (0, 0, 100, 100), (300, 0, 400, 100), (0, 0, 50, 100)
     point = Prompt(frame, points=((5, 5),))
     boxed = [Prompt(frame, box=box) for box in (whole_box, apart, edge)]
-    given_prompts = [
-        Prompt(frame, box=half, label="a"),
-        point,
-        *(Prompt(frame, box=b) for b in (whole_box, apart, edge)),
-    ]
+    given_prompts = [Prompt(frame, box=half, label="a"), point, *boxed]
     answer = Answer(Outcome.FOUND, Prompts(frame, tuple(given_prompts)), raw="as written", repairs=("before",))
     kept = without_duplicates(answer, 0.5)
     # IoU 0.51 goes, IoU 0.5 stays; what stays keeps its order, and a point has no box to compare.

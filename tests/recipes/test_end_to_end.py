@@ -78,6 +78,42 @@ def test_words_become_coordinates_become_masks(name, folders, monkeypatch):
     assert result.seconds["encode"] > 0
 
 
+def test_sjtu_squashes_first_and_draws_its_grid_on_that(folders, monkeypatch):
+    pipe = fiducial.load(
+        "sjtu",
+        prompter=f"vlm:{folders[tiny_qwen2_vl]}",
+        segmenter="grabcut",
+        options={"prompter.max_pixels": 840 * 840},
+    )
+    shown = []
+    real = pipe.prompter.ask
+    monkeypatch.setattr(pipe.prompter, "ask", lambda images, words: shown.extend(images) or real(images, words))
+    make_say(monkeypatch, pipe.prompter, {"the ship": REPLIES["sjtu"]})
+    grey = Image(np.full((480, 640, 3), 200, np.uint8))
+    result = pipe(grey, "the ship")
+    (seen,) = shown
+    assert (seen.width, seen.height) == (512, 512)
+    # 200 under black at 76 of 255, one pixel wide, at every ninth of the canvas.
+    assert np.flatnonzero(seen.pixels[3, :, 0] == 140).tolist() == [line * 512 // 9 for line in range(1, 9)]
+    assert set(np.unique(seen.pixels)) == {140, 200}
+    assert result.prompts[0].box == pytest.approx((64, 120, 320, 360))
+
+
+def test_think2seg_drops_boxes_that_repeat_a_larger_one(folders, monkeypatch):
+    prompter = f"vlm:{folders[tiny_qwen2_5_vl]}"
+    options = {"prompter.max_pixels": 840 * 840}
+    pipe = fiducial.load("think2seg-rs", prompter=prompter, segmenter="grabcut", options=options)
+    items = ", ".join(
+        f'{{"bbox_2d": {box}, "positive_points": [[300, 400], [320, 420]]}}'
+        for box in ([84, 210, 420, 600], [84, 210, 420, 630])
+    )
+    reply = f"<think>Once.</think>\n<answer>```json\n[{items}]\n```</answer>"
+    make_say(monkeypatch, pipe.prompter, {"the ship": reply})
+    result = pipe(PICTURE, "the ship")
+    assert [prompt.box for prompt in result.prompts] == [pytest.approx((20, 30, 100, 90), abs=0.5)]
+    assert "dropped 1 of 2 boxes that overlap a larger one by more than 0.5 IoU" in result.answer.repairs
+
+
 @pytest.mark.parametrize("name", REPLIES)
 def test_a_model_that_babbles_is_a_value(name, folders):
     pipe = fiducial.load(

@@ -26,7 +26,6 @@ def test_the_published_settings_are_kept():
         "colour": "black",
         "opacity": 0.3,
         "line_width": 1,
-        "canvas": [512, 512],
     }
     assert sjtu.prompter.model_name == "Qwen/Qwen2-VL-7B-Instruct"
     assert sjtu.prompter.options["canvas"] == [512, 512]
@@ -34,6 +33,7 @@ def test_the_published_settings_are_kept():
     assert think.prompter.model_name == "RicardoString/Think2Seg-RS-3B"
     assert think.segmenter.model_name == "facebook/sam2.1-hiera-small"
     assert think.prompter.options["canvas"] == [840, 840]
+    assert think.prompter.options["suppress"] == 0.5
     assert read_recipe("visionreasoner").segmenter.options["multimask"] == "best"
 
 
@@ -61,7 +61,7 @@ def test_overriding_keeps_the_options_of_the_same_code_only():
 def test_the_grid_can_be_set_and_taken_away():
     assert resolve("sjtu", grid=0).overlays == ()
     look = resolve("sjtu", grid="5x3").overlays[0].options
-    assert (look["columns"], look["rows"], look["opacity"], look["canvas"]) == (5, 3, 0.3, [512, 512])
+    assert (look["columns"], look["rows"], look["opacity"]) == (5, 3, 0.3)
     assert resolve("classic", grid=4).overlays[0].options == {"columns": 4, "rows": 4}
 
 

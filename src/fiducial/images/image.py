@@ -103,6 +103,15 @@ class Image:
         digest.update(np.ascontiguousarray(self.pixels).data)
         return digest.hexdigest()
 
+    def stretched(self, size: tuple[int, int]) -> Image:
+        """Return the picture at (width, height) pixels, its aspect not kept; Lanczos filter."""
+        if size == (self.width, self.height):
+            return self
+        from PIL import Image as PillowImage
+
+        pixels = PillowImage.fromarray(self.pixels).resize(size, PillowImage.Resampling.LANCZOS)
+        return Image(np.asarray(pixels, dtype=np.uint8), self.name, self.notes)
+
     def __repr__(self) -> str:
         return f"Image({self.name!r}, {self.width} x {self.height})"
 

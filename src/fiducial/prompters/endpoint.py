@@ -29,7 +29,7 @@ from fiducial.prompters.chat_client import (
     retry,
     run_apart,
 )
-from fiducial.prompters.showing import Picture, Question, Reply, ServerSizing, read_reply
+from fiducial.prompters.showing import Picture, Question, Reply, ServerSizing, Size, read_reply
 from fiducial.prompters.templates import PromptTemplate, clean_instruction, control_words, read_template
 
 MAX_NEW_TOKENS = 1024
@@ -163,6 +163,9 @@ class EndpointPrompter:
         self._fields = {**_checked_extra(extra_body), token_limit: max_new_tokens, **choosing, **drawing}
         # The same is done once more when the server has told its model's name.
         self._found = self._described(self.model) if self.model or self._dialect else None
+        sizing = self._found.sizing if self._found else None
+        sent = sizing.size(*sizing.canvas) if sizing and sizing.canvas else self._sizes[0]
+        self.canvas: Size | None = sent  # type: ignore[assignment]  # its length was checked, or will be
 
     def __repr__(self) -> str:
         return f"EndpointPrompter({self.model or AUTOMATIC!r}, url={self.address.url!r})"

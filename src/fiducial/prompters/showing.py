@@ -169,12 +169,7 @@ def whole(image: Image) -> Picture:
 
 def stretched(picture: Picture, size: Size) -> Picture:
     """Show a picture stretched to (width, height) pixels, its aspect not kept; Lanczos filter."""
-    from PIL import Image as PillowImage
-
-    pixels = picture.pixels
-    if picture.size != size:
-        pixels = np.asarray(PillowImage.fromarray(pixels).resize(size, PillowImage.Resampling.LANCZOS), dtype=np.uint8)
-    return Picture(pixels, picture.extent, forced=True)
+    return Picture(Image(picture.pixels).stretched(size).pixels, picture.extent, forced=True)
 
 
 def squared(image: Image, colour: Colour) -> Picture:
