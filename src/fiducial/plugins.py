@@ -151,7 +151,7 @@ BUILT_IN = (
     Part(
         "prompter",
         "grounding-dino",
-        "fiducial.prompters.open_vocabulary:grounding_dino_prompter",
+        "fiducial.prompters.open_vocabulary.grounding_dino:grounding_dino_prompter",
         "Grounding DINO finds whatever nouns name, spatial phrases pick among them",
         extra="models",
         model="IDEA-Research/grounding-dino-tiny",
@@ -161,7 +161,7 @@ BUILT_IN = (
     Part(
         "prompter",
         "owlv2",
-        "fiducial.prompters.open_vocabulary:owlv2_prompter",
+        "fiducial.prompters.open_vocabulary.owlv2:owlv2_prompter",
         "OWLv2 finds whatever nouns name, spatial phrases pick among them",
         extra="models",
         model="google/owlv2-base-patch16-ensemble",

@@ -17,7 +17,7 @@ from fiducial.errors import InputError
 from fiducial.images import Image
 from fiducial.language import Outcome
 from fiducial.prompters.classic import ClassicPrompter
-from fiducial.prompters.classic.canvas import WORKING_PIXELS, WORKING_SIDE, make_canvas, working_size
+from fiducial.prompters.classic.outlines import WORKING_PIXELS, WORKING_SIDE, make_canvas, working_size
 from fiducial.prompters.classic.regions import MOST_REGIONS, find_regions
 
 # centre x, y, radius, colour

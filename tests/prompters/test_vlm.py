@@ -179,7 +179,7 @@ def test_the_canvas_is_read_off_the_patches(counting, monkeypatch, family, facto
 
 def test_a_canvas_that_is_not_the_one_the_model_was_told_of(load, monkeypatch):
     prompter = load("qwen2_5_vl")
-    monkeypatch.setattr("fiducial.prompters.vlm.processors.smart_resize", lambda *_: (56, 84))
+    monkeypatch.setattr("fiducial.prompters.vlm.families.smart_resize", lambda *_: (56, 84))
     with pytest.raises(ModelError, match=r"made canvases of \[\(196, 112\)\], not \[\(84, 56\)\]"):
         prompter.ask([noise(*IMAGE)], ["dog"])
 

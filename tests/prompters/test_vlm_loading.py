@@ -280,7 +280,7 @@ def test_quantisation_that_cannot_be(originals, monkeypatch):
 
 
 def test_four_bits_need_layers_that_fit():
-    from fiducial.prompters.vlm.quantisation import quantise_language_tower
+    from fiducial.prompters.vlm.loading import quantise_language_tower
 
     model = torch.nn.Module()
     model.model = torch.nn.Module()
@@ -294,7 +294,7 @@ def test_experts_that_quantising_does_not_reach_are_refused():
     from transformers.models.qwen3_vl_moe.configuration_qwen3_vl_moe import Qwen3VLMoeTextConfig
     from transformers.models.qwen3_vl_moe.modeling_qwen3_vl_moe import Qwen3VLMoeTextModel
 
-    from fiducial.prompters.vlm.quantisation import quantise_language_tower
+    from fiducial.prompters.vlm.loading import quantise_language_tower
 
     config = Qwen3VLMoeTextConfig(
         vocab_size=32,

@@ -41,6 +41,7 @@ class Candidate:
             raise GeometryError("a candidate needs a box")
 
 
+_LUMINANCE = np.array([0.299, 0.587, 0.114])
 _STEPS = 32
 """The table has one entry per 8 x 8 x 8 values of red, green and blue."""
 
@@ -70,6 +71,11 @@ def colour_shares(rgb: ArrayLike) -> dict[str, float]:
     counts = np.bincount(colour_names(rgb).ravel(), minlength=len(COLOURS))
     order = np.argsort(-counts, kind="stable")
     return {COLOURS[k]: float(counts[k] / counts.sum()) for k in order if counts[k]}
+
+
+def look_of(rgb: NDArray[np.uint8]) -> tuple[float, dict[str, float]]:
+    """Return the mean luminance of pixels (..., 3) in 0..1, and their :func:`colour_shares`."""
+    return float((rgb @ _LUMINANCE).mean() / 255), colour_shares(rgb)
 
 
 @cache

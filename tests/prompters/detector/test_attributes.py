@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fiducial.images import Image
 from fiducial.prompters.detector import Detection
-from fiducial.prompters.detector.attributes import as_candidate
+from fiducial.prompters.detector.prompter import as_candidate
 
 
 def canvas(ground=(120, 120, 120)):

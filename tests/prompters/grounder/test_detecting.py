@@ -7,7 +7,7 @@ from torch import nn
 
 from fiducial.errors import InputError
 from fiducial.images import Image
-from fiducial.prompters.detector.contract import Detector, Reading
+from fiducial.prompters.detector.reading import Detector, Reading
 from fiducial.prompters.grounder.detecting import NanoDetector
 from fiducial.prompters.grounder.network import STRIDE, GrounderNetwork, Shape
 from fiducial.prompters.grounder.weights import Grounder, Name, save_grounder

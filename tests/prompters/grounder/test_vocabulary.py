@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.prompters.detector.contract import Reading
+from fiducial.prompters.detector.reading import Reading
 from fiducial.prompters.grounder.vocabulary import (
     DESCRIBED,
     MOST_INSTEAD,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fiducial.errors import InputError
-from fiducial.prompters.grounder.windows import OVERLAP, WHOLE, WINDOW, Window, scale_of, windows_of
+from fiducial.prompters.grounder.detecting import OVERLAP, WHOLE, WINDOW, Window, scale_of, windows_of
 
 SIDES = st.integers(1, 9000)
 

@@ -8,10 +8,9 @@ import torch
 
 from fiducial.errors import InputError, ModelError
 from fiducial.images import Image
-from fiducial.prompters.detector.contract import Detection, Detector, Reading
-from fiducial.prompters.open_vocabulary import GroundingDinoDetector
-from fiducial.prompters.open_vocabulary.grounding_dino import MAX_ASPECT
-from fiducial.prompters.open_vocabulary.loading import Loaded
+from fiducial.prompters.detector.reading import Detection, Detector, Reading
+from fiducial.prompters.open_vocabulary.base import Loaded
+from fiducial.prompters.open_vocabulary.grounding_dino import MAX_ASPECT, GroundingDinoDetector
 
 RANDOM = np.random.default_rng(0)
 WIDE = Image(RANDOM.integers(0, 256, (60, 90, 3), dtype=np.uint8), name="wide")

@@ -2,15 +2,14 @@
 
 import json
 import shutil
-import subprocess
 import sys
 
 import pytest
 
 from fiducial.errors import HubError, InputError, ModelError, UnknownNameError
-from fiducial.prompters import open_vocabulary
-from fiducial.prompters.open_vocabulary import GroundingDinoDetector, Owlv2Detector
-from fiducial.prompters.open_vocabulary.loading import load
+from fiducial.prompters.open_vocabulary.base import load
+from fiducial.prompters.open_vocabulary.grounding_dino import GroundingDinoDetector
+from fiducial.prompters.open_vocabulary.owlv2 import Owlv2Detector
 
 
 @pytest.fixture
@@ -21,15 +20,6 @@ def folder(dino_folder, tmp_path):
 
 def open_(model, **options):
     return load(model, "grounding-dino", **{"device": "cpu", "local_files_only": True, **options})
-
-
-def test_the_package_is_light_until_a_name_is_asked_for():
-    code = "import sys, fiducial.prompters.open_vocabulary; print({'torch', 'transformers'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
-    assert open_vocabulary.Owlv2Detector is Owlv2Detector
-    with pytest.raises(AttributeError, match="no attribute 'Owlv3Detector'"):
-        _ = open_vocabulary.Owlv3Detector
 
 
 def test_a_model_is_loaded_for_evaluation_without_torchvision(dino_folder):

@@ -8,8 +8,8 @@ import torch
 
 from fiducial.errors import InputError, ModelError
 from fiducial.images import Image
-from fiducial.prompters.detector.contract import Detection, Detector, Reading
-from fiducial.prompters.open_vocabulary import Owlv2Detector
+from fiducial.prompters.detector.reading import Detection, Detector, Reading
+from fiducial.prompters.open_vocabulary.owlv2 import Owlv2Detector
 
 RANDOM = np.random.default_rng(0)
 WIDE = Image(RANDOM.integers(0, 256, (60, 90, 3), dtype=np.uint8), name="wide")

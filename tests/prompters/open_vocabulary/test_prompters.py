@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from fiducial.errors import InputError
-from fiducial.prompters.open_vocabulary import grounding_dino_prompter, owlv2_prompter
+from fiducial.prompters.open_vocabulary.grounding_dino import grounding_dino_prompter
+from fiducial.prompters.open_vocabulary.owlv2 import owlv2_prompter
 
 
 @pytest.fixture

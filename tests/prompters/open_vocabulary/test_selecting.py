@@ -6,8 +6,8 @@ import pytest
 from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Frame
 from fiducial.images import Image
-from fiducial.prompters.detector.contract import Detection
-from fiducial.prompters.open_vocabulary.selecting import best_first, checked_fraction, pixel_boxes, select, unit_of
+from fiducial.prompters.detector.reading import Detection
+from fiducial.prompters.open_vocabulary.base import best_first, checked_fraction, pixel_boxes, select, unit_of
 
 WIDE = Image(np.zeros((100, 200, 3), np.uint8), name="wide")
 

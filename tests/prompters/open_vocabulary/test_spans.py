@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fiducial.errors import InputError
-from fiducial.prompters.open_vocabulary.spans import Caption, Marks, Span, captions, name_scores
+from fiducial.prompters.open_vocabulary.grounding_dino import Caption, Marks, Span, captions, name_scores
 
 MARKS = Marks(start=101, between=1012, end=102)
 

@@ -5,7 +5,7 @@ from fiducial.datasets import Sample
 from fiducial.geometry import Mask
 from fiducial.images import Image
 from fiducial.metrics import InstanceSample, average_precision
-from fiducial.prompters.detector.contract import Detection
+from fiducial.prompters.detector.reading import Detection
 from fiducial.training.grounder.pictures import IGNORED, Labelled, Thing
 from fiducial.training.grounder.scoring import (
     Finding,

@@ -13,7 +13,7 @@ import yaml
 
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.language.phrases.nouns import in_number, stem, words_of
-from fiducial.prompters.detector.contract import Reading
+from fiducial.prompters.detector.reading import Reading
 from fiducial.prompters.grounder.words import Neighbours, one_slip, word_table
 
 NARROWER = 0.9

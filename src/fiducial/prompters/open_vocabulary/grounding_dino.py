@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -10,18 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from fiducial.errors import InputError
 from fiducial.geometry import Frame
 from fiducial.images import Image
 from fiducial.images.image import pad
-from fiducial.prompters.detector.contract import Detection, Reading
-from fiducial.prompters.open_vocabulary.loading import Loaded, load
-from fiducial.prompters.open_vocabulary.selecting import best_first, checked_fraction, pixel_boxes, select, unit_of
-from fiducial.prompters.open_vocabulary.spans import Caption, Marks, captions, name_scores, room_for_name
+from fiducial.prompters.detector.reading import Detection, Reading
+from fiducial.prompters.open_vocabulary.base import (
+    Loaded,
+    best_first,
+    checked_fraction,
+    load,
+    pixel_boxes,
+    select,
+    unit_of,
+)
 
 if TYPE_CHECKING:
     from fiducial.prompters.detector.prompter import DetectorPrompter
+
 
 BOX_THRESHOLD = 0.25
 TEXT_THRESHOLD = 0.25
@@ -288,3 +296,113 @@ def _laid_out(image: Image) -> tuple[NDArray[np.uint8], Frame]:
     if (width, height) == (image.width, image.height):
         return image.pixels, Frame.unit()
     return pad(image.pixels, width, height, (0, 0), (124, 116, 104)), unit_of(image, width, height)
+
+
+# -- captions of many names ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The tokens around names.
+
+    Args:
+        start: id of the token that opens a caption, ``[CLS]``.
+        between: id of the token after each name, ``.``.
+        end: id of the token that closes a caption, ``[SEP]``.
+    """
+
+    start: int
+    between: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a name stands in a caption.
+
+    Args:
+        name: the name.
+        start: its first token, counted from 0 with the opening token.
+        stop: the token after its last one.
+    """
+
+    name: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """One text that a model reads at once.
+
+    Args:
+        tokens: ids, with the opening and the closing token.
+        spans: the names in it, in order.
+    """
+
+    tokens: tuple[int, ...]
+    spans: tuple[Span, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in it, in order."""
+        return tuple(span.name for span in self.spans)
+
+
+def room_for_name(limit: int) -> int:
+    """Say how many tokens a name may have in a caption of ``limit`` tokens: it needs three more around it."""
+    return limit - 3
+
+
+def captions(tokens: Mapping[str, Sequence[int]], marks: Marks, limit: int) -> list[Caption]:
+    """Write names into as few captions as their order allows; no name is ever cut.
+
+    Args:
+        tokens: the token ids of each name, without any mark.
+        marks: the tokens around names.
+        limit: most tokens in a caption, marks included.
+
+    Returns:
+        Captions that together hold every name once, in order; none for no names.
+
+    Raises:
+        InputError: a name without tokens, or one that fits no caption.
+    """
+    found: list[Caption] = []
+    written: list[int] = []
+    spans: list[Span] = []
+    for name, own in tokens.items():
+        if not 1 <= len(own) <= room_for_name(limit):
+            raise InputError(
+                f"the name {name!r} has {len(own)} tokens that the model knows, and a name needs 1 to "
+                f"{room_for_name(limit)} of them"
+            )
+        if spans and 1 + len(written) + len(own) + 2 > limit:
+            found.append(_caption(written, spans, marks))
+            written, spans = [], []
+        start = 1 + len(written)
+        spans.append(Span(name, start, start + len(own)))
+        written += [*own, marks.between]
+    if spans:
+        found.append(_caption(written, spans, marks))
+    return found
+
+
+def name_scores(logits: NDArray[np.floating], caption: Caption) -> NDArray[np.float64]:
+    """Score queries for names: the best of a name's own tokens, as the model's authors take it.
+
+    Args:
+        logits: (Q, T) of each query for each token, T at least the caption's length; what stands beyond it counts
+            for nothing.
+        caption: the caption that was read.
+
+    Returns:
+        (Q, N) in 0..1, one column for each name of the caption; NaN where a logit was.
+    """
+    likely = expit(np.asarray(logits, dtype=np.float64))
+    columns = [likely[:, span.start : span.stop].max(axis=1) for span in caption.spans]
+    return np.stack(columns, axis=1)
+
+
+def _caption(written: Sequence[int], spans: Sequence[Span], marks: Marks) -> Caption:
+    return Caption((marks.start, *written, marks.end), tuple(spans))

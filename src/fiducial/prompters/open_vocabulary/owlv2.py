@@ -16,9 +16,16 @@ from torch import Tensor
 from fiducial.errors import InputError
 from fiducial.geometry import Frame
 from fiducial.images import Image
-from fiducial.prompters.detector.contract import Detection, Reading
-from fiducial.prompters.open_vocabulary.loading import Loaded, load
-from fiducial.prompters.open_vocabulary.selecting import best_first, checked_fraction, pixel_boxes, select, unit_of
+from fiducial.prompters.detector.reading import Detection, Reading
+from fiducial.prompters.open_vocabulary.base import (
+    Loaded,
+    best_first,
+    checked_fraction,
+    load,
+    pixel_boxes,
+    select,
+    unit_of,
+)
 
 if TYPE_CHECKING:
     from fiducial.prompters.detector.prompter import DetectorPrompter

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.geometry import boxes as box_arrays
-from fiducial.prompters.detector.contract import Detector
+from fiducial.prompters.detector.reading import Detector
 from fiducial.training.grounder.pictures import IGNORED, Labelled
 
 SIZES = {"below 32": (0.0, 32.0), "32 to 96": (32.0, 96.0), "above 96": (96.0, float("inf"))}
