@@ -11,7 +11,7 @@ class KnowingDetector:
     Args:
         things: for each digest of a picture its detections, best first.
         names: the vocabulary; None takes any noun.
-        synonyms: other words for names, with their likeness.
+        synonyms: other words for names, with their similarity.
     """
 
     def __init__(self, things, names=None, synonyms=None):
@@ -23,8 +23,8 @@ class KnowingDetector:
 
     def read(self, noun):
         if noun in self.synonyms:
-            name, likeness = self.synonyms[noun]
-            return Reading(noun, name, likeness)
+            name, similarity = self.synonyms[noun]
+            return Reading(noun, name, similarity)
         if self.names is None:
             return Reading(noun, " ".join(name_stem(noun)))
         whole = [name for name in self.names if name_stem(name) == name_stem(noun)]

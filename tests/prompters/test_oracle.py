@@ -11,8 +11,8 @@ from fiducial.contracts import Prompter
 from fiducial.errors import InputError
 from fiducial.geometry import Frame, Prompts
 from fiducial.images import Image
-from fiducial.language import Outcome
-from fiducial.prompters.oracle import OraclePrompter
+from fiducial.language import Answer, Outcome
+from fiducial.prompters.oracle import FixedPrompter, OraclePrompter
 
 IMAGE = Image(np.zeros((100, 200, 3), np.uint8), name="pictures/harbour.png")
 UNIT = Prompts.from_boxes(Frame.unit(), [(0.1, 0.2, 0.5, 0.6)], labels=["ship"], scores=[0.5])
@@ -139,7 +139,7 @@ class TestMapping:
             OraclePrompter([])
         with pytest.raises(InputError, match="needs Prompts for 'a', got list"):
             OraclePrompter({"a": [1, 2, 3, 4]})
-        with pytest.raises(InputError, match="1 images but 0 instructions"):
+        with pytest.raises(InputError, match=r"1 images need .* got 0"):
             OraclePrompter({}).ask([IMAGE], [])
 
 
@@ -225,16 +225,16 @@ class TestRecords:
     def test_broken_files(self, tmp_path):
         with pytest.raises(InputError, match="no such file"):
             OraclePrompter.from_file(tmp_path / "nowhere.json")
-        with pytest.raises(InputError, match="cannot be read as UTF-8"):
+        with pytest.raises(InputError, match="cannot be read"):
             OraclePrompter.from_file(tmp_path)
-        with pytest.raises(InputError, match="line 2: not JSON"):
+        with pytest.raises(InputError, match="line 2: not valid JSON"):
             OraclePrompter.from_file(written(tmp_path, json.dumps(RECORD) + "\n{oops"))
         with pytest.raises(InputError, match="line 2, column 1: not JSON"):
             OraclePrompter.from_file(written(tmp_path, "{\noops", "broken.json"))
         with pytest.raises(InputError, match="entry 1: needs an object with 'image' and 'prompts', got int"):
             OraclePrompter.from_file(written(tmp_path, "[3]", "list.json"))
         (tmp_path / "latin.json").write_bytes(b'{"image": "\xe9"}')
-        with pytest.raises(InputError, match="cannot be read as UTF-8"):
+        with pytest.raises(InputError, match="not UTF-8"):
             OraclePrompter.from_file(tmp_path / "latin.json")
 
     def test_an_empty_file_of_lines_knows_nothing(self, tmp_path):
@@ -294,3 +294,9 @@ class TestCoco:
         with pytest.raises(InputError) as error:
             self.oracle(tmp_path, **changes)
         assert message in str(error.value)
+
+
+def test_a_fixed_prompter_answers_in_the_frame_it_is_asked_about():
+    fixed = FixedPrompter(Answer(Outcome.FOUND, Prompts.from_boxes(Frame.pixels(32, 24), [(8, 6, 24, 18)])))
+    small = Image(np.zeros((12, 16, 3), np.uint8))
+    assert fixed.ask([small], ["it"])[0].prompts[0].box == (4, 3, 12, 9)

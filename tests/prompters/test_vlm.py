@@ -9,8 +9,8 @@ from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Prompts
 from fiducial.images import Image
 from fiducial.language.answers import Answer, Outcome
-from fiducial.language.dialects import dialect
 from fiducial.prompters.vlm import VLMPrompter
+from fiducial.prompters.vlm.families import family_of
 from tiny.vlm import BUILDERS, make_say
 
 FAMILIES = list(BUILDERS)
@@ -454,4 +454,4 @@ def test_a_loaded_model_of_no_known_family(load):
     prompter = load("llava")
     prompter.model.config.model_type = "gpt2"
     with pytest.raises(InputError, match="unknown vision-language model_type 'gpt2'"):
-        VLMPrompter(prompter.model, prompter.processor, dialect=dialect("llava"), template=prompter.template)
+        family_of(prompter.model.config.model_type)

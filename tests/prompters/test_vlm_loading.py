@@ -11,6 +11,7 @@ import torch
 from fiducial.checkpoints import pick_device
 from fiducial.errors import HubError, InputError, MissingExtraError, ModelError, UnknownNameError
 from fiducial.images import Image
+from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.loading import load
 from tiny.vlm import BUILDERS
@@ -243,7 +244,7 @@ def test_dtypes(originals, dtype, weights):
 
 
 def test_the_checkpoints_own_dtype(originals, tmp_path):
-    loaded = load(originals("llava"), dtype="bfloat16", local_files_only=True)
+    loaded = load(VLMConfig(model=originals("llava"), dtype="bfloat16", local_files_only=True))
     shutil.copytree(originals("llava"), tmp_path / "half")
     loaded.model.save_pretrained(tmp_path / "half")
     assert open_(tmp_path / "half").model.dtype == torch.bfloat16

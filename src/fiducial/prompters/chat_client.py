@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from fiducial.errors import InputError, MissingExtraError, ModelError
+from fiducial.prompters.configs import KEY_VARIABLE
 
 try:
     import httpx
@@ -29,7 +30,6 @@ except ModuleNotFoundError as error:
 
 DEFAULT_URL = "http://localhost:8000/v1"
 URL_VARIABLE = "FIDUCIAL_ENDPOINT"
-KEY_VARIABLE = "FIDUCIAL_API_KEY"
 OPENAI_VARIABLE = "OPENAI_API_KEY"
 MAX_REPLY_BYTES = 4 * 1024 * 1024
 """The most bytes of a reply that are read, and of what they unpack to."""
@@ -99,11 +99,9 @@ class Address:
 def read_address(url: str | None, environment: Mapping[str, str] = os.environ) -> Address:
     """Check a server's URL; None takes that of the environment, else ``http://localhost:8000/v1``.
 
-    A final ``/chat/completions`` is taken off. A name, a password, a query or a fragment is refused, since it would be
-    written into the files of a run.
-
     Raises:
-        InputError: no http or https URL of a host, or one with such a secret.
+        InputError: no http or https URL of a host, or one with a name, a password, a query or a fragment: those would
+            be written into the files of a run.
 
     Example:
         >>> read_address("https://api.example.org/v1/").url
@@ -204,8 +202,8 @@ async def retry(
         retries: most attempts after the first.
         deadline: seconds for all attempts and the waits between them.
         seed: of the draws; each question has its own, so that the order of replies changes nothing.
-        sleep: waits for so many seconds.
-        clock: seconds that only ever grow.
+        sleep: waits for seconds.
+        clock: tells seconds.
 
     Raises:
         EndpointError: that of the last attempt, with the number of attempts where there were several.
@@ -303,11 +301,7 @@ class ChatClient:
     ) -> Any:
         """Send JSON to a path below the server's URL, or nothing, once; the JSON of the reply comes without the key.
 
-        Args:
-            path: such as ``/chat/completions``.
-            body: JSON in UTF-8.
-            seconds: that are left; the request's own timeout counts too.
-            structured: whether the body asks for structured output, which some servers refuse.
+        ``structured`` says that the body asks for structured output, which some servers refuse.
 
         Raises:
             EndpointError: no connection, no reply in time, a status other than 200, a reply that is cut, too long or

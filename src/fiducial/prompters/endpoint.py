@@ -6,11 +6,9 @@ import asyncio
 import base64
 import io
 import json
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.geometry import Prompts
@@ -20,26 +18,23 @@ from fiducial.language.dialects import DIALECTS, Dialect, dialect_for_family
 from fiducial.language.dialects import dialect as dialect_named
 from fiducial.language.dialects.json_grammar import JsonGrammar, ListGrammar
 from fiducial.prompters.chat_client import (
-    KEY_VARIABLE,
     ChatClient,
     EndpointError,
+    Key,
     excerpt,
     find_key,
     read_address,
     retry,
     run_apart,
 )
-from fiducial.prompters.showing import Picture, Question, Reply, ServerSizing, Size, read_reply
+from fiducial.prompters.configs import EndpointConfig
+from fiducial.prompters.showing import Picture, Question, Reply, ServerSizing, paired, read_reply
 from fiducial.prompters.templates import PromptTemplate, clean_instruction, control_words, read_template
 
-MAX_NEW_TOKENS = 1024
 AUTOMATIC = "auto"
 ENOUGH = 3
 """So many requests of a batch need to say that nobody gets through; one alone may be about its own picture."""
-ImageFormat = Literal["png", "jpeg"]
-TokenLimit = Literal["max_tokens", "max_completion_tokens"]
 _JPEG_QUALITY = 95
-_OURS = ("model", "messages", "temperature", "seed", "n", "stream", "response_format", *get_args(TokenLimit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,119 +62,39 @@ class EndpointPrompter:
     reply is ``failed``, its text says why, and the others stand.
 
     Args:
-        model: the model's name on the server; ``""`` or ``"auto"`` takes the only one that the server has.
-        url: such as ``http://localhost:8000/v1``, which is the default where the environment's FIDUCIAL_ENDPOINT names
-            no other.
-        dialect: how the model writes coordinates; default: that of the family that the model's name begins with.
-        template: a shipped template's name, or a ``.txt`` file; default: that of the dialect.
-        canvas: (width, height) in pixels to which every image is stretched; None takes the dialect's square, if it
-            has one, and otherwise keeps the aspect.
-        min_pixels: least number of pixels of a picture (dialects of Qwen's models).
-        max_pixels: greatest number of pixels of a picture; default 1280 patches of 28 x 28 pixels, about a million.
-        image_format: ``"png"``, or ``"jpeg"`` (quality 95), which is smaller.
-        max_new_tokens: the most tokens of a reply.
-        temperature: 0 takes the likeliest token; None leaves it to the server.
-        seed: of the server's draws, where the temperature is above 0, and of the waits between attempts.
-        structured: make the server hold the model to the dialect's JSON.
-        suppress: IoU above which a box goes that overlaps a larger one; None keeps all.
-        timeout: seconds for one request.
-        deadline: seconds for one question, all attempts and waits together.
-        concurrency: the most requests at once, per call of :meth:`ask`.
-        retries: most attempts after the first, for statuses 429, 500, 502, 503 and 504, lost connections and timeouts.
-        key_variable: the environment variable that holds the key; "" sends none. For OpenAI's own hosts, and for no
-            other, OPENAI_API_KEY is looked at too.
-        allow_insecure: send the key over plain http to another machine too.
-        token_limit: what the server calls ``max_new_tokens``; OpenAI's newer models want ``"max_completion_tokens"``.
-        extra_body: further fields of every request, such as ``{"skip_special_tokens": False}``.
+        config: everything that can be chosen.
         sleep: waits between attempts.
 
     Raises:
-        InputError: an option out of its range, a dialect that cannot be told from the model's name, a url that is none,
-            or a key that would travel in the clear.
-        UnknownNameError: no such dialect or template.
+        InputError: options that do not go together, a dialect that cannot be told from the model's name, a url that is
+            none, or a key that would travel in the clear.
 
     Example:
-        >>> EndpointPrompter("Qwen/Qwen2.5-VL-7B-Instruct", url="http://localhost:8000/v1/")
+        >>> EndpointPrompter(EndpointConfig(model="Qwen/Qwen2.5-VL-7B-Instruct", url="http://localhost:8000/v1/"))
         EndpointPrompter('Qwen/Qwen2.5-VL-7B-Instruct', url='http://localhost:8000/v1')
     """
 
-    def __init__(
-        self,
-        model: str = "",
-        *,
-        url: str | None = None,
-        dialect: str | Dialect | None = None,
-        template: str | Path | PromptTemplate | None = None,
-        canvas: Sequence[int] | None = None,
-        min_pixels: int | None = None,
-        max_pixels: int | None = None,
-        image_format: ImageFormat = "png",
-        max_new_tokens: int = MAX_NEW_TOKENS,
-        temperature: float | None = 0.0,
-        seed: int = 0,
-        structured: bool = False,
-        suppress: float | None = None,
-        timeout: float = 120.0,
-        deadline: float = 600.0,
-        concurrency: int = 8,
-        retries: int = 4,
-        key_variable: str | None = KEY_VARIABLE,
-        allow_insecure: bool = False,
-        token_limit: TokenLimit = "max_tokens",
-        extra_body: Mapping[str, Any] | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        _check_choice("image_format", image_format, get_args(ImageFormat))
-        _check_choice("token_limit", token_limit, get_args(TokenLimit))
-        _check_counts(1, max_new_tokens=max_new_tokens, concurrency=concurrency)
-        _check_counts(0, retries=retries)
-        _check_seconds(timeout=timeout, deadline=deadline)
-        if temperature is not None and not (_is_number(temperature) and 0 <= temperature < math.inf):
-            raise InputError(
-                f"the temperature needs to be at least 0, got {temperature!r}; null leaves it to the server"
-            )
-        if suppress is not None and not 0 <= suppress <= 1:
-            raise InputError(f"suppress lies in 0..1, got {suppress}")
-        self.model = "" if model == AUTOMATIC else model
-        self.address = read_address(url)
-        self.image_format: ImageFormat = image_format
-        self.max_new_tokens = max_new_tokens
-        self.structured = structured
-        self.suppress = suppress
-        self.timeout = timeout
-        self.deadline = deadline
-        self.concurrency = concurrency
-        self.retries = retries
-        self._seed = seed
+    def __init__(self, config: EndpointConfig, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self.config = config
+        self.model = "" if config.model == AUTOMATIC else config.model
+        self.address = read_address(config.url)
         self._sleep = sleep
-        self._key_variable = key_variable
-        self._allow_insecure = allow_insecure
         self._key()  # what is wrong with it is said before the first question
-        self._dialect = dialect_named(dialect) if isinstance(dialect, str) else dialect
-        self._template = read_template(template) if isinstance(template, (str, Path)) else template
-        self._sizes = (None if canvas is None else tuple(canvas), min_pixels, max_pixels)
-        drawing = {"seed": seed} if temperature else {}
-        choosing = {} if temperature is None else {"temperature": temperature}
-        self._fields = {**_checked_extra(extra_body), token_limit: max_new_tokens, **choosing, **drawing}
+        drawing = {"seed": config.seed} if config.temperature else {}
+        choosing = {} if config.temperature is None else {"temperature": config.temperature}
+        self._fields = {**config.extra_body, config.token_limit: config.max_new_tokens, **choosing, **drawing}
         # The same is done once more when the server has told its model's name.
-        self._found = self._described(self.model) if self.model or self._dialect else None
+        self._found = self._described(self.model) if self.model or config.dialect else None
         sizing = self._found.sizing if self._found else None
-        sent = sizing.size(*sizing.canvas) if sizing and sizing.canvas else self._sizes[0]
-        self.canvas: Size | None = sent  # type: ignore[assignment]  # its length was checked, or will be
+        self.canvas = sizing.size(*sizing.canvas) if sizing and sizing.canvas else config.canvas
 
     def __repr__(self) -> str:
         return f"EndpointPrompter({self.model or AUTOMATIC!r}, url={self.address.url!r})"
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
-        """Answer each instruction for the image beside it; up to ``concurrency`` requests run at once.
+        """Answer each instruction for the image beside it, in its pixels; up to ``concurrency`` requests run at once.
 
-        Args:
-            images: the images.
-            instructions: one per image, up to 2,000 characters each. What a tokenizer may read as a control token is
-                taken out, which ``repairs`` says.
-
-        Returns:
-            One answer per image, in order, its prompts in the pixel frame of that image.
+        What a tokenizer may read as a control token is taken out of the instructions, which ``repairs`` says.
 
         Raises:
             InputError: another number of instructions than of images, an instruction that is empty or too long, or
@@ -187,11 +102,9 @@ class EndpointPrompter:
             EndpointError: no request got further than the configuration, all for one cause: no connection, a key that
                 is refused, no such model.
         """
-        if len(images) != len(instructions):
-            raise InputError(f"{len(images)} images need as many instructions, got {len(instructions)}")
         questions = [
             Question(image, *clean_instruction(words, control_words(words), image.name))
-            for image, words in zip(images, instructions, strict=True)
+            for image, words in paired(images, instructions)
         ]
         if not questions:
             return []
@@ -208,10 +121,10 @@ class EndpointPrompter:
 
     async def _ask_all(self, questions: list[Question]) -> list[Answer | EndpointError]:
         """Ask, but spare the server the rest once three said that nobody gets through and none got further."""
-        async with ChatClient(self.address, self._key(), timeout=self.timeout) as client:
+        async with ChatClient(self.address, self._key(), timeout=self.config.timeout) as client:
             if self._found is None or not self._found.name:
                 self._found = self._described(self.model or await self._only_model(client))
-            model, limit = self._found, asyncio.Semaphore(self.concurrency)
+            model, limit = self._found, asyncio.Semaphore(self.config.concurrency)
             results: dict[int, Answer | EndpointError] = {}
             refusals: list[EndpointError] = []
 
@@ -236,21 +149,23 @@ class EndpointPrompter:
         picture, body = await asyncio.to_thread(self._request, model, question)
 
         async def attempt(seconds: float) -> Reply:
-            return _parse(await client.ask("/chat/completions", body, seconds=seconds, structured=self.structured))
+            return _parse(
+                await client.ask("/chat/completions", body, seconds=seconds, structured=self.config.structured)
+            )
 
         try:
             reply = await self._retried(attempt, str(place))
         except EndpointError as error:
             return error
-        limit = f"max_new_tokens={self.max_new_tokens}, or where the server's context ends"
+        limit = f"max_new_tokens={self.config.max_new_tokens}, or where the server's context ends"
         dialect = model.sizing.dialect
-        return read_reply(reply, dialect, picture, picture.size, question, suppress=self.suppress, limit=limit)
+        return read_reply(reply, dialect, picture, picture.size, question, suppress=self.config.suppress, limit=limit)
 
     def _request(self, model: _Model, question: Question) -> tuple[Picture, bytes]:
         """Return the picture as it is sent, and the body of the request."""
         picture = model.sizing.picture(question.image)
         system, user = model.template.fill(question.instruction, picture.size)
-        turns = messages(system, user, data_uri(picture, self.image_format))
+        turns = messages(system, user, data_uri(picture, self.config.image_format))
         form = {} if model.form is None else {"response_format": model.form}
         return picture, json.dumps({"model": model.name, "messages": turns, **self._fields, **form}).encode()
 
@@ -265,17 +180,18 @@ class EndpointPrompter:
         return names[0]
 
     def _retried(self, attempt: Callable[[float], Awaitable[Any]], question: str) -> Awaitable[Any]:
-        seed = f"{self._seed}:{question}"
-        return retry(attempt, retries=self.retries, deadline=self.deadline, seed=seed, sleep=self._sleep)
+        seed = f"{self.config.seed}:{question}"
+        return retry(attempt, retries=self.config.retries, deadline=self.config.deadline, seed=seed, sleep=self._sleep)
 
     def _described(self, name: str) -> _Model:
-        dialect = self._dialect or _dialect_of(name)
-        sizing = ServerSizing(dialect, *self._sizes)  # type: ignore[arg-type]  # the canvas is checked there
-        template = self._template or read_template(dialect.name)
-        return _Model(name, template, sizing, response_format(dialect) if self.structured else None)
+        config = self.config
+        dialect = dialect_named(config.dialect) if config.dialect else _dialect_of(name)
+        sizing = ServerSizing(dialect, config.canvas, config.min_pixels, config.max_pixels)
+        form = response_format(dialect) if config.structured else None
+        return _Model(name, read_template(config.template or dialect.name), sizing, form)
 
-    def _key(self) -> Any:
-        return find_key(self.address, self._key_variable, allow_insecure=self._allow_insecure)
+    def _key(self) -> Key:
+        return find_key(self.address, self.config.key_variable, allow_insecure=self.config.allow_insecure)
 
 
 def _dialect_of(model: str) -> Dialect:
@@ -288,42 +204,10 @@ def _dialect_of(model: str) -> Dialect:
         ) from None
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _check_choice(option: str, value: Any, known: Sequence[str]) -> None:
-    if value not in known:
-        raise UnknownNameError(option, str(value), known)
-
-
-def _check_counts(least: int, **options: Any) -> None:
-    for option, value in options.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(f"{option} needs to be a whole number, at least {least}, got {value!r}")
-
-
-def _check_seconds(**options: Any) -> None:
-    for option, value in options.items():
-        if not _is_number(value) or not 0 < value < math.inf:
-            raise InputError(f"{option} needs to be a number of seconds above 0, got {value!r}")
-
-
-def _checked_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
-    fields = dict(extra or {})
-    if taken := sorted(fields.keys() & set(_OURS)):
-        raise InputError(f"extra_body cannot set {', '.join(taken)}: the prompter's own options do")
-    try:
-        json.dumps(fields, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"extra_body needs plain JSON values ({error})") from None
-    return fields
-
-
 # -- what is sent and what comes back -------------------------------------------------------------------
 
 
-def data_uri(picture: Picture, image_format: ImageFormat) -> str:
+def data_uri(picture: Picture, image_format: str) -> str:
     """Write a picture into a ``data:`` URI: pixels only, so that the server has nothing to fetch."""
     from PIL import Image as PillowImage
 

@@ -9,28 +9,47 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fiducial.errors import FrameError, GeometryError, InputError
+from fiducial.files import parse_json, read_text
 from fiducial.geometry import Frame, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
 from fiducial.language.phrases import same_noun
+from fiducial.prompters.showing import paired
 
 _SHOWN = 5
 _ASPECT_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class _Chosen:
+class _Entry:
+    """What is known of one image.
+
+    Args:
+        image: its name or digest.
+        instruction: what the prompts answer, or None when they answer anything.
+        prompts: the prompts, in any frame.
+        where: the place it was read from, for messages.
+        size: width, height in pixels of the picture that the prompts were made for, when known.
+        outcome: how the answer ended, or None: found, or no target when there is no prompt.
+    """
+
+    image: str
+    instruction: str | None
     prompts: Prompts
-    outcome: Outcome
-    text: str
+    where: str
+    size: tuple[float, float] | None = None
+    outcome: Outcome | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """Under which name an image is known, or None, and what is to be said about that."""
+class FixedPrompter:
+    """Gives one answer, whatever it is asked, in the frame of the picture asked about."""
 
-    name: str | None
-    note: str = ""
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
+        """Give the answer, once per image."""
+        return [self._answer.to(image.frame) for image, _ in paired(images, instructions)]
 
 
 class OraclePrompter:
@@ -63,7 +82,7 @@ class OraclePrompter:
     """
 
     def __init__(self, answers: Mapping[str, Prompts | Mapping[str, Prompts]]) -> None:
-        self._fill(_entries(answers), frozenset())
+        self._fill(_given(answers))
 
     @classmethod
     def from_file(cls, path: str | Path) -> OraclePrompter:
@@ -77,69 +96,75 @@ class OraclePrompter:
           ``instruction`` and ``outcome``;
         - COCO instances: the boxes of each ``file_name``, labelled with their category.
 
-        Args:
-            path: the file, in UTF-8.
-
         Raises:
-            InputError: no such file, broken JSON, or an entry that is not as above: the message names
+            InputError: no such file, not UTF-8, broken JSON, or an entry that is not as above: the message names
                 the line or the place, and what is wrong with it.
         """
         path = Path(path)
-        document = _load(path)
         oracle = cls({})
-        if isinstance(document, dict) and "annotations" in document:
-            entries, categories = read_coco(document, str(path))
-            oracle._fill(entries, categories)
+        records = _records(path)
+        where, first = next(iter(records), ("", None))
+        if len(records) == 1 and isinstance(first, dict) and "annotations" in first:
+            oracle._fill(*_read_coco(first, where))
         else:
-            oracle._fill(read_records(document, str(path)), frozenset())
+            oracle._fill([_read_entry(record, where) for where, record in records])
         return oracle
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
         """Answer each instruction for the image beside it from what is known.
-
-        Args:
-            images: any number of pictures.
-            instructions: as many instructions.
 
         Returns:
             One answer per image, its prompts in the pixels of the image: found, no target, or failed where
             the image or the instruction is not known, or where the known name fits the pictures of two
             folders. Two pictures of one whole name, which may be one picture at two sizes, are both
             answered, and the text of the later one says so.
-
-        Raises:
-            InputError: the numbers differ.
         """
-        if len(images) != len(instructions):
-            raise InputError(f"{len(images)} images but {len(instructions)} instructions: give one per image")
+        asked = list(paired(images, instructions))
         looked_up = [self._look_up(image) for image in images]  # all of them first: their order must not matter
-        return [self._answer(*asked) for asked in zip(images, looked_up, instructions, strict=True)]
+        return [self._answer(image, words, *found) for (image, words), found in zip(asked, looked_up, strict=True)]
 
     @property
     def images(self) -> tuple[str, ...]:
         """The images that are known, as they were named."""
         return tuple(self._entries)
 
-    def _fill(self, entries: Iterable[OracleEntry], categories: frozenset[str]) -> None:
+    def _fill(self, entries: Iterable[_Entry], categories: frozenset[str] = frozenset()) -> None:
         self._categories = categories
-        self._entries: dict[str, dict[str | None, OracleEntry]] = {}
+        self._entries: dict[str, dict[str | None, _Entry]] = {}
         self._by_file: dict[str, set[str]] = {}
         self._met: dict[str, tuple[str, str]] = {}
         self._mixed: dict[str, tuple[str, str]] = {}
         for entry in entries:
-            told = self._entries.setdefault(entry.image, {})
+            known = self._entries.setdefault(entry.image, {})
             key = _key(entry.instruction)
-            if key in told:
+            if key in known:
                 raise InputError(f"{entry.where}: the image {entry.image!r} has an answer to this instruction already")
-            told[key] = entry
+            known[key] = entry
             self._by_file.setdefault(_file_name(entry.image), set()).add(entry.image)
 
-    def _answer(self, image: Image, found: _Known, instruction: str) -> Answer:
-        chosen = self._choose(image, found.name, instruction)
-        note = f" {found.note}" if found.note and chosen.outcome is not Outcome.FAILED else ""
-        return Answer(chosen.outcome, chosen.prompts.to(image.frame), text=chosen.text + note)
+    def _look_up(self, image: Image) -> tuple[str | None, str]:
+        """Return under which name an image is known, and a note; remember which picture that name stood for."""
+        if image.digest in self._entries:
+            return image.digest, ""
+        name = self._name_of(image)
+        if name is None:
+            return None, ""
+        digest, called = self._met.setdefault(name, (image.digest, image.name))
+        if digest != image.digest and called == image.name:
+            return name, f" A different picture named {image.name!r} was asked about before."
+        if digest != image.digest:
+            self._mixed.setdefault(name, (called, image.name))
+        return name, ""
 
-    def _choose(self, image: Image, name: str | None, instruction: str) -> _Chosen:
+    def _name_of(self, image: Image) -> str | None:
+        """Find a known name for an image; a file name that several known images share names none of them."""
+        for key in (image.name, _file_name(image.name)):
+            if key in self._entries:
+                return key
+        same_file = self._by_file.get(_file_name(image.name), set())
+        return next(iter(same_file)) if len(same_file) == 1 else None
+
+    def _answer(self, image: Image, instruction: str, name: str | None, note: str) -> Answer:
         if name is None:
             shown = _some(self._entries)
             return _failed(image, f"no prompts are known for the image {image.name!r}; known images: {shown}")
@@ -150,87 +175,34 @@ class OraclePrompter:
                 f"the known name {name!r} fits two different pictures, {first!r} and {second!r}: "
                 "write their whole names or their digests in the known prompts",
             )
-        told = self._entries[name]
-        entry = told.get(_key(instruction)) or told.get(None)
+        known = self._entries[name]
+        entry = known.get(_key(instruction)) or known.get(None)
         if entry is None:
-            shown = _some(entry.instruction or "" for entry in told.values())
+            shown = _some(entry.instruction or "" for entry in known.values())
             return _failed(image, f"no prompts are known for {instruction!r} in {name!r}; known instructions: {shown}")
-        if not _fits(entry, image):
-            made = f"{entry.size[0]:g} x {entry.size[1]:g}" if entry.size else ""
+        # The proportions have to be those that the prompts were made for; the size may differ.
+        if entry.size and abs(entry.size[0] * image.height / (entry.size[1] * image.width) - 1) > _ASPECT_TOLERANCE:
+            made = f"{entry.size[0]:g} x {entry.size[1]:g}"
             return _failed(
                 image,
                 f"the prompts of {name!r} were made for {made} pixels, the image has {image.width} x {image.height}",
             )
-        return self._picked(entry, name, instruction)
-
-    def _look_up(self, image: Image) -> _Known:
-        """Find an image and remember which picture its name stood for."""
-        if image.digest in self._entries:
-            return _Known(image.digest)
-        name = self._name_of(image)
-        if name is None:
-            return _Known(None)
-        digest, called = self._met.setdefault(name, (image.digest, image.name))
-        if digest == image.digest:
-            return _Known(name)
-        if called == image.name:
-            return _Known(name, f"A different picture named {image.name!r} was asked about before.")
-        self._mixed.setdefault(name, (called, image.name))
-        return _Known(name)
-
-    def _name_of(self, image: Image) -> str | None:
-        """Find a known name for an image; a file name that several known images share names none of them."""
-        for key in (image.name, _file_name(image.name)):
-            if key in self._entries:
-                return key
-        same_file = self._by_file.get(_file_name(image.name), set())
-        return next(iter(same_file)) if len(same_file) == 1 else None
-
-    def _picked(self, entry: OracleEntry, name: str, instruction: str) -> _Chosen:
         named = _named(instruction, self._categories) if entry.instruction is None else frozenset()
         items = tuple(prompt for prompt in entry.prompts if not named or prompt.label in named)
         outcome = entry.outcome or (Outcome.FOUND if items else Outcome.NO_TARGET)
         which = f" of {', '.join(sorted(named))}" if named else ""
         text = f"{len(items)} known {'prompt' if len(items) == 1 else 'prompts'}{which} for {name!r}."
-        return _Chosen(Prompts(entry.prompts.frame, items), outcome, text)
+        return Answer(outcome, Prompts(entry.prompts.frame, items).to(image.frame), text=text + note)
 
 
-def _entries(answers: Mapping[str, Prompts | Mapping[str, Prompts]]) -> Iterable[OracleEntry]:
+def _given(answers: Mapping[str, Prompts | Mapping[str, Prompts]]) -> Iterator[_Entry]:
     if not isinstance(answers, Mapping):
         raise InputError(f"the oracle needs a mapping of image name to prompts, got {type(answers).__name__}")
-    for image, told in answers.items():
-        per_instruction = told if isinstance(told, Mapping) else {None: told}
-        for instruction, prompts in per_instruction.items():
+    for image, known in answers.items():
+        for instruction, prompts in (known if isinstance(known, Mapping) else {None: known}).items():
             if not isinstance(prompts, Prompts):
                 raise InputError(f"the oracle needs Prompts for {image!r}, got {type(prompts).__name__}")
-            yield OracleEntry(image, instruction, prompts, where=f"{image!r}")
-
-
-def _load(path: Path) -> object:
-    """Read JSON or JSON Lines."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from None
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        if path.suffix == ".json" and error.msg != "Extra data":
-            raise InputError(f"{path}, line {error.lineno}, column {error.colno}: not JSON ({error.msg})") from None
-    return _lines(text, path)
-
-
-def _lines(text: str, path: Path) -> Lines:
-    records: list[tuple[int, object]] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                records.append((number, json.loads(line)))
-            except json.JSONDecodeError as error:
-                raise InputError(f"{path}, line {number}: not JSON ({error.msg})") from None
-    return Lines(tuple(records))
+            yield _Entry(image, instruction, prompts, f"{image!r}")
 
 
 def _key(instruction: str | None) -> str | None:
@@ -239,14 +211,6 @@ def _key(instruction: str | None) -> str | None:
 
 def _file_name(name: str) -> str:
     return PurePosixPath(name.replace("\\", "/")).name
-
-
-def _fits(entry: OracleEntry, image: Image) -> bool:
-    """Whether an image has the proportions that the prompts were made for; its size may differ."""
-    if entry.size is None:
-        return True
-    width, height = entry.size
-    return abs(width * image.height / (height * image.width) - 1) <= _ASPECT_TOLERANCE
 
 
 def _named(instruction: str, categories: frozenset[str]) -> frozenset[str]:
@@ -261,8 +225,8 @@ def _named(instruction: str, categories: frozenset[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _failed(image: Image, text: str) -> _Chosen:
-    return _Chosen(Prompts(image.frame), Outcome.FAILED, text)
+def _failed(image: Image, text: str) -> Answer:
+    return Answer(Outcome.FAILED, Prompts(image.frame), text=text)
 
 
 def _some(names: Iterable[str]) -> str:
@@ -272,100 +236,61 @@ def _some(names: Iterable[str]) -> str:
     return (shown or "none") + (f" and {more} more" if more > 0 else "")
 
 
-# -- files -----------------------------------------------------------------------------------------------
+# -- files ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """What JSON Lines held: the number of each line, and its value."""
-
-    records: tuple[tuple[int, object], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class OracleEntry:
-    """What is known of one image.
-
-    Args:
-        image: its name or digest.
-        instruction: what the prompts answer, or None when they answer anything.
-        prompts: the prompts, in any frame.
-        outcome: how the answer ended, or None: found, or no target when there is no prompt.
-        size: width, height in pixels of the picture that the prompts were made for, when known.
-        where: the place it was read from, for messages.
-    """
-
-    image: str
-    instruction: str | None
-    prompts: Prompts
-    outcome: Outcome | None = None
-    size: tuple[float, float] | None = None
-    where: str = ""
+def _records(path: Path) -> list[tuple[str, object]]:
+    """Read JSON or JSON Lines: what it holds, each with its place."""
+    text = read_text(path)
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        if path.suffix == ".json" and error.msg != "Extra data":
+            raise InputError(f"{path}, line {error.lineno}, column {error.colno}: not JSON ({error.msg})") from None
+        lines = [(f"{path}, line {number}", line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        return [(where, parse_json(line, where)) for where, line in lines]
+    except RecursionError:
+        raise InputError(f"{path}: not JSON (nested too deeply)") from None
+    if isinstance(document, list):
+        return [(f"{path}, entry {number}", record) for number, record in enumerate(document, start=1)]
+    return [(str(path), document)]
 
 
-def read_records(document: object, name: str) -> Iterator[OracleEntry]:
-    """Read fiducial's own records.
-
-    Args:
-        document: one record, a list of records, or the lines of JSON Lines.
-        name: the file, for messages.
-
-    Raises:
-        InputError: a record that is not as it should be.
-    """
-    for where, record in _placed(document, name):
-        if not isinstance(record, Mapping):
-            raise InputError(f"{where}: needs an object with 'image' and 'prompts', got {type(record).__name__}")
-        yield _entry(record, where)
-
-
-def read_coco(document: Mapping[str, Any], name: str) -> tuple[list[OracleEntry], frozenset[str]]:
-    """Read COCO instances: one entry per image, one prompt per annotation, crowds left out.
-
-    Args:
-        document: ``images``, ``annotations`` and ``categories``.
-        name: the file, for messages.
-
-    Returns:
-        The entries, and the names of all categories.
-
-    Raises:
-        InputError: a list is missing, an annotation points nowhere, or a box is not valid.
-    """
+def _read_coco(document: Mapping[str, Any], name: str) -> tuple[list[_Entry], frozenset[str]]:
+    """Read COCO instances: an entry per image, a prompt per annotation without crowds, and the names of categories."""
     images = {_field(image, "id", where): (image, where) for where, image in _listed(document, "images", name)}
     listed = _listed(document, "categories", name)
     categories = {_field(item, "id", where): str(_field(item, "name", where)) for where, item in listed}
+    frames = {number: _sized(image, where) for number, (image, where) in images.items()}
     prompts: dict[Any, list[Prompt]] = {number: [] for number in images}
-    frames = {number: _coco_frame(image, where) for number, (image, where) in images.items()}
     for where, annotation in _listed(document, "annotations", name):
         if annotation.get("iscrowd"):
             continue
         number, category = _field(annotation, "image_id", where), _field(annotation, "category_id", where)
         if number not in images or category not in categories:
             raise InputError(f"{where}: image {number!r} or category {category!r} is not listed in the file")
-        prompts[number].append(_coco_prompt(annotation, frames[number], categories[category], where))
+        x, y, width, height = _four(
+            _field(annotation, "bbox", where), "'bbox' needs four numbers x, y, width, height", where
+        )
+        item = {"box": (x, y, x + width, y + height), "label": categories[category]}
+        prompts[number].append(_read_prompt(item, frames[number], where))
     entries = [
-        OracleEntry(
+        _Entry(
             str(_field(image, "file_name", where)),
             None,
             Prompts(frames[number], tuple(prompts[number])),
-            size=(frames[number].width, frames[number].height),
-            where=where,
+            where,
+            (frames[number].width, frames[number].height),
         )
         for number, (image, where) in images.items()
     ]
     return entries, frozenset(categories.values())
 
 
-def _placed(document: object, name: str) -> Iterable[tuple[str, object]]:
-    if isinstance(document, list):
-        return [(f"{name}, entry {k}", record) for k, record in enumerate(document, start=1)]
-    if isinstance(document, Lines):
-        return [(f"{name}, line {number}", record) for number, record in document.records]
-    return [(name, document)]
-
-
-def _entry(record: Mapping[str, Any], where: str) -> OracleEntry:
+def _read_entry(record: object, where: str) -> _Entry:
+    """Read one of fiducial's own records."""
+    if not isinstance(record, Mapping):
+        raise InputError(f"{where}: needs an object with 'image' and 'prompts', got {type(record).__name__}")
     image, instruction = _field(record, "image", where), record.get("instruction")
     if not isinstance(image, str) or not (instruction is None or isinstance(instruction, str)):
         raise InputError(f"{where}: 'image' and 'instruction' need to be text, got {image!r} and {instruction!r}")
@@ -373,10 +298,8 @@ def _entry(record: Mapping[str, Any], where: str) -> OracleEntry:
     items = _field(record, "prompts", where)
     if not isinstance(items, list):
         raise InputError(f"{where}: 'prompts' needs to be a list, got {type(items).__name__}")
-    prompts = [_prompt(item, frame, f"{where}, prompt {k}") for k, item in enumerate(items, start=1)]
-    return OracleEntry(
-        image, instruction, Prompts(frame, tuple(prompts)), _outcome(record, prompts, where), size, where
-    )
+    prompts = [_read_prompt(item, frame, f"{where}, prompt {number}") for number, item in enumerate(items, start=1)]
+    return _Entry(image, instruction, Prompts(frame, tuple(prompts)), where, size, _outcome(record, prompts, where))
 
 
 def _outcome(record: Mapping[str, Any], prompts: list[Prompt], where: str) -> Outcome | None:
@@ -391,28 +314,29 @@ def _outcome(record: Mapping[str, Any], prompts: list[Prompt], where: str) -> Ou
 
 def _record_frame(record: Mapping[str, Any], where: str) -> tuple[Frame, tuple[float, float] | None]:
     edges = record.get("frame")
-    if edges is not None:
-        if not isinstance(edges, list) or len(edges) != 4 or not all(map(_is_number, edges)):
-            raise InputError(f"{where}: 'frame' needs four numbers left, top, right, bottom, got {edges!r}")
-        try:
-            return Frame(*edges), None
-        except FrameError as error:
-            raise InputError(f"{where}: {error}") from None
-    frame = _sized(_field(record, "width", where), _field(record, "height", where), where)
-    return frame, (frame.width, frame.height)
+    if edges is None:
+        frame = _sized(record, where)
+        return frame, (frame.width, frame.height)
+    try:
+        return Frame(*_four(edges, "'frame' needs four numbers left, top, right, bottom", where)), None
+    except FrameError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
-def _coco_frame(image: Mapping[str, Any], where: str) -> Frame:
-    return _sized(_field(image, "width", where), _field(image, "height", where), where)
-
-
-def _sized(width: Any, height: Any, where: str) -> Frame:
+def _sized(record: Mapping[str, Any], where: str) -> Frame:
+    width, height = _field(record, "width", where), _field(record, "height", where)
     if not (_is_number(width) and _is_number(height) and width > 0 and height > 0):
         raise InputError(f"{where}: 'width' and 'height' need to be positive numbers, got {width!r} and {height!r}")
     return Frame.pixels(width, height)
 
 
-def _prompt(item: object, frame: Frame, where: str) -> Prompt:
+def _four(values: Any, needed: str, where: str) -> tuple[float, float, float, float]:
+    if not isinstance(values, list) or len(values) != 4 or not all(map(_is_number, values)):
+        raise InputError(f"{where}: {needed}, got {values!r}")
+    return values[0], values[1], values[2], values[3]
+
+
+def _read_prompt(item: object, frame: Frame, where: str) -> Prompt:
     if not isinstance(item, Mapping):
         raise InputError(f"{where}: needs an object with 'box' or 'points', got {type(item).__name__}")
     label, score = item.get("label"), item.get("score")
@@ -428,25 +352,14 @@ def _prompt(item: object, frame: Frame, where: str) -> Prompt:
         raise InputError(f"{where}: {error}") from None
 
 
-def _coco_prompt(annotation: Mapping[str, Any], frame: Frame, label: str, where: str) -> Prompt:
-    box = _field(annotation, "bbox", where)
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
-        raise InputError(f"{where}: 'bbox' needs four numbers x, y, width, height, got {box!r}")
-    x, y, width, height = box
-    try:
-        return Prompt(frame, box=(x, y, x + width, y + height), label=label)
-    except GeometryError as error:
-        raise InputError(f"{where}: {error}") from None
-
-
 def _listed(document: Mapping[str, Any], key: str, name: str) -> list[tuple[str, Mapping[str, Any]]]:
     items = document.get(key)
     if not isinstance(items, list):
         raise InputError(f"{name}: COCO instances need a list of {key!r}")
-    for k, item in enumerate(items):
+    for number, item in enumerate(items):
         if not isinstance(item, Mapping):
-            raise InputError(f"{name}, {key}[{k}]: needs an object, got {type(item).__name__}")
-    return [(f"{name}, {key}[{k}]", item) for k, item in enumerate(items)]
+            raise InputError(f"{name}, {key}[{number}]: needs an object, got {type(item).__name__}")
+    return [(f"{name}, {key}[{number}]", item) for number, item in enumerate(items)]
 
 
 def _field(record: Mapping[str, Any], key: str, where: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,20 +38,24 @@ class Question:
     notes: tuple[str, ...] = ()
 
 
+def paired(images: Sequence[Image], instructions: Sequence[str]) -> Iterator[tuple[Image, str]]:
+    """Return each image with its instruction.
+
+    Raises:
+        InputError: the numbers differ.
+    """
+    if len(images) != len(instructions):
+        raise InputError(f"{len(images)} images need as many instructions, got {len(instructions)}")
+    return zip(images, instructions, strict=True)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """What is handed to a model's image processor.
+    """What is handed to a model's image processor."""
 
-    Args:
-        pixels: (h, w, 3) uint8 RGB.
-        extent: where the picture's corners lie in pixels of the original image; it reaches past
-            the image where the picture was padded.
-        forced: whether the picture was stretched to a canvas that the caller asked for.
-    """
-
-    pixels: NDArray[np.uint8]
-    extent: Frame
-    forced: bool = False
+    pixels: NDArray[np.uint8]  # (h, w, 3) RGB
+    extent: Frame  # where its corners lie in pixels of the original image; with padding it reaches past the image
+    forced: bool = False  # whether it was stretched to a canvas that the caller asked for
 
     @property
     def size(self) -> Size:
@@ -66,17 +70,11 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model wrote.
+    """What a model wrote."""
 
-    Args:
-        text: the reply, letter by letter; box marks and the like are in it.
-        finished: whether it came to its end, rather than to the limit of tokens.
-        thinking: what a server kept apart as the model's reasoning.
-    """
-
-    text: str
-    finished: bool = True
-    thinking: str = ""
+    text: str  # letter by letter; box marks and the like are in it
+    finished: bool = True  # it came to its end, rather than to the limit of tokens
+    thinking: str = ""  # what a server kept apart as the model's reasoning
 
 
 def read_reply(
@@ -153,13 +151,11 @@ def on_image(answer: Answer, picture: Picture, image: Image) -> Answer:
 # -- pictures -------------------------------------------------------------------------------------------
 
 
-def checked_canvas(canvas: Sequence[int] | None, dialect: Dialect) -> Size | None:
+def canvas_for(canvas: Size | None, dialect: Dialect) -> Size | None:
     """Return the (width, height) to which images are stretched: as asked, else the dialect's square, else None."""
-    if canvas is None:
-        return (dialect.sizing.side,) * 2 if isinstance(dialect.sizing, Square) else None
-    if len(canvas) != 2 or any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in canvas):
-        raise InputError(f"a canvas is (width, height) in whole pixels, at least 1 each, got {canvas!r}")
-    return canvas[0], canvas[1]
+    if canvas is None and isinstance(dialect.sizing, Square):
+        return dialect.sizing.side, dialect.sizing.side
+    return canvas
 
 
 def whole(image: Image) -> Picture:
@@ -216,12 +212,9 @@ class ServerSizing:
     max_pixels: int | None = None
 
     def __post_init__(self) -> None:
-        limits = [limit for limit in (self.min_pixels, self.max_pixels) if limit is not None]
-        if any(isinstance(limit, bool) or not isinstance(limit, int) or limit < 1 for limit in limits):
-            raise InputError(f"min_pixels and max_pixels are whole numbers of pixels, at least 1, got {limits}")
-        if limits != sorted(limits):
-            raise InputError(f"the canvas needs min_pixels <= max_pixels, got {limits[0]} and {limits[1]}")
-        canvas = checked_canvas(self.canvas, self.dialect)
+        if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
+            raise InputError(f"the canvas needs min_pixels <= max_pixels, got {self.min_pixels} and {self.max_pixels}")
+        canvas = canvas_for(self.canvas, self.dialect)
         counted = self.dialect.extent is None and isinstance(self.dialect.sizing, Square)
         if canvas and counted and not any(all(side % factor == 0 for side in canvas) for factor in _FACTORS):
             raise InputError(

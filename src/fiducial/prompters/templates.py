@@ -62,14 +62,9 @@ class PromptTemplate:
         return {name for text in (self.system, self.user) for name in string.Template(text).get_identifiers()}
 
     def fill(self, instruction: str, canvas: tuple[int, int]) -> tuple[str, str]:
-        """Put an instruction in; whatever it says, nothing in it is taken for a placeholder.
+        """Put an instruction and the (width, height) that the model is shown in; return the system's and user's turn.
 
-        Args:
-            instruction: what the user asks for.
-            canvas: (width, height) in pixels of what the model is shown.
-
-        Returns:
-            The system's turn ("" for none) and the user's turn.
+        Nothing in the instruction is taken for a placeholder. The system's turn is "" for none.
         """
         values: Mapping[str, object] = {
             "instruction": instruction,
@@ -94,10 +89,7 @@ def template_names() -> list[str]:
 
 
 def read_template(name_or_path: str | Path) -> PromptTemplate:
-    """Read a shipped template by name, or a user's file by path.
-
-    Args:
-        name_or_path: a name such as ``"think2seg"``, or a path that ends in ``.txt``.
+    """Read a shipped template by name, such as ``"think2seg"``, or a user's file by a path that ends in ``.txt``.
 
     Raises:
         UnknownNameError: no template of that name.
@@ -138,11 +130,7 @@ def _folder() -> Path:
 
 
 def control_tokens(tokenizer: Any) -> frozenset[str]:
-    """List the strings that a tokenizer would read as more than words.
-
-    These are its special tokens (turn marks, image places, box marks) and every other added token
-    in angle or square brackets, such as ``<think>``.
-    """
+    """List what a tokenizer reads as more than words: special tokens, and added ones in brackets (``<think>``)."""
     added = tokenizer.get_added_vocab()
     special = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
     marked = {token for token in added if _MARKED.fullmatch(token)}
@@ -151,15 +139,7 @@ def control_tokens(tokenizer: Any) -> frozenset[str]:
 
 
 def clean_instruction(instruction: str, tokens: Collection[str], name: str = "") -> tuple[str, tuple[str, ...]]:
-    """Check an instruction and take control tokens out of it.
-
-    Args:
-        instruction: what the user wrote.
-        tokens: what the model would read as more than words, as ``control_tokens`` or ``control_words`` list it.
-        name: names the image in errors.
-
-    Returns:
-        The instruction without control tokens and outer space, and one note when there were any.
+    """Check an instruction and take control tokens out of it; one note says so when there were any.
 
     Raises:
         InputError: nothing was said, or more than ``MAX_INSTRUCTION`` characters.

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from fiducial.images import Image
+from fiducial.prompters.configs import EndpointConfig
 from fiducial.prompters.endpoint import EndpointPrompter
 
 
@@ -165,7 +166,8 @@ def make(server, waited):
         waited.append(seconds)
 
     def prompter(model="qwen2.5-vl", **options):
-        return EndpointPrompter(model, **{"url": server.url, "timeout": 20.0, "retries": 2, "sleep": sleep, **options})
+        config = EndpointConfig(model=model, **{"url": server.url, "timeout": 20.0, "retries": 2, **options})
+        return EndpointPrompter(config, sleep=sleep)
 
     return prompter
 

@@ -59,13 +59,13 @@ def test_what_is_listed_is_listed_once_and_measured_with_other_words(entry):
     assert len(entry.unseen) >= 3
     for phrase in entry.unseen:
         reading = VOCABULARY.look_up(phrase)
-        assert reading.name is None or reading.likeness in (NARROWER, DESCRIBED), (phrase, reading)
+        assert reading.name is None or reading.similarity in (NARROWER, DESCRIBED), (phrase, reading)
         assert phrase not in listed
 
 
 @pytest.mark.parametrize("entry", VOCABULARY.entries, ids=lambda entry: entry.name)
 def test_listed_words_are_read_in_both_numbers(entry):
-    for phrases, likeness in (((*entry.phrases, *entry.also), 1.0), (entry.narrower, NARROWER)):
+    for phrases, similarity in (((*entry.phrases, *entry.also), 1.0), (entry.narrower, NARROWER)):
         for phrase in phrases:
             for said in (phrase, many(phrase), phrase.upper(), phrase.replace(" ", "-"), phrase.replace(" ", "")):
                 reading = VOCABULARY.look_up(said)
@@ -73,7 +73,7 @@ def test_listed_words_are_read_in_both_numbers(entry):
                 if phrase == "court":
                     assert reading.name is None
                 else:
-                    assert (reading.name, reading.likeness) == (entry.name, likeness), said
+                    assert (reading.name, reading.similarity) == (entry.name, similarity), said
 
 
 @pytest.mark.parametrize("entry", VOCABULARY.entries, ids=lambda entry: entry.name)
@@ -84,7 +84,7 @@ def test_what_only_ends_like_a_phrase_is_not_read_as_it(entry):
 
 
 @pytest.mark.parametrize(
-    ("noun", "name", "likeness"),
+    ("noun", "name", "similarity"),
     [
         ("Aeroplanes", "airplane", 1.0),
         ("storage-tanks", "storage tank", 1.0),
@@ -106,10 +106,10 @@ def test_what_only_ends_like_a_phrase_is_not_read_as_it(entry):
         ("boat of wood", None, None),
     ],
 )
-def test_nouns_are_read(noun, name, likeness):
+def test_nouns_are_read(noun, name, similarity):
     reading = VOCABULARY.look_up(noun)
     assert reading.name == name
-    assert likeness is None or reading.likeness == likeness
+    assert similarity is None or reading.similarity == similarity
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_any_text_has_a_reading(noun):
     reading = VOCABULARY.look_up(noun)
     assert reading.said == noun
     assert reading.name is None or reading.name in VOCABULARY.names
-    assert 0 <= reading.likeness <= 1
+    assert 0 <= reading.similarity <= 1
     assert set(reading.instead) <= set(VOCABULARY.names)
     assert len(reading.instead) <= MOST_INSTEAD
 

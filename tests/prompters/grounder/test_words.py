@@ -113,7 +113,7 @@ def _slips(one, other):
 # -- the table that comes with the package -----------------------------------------------------------
 
 
-def likeness(one, other):
+def similarity(one, other):
     first, second = phrase_vectors([one, other])
     return float(first @ second)
 
@@ -137,11 +137,11 @@ def test_the_table_is_small_and_sorted():
     ],
 )
 def test_what_is_alike_is_nearer(noun, near, far):
-    assert likeness(noun, near) > likeness(noun, far) + 0.1
+    assert similarity(noun, near) > similarity(noun, far) + 0.1
 
 
 def test_the_order_of_words_matters():
-    assert likeness("station fire", "fire") > likeness("fire station", "fire") + 0.05
+    assert similarity("station fire", "fire") > similarity("fire station", "fire") + 0.05
 
 
 def test_the_same_words_have_the_same_vector_in_any_company():

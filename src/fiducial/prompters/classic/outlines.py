@@ -54,11 +54,7 @@ class Canvas:
 
 
 def make_canvas(image: Image) -> Canvas:
-    """Shrink a picture to its working size, never enlarge it, and convert its colours.
-
-    Args:
-        image: any picture.
-    """
+    """Shrink a picture to its working size, never enlarge it, and convert its colours."""
     width, height = working_size(image.width, image.height)
     rgb = image.pixels
     if (width, height) != (image.width, image.height):
@@ -109,14 +105,7 @@ def smallest_area(canvas: Canvas) -> float:
 
 
 def level_outlines(canvas: Canvas) -> list[Outline]:
-    """Outline the blobs above and below every level of every channel.
-
-    Args:
-        canvas: the picture at working size.
-
-    Returns:
-        Outer outlines in canvas pixels; holes are part of the blob around them.
-    """
+    """Outline the blobs above and below every level of every channel, in canvas pixels; holes belong to their blob."""
     found: list[Outline] = []
     for channel, levels in _channels(canvas):
         for level in levels:
@@ -127,13 +116,7 @@ def level_outlines(canvas: Canvas) -> list[Outline]:
 
 
 def outlines_of(binary: NDArray[np.uint8], smallest: float, largest: float) -> list[Outline]:
-    """Outline the connected parts of a binary picture whose filled area lies within limits.
-
-    Args:
-        binary: (h, w) uint8, 0 or 1.
-        smallest: least area in pixels.
-        largest: greatest area in pixels.
-    """
+    """Outline the connected parts of (h, w) uint8 0 or 1 whose filled area in pixels lies within limits."""
     contours, hierarchy = cv2.findContours(binary, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     kept: list[Outline] = []
     for index, contour in enumerate(contours):
@@ -235,14 +218,7 @@ class _Knot:
 
 
 def merged_outlines(canvas: Canvas) -> list[Outline]:
-    """Outline every region of the merge tree.
-
-    Args:
-        canvas: the picture at working size.
-
-    Returns:
-        Outer outlines in canvas pixels; nothing for a picture too small for patches.
-    """
+    """Outline every region of the merge tree, in canvas pixels; nothing for a picture too small for patches."""
     if min(canvas.width, canvas.height) < 8:
         return []
     count = min(PATCHES, canvas.width * canvas.height // 30)

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.errors import InputError
 from fiducial.geometry import Box, Frame, Point, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer
@@ -21,6 +20,7 @@ from fiducial.language.candidates import Candidate, look_of
 from fiducial.language.phrases import Order, Quantifier, Request, Resolution, Target, Trait, parse_instruction, resolve
 from fiducial.prompters.classic.outlines import Canvas
 from fiducial.prompters.classic.regions import Region, find_regions
+from fiducial.prompters.showing import paired
 
 CLEAR = 0.5
 """A region is clear when it is at least this part as distinct as the things of the picture are (their median)."""
@@ -33,17 +33,11 @@ _ROUND = Trait(Order("roundness", True, "roundest"), "round")
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The candidates of one picture.
+    """The candidates of one picture."""
 
-    Args:
-        candidates: all of them, the most prominent first, nested ones included.
-        things: indices of those that do not overlap: the things that one would count.
-        clear: indices of those that are clear enough, nested ones included.
-    """
-
-    candidates: tuple[Candidate, ...]
-    things: tuple[int, ...]
-    clear: tuple[int, ...]
+    candidates: tuple[Candidate, ...]  # all of them, the most prominent first, nested ones included
+    things: tuple[int, ...]  # indices of those that do not overlap: the things that one would count
+    clear: tuple[int, ...]  # indices of those that are clear enough, nested ones included
 
 
 class ClassicPrompter:
@@ -75,32 +69,18 @@ class ClassicPrompter:
         self._lock = threading.Lock()
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
-        """Answer each instruction for the image beside it.
-
-        Args:
-            images: any number of pictures of any size.
-            instructions: as many instructions.
+        """Answer each instruction for the image beside it, found or no target.
 
         Returns:
-            One answer per image, found or no target, its prompts in the pixels of the image; each
-            prompt has a box and one positive point inside the region.
+            One answer per image; each prompt has a box and one positive point inside the region, in pixels.
 
         Raises:
             InputError: the numbers differ, or an instruction has no words.
         """
-        if len(images) != len(instructions):
-            raise InputError(f"{len(images)} images but {len(instructions)} instructions: give one per image")
-        return [self._answer(image, text) for image, text in zip(images, instructions, strict=True)]
+        return [self._answer(image, text) for image, text in paired(images, instructions)]
 
     def candidates(self, image: Image) -> list[Candidate]:
-        """Return every candidate of a picture, the most prominent first, at most 200.
-
-        Args:
-            image: any picture.
-
-        Returns:
-            Candidates without label in the pixels of the picture; nested ones are included.
-        """
+        """Return every candidate of a picture in its pixels, nested ones too, the most prominent first, at most 200."""
         return list(self.find(image).candidates)
 
     def find(self, image: Image) -> Findings:
@@ -234,18 +214,10 @@ FULL_SIZE = 0.03
 
 
 def as_candidate(image: Image, canvas: Canvas, region: Region, label: str | None = None) -> Candidate:
-    """Measure a region.
+    """Measure a region of a canvas as a candidate in the pixels of the picture.
 
-    Args:
-        image: the picture.
-        canvas: its canvas.
-        region: a region on the canvas.
-        label: the user's word for it, if there is one.
-
-    Returns:
-        A candidate in the pixels of the picture: a box and the inner point that is furthest from the
-        outline; area and length; roundness, the area over that of the disc across its length;
-        luminance and colours of its inside. The score is :func:`score_of`.
+    A box and the inner point that is furthest from the outline; area and length; roundness, the area over that of the
+    disc across its length; luminance and colours of its inside. The score is :func:`score_of`.
     """
     mask = region.mask()
     left, top, right, bottom = region.box
@@ -271,12 +243,7 @@ def as_candidate(image: Image, canvas: Canvas, region: Region, label: str | None
 
 
 def score_of(distinctness: float, share: float) -> float:
-    """Return distinctness, less for what covers less than 3 % of the picture: 0..1, and no probability.
-
-    Args:
-        distinctness: contrast x closedness x compactness, in 0..1.
-        share: share of the picture that the region covers, in 0..1.
-    """
+    """Return distinctness in 0..1, less for what covers a ``share`` of less than 3 % of the picture."""
     return float(min(1.0, distinctness * min(1.0, share / FULL_SIZE) ** 0.25))
 
 

@@ -56,12 +56,7 @@ class Measures:
 
 
 def measure(canvas: Canvas, outlines: Sequence[Outline]) -> Measures:
-    """Measure how clearly each outline parts its region from the surroundings.
-
-    Args:
-        canvas: the picture at working size.
-        outlines: N outlines, one at least.
-    """
+    """Measure how clearly each of N >= 1 outlines parts its region from the surroundings."""
     points, normals = _sampled(outlines)
     areas = np.array([filled_area(outline) for outline in outlines])
     # The outline runs through the middles of the outermost pixels: the edge is half a pixel further out.
@@ -139,21 +134,13 @@ CLEARLY_LESS = 0.45
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """One distinct part of a picture.
-
-    Args:
-        outline: (K, 2) int32 x, y of its outermost pixels, in canvas pixels.
-        distinctness: contrast x closedness x compactness in 0..1; no probability.
-        prominence: what regions are ranked by: distinctness, size, and how many cuts agree on it.
-        solidity: area over that of the convex hull, in 0..1.
-        apart: True for the regions that do not overlap: the things one would count.
-    """
+    """One distinct part of a picture."""
 
     outline: Outline
-    distinctness: float
-    prominence: float
-    solidity: float
-    apart: bool = False
+    distinctness: float  # contrast x closedness x compactness in 0..1; no probability
+    prominence: float  # what regions are ranked by: distinctness, size, and how many cuts agree on it
+    solidity: float  # area over that of the convex hull, in 0..1
+    apart: bool = False  # it overlaps no other that is apart: a thing that one would count
 
     @property
     def box(self) -> tuple[int, int, int, int]:
@@ -170,29 +157,14 @@ class Region:
 
 
 def find_regions(image: Image) -> tuple[Canvas, list[Region]]:
-    """Find the distinct regions of a picture, the most prominent first.
-
-    Args:
-        image: any picture.
-
-    Returns:
-        The canvas that the regions are measured on, and at most 200 regions, nested ones included.
-    """
+    """Return a picture's canvas and its distinct regions, at most 200, nested ones too, the most prominent first."""
     canvas = make_canvas(image)
     outlines = level_outlines(canvas) + merged_outlines(canvas)
     return canvas, set_apart(canvas, _ranked(canvas, *_voted(outlines)))
 
 
 def set_apart(canvas: Canvas, regions: Sequence[Region]) -> list[Region]:
-    """Mark the regions that one would count: distinct ones that neither overlap nor hold one another.
-
-    Args:
-        canvas: what the regions were measured on.
-        regions: the most prominent first.
-
-    Returns:
-        The same regions in the same order, with ``apart`` set.
-    """
+    """Set ``apart`` of the regions that one would count: distinct ones that neither overlap nor hold one another."""
     least = CLEARLY_LESS * max((region.distinctness for region in regions), default=0.0)
     taken = np.zeros((canvas.height, canvas.width), dtype=np.int32)
     areas = [1.0]
@@ -281,15 +253,7 @@ def _prominence(measures: Measures, boxes: NDArray[np.float64]) -> NDArray[np.fl
 def _without_duplicates(
     boxes: NDArray[np.float64], votes: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Drop boxes that nearly repeat a better one, to which their votes go.
-
-    Args:
-        boxes: (N, 4) boxes, best first.
-        votes: (N,) votes of each.
-
-    Returns:
-        Indices of the boxes kept, and the votes of each.
-    """
+    """Drop boxes (N, 4) that nearly repeat a better one before them, which gets their votes."""
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     free = np.ones(len(boxes), dtype=bool)
     kept: list[int] = []

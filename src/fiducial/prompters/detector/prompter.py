@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from fiducial.language.candidates import Candidate, look_of
 from fiducial.language.phrases import Resolution, parse_instruction, resolve
 from fiducial.prompters.detector import reading
 from fiducial.prompters.detector.reading import Detection, Detector, ReadRequest, read_request
+from fiducial.prompters.showing import paired
 
 REMEMBERED = 32
 """Pictures whose detections are kept, so that further instructions for them cost next to nothing."""
@@ -31,19 +33,12 @@ _ByName = Mapping[str, tuple[Candidate, ...]]
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """One instruction, ready to be answered.
-
-    Args:
-        image: the picture.
-        read: the instruction with its nouns read.
-        names: what the detector is asked for, each name once.
-        key: under which its detections are remembered.
-    """
+    """One instruction with its nouns read, ready to be answered."""
 
     image: Image
     read: ReadRequest
-    names: tuple[str, ...]
-    key: _Key
+    names: tuple[str, ...]  # what the detector is asked for, each once
+    key: _Key  # under which its detections are remembered
 
 
 class DetectorPrompter:
@@ -81,36 +76,27 @@ class DetectorPrompter:
     def __init__(self, detector: Detector, *, threshold: float | None = None, regions: Prompter | None = None) -> None:
         if threshold is not None and not 0 <= threshold <= 1:
             raise InputError(f"a threshold lies in 0..1, got {threshold}")
-        self._detector = detector
+        self.detector = detector
         self._threshold = threshold or 0.0
         self._regions = regions
         self._remembered: OrderedDict[_Key, _ByName] = OrderedDict()
         self._lock = threading.Lock()
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
-        """Answer each instruction for the image beside it.
-
-        Args:
-            images: any number of pictures of any size.
-            instructions: as many instructions.
-
-        Returns:
-            One answer per image: found, no target, or failed where a noun is not known.
+        """Answer each instruction for the image beside it: found, no target, or failed where a noun is not known.
 
         Raises:
             InputError: the numbers differ, or an instruction has no words.
             ModelError: the detector failed.
         """
-        if len(images) != len(instructions):
-            raise InputError(f"{len(images)} images but {len(instructions)} instructions: give one per image")
-        asked = [self._question(image, text) for image, text in zip(images, instructions, strict=True)]
+        asked = [self._question(image, text) for image, text in paired(images, instructions)]
         found = self._find([one for one in asked if isinstance(one, _Question)])
         return [self._answer(one, found[one.key]) if isinstance(one, _Question) else one for one in asked]
 
     def _question(self, image: Image, instruction: str) -> _Question | Answer:
         """Read an instruction, or answer it where no detection is needed."""
-        read = read_request(parse_instruction(instruction), self._detector)
-        vocabulary = self._detector.vocabulary()
+        read = read_request(parse_instruction(instruction), self.detector)
+        vocabulary = self.detector.vocabulary()
         if read.unknown:
             text = reading.unknown_text(read.unknown, vocabulary, regions=self._regions is not None)
             return _failed(image, text)
@@ -143,7 +129,7 @@ class DetectorPrompter:
         if not new:
             return []
         images, names = zip(*new.values(), strict=True)
-        detections = self._detector.detect(images, names)
+        detections = self.detector.detect(images, names)
         return [
             (key, {name: tuple(as_candidate(image, one) for one in some if one.name == name) for name in asked})
             for (key, (image, asked)), some in zip(new.items(), detections, strict=True)
@@ -179,6 +165,20 @@ def _labels(resolution: Resolution) -> list[str]:
     return [reading.spoken_name(owners[index]) for index in resolution.chosen]
 
 
+class LazyRegions:
+    """The classic prompter, loaded when it is first asked: most instructions name a kind of thing."""
+
+    def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
+        """Answer as ``classic`` does."""
+        return self._classic.ask(images, instructions)
+
+    @cached_property
+    def _classic(self) -> Prompter:
+        from fiducial.prompters.classic import ClassicPrompter
+
+        return ClassicPrompter()
+
+
 def _failed(image: Image, text: str) -> Answer:
     return Answer(Outcome.FAILED, Prompts(image.frame), text=text)
 
@@ -206,13 +206,6 @@ def as_candidate(image: Image, detection: Detection) -> Candidate:
     well as for what is rectangular; its roundness is the box's shorter side over its longer one. Colours and
     brightness come from what in the middle of the box does not look like what is around the box; where hardly
     anything does, as in a ring, from what does so anywhere in the box.
-
-    Args:
-        image: the picture.
-        detection: one thing in it.
-
-    Returns:
-        A candidate in the pixels of the picture, called by the detector's name, with a box and no point.
     """
     x1, y1, x2, y2 = detection.box
     width, height = x2 - x1, y2 - y1

@@ -47,7 +47,7 @@ class Reading:
     Args:
         said: the noun as the user said it, such as ``"aeroplanes"``.
         name: what the detector is to be asked for, such as ``"airplane"``; None when it does not know the noun.
-        likeness: how close the two are, in 0..1; 1 for a noun of the vocabulary or a synonym of it. Without a name, 0
+        similarity: how close the two are, in 0..1; 1 for a noun of the vocabulary or a synonym of it. Without a name, 0
             means that the whole noun is something else ("fish tank"), so that its last word alone is not tried, and 1
             that it is a name of several ("court"), all of which are in ``instead``.
         instead: names that could have been meant, the closest first.
@@ -55,7 +55,7 @@ class Reading:
 
     said: str
     name: str | None
-    likeness: float = 1.0
+    similarity: float = 1.0
     instead: tuple[str, ...] = ()
 
 
@@ -101,21 +101,13 @@ Noun = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """A request whose nouns a detector has read.
+    """A request whose nouns a detector has read."""
 
-    Args:
-        request: the request with the nouns that were read, and no other readings of its phrases.
-        names: for each of these nouns the name that the detector is asked for.
-        unknown: readings of the nouns that it does not know.
-        anything: words of the phrases without a noun that may mean a thing of any kind.
-        notes: what was read as something else, one sentence each.
-    """
-
-    request: Request
-    names: Mapping[str, str]
-    unknown: tuple[Reading, ...]
-    anything: tuple[str, ...]
-    notes: tuple[str, ...]
+    request: Request  # with the nouns that were read, and no other readings of its phrases
+    names: Mapping[str, str]  # for each of these nouns the name that the detector is asked for
+    unknown: tuple[Reading, ...]  # readings of the nouns that it does not know
+    anything: tuple[str, ...]  # words of the phrases without a noun that may mean a thing of any kind
+    notes: tuple[str, ...]  # what was read as something else, one sentence each
 
     def means(self, noun: str, label: str | None) -> bool:
         """Say whether a candidate's label is what a noun names: the ``match`` of the resolver."""
@@ -128,11 +120,7 @@ def read_request(request: Request, detector: Detector) -> ReadRequest:
     An adjective is part of the noun where the vocabulary holds exactly that ("black bear"), and no other name would
     be meant without it. Words in front of a noun that the detector does without are colours where they are colour
     terms; any other is named in a note. A noun of which the detector knows only the end ("fishing boat") is read as
-    that, unless it says that it means something else (no name, likeness 0) or could mean several names.
-
-    Args:
-        request: as parsed.
-        detector: what reads.
+    that, unless it says that it means something else (no name, similarity 0) or could mean several names.
     """
     reader = _Reader(detector)
     targets = tuple(reader.target(target) for target in request.targets)
@@ -147,11 +135,7 @@ def read_request(request: Request, detector: Detector) -> ReadRequest:
 
 
 class _Reader:
-    """Reads one request and keeps account.
-
-    Args:
-        detector: what knows nouns.
-    """
+    """Reads one request and keeps account."""
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
@@ -162,12 +146,7 @@ class _Reader:
         self.notes: list[str] = []
 
     def target(self, target: Target, *, among: bool = False) -> Target:
-        """Read a phrase and all that it is told by.
-
-        Args:
-            target: the phrase.
-            among: it chooses among what other phrases name, so that it needs no noun of its own.
-        """
+        """Read a phrase and all that it is told by; ``among`` what other phrases name it needs no noun of its own."""
         target = self._compound(target)
         relations = tuple(
             replace(relation, targets=tuple(map(self.target, relation.targets))) for relation in target.relations
@@ -187,7 +166,7 @@ class _Reader:
         plain = self._read(target.noun).name if target.noun else None
         for other in target.compounds:
             reading = self._read(other.noun)
-            if reading.likeness == 1 and reading.name not in (None, plain):
+            if reading.similarity == 1 and reading.name not in (None, plain):
                 return replace(other, relations=target.relations, of=target.of)
         return target
 
@@ -209,12 +188,12 @@ class _Reader:
             return noun, (), whole
         options = [(shorter, dropped, self._read(shorter)) for shorter, dropped in shorter_nouns(noun)]
         known = [one for one in options if one[2].name is not None and whole.name in (None, one[2].name)]
-        return max(known, key=lambda one: one[2].likeness, default=(noun, (), whole))
+        return max(known, key=lambda one: one[2].similarity, default=(noun, (), whole))
 
     def _note(self, said: Noun, dropped: Sequence[str], reading: Reading) -> None:
         if dropped:
             self.notes.append(f"'{' '.join(said)}' was read as '{reading.said}': '{' '.join(dropped)}' played no part.")
-        if reading.likeness < 1:
+        if reading.similarity < 1:
             self.notes.append(f"'{reading.said}' was taken for any {reading.name}: no closer name is known.")
 
     def _read(self, noun: Noun) -> Reading:
@@ -223,14 +202,14 @@ class _Reader:
 
 def is_ambiguous(reading: Reading) -> bool:
     """Say whether a noun is known, but as several names."""
-    return reading.name is None and reading.likeness == 1 and len(reading.instead) > 1
+    return reading.name is None and reading.similarity == 1 and len(reading.instead) > 1
 
 
 def _is_certain(reading: Reading) -> bool:
     """Say whether nothing is gained by looking at a part of the noun."""
     if reading.name is not None:
-        return reading.likeness == 1
-    return reading.likeness == 0 or is_ambiguous(reading)
+        return reading.similarity == 1
+    return reading.similarity == 0 or is_ambiguous(reading)
 
 
 def _grey(word: str) -> str:
@@ -248,14 +227,7 @@ _BY_BOX = ("area", "length", "roundness", "width", "height")
 
 
 def found_text(resolution: Resolution, candidates: Sequence[Candidate], frame: Frame, notes: Sequence[str] = ()) -> str:
-    """Say what was chosen, why, where it lies, and what is doubtful about it.
-
-    Args:
-        resolution: what was chosen.
-        candidates: what it was chosen from, with boxes and scores.
-        frame: pixels of the picture.
-        notes: what was read as something else, one sentence each.
-    """
+    """Say what was chosen among candidates, why, where it lies, and what is doubtful about it."""
     chosen = [candidates[index].prompt for index in resolution.chosen]
     boxes: list[Box] = [prompt.box for prompt in chosen if prompt.box is not None]
     parts = [
@@ -274,10 +246,7 @@ def found_text(resolution: Resolution, candidates: Sequence[Candidate], frame: F
 
 
 def left_open(one: Pick) -> str:
-    """Say that a phrase fits more things than it asks for, and by which rule some were taken; else nothing.
-
-    The rule: what the detector is most certain of.
-    """
+    """Say that a phrase fits more things than it asks for: what the detector is most certain of was taken."""
     target, many, there = one.target, len(one.chosen), len(one.fits)
     by_number = target.quantifier in (Quantifier.THE, Quantifier.COUNT)
     told = one.orders or target.step or target.share is not None
@@ -305,13 +274,7 @@ def unsure(scores: Sequence[float]) -> str:
 
 
 def unknown_text(readings: Sequence[Reading], vocabulary: Sequence[str], *, regions: bool = False) -> str:
-    """Say which nouns are not known and what to say instead.
-
-    Args:
-        readings: those without a name; one at least.
-        vocabulary: the names that are known; none where any noun may be asked for.
-        regions: things without a name can be asked for as well.
-    """
+    """Say which nouns are not known and what to say instead; with ``regions`` things without a name count too."""
     parts = [f"'{one.said}' can mean {_listing(one.instead)}: say which." for one in readings if is_ambiguous(one)]
     strange = [one for one in readings if not is_ambiguous(one)]
     if strange:

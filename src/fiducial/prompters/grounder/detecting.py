@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from fiducial.checkpoints import pick_device
 from fiducial.errors import InputError
 from fiducial.geometry import boxes as box_arrays
 from fiducial.images import Image
+from fiducial.prompters.configs import NanoConfig
 from fiducial.prompters.detector.reading import Detection, Reading
 from fiducial.prompters.grounder.network import STRIDE, boxes_of, network_input
 from fiducial.prompters.grounder.weights import EMBEDDED, Grounder, load_grounder
@@ -41,12 +42,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Peaks:
-    """What one window shows of one name.
-
-    Args:
-        boxes: (K, 4) xyxy in pixels of what the window sees.
-        logits: (K,) of the heat map.
-    """
+    """What one window shows of one name: boxes (K, 4) in pixels of what it sees, logits (K,) of the heat map."""
 
     boxes: NDArray[np.float64]
     logits: NDArray[np.float64]
@@ -55,18 +51,18 @@ class Peaks:
 class NanoDetector:
     """Boxes for names of a closed vocabulary.
 
+    Looking at the mirrored picture too (``flips``) finds more: AP50 of the embedded weights on held-out aerial pictures
+    is 0.893 instead of 0.855.
+
     Args:
         grounder: network and names.
         reader: what reads nouns; default: the vocabulary of the package, read when it is first needed.
-        threshold: least score of a detection in 0..1; None: that of each name in the weights.
-        zoom: look so many times closer than :mod:`fiducial.prompters.grounder.detecting` says.
-        flips: look at the mirrored picture too, which doubles the work and finds more (AP50 of the embedded weights on
-            held-out aerial pictures 0.893 instead of 0.855).
-        overlap: a box that overlaps a better one of its name by more than this IoU is left out.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+        config: everything that can be chosen.
+        device: instead of a config, like the further options.
+        options: those of :class:`fiducial.prompters.configs.NanoConfig`.
 
     Raises:
-        InputError: a threshold outside 0..1, a zoom that is not above 0, or no such device.
+        InputError: an option out of its range, or no such device.
     """
 
     def __init__(
@@ -74,37 +70,27 @@ class NanoDetector:
         grounder: Grounder,
         reader: Reader | None = None,
         *,
-        threshold: float | None = None,
-        zoom: float = 1.0,
-        flips: bool = True,
-        overlap: float = 0.5,
+        config: NanoConfig | None = None,
         device: str | torch.device = "cpu",
+        **options: Any,
     ) -> None:
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise InputError(f"a threshold lies in 0..1, got {threshold}")
-        if not zoom > 0:
-            raise InputError(f"a zoom is above 0, got {zoom}")
-        self._device = pick_device(str(device))
+        self.config = config or NanoConfig(device=str(device), **options)
+        self._device = pick_device(self.config.device)
         self.grounder = grounder
         network = grounder.network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._network = network.eval()
         self._vectors = torch.from_numpy(grounder.vectors).to(self._device)
         self._reader = reader
-        self._threshold, self._zoom, self._flips, self._overlap = threshold, zoom, flips, overlap
 
     @classmethod
-    def from_pretrained(
-        cls,
-        model: str | Path = EMBEDDED,
-        *,
-        threshold: float | None = None,
-        zoom: float = 1.0,
-        flips: bool = True,
-        device: str = "auto",
-    ) -> NanoDetector:
-        """Load weights: ``"nano-grounder"`` for those of the package, or a safetensors file; the rest as above."""
-        grounder, _ = load_grounder(model)
-        return cls(grounder, threshold=threshold, zoom=zoom, flips=flips, device=device)
+    def from_config(cls, config: NanoConfig) -> NanoDetector:
+        """Load weights: those of the package, or a safetensors file."""
+        return cls(load_grounder(config.model)[0], config=config)
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path = EMBEDDED, **options: Any) -> NanoDetector:
+        """Load weights; :class:`fiducial.prompters.configs.NanoConfig` has the options."""
+        return cls.from_config(NanoConfig(model=str(model), **options))
 
     def read(self, noun: str) -> Reading:
         """Say what a noun phrase is taken to mean; a name that the weights were not taught is not known."""
@@ -117,7 +103,7 @@ class NanoDetector:
         known = self.grounder.vocabulary
         instead = tuple(name for name in reading.instead if name in known)
         name = reading.name if reading.name in known else None
-        return Reading(reading.said, name, reading.likeness, instead)
+        return Reading(reading.said, name, reading.similarity, instead)
 
     def vocabulary(self) -> tuple[str, ...]:
         """Return the names that are known, singular."""
@@ -132,7 +118,7 @@ class NanoDetector:
             (number, window)
             for number, image in enumerate(images)
             if asked[number]
-            for window in windows_of(image.width, image.height, self._zoom)
+            for window in windows_of(image.width, image.height, self.config.zoom)
         ]
         found: list[dict[int, list[Peaks]]] = [{} for _ in images]
         for group in _groups(looks):
@@ -174,7 +160,7 @@ class NanoDetector:
         inputs = network_input(pixels.to(self._device))
         places, sides = self._network(inputs)
         heat = self._network.heat(places, vectors)
-        if self._flips:
+        if self.config.flips:
             places, mirrored = self._network(inputs.flip(3))
             heat = (heat + self._network.heat(places, vectors).flip(3)) / 2
             sides = (sides + mirrored.flip(3)[:, [2, 1, 0, 3]]) / 2
@@ -187,9 +173,9 @@ class NanoDetector:
             boxes = np.concatenate([peaks.boxes for peaks in windows])
             name = self.grounder.names[place]
             scores = _sigmoid(name.slope * np.concatenate([peaks.logits for peaks in windows]) + name.intercept)
-            enough = scores >= (name.threshold if self._threshold is None else self._threshold)
+            enough = scores >= (name.threshold if self.config.threshold is None else self.config.threshold)
             boxes, scores = boxes[enough], scores[enough]
-            for number in box_arrays.nms(boxes, scores, self._overlap):
+            for number in box_arrays.nms(boxes, scores, self.config.suppress):
                 x1, y1, x2, y2 = boxes[number].tolist()
                 every.append(Detection((x1, y1, x2, y2), float(scores[number]), name.name))
         return sorted(every, key=lambda one: -one.score)
@@ -246,13 +232,13 @@ COARSER = 4
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of a picture and the size at which it is looked at.
+    """A part of a picture, in its pixels, and the size at which it is looked at.
 
     Args:
-        x: left edge in pixels of the picture.
+        x: left edge.
         y: top edge.
-        width: in pixels of the picture.
-        height: likewise.
+        width: of the part.
+        height: of the part.
         seen: width, height in pixels of what the network sees.
         inner: whether the left, top, right and bottom edge lie inside the picture, so that things may be cut there.
     """
@@ -288,27 +274,17 @@ class Window:
 
 
 def scale_of(width: int, height: int, zoom: float = 1.0) -> float:
-    """Return the scale at which a picture is seen first.
-
-    Args:
-        width: of the picture in pixels.
-        height: likewise.
-        zoom: look so many times closer, or less closely below 1.
-
-    Raises:
-        InputError: a zoom that is not above 0.
+    """Return the scale at which a picture of a size in pixels is seen first, ``zoom`` times closer.
 
     Example:
         >>> scale_of(1000, 800), scale_of(400, 300), scale_of(128, 128)
         (0.5, 0.64, 2.0)
     """
-    if not zoom > 0:
-        raise InputError(f"a zoom is above 0, got {zoom}")
     return min(max(HALF, LEAST / max(width, height)), MOST_ENLARGED) * zoom
 
 
 def windows_of(width: int, height: int, zoom: float = 1.0) -> list[Window]:
-    """List where to look; arguments as for :func:`scale_of`.
+    """List where to look, in a picture of a size in pixels.
 
     Example:
         >>> windows_of(1000, 800)

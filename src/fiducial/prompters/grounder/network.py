@@ -28,21 +28,13 @@ _RARE = -4.6
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The make-up of the network.
+    """The make-up of the network."""
 
-    Args:
-        widths: channels at strides 4, 8, 16, ...
-        blocks: residual blocks at each of them.
-        pyramid: channels of the level at stride 4 that the heads look at.
-        embedding: dimensions of the space in which places and phrases meet.
-        words: dimensions of a phrase vector.
-    """
-
-    widths: tuple[int, ...] = (48, 96, 192, 320)
-    blocks: tuple[int, ...] = (1, 2, 2, 2)
-    pyramid: int = 64
-    embedding: int = 64
-    words: int = 64
+    widths: tuple[int, ...] = (48, 96, 192, 320)  # channels at strides 4, 8, 16, ...
+    blocks: tuple[int, ...] = (1, 2, 2, 2)  # residual blocks at each of them
+    pyramid: int = 64  # channels of the level at stride 4 that the heads look at
+    embedding: int = 64  # dimensions of the space in which places and phrases meet
+    words: int = 64  # dimensions of a phrase vector
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -114,11 +106,7 @@ class GrounderNetwork(nn.Module):
         return functional.normalize(self.place(merged), dim=1), sides
 
     def heat(self, places: Tensor, phrases: Tensor) -> Tensor:
-        """Score phrases at every place.
-
-        Args:
-            places: (B, E, h, w) embeddings of :meth:`forward`.
-            phrases: (N, D) phrase vectors for all pictures, or (B, N, D) for each its own.
+        """Score (N, D) phrase vectors, or (B, N, D) of each picture, at every place.
 
         Returns:
             (B, N, h, w) logits that the centre of a thing of that name lies at the place.
@@ -131,26 +119,12 @@ class GrounderNetwork(nn.Module):
 
 
 def network_input(pixels: Tensor) -> Tensor:
-    """Turn pixels into the network's numbers.
-
-    Args:
-        pixels: (B, H, W, 3) uint8 RGB.
-
-    Returns:
-        (B, 3, H, W) float32 about 0, channels last in memory.
-    """
+    """Turn pixels (B, H, W, 3) uint8 RGB into (B, 3, H, W) float32 about 0, channels last in memory."""
     return ((pixels.float() - 114.0) / 64.0).permute(0, 3, 1, 2)
 
 
 def boxes_of(sides: Tensor) -> Tensor:
-    """Turn distances into boxes.
-
-    Args:
-        sides: (B, 4, h, w) pixels from the centre of each place to its left, top, right, bottom.
-
-    Returns:
-        (B, 4, h, w) x1, y1, x2, y2 in pixels of the input.
-    """
+    """Turn distances (B, 4, h, w) to the left, top, right, bottom into (B, 4, h, w) x1, y1, x2, y2 in pixels."""
     rows, columns = (torch.arange(count, device=sides.device) for count in sides.shape[2:])
     y = ((rows + 0.5) * STRIDE)[:, None].expand(sides.shape[2:])
     x = ((columns + 0.5) * STRIDE)[None, :].expand(sides.shape[2:])

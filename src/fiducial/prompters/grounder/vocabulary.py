@@ -9,23 +9,22 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fiducial.errors import InputError, UnknownNameError
+from fiducial.files import read_yaml
 from fiducial.language.phrases.nouns import in_number, stem, words_of
 from fiducial.prompters.detector.reading import Reading
 from fiducial.prompters.grounder.words import Neighbours, one_slip, word_table
 
 NARROWER = 0.9
-"""Likeness of a word for some of the things only: "truck" is read as vehicle."""
+"""Similarity of a word for some of the things only: "truck" is read as vehicle."""
 DESCRIBED = 0.8
-"""Likeness of a known noun with words before it that play no part: "fishing boat" is read as ship."""
+"""Similarity of a known noun with words before it that play no part: "fishing boat" is read as ship."""
 WORTH_SAYING = 0.5
 """Names whose words are less like a noun than this are not worth suggesting."""
 BEHIND = 0.15
 """Nor are those that are so much less like it than the first."""
 MOST_LIKE = 0.99
-"""Likeness of a noun that is not listed, at most: 1 is for what is."""
+"""Similarity of a noun that is not listed, at most: 1 is for what is."""
 MOST_INSTEAD = 3
 """Names that are suggested at most."""
 LEAST_LETTERS = 5
@@ -44,29 +43,17 @@ _DOMAINS = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One name of the vocabulary.
+    """One name of the vocabulary."""
 
-    Args:
-        name: as people say it, singular.
-        domain: the kind of picture it is looked for in: ``aerial``, ``brain``, ``fundus``, ``shapes``.
-        labels: what datasets call it, the name among them.
-        phrases: words for the same thing, the name first: for training and for reading.
-        also: still other words for it, for reading only.
-        narrower: words for some of the things, read as all of them; for reading only.
-        endings: ends of words written as one that say what it is, such as ``"boat"``; for reading only.
-        unlike: words that end like a phrase and mean something else.
-        unseen: words kept from training and reading, to measure with.
-    """
-
-    name: str
-    domain: str
-    labels: tuple[str, ...] = ()
-    phrases: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    narrower: tuple[str, ...] = ()
-    endings: tuple[str, ...] = ()
-    unlike: tuple[str, ...] = ()
-    unseen: tuple[str, ...] = ()
+    name: str  # as people say it, singular
+    domain: str  # the kind of picture it is looked for in: aerial, brain, fundus, shapes
+    labels: tuple[str, ...] = ()  # what datasets call it, the name among them
+    phrases: tuple[str, ...] = ()  # words for the same thing, the name first: for training and for reading
+    also: tuple[str, ...] = ()  # still other words for it, for reading only
+    narrower: tuple[str, ...] = ()  # words for some of the things, read as all of them; for reading only
+    endings: tuple[str, ...] = ()  # ends of words written as one, such as "boat"; for reading only
+    unlike: tuple[str, ...] = ()  # words that end like a phrase and mean something else
+    unseen: tuple[str, ...] = ()  # words kept from training and reading, to measure with
 
     @property
     def listed(self) -> tuple[str, ...]:
@@ -102,11 +89,7 @@ class Vocabulary:
             InputError: the file cannot be read, or an entry lacks name or domain.
         """
         where = str(path or "vocabulary.yaml")
-        try:
-            text = (Path(path) if path else files(__package__).joinpath("vocabulary.yaml")).read_text(encoding="utf-8")
-            found = yaml.safe_load(text)
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"{where}: the vocabulary cannot be read ({' '.join(str(error).split())})") from None
+        found = read_yaml(Path(path) if path else files(__package__).joinpath("vocabulary.yaml"))
         if not isinstance(found, dict) or not isinstance(found.get("entries"), list):
             raise InputError(f"{where}: a vocabulary needs a list 'entries'")
         return cls(tuple(_entry(one, f"{where}, entry {k}") for k, one in enumerate(found["entries"], start=1)))
@@ -173,10 +156,10 @@ class Vocabulary:
     def look_up(self, noun: str) -> Reading:
         """Say what a noun is taken to mean.
 
-        A listed phrase reads as its name (likeness 1), a narrower word as the whole kind (0.9), and a noun that ends
+        A listed phrase reads as its name (similarity 1), a narrower word as the whole kind (0.9), and a noun that ends
         in one of these as it, without the words before (0.8). A listed phrase of two names is not guessed, nor is
         any other noun: the reading then has no name and says what could have been meant, the closest first, by
-        spelling and by the likeness of words. The likest name is not taken, however like: the card of ``nano-words``
+        spelling and by the similarity of words. The likest name is not taken, however like: the card of ``nano-words``
         says how often that would be wrong.
 
         Args:
@@ -187,7 +170,7 @@ class Vocabulary:
             >>> vocabulary.look_up("Aeroplanes").name, vocabulary.look_up("trucks").name
             ('airplane', 'vehicle')
             >>> vocabulary.look_up("court")
-            Reading(said='court', name=None, likeness=1.0, instead=('tennis court', 'basketball court'))
+            Reading(said='court', name=None, similarity=1.0, instead=('tennis court', 'basketball court'))
         """
         words = words_of(noun)
         for dropped in range(len(words)):
@@ -203,12 +186,12 @@ class Vocabulary:
     def _listed(self) -> dict[str, _Listed]:
         listed: dict[str, _Listed] = {}
         for entry in self.entries:
-            for phrases, likeness in _likenesses(entry):
+            for phrases, similarity in _similarities(entry):
                 for phrase in phrases:
                     words = words_of(phrase)
                     # the plural too: its rule does not find back "annulus"
                     for key in {_key(words), _key(tuple(in_number(words, 2).split()))}:
-                        listed[key] = listed.get(key, _Listed()).also(entry.name, likeness)
+                        listed[key] = listed.get(key, _Listed()).also(entry.name, similarity)
         return listed
 
     @cached_property
@@ -233,7 +216,7 @@ class Vocabulary:
         meant = self._misspelt(words)
         near = self._neighbours.near(" ".join(stem(words)))
         best = near[0][1]
-        likely = [name for name, likeness in near if likeness >= max(WORTH_SAYING, best - BEHIND)]
+        likely = [name for name, similarity in near if similarity >= max(WORTH_SAYING, best - BEHIND)]
         instead = tuple(dict.fromkeys((*meant, *likely)))[:MOST_INSTEAD]
         return Reading(noun, None, min(max(0.0, best), MOST_LIKE), instead)
 
@@ -253,21 +236,21 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """What a listed phrase means: names with a likeness; of likeness 0 when it is known to mean something else."""
+    """What a listed phrase means: names with a similarity; of similarity 0 when it is known to mean something else."""
 
     names: tuple[tuple[str, float], ...] = ()
 
-    def also(self, name: str, likeness: float) -> _Listed:
-        return self if name in dict(self.names) else _Listed((*self.names, (name, likeness)))
+    def also(self, name: str, similarity: float) -> _Listed:
+        return self if name in dict(self.names) else _Listed((*self.names, (name, similarity)))
 
     def reading(self, noun: str, *, described: bool) -> Reading:
-        meant = [(name, likeness) for name, likeness in self.names if likeness > 0]
-        if not meant:  # "paper plane": nothing to suggest, for its likeness to a plane is in the word alone
+        meant = [(name, similarity) for name, similarity in self.names if similarity > 0]
+        if not meant:  # "paper plane": nothing to suggest, for its similarity to a plane is in the word alone
             return Reading(noun, None, 0.0)
         if len(meant) > 1:
             return Reading(noun, None, 1.0, tuple(name for name, _ in meant))
-        name, likeness = meant[0]
-        return Reading(noun, name, min(likeness, DESCRIBED) if described else likeness)
+        name, similarity = meant[0]
+        return Reading(noun, name, min(similarity, DESCRIBED) if described else similarity)
 
 
 def _entry(found: Any, where: str) -> Entry:
@@ -284,7 +267,7 @@ def _entry(found: Any, where: str) -> Entry:
     return replace(entry, labels=labels, phrases=phrases)
 
 
-def _likenesses(entry: Entry) -> tuple[tuple[tuple[str, ...], float], ...]:
+def _similarities(entry: Entry) -> tuple[tuple[tuple[str, ...], float], ...]:
     return (entry.phrases, 1.0), (entry.also, 1.0), (entry.narrower, NARROWER), (entry.unlike, 0.0)
 
 

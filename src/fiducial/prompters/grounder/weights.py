@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -27,22 +27,15 @@ _NETWORK = "network."
 class Name:
     """One name that can be asked for.
 
-    Args:
-        name: singular, as the vocabulary calls it.
-        domain: the kind of picture it belongs to.
-        slope: likelihood = sigmoid(slope * logit + intercept) of a detection with that logit; above 0.
-        intercept: likewise.
-        threshold: likelihood in 0..1 from which a detection is given unless the caller says otherwise.
-
     Raises:
         InputError: a slope that is not above 0, or a threshold outside 0..1.
     """
 
-    name: str
-    domain: str = ""
-    slope: float = 1.0
+    name: str  # singular, as the vocabulary calls it
+    domain: str = ""  # the kind of picture it belongs to
+    slope: float = 1.0  # likelihood = sigmoid(slope * logit + intercept) of a detection with that logit
     intercept: float = 0.0
-    threshold: float = 0.3
+    threshold: float = 0.3  # likelihood from which a detection is given unless the caller says otherwise
 
     def __post_init__(self) -> None:
         if not self.slope > 0:
@@ -79,11 +72,7 @@ class Grounder:
         return tuple(name.name for name in self.names)
 
     def places(self, names: Sequence[str]) -> list[int]:
-        """Return the place of each name in the vocabulary.
-
-        Raises:
-            InputError: a name that is not known.
-        """
+        """Return the index of each name in the vocabulary; InputError for one that is not known."""
         known = self.vocabulary
         for name in names:
             if name not in known:
@@ -92,13 +81,7 @@ class Grounder:
 
 
 def load_grounder(model: str | Path = EMBEDDED) -> tuple[Grounder, str]:
-    """Read weights in single precision.
-
-    Args:
-        model: ``"nano-grounder"`` for those of the package, or a safetensors file.
-
-    Returns:
-        The grounder, and the SHA-256 of its file.
+    """Read weights, ``"nano-grounder"`` or a safetensors file, in single precision; return the file's SHA-256 too.
 
     Raises:
         InputError: no such file, or no weights of this network.
@@ -119,14 +102,7 @@ def load_grounder(model: str | Path = EMBEDDED) -> tuple[Grounder, str]:
 
 
 def save_grounder(grounder: Grounder, **notes: Any) -> bytes:
-    """Return the content of a weights file, in half precision.
-
-    Args:
-        grounder: network and names.
-        notes: plain JSON values to keep in the file's header.
-    """
-    from dataclasses import asdict
-
+    """Return the content of a weights file, in half precision; plain JSON ``notes`` go into its header."""
     from safetensors.torch import save
 
     tensors = {

@@ -63,11 +63,7 @@ class WordTable:
         return self._row(word.encode("ascii", "ignore")) >= 0
 
     def cut(self, word: str) -> list[int]:
-        """Cut a word of a-z and 0-9 into pieces, the longest first.
-
-        Returns:
-            Rows of the table; none for a word that cannot be cut.
-        """
+        """Cut a word of a-z and 0-9 into pieces, the longest first: rows of the table, none where that fails."""
         rows, start, letters = [], 0, word[:_LONGEST_WORD].encode("ascii", "ignore")
         width = self.pieces.dtype.itemsize
         while start < len(letters):
@@ -85,14 +81,7 @@ class WordTable:
         return rows
 
     def vectors(self, phrases: Sequence[str]) -> NDArray[np.float32]:
-        """Return the vectors of phrases.
-
-        Args:
-            phrases: any text; case, accents and marks between words do not matter.
-
-        Returns:
-            Unit vectors, float32, shape (n, 64); zeros for a phrase without a letter or digit.
-        """
+        """Return unit vectors (n, 64) float32 of any phrases; zeros for one without a letter or digit."""
         sums = np.zeros((len(phrases), 3, DIMENSIONS), dtype=np.float32)
         for number, phrase in enumerate(phrases):
             rows, is_head = self.cut_phrase(phrase)
@@ -156,26 +145,13 @@ def word_table() -> WordTable:
 
 
 def phrase_vectors(phrases: Sequence[str]) -> NDArray[np.float32]:
-    """Return the vectors of phrases from the table that comes with the package.
-
-    Args:
-        phrases: such as ``["storage tank", "ship"]``.
-
-    Returns:
-        Unit vectors, float32, shape (n, 64); the dot product of two is how alike they are, in -1..1. Zeros for a
-        phrase without a letter or digit.
-    """
+    """Return the vectors of phrases from the package's table; the dot product of two is how alike they are, -1..1."""
     return word_table().vectors(phrases)
 
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """Listed phrases and the names they stand for, to find the names that are most like a noun.
-
-    Args:
-        vectors: unit vectors of the phrases, shape (n, 64).
-        names: what each stands for; a phrase of two names is there twice.
-    """
+    """Listed phrases, as unit vectors (n, 64), and the name each stands for; one of two names is there twice."""
 
     vectors: NDArray[np.float32]
     names: tuple[str, ...]
@@ -186,14 +162,14 @@ class Neighbours:
         return cls(phrase_vectors([phrase for phrase, _ in pairs]), tuple(name for _, name in pairs))
 
     def near(self, noun: str) -> tuple[tuple[str, float], ...]:
-        """Return all names with their likeness to a noun, in -1..1, the likest first.
+        """Return all names with their similarity to a noun, in -1..1, the likest first.
 
         A name is as like a noun as the likest of its phrases.
         """
-        likeness = self.vectors @ phrase_vectors([noun])[0]
+        similarity = self.vectors @ phrase_vectors([noun])[0]
         best: dict[str, float] = {}
-        for index in np.argsort(-likeness, kind="stable").tolist():
-            best.setdefault(self.names[index], float(likeness[index]))
+        for index in np.argsort(-similarity, kind="stable").tolist():
+            best.setdefault(self.names[index], float(similarity[index]))
         return tuple(best.items())
 
 

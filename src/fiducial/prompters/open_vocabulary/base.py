@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, locate, not_loaded, pick_device
-from fiducial.errors import InputError, ModelError, UnknownNameError
+from fiducial.errors import ModelError, UnknownNameError
 from fiducial.geometry import Frame, boxes
 from fiducial.images import Image
+from fiducial.prompters.configs import GroundingDinoConfig, Owlv2Config
 from fiducial.prompters.detector.reading import Detection
 
 _NEEDED = (
@@ -32,13 +32,6 @@ _CLASSES = {
     "owlv2": ("Owlv2ForObjectDetection", "Owlv2ImageProcessorPil"),
 }
 """By ``model_type``: the class of the model and that of its image processor."""
-
-_DTYPES = {
-    "auto": torch.float32,
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
 
 BATCH_SIZE = 4
 """Most pictures at once on an accelerator; at the customary sizes each takes one to two gigabytes."""
@@ -73,14 +66,7 @@ class Loaded:
 
     @contextmanager
     def running(self, what: str) -> Iterator[None]:
-        """Compute without gradients, in the dtype asked for, and name what fails.
-
-        Args:
-            what: what is being worked on, for the message.
-
-        Raises:
-            ModelError: the runtime failed; the message says what to do.
-        """
+        """Compute without gradients, in the dtype asked for; a failure is a ModelError that names ``what``."""
         mixed = torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
         try:
             with torch.inference_mode(), mixed:
@@ -89,15 +75,7 @@ class Loaded:
             raise ModelError(f"{self.source}, {what}: {_failure(error, self.device)}") from error
 
     def padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Put rows of token ids into one tensor.
-
-        Args:
-            rows: token ids, at least one row.
-
-        Returns:
-            (B, T) ids, filled up at the right, and the (B, T) mask that is 1 where they count; int64, on the model's
-            device.
-        """
+        """Put rows of token ids into (B, T) int64, filled up at the right, with a mask that is 1 where they count."""
         length = max(map(len, rows))
         ids = torch.full((len(rows), length), self.tokenizer.pad_token_id, dtype=torch.long)
         mask = torch.zeros_like(ids)
@@ -107,71 +85,43 @@ class Loaded:
         return ids.to(self.device), mask.to(self.device)
 
     def batch_size(self, asked: int | None) -> int:
-        """Return the batch size asked for, or what suits the device.
-
-        Raises:
-            InputError: a size below 1.
-        """
-        if asked is not None and asked < 1:
-            raise InputError(f"batch_size needs to be at least 1, got {asked}")
-        usual = BATCH_SIZE_CPU if self.device.type == "cpu" else BATCH_SIZE
-        return usual if asked is None else asked
+        """Return the batch size asked for, or what suits the device."""
+        return asked or (BATCH_SIZE_CPU if self.device.type == "cpu" else BATCH_SIZE)
 
 
-def load(
-    model: str | Path,
-    model_type: str,
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    local_files_only: bool = False,
-    revision: str | None = None,
-) -> Loaded:
-    """Load a detector; only safetensors are read, and no code of the checkpoint runs.
-
-    Args:
-        model: a local folder, or an id of the hub.
-        model_type: what its config has to state: ``"grounding-dino"`` or ``"owlv2"``.
-        device: ``"auto"`` (an accelerator if there is one), ``"cpu"``, ``"cuda"``, ...
-        dtype: of the costly operations: ``"auto"`` (float32), ``"float32"``, ``"bfloat16"`` or ``"float16"``.
-        local_files_only: never ask the network.
-        revision: branch, tag or commit on the hub.
+def load(config: GroundingDinoConfig | Owlv2Config, model_type: str) -> Loaded:
+    """Load a detector of a ``model_type``; only safetensors are read, and no code of the checkpoint runs.
 
     Raises:
         HubError: files are neither here nor to be had.
-        InputError: no such device or dtype, or a folder that holds no model.
-        UnknownNameError: the config states another ``model_type``.
+        InputError: no such device, or a folder that holds no model.
+        UnknownNameError: the checkpoint's config states another ``model_type``.
         ModelError: the checkpoint lacks weights, or they do not fit the device's memory.
     """
     import transformers
     from safetensors import SafetensorError
 
-    if dtype not in _DTYPES:
-        raise InputError(f"dtype {dtype!r} is not one of {', '.join(_DTYPES)}")
-    target = pick_device(device)
-    where: dict[str, Any] = {"local_files_only": local_files_only, "revision": revision}
+    device = pick_device(config.device)
+    where: dict[str, Any] = {"local_files_only": config.local_files_only, "revision": config.revision}
     model_class, image_class = _CLASSES[model_type]
-    source = locate(model, _NEEDED)
+    source = locate(config.model, _NEEDED)
     try:
         stated, _ = transformers.PreTrainedConfig.get_config_dict(source, **where)
         if stated.get("model_type") != model_type:
             raise UnknownNameError(f"kind of detector in {source}:", str(stated.get("model_type")), [model_type])
-        loaded, report = getattr(transformers, model_class).from_pretrained(
+        model, report = getattr(transformers, model_class).from_pretrained(
             source, **where, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
         images = getattr(transformers, image_class).from_pretrained(source, **where)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where)
     except OSError as error:
-        raise not_loaded(source, _NEEDED, error, revision=revision) from error
+        raise not_loaded(source, _NEEDED, error, revision=config.revision) from error
     except SafetensorError as error:
         raise ModelError(f"{source}: its weights cannot be read ({error}): fetch the files again") from error
     check_complete(source, model_class, report)
-    return Loaded(_moved(loaded.eval(), target, source), images, tokenizer, source, _DTYPES[dtype])
-
-
-def _moved(model: Any, device: torch.device, source: str) -> Any:
+    dtype: torch.dtype = getattr(torch, "float32" if config.dtype == "auto" else config.dtype)
     try:
-        return model.to(device)
+        return Loaded(model.eval().to(device), images, tokenizer, source, dtype)
     except RuntimeError as error:
         raise ModelError(
             f"{source}: the model does not fit {device} ({_first_line(error)}): try device='cpu'"
@@ -195,13 +145,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def unit_of(image: Image, width: float, height: float) -> Frame:
-    """Return the frame in which a canvas is 1 x 1 and the image fills its upper left corner.
-
-    Args:
-        image: the image, at its own size on the canvas.
-        width: width of the canvas in pixels of the image.
-        height: height of the canvas in pixels of the image.
-    """
+    """Return the frame in which a canvas of pixels of the image is 1 x 1, and the image fills its upper left corner."""
     return Frame(0.0, 0.0, image.width / width, image.height / height)
 
 
@@ -211,10 +155,7 @@ def pixel_boxes(centred: ArrayLike, frame: Frame, image: Image) -> boxes.Boxes:
     Args:
         centred: (Q, 4) centre x, centre y, width, height in ``frame``.
         frame: where the image lies in the model's numbers.
-        image: the image.
-
-    Returns:
-        (Q, 4) x1, y1, x2, y2 in pixels of the image, clipped to it; those outside it have no area.
+        image: the image, whose pixels (Q, 4) x1, y1, x2, y2 are returned in, clipped; what lies outside has no area.
     """
     corners = boxes.convert(centred, "cxcywh", "xyxy")
     return boxes.clip(frame.boxes_to(corners, image.frame), image.frame)
@@ -232,15 +173,12 @@ def select(
     """Make detections of the scores that are high enough.
 
     Args:
-        scores: (Q, N) in 0..1, one column for each name.
-        corners: (Q, 4) x1, y1, x2, y2 in pixels of the image, inside it.
-        names: the N names.
+        scores: (Q, N) in 0..1, one column for each of the N names.
+        corners: (Q, 4) x1, y1, x2, y2 in pixels of the image, inside it; those without area are no detections.
+        names: by which the detections come, best first within each.
         threshold: least score.
-        suppress: greatest IoU of two detections of one name, of which the worse goes; None keeps all.
+        suppress: greatest IoU of two detections of one name; None keeps all.
         what: which model and image it is, for the message.
-
-    Returns:
-        The detections, name by name, best first within each; boxes without area are no detections.
 
     Raises:
         ModelError: a score or box is not a number.
@@ -260,17 +198,6 @@ def select(
 def best_first(detections: Iterable[Detection]) -> list[Detection]:
     """Sort by score, the best first; equals stay in order."""
     return sorted(detections, key=lambda detection: -detection.score)
-
-
-def checked_fraction(value: float, what: str) -> float:
-    """Return a number of 0..1.
-
-    Raises:
-        InputError: it is not.
-    """
-    if not 0 <= value <= 1:
-        raise InputError(f"{what} lies in 0..1, got {value}")
-    return float(value)
 
 
 def _box(row: NDArray[np.float64]) -> tuple[float, float, float, float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,24 +16,17 @@ from fiducial.errors import InputError
 from fiducial.geometry import Frame
 from fiducial.images import Image
 from fiducial.images.image import pad
+from fiducial.prompters.configs import GroundingDinoConfig
 from fiducial.prompters.detector.reading import Detection, Reading
 from fiducial.prompters.open_vocabulary.base import (
     Loaded,
     best_first,
-    checked_fraction,
     load,
     pixel_boxes,
     select,
     unit_of,
 )
 
-if TYPE_CHECKING:
-    from fiducial.prompters.detector.prompter import DetectorPrompter
-
-
-BOX_THRESHOLD = 0.25
-TEXT_THRESHOLD = 0.25
-SUPPRESS = 0.7
 MAX_ASPECT = 16
 """Greatest ratio of a picture's edges that is shown as it is.
 
@@ -59,35 +52,17 @@ class GroundingDinoDetector:
     model each.
 
     Thresholds work as in the authors' code: a query counts when its best name reaches ``box_threshold``, and then it
-    is a detection of every name that reaches ``text_threshold``. The defaults, 0.25 and 0.25, are those of
-    transformers' post-processing; the demo of the authors' repository has 0.3 and 0.25.
+    is a detection of every name that reaches ``text_threshold``.
 
     Args:
         loaded: a model of type ``grounding-dino`` with what belongs to it.
-        box_threshold: least score of a query's best name, in 0..1.
-        text_threshold: least score of a name, in 0..1.
-        suppress: greatest IoU of two detections of one name, of which the worse goes; None keeps all. The model
-            seldom finds a thing twice, so the default only takes what lies nearly on top of each other.
-        batch_size: most pictures in one run of the model; default: 1 on a CPU, 4 elsewhere.
-
-    Raises:
-        InputError: a threshold outside 0..1, or a batch size below 1.
+        config: everything that can be chosen.
     """
 
-    def __init__(
-        self,
-        loaded: Loaded,
-        *,
-        box_threshold: float = BOX_THRESHOLD,
-        text_threshold: float = TEXT_THRESHOLD,
-        suppress: float | None = SUPPRESS,
-        batch_size: int | None = None,
-    ) -> None:
+    def __init__(self, loaded: Loaded, config: GroundingDinoConfig) -> None:
         self.loaded = loaded
-        self.box_threshold = checked_fraction(box_threshold, "box_threshold")
-        self.text_threshold = checked_fraction(text_threshold, "text_threshold")
-        self.suppress = None if suppress is None else checked_fraction(suppress, "suppress")
-        self.batch_size = loaded.batch_size(batch_size)
+        self.config = config
+        self.batch_size = loaded.batch_size(config.batch_size)
         self.limit = int(loaded.model.config.max_text_len)
         tokenizer = loaded.tokenizer
         start, between, end, question = tokenizer.convert_tokens_to_ids(
@@ -99,48 +74,14 @@ class GroundingDinoDetector:
         self._never_in_a_name = {*tokenizer.all_special_ids, between, question} - {self._unknown}
 
     @classmethod
-    def from_pretrained(
-        cls,
-        model: str | Path,
-        *,
-        device: str = "auto",
-        dtype: str = "auto",
-        box_threshold: float = BOX_THRESHOLD,
-        text_threshold: float = TEXT_THRESHOLD,
-        suppress: float | None = SUPPRESS,
-        batch_size: int | None = None,
-        local_files_only: bool = False,
-        revision: str | None = None,
-    ) -> GroundingDinoDetector:
-        """Load a checkpoint, such as ``"IDEA-Research/grounding-dino-tiny"``; only safetensors are read.
+    def from_config(cls, config: GroundingDinoConfig) -> GroundingDinoDetector:
+        """Load a checkpoint; raises as :func:`fiducial.prompters.open_vocabulary.base.load` does."""
+        return cls(load(config, "grounding-dino"), config)
 
-        Args:
-            model: a local folder, or an id of the hub.
-            device: ``"auto"`` (an accelerator if there is one), ``"cpu"``, ``"cuda"``, ...
-            dtype: of the costly operations: ``"auto"`` (float32), ``"float32"``, ``"bfloat16"`` or ``"float16"``.
-            box_threshold: see the class.
-            text_threshold: see the class.
-            suppress: see the class.
-            batch_size: see the class.
-            local_files_only: never ask the network.
-            revision: branch, tag or commit on the hub.
-
-        Raises:
-            HubError: files are neither here nor to be had.
-            InputError: no such device or dtype, or options out of their range.
-            UnknownNameError: the checkpoint is no Grounding DINO.
-            ModelError: the checkpoint lacks weights, or they do not fit the device's memory.
-        """
-        loaded = load(
-            model, "grounding-dino", device=device, dtype=dtype, local_files_only=local_files_only, revision=revision
-        )
-        return cls(
-            loaded,
-            box_threshold=box_threshold,
-            text_threshold=text_threshold,
-            suppress=suppress,
-            batch_size=batch_size,
-        )
+    @classmethod
+    def from_pretrained(cls, model: str | Path, **options: Any) -> GroundingDinoDetector:
+        """Load a checkpoint; :class:`fiducial.prompters.configs.GroundingDinoConfig` has the options."""
+        return cls.from_config(GroundingDinoConfig(model=str(model), **options))
 
     def vocabulary(self) -> tuple[str, ...]:
         """Return no names, as any noun may be asked for."""
@@ -157,19 +98,9 @@ class GroundingDinoDetector:
         return Reading(noun, name, 1.0) if known else Reading(noun, None, 0.0)
 
     def detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[list[Detection]]:
-        """Find all instances of each name.
+        """Find all instances of each name, best first; see :class:`fiducial.prompters.detector.reading.Detector`.
 
-        Args:
-            images: any number of pictures of any size. Pictures of one size run together, so that none is padded
-                and what is found in one does not depend on the others.
-            names: for each picture, names as :meth:`read` gave them; no name finds nothing.
-
-        Returns:
-            For each picture the detections, best first.
-
-        Raises:
-            InputError: the numbers differ, or a name is not known to the tokenizer or fits no caption.
-            ModelError: the model failed, ran out of memory, or returned numbers that are not finite.
+        Pictures of one size run together, so that none is padded and what is found in one does not depend on others.
         """
         if len(images) != len(names):
             raise InputError(f"{len(images)} images need as many lists of names, got {len(names)}")
@@ -215,64 +146,16 @@ class GroundingDinoDetector:
         self, question: _Question, frame: Frame, logits: NDArray[np.float32], centred: NDArray[np.float32]
     ) -> list[Detection]:
         scores = name_scores(logits, question.caption)
-        weak = scores.max(axis=1) < self.box_threshold
+        weak = scores.max(axis=1) < self.config.box_threshold
         scores[weak] = -1.0  # below every threshold; NaN is never weak, and reported
         return select(
             scores,
             pixel_boxes(centred, frame, question.image),
             question.caption.names,
-            threshold=self.text_threshold,
-            suppress=self.suppress,
+            threshold=self.config.text_threshold,
+            suppress=self.config.suppress,
             what=f"{self.loaded.source}, {question.image.name}",
         )
-
-
-def grounding_dino_prompter(
-    model: str | Path,
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    box_threshold: float = BOX_THRESHOLD,
-    text_threshold: float = TEXT_THRESHOLD,
-    suppress: float | None = SUPPRESS,
-    batch_size: int | None = None,
-    local_files_only: bool = False,
-    revision: str | None = None,
-    **options: Any,
-) -> DetectorPrompter:
-    """Load Grounding DINO and put it behind the spatial phrases of an instruction.
-
-    Args:
-        model: a local folder, or an id of the hub.
-        device: as for :meth:`GroundingDinoDetector.from_pretrained`, like all that follow.
-        dtype: likewise.
-        box_threshold: likewise.
-        text_threshold: likewise.
-        suppress: likewise.
-        batch_size: likewise.
-        local_files_only: likewise.
-        revision: likewise.
-        options: those of :class:`fiducial.prompters.detector.prompter.DetectorPrompter`.
-
-    Raises:
-        HubError: files are neither here nor to be had.
-        InputError: an option out of its range.
-        ModelError: the checkpoint lacks weights, or they do not fit the device's memory.
-    """
-    from fiducial.prompters.detector.prompter import DetectorPrompter
-
-    detector = GroundingDinoDetector.from_pretrained(
-        model,
-        device=device,
-        dtype=dtype,
-        box_threshold=box_threshold,
-        text_threshold=text_threshold,
-        suppress=suppress,
-        batch_size=batch_size,
-        local_files_only=local_files_only,
-        revision=revision,
-    )
-    return DetectorPrompter(detector, **options)
 
 
 def _batches(questions: Sequence[_Question], size: int) -> Iterator[list[_Question]]:
@@ -303,28 +186,16 @@ def _laid_out(image: Image) -> tuple[NDArray[np.uint8], Frame]:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The tokens around names.
+    """Ids of the tokens around names."""
 
-    Args:
-        start: id of the token that opens a caption, ``[CLS]``.
-        between: id of the token after each name, ``.``.
-        end: id of the token that closes a caption, ``[SEP]``.
-    """
-
-    start: int
-    between: int
-    end: int
+    start: int  # opens a caption, [CLS]
+    between: int  # stands after each name, a full stop
+    end: int  # closes a caption, [SEP]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a name stands in a caption.
-
-    Args:
-        name: the name.
-        start: its first token, counted from 0 with the opening token.
-        stop: the token after its last one.
-    """
+    """Where a name stands in a caption: its first token and the one after its last, the opening token being 0."""
 
     name: str
     start: int
@@ -333,12 +204,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """One text that a model reads at once.
-
-    Args:
-        tokens: ids, with the opening and the closing token.
-        spans: the names in it, in order.
-    """
+    """One text that a model reads at once: ids with the opening and the closing token, and the names in order."""
 
     tokens: tuple[int, ...]
     spans: tuple[Span, ...]
@@ -355,15 +221,7 @@ def room_for_name(limit: int) -> int:
 
 
 def captions(tokens: Mapping[str, Sequence[int]], marks: Marks, limit: int) -> list[Caption]:
-    """Write names into as few captions as their order allows; no name is ever cut.
-
-    Args:
-        tokens: the token ids of each name, without any mark.
-        marks: the tokens around names.
-        limit: most tokens in a caption, marks included.
-
-    Returns:
-        Captions that together hold every name once, in order; none for no names.
+    """Write names, each with its token ids, into as few captions of ``limit`` tokens as their order allows.
 
     Raises:
         InputError: a name without tokens, or one that fits no caption.

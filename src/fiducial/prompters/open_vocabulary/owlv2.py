@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -16,23 +16,17 @@ from torch import Tensor
 from fiducial.errors import InputError
 from fiducial.geometry import Frame
 from fiducial.images import Image
+from fiducial.prompters.configs import Owlv2Config
 from fiducial.prompters.detector.reading import Detection, Reading
 from fiducial.prompters.open_vocabulary.base import (
     Loaded,
     best_first,
-    checked_fraction,
     load,
     pixel_boxes,
     select,
     unit_of,
 )
 
-if TYPE_CHECKING:
-    from fiducial.prompters.detector.prompter import DetectorPrompter
-
-THRESHOLD = 0.1
-SUPPRESS = 0.5
-TEMPLATE = "a photo of a {}"
 _TEXTS_AT_ONCE = 64
 
 
@@ -47,71 +41,25 @@ class Owlv2Detector:
 
     Args:
         loaded: a model of type ``owlv2`` with what belongs to it.
-        threshold: least score, in 0..1; 0.1 is the default of transformers' post-processing.
-        suppress: greatest IoU of two detections of one name, of which the worse goes; None keeps all.
-        template: the query text, with ``{}`` for the name; the default is that of the model's page on the hub,
-            with "a" before vowels too, as in the templates of CLIP, on whose text encoder the model stands.
-        batch_size: most pictures in one run of the model; default: 1 on a CPU, 4 elsewhere.
-
-    Raises:
-        InputError: a number out of its range, or a template without a place for the name.
+        config: everything that can be chosen.
     """
 
-    def __init__(
-        self,
-        loaded: Loaded,
-        *,
-        threshold: float = THRESHOLD,
-        suppress: float | None = SUPPRESS,
-        template: str = TEMPLATE,
-        batch_size: int | None = None,
-    ) -> None:
-        if template.count("{}") != 1:
-            raise InputError(f"a template needs one place {{}} for the name, got {template!r}")
+    def __init__(self, loaded: Loaded, config: Owlv2Config) -> None:
         self.loaded = loaded
-        self.threshold = checked_fraction(threshold, "threshold")
-        self.suppress = None if suppress is None else checked_fraction(suppress, "suppress")
-        self.template = template
-        self.batch_size = loaded.batch_size(batch_size)
+        self.config = config
+        self.batch_size = loaded.batch_size(config.batch_size)
         self.limit = int(loaded.model.config.text_config.max_position_embeddings)
         self.canvas = int(loaded.images.size["height"])
 
     @classmethod
-    def from_pretrained(
-        cls,
-        model: str | Path,
-        *,
-        device: str = "auto",
-        dtype: str = "auto",
-        threshold: float = THRESHOLD,
-        suppress: float | None = SUPPRESS,
-        template: str = TEMPLATE,
-        batch_size: int | None = None,
-        local_files_only: bool = False,
-        revision: str | None = None,
-    ) -> Owlv2Detector:
-        """Load a checkpoint, such as ``"google/owlv2-base-patch16-ensemble"``; only safetensors are read.
+    def from_config(cls, config: Owlv2Config) -> Owlv2Detector:
+        """Load a checkpoint; raises as :func:`fiducial.prompters.open_vocabulary.base.load` does."""
+        return cls(load(config, "owlv2"), config)
 
-        Args:
-            model: a local folder, or an id of the hub.
-            device: ``"auto"`` (an accelerator if there is one), ``"cpu"``, ``"cuda"``, ...
-            dtype: of the two towers: ``"auto"`` (float32), ``"float32"``, ``"bfloat16"`` or ``"float16"``. Scores
-                and boxes are always computed in float32.
-            threshold: see the class.
-            suppress: see the class.
-            template: see the class.
-            batch_size: see the class.
-            local_files_only: never ask the network.
-            revision: branch, tag or commit on the hub.
-
-        Raises:
-            HubError: files are neither here nor to be had.
-            InputError: no such device or dtype, or options out of their range.
-            UnknownNameError: the checkpoint is no OWLv2.
-            ModelError: the checkpoint lacks weights, or they do not fit the device's memory.
-        """
-        loaded = load(model, "owlv2", device=device, dtype=dtype, local_files_only=local_files_only, revision=revision)
-        return cls(loaded, threshold=threshold, suppress=suppress, template=template, batch_size=batch_size)
+    @classmethod
+    def from_pretrained(cls, model: str | Path, **options: Any) -> Owlv2Detector:
+        """Load a checkpoint; :class:`fiducial.prompters.configs.Owlv2Config` has the options."""
+        return cls.from_config(Owlv2Config(model=str(model), **options))
 
     def vocabulary(self) -> tuple[str, ...]:
         """Return no names, as any noun may be asked for."""
@@ -128,19 +76,7 @@ class Owlv2Detector:
         return Reading(noun, name, 1.0) if known else Reading(noun, None, 0.0)
 
     def detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[list[Detection]]:
-        """Find all instances of each name.
-
-        Args:
-            images: any number of pictures of any size.
-            names: for each picture, names as :meth:`read` gave them; no name finds nothing.
-
-        Returns:
-            For each picture the detections, best first.
-
-        Raises:
-            InputError: the numbers differ, or a name says nothing or is longer than the model reads.
-            ModelError: the model failed, ran out of memory, or returned numbers that are not finite.
-        """
+        """Find all instances of each name, best first; see :class:`fiducial.prompters.detector.reading.Detector`."""
         if len(images) != len(names):
             raise InputError(f"{len(images)} images need as many lists of names, got {len(names)}")
         queries = self._queries(dict.fromkeys(name for asked in names for name in asked))
@@ -156,7 +92,7 @@ class Owlv2Detector:
         return found
 
     def _tokens(self, name: str) -> list[int]:
-        ids: list[int] = self.loaded.tokenizer(self.template.replace("{}", name))["input_ids"]
+        ids: list[int] = self.loaded.tokenizer(self.config.template.replace("{}", name))["input_ids"]
         return ids
 
     def _queries(self, names: Iterable[str]) -> dict[str, Tensor]:
@@ -200,8 +136,8 @@ class Owlv2Detector:
                 scores,
                 pixel_boxes(centred, frame, image),
                 tuple(queries),
-                threshold=self.threshold,
-                suppress=self.suppress,
+                threshold=self.config.threshold,
+                suppress=self.config.suppress,
                 what=f"{self.loaded.source}, {image.name}",
             )
         )
@@ -218,54 +154,6 @@ class Owlv2Detector:
             centred = model.box_predictor(patches, features[None])
             scores = expit(logits[0].double().cpu().numpy())
             return scores, centred[0].cpu().numpy()
-
-
-def owlv2_prompter(
-    model: str | Path,
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    threshold: float = THRESHOLD,
-    suppress: float | None = SUPPRESS,
-    template: str = TEMPLATE,
-    batch_size: int | None = None,
-    local_files_only: bool = False,
-    revision: str | None = None,
-    **options: Any,
-) -> DetectorPrompter:
-    """Load OWLv2 and put it behind the spatial phrases of an instruction.
-
-    Args:
-        model: a local folder, or an id of the hub.
-        device: as for :meth:`Owlv2Detector.from_pretrained`, like all that follow.
-        dtype: likewise.
-        threshold: likewise.
-        suppress: likewise.
-        template: likewise.
-        batch_size: likewise.
-        local_files_only: likewise.
-        revision: likewise.
-        options: those of :class:`fiducial.prompters.detector.prompter.DetectorPrompter`.
-
-    Raises:
-        HubError: files are neither here nor to be had.
-        InputError: an option out of its range.
-        ModelError: the checkpoint lacks weights, or they do not fit the device's memory.
-    """
-    from fiducial.prompters.detector.prompter import DetectorPrompter
-
-    detector = Owlv2Detector.from_pretrained(
-        model,
-        device=device,
-        dtype=dtype,
-        threshold=threshold,
-        suppress=suppress,
-        template=template,
-        batch_size=batch_size,
-        local_files_only=local_files_only,
-        revision=revision,
-    )
-    return DetectorPrompter(detector, **options)
 
 
 def _shrunk(image: Image, canvas: int) -> tuple[NDArray[np.uint8], Frame]:

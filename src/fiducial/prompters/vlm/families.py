@@ -108,15 +108,6 @@ def _set_qwen_tokens(processor: Any, tokenizer: Any) -> None:
         setattr(processor, f"{kind}_token_id", tokenizer.convert_tokens_to_ids(token))
 
 
-def qwen(kind: type[Any]) -> Any:
-    """Return a builder of one of the Qwen processors."""
-
-    def build(image_processor: Any, tokenizer: Any, config: Any, chat_template: str | None) -> Any:
-        return kind(image_processor, tokenizer, chat_template=chat_template)
-
-    return build
-
-
 def internvl(image_processor: Any, tokenizer: Any, config: Any, chat_template: str | None) -> Any:
     """Build InternVL's processor; images are cut into tiles, as the family was trained."""
     image_processor.crop_to_patches = True
@@ -202,35 +193,22 @@ MAX_ASPECT = 200.0
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One family of models.
-
-    Args:
-        name: the family's name.
-        model_class: the class of transformers that holds it.
-        image_processor: the class of its image processor, on PIL.
-        build_processor: image processor, tokenizer, config and chat template to a processor.
-        canvases: processor, sizes of pictures and what its image processor made of them (None:
-            nothing yet), to the (width, height) at which each picture is shown.
-        fit: how an image that nobody stretches is made to be seen whole: ``"whole"`` as it is,
-            ``"square"`` padded to a square, ``"widen"`` padded only where it is too narrow.
-        takes_pixels: whether ``min_pixels`` and ``max_pixels`` mean something.
-    """
+    """One family of models."""
 
     name: str
-    model_class: str
-    image_processor: Any
-    build_processor: Callable[[Any, Any, Any, str | None], Any]
+    model_class: str  # the class of transformers that holds it
+    image_processor: Any  # the class of its image processor, on PIL
+    build_processor: Callable[[Any, Any, Any, str | None], Any]  # of image processor, tokenizer, config, chat template
+    # Of processor, sizes of pictures and what its image processor made of them, if anything: the (width, height) shown.
     canvases: Callable[[Any, list[Size], Any], list[Size]]
+    # How an image that nobody stretches is seen whole: as it is, padded to a square, or padded where it is too narrow.
     fit: Literal["whole", "square", "widen"] = "whole"
-    takes_pixels: bool = False
+    takes_pixels: bool = False  # whether min_pixels and max_pixels mean something
 
     def picture(self, image: Image, canvas: Size | None, colour: Colour) -> Picture:
         """Make the picture that the image processor is given: the whole image is always in it.
 
-        Args:
-            image: the image.
-            canvas: (width, height) to stretch it to, or None to keep its aspect.
-            colour: of the padding, where there is any.
+        It is stretched to a canvas, or keeps its aspect, padded in a colour where it has to be.
         """
         if canvas is not None:
             return stretched(whole(image), canvas)
@@ -242,12 +220,7 @@ class Family:
         return whole(image)
 
     def shown_at(self, processor: Any, pictures: list[Picture], features: Any = None) -> list[Size]:
-        """Return the (width, height) at which the model sees each picture.
-
-        Args:
-            processor: the model's processor.
-            pictures: what its image processor is given.
-            features: what its image processor made of them; None: nothing yet, foretell it.
+        """Return the (width, height) at which the model sees each picture; without ``features`` it is foretold.
 
         Qwen's models count patches, so theirs is what the grid of patches says. The others know no
         pixels of their own, so a canvas that a caller asked for is the one the numbers mean.
@@ -257,17 +230,29 @@ class Family:
             return canvases
         return [picture.size if picture.forced else canvas for picture, canvas in zip(pictures, canvases, strict=True)]
 
+    def limit_pixels(self, image_processor: Any, least: int | None, greatest: int | None) -> None:
+        """Set the least and greatest area of the canvas; None keeps that of the checkpoint.
+
+        Raises:
+            InputError: this family knows no such limits, or they leave nothing.
+        """
+        if least is None and greatest is None:
+            return
+        if not self.takes_pixels:
+            raise InputError(f"{self.name} takes no min_pixels or max_pixels: the size of its canvas is fixed")
+        size = image_processor.size
+        low = int(size["shortest_edge"]) if least is None else least
+        high = int(size["longest_edge"]) if greatest is None else greatest
+        if low > high:
+            raise InputError(f"the canvas needs 1 <= min_pixels <= max_pixels, got {low} and {high}")
+        image_processor.size = type(size)(shortest_edge=low, longest_edge=high)
+
 
 def _qwen(name: str, model_class: str, processor: type[Any]) -> Family:
-    return Family(
-        name,
-        model_class,
-        Qwen2VLImageProcessorPil,
-        qwen(processor),
-        qwen_canvases,
-        fit="widen",
-        takes_pixels=True,
-    )
+    def build(image_processor: Any, tokenizer: Any, config: Any, chat_template: str | None) -> Any:
+        return processor(image_processor, tokenizer, chat_template=chat_template)
+
+    return Family(name, model_class, Qwen2VLImageProcessorPil, build, qwen_canvases, fit="widen", takes_pixels=True)
 
 
 FAMILIES = {

@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, locate, not_loaded
+from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, locate, not_loaded, pick_device
 from fiducial.errors import InputError, MissingExtraError, ModelError
+from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm.families import FAMILIES, Family, family_of
 
 _NEEDED = (
@@ -23,82 +24,63 @@ _NEEDED = (
 )
 """What a checkpoint holds: one file of each row is enough."""
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """A model with what belongs to it.
-
-    Args:
-        model: the model, in evaluation mode, on its device.
-        processor: its processor: images and chats to tensors.
-        family: its family.
-        source: the folder or the hub's id.
-    """
+    """A model in evaluation mode on its device, its processor (images and chats to tensors), its family, its source."""
 
     model: Any
     processor: Any
     family: Family
     source: str
 
+    @property
+    def model_type(self) -> str:
+        """The ``model_type`` of the model's config."""
+        return str(self.model.config.model_type)
 
-def load(
-    model: str | Path,
-    *,
-    dtype: str = "auto",
-    local_files_only: bool = False,
-    revision: str | None = None,
-) -> Loaded:
-    """Load a model of a known family on the CPU; only safetensors are read, and no code of the checkpoint runs.
 
-    Args:
-        model: a local folder, or an id of the hub.
-        dtype: ``"auto"`` (that of the checkpoint), ``"float32"``, ``"bfloat16"`` or ``"float16"``.
-        local_files_only: never ask the network.
-        revision: branch, tag or commit on the hub.
+def load(config: VLMConfig) -> Loaded:
+    """Load a model of a known family; only safetensors are read, and no code of the checkpoint runs.
 
     Raises:
         HubError: files are neither here nor to be had.
-        InputError: a folder that holds no model, a family or a packing of weights that is not
-            supported, no chat template, or no such dtype.
-        ModelError: the checkpoint lacks weights of the model that its config describes.
+        InputError: no such device, a folder that holds no model, a family or a packing of weights that is not
+            supported, or no chat template.
+        MissingExtraError: ``quantize`` without torchao.
+        ModelError: the checkpoint lacks weights of the model that its config describes, or they do not fit the device.
     """
     import transformers
     from safetensors import SafetensorError
 
-    if dtype not in DTYPES:
-        raise InputError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
-    where: dict[str, Any] = {"local_files_only": local_files_only, "revision": revision}
-    source = locate(model, _NEEDED)
+    device = pick_device(config.device)
+    where: dict[str, Any] = {"local_files_only": config.local_files_only, "revision": config.revision}
+    source = locate(config.model, _NEEDED)
     try:
-        config, _ = transformers.PreTrainedConfig.get_config_dict(source, **where)
-        family = _checked_family(source, config)
-        loaded, report = getattr(transformers, family.model_class).from_pretrained(
-            source, **where, dtype=dtype, use_safetensors=True, output_loading_info=True
+        stated, _ = transformers.PreTrainedConfig.get_config_dict(source, **where)
+        family = _checked_family(source, stated)
+        model, report = getattr(transformers, family.model_class).from_pretrained(
+            source, **where, dtype=config.dtype, use_safetensors=True, output_loading_info=True
         )
-        processor = load_processor(source, loaded.config, family, **where)
+        processor = load_processor(source, model.config, family, **where)
     except OSError as error:
-        raise not_loaded(source, _NEEDED, error, revision=revision) from error
+        raise not_loaded(source, _NEEDED, error, revision=config.revision) from error
     except SafetensorError as error:
         raise ModelError(f"{source}: its weights cannot be read ({error}): fetch the files again") from error
     check_complete(source, family.model_class, report)
-    return Loaded(loaded.eval(), processor, family, source)
+    if config.quantize is not None:
+        quantise_language_tower(model, config.quantize)
+    try:
+        return Loaded(model.eval().to(device), processor, family, source)
+    except RuntimeError as error:
+        raise ModelError(
+            f"{source}: the model does not fit {device} ({error}): try quantize='int8', dtype='bfloat16' "
+            "or device='cpu'"
+        ) from error
 
 
 def load_processor(source: str, config: Any, family: Family, **where: Any) -> Any:
-    """Put a family's processor together from a checkpoint's tokenizer and image settings.
-
-    Args:
-        source: a local folder or an id of the hub.
-        config: the model's config.
-        family: the model's family.
-        where: ``local_files_only`` and ``revision``.
-
-    Raises:
-        OSError: the files are neither here nor to be had.
-        InputError: the checkpoint has no chat template.
-    """
+    """Put a family's processor together from a checkpoint's tokenizer and image settings."""
     import transformers
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where)
@@ -145,33 +127,22 @@ def _checked_family(source: str, config: Mapping[str, Any]) -> Family:
 # -- fewer bits per weight of the language tower ---------------------------------------------------------
 
 
-Quantisation = Literal["int8", "int4"]
-
 GROUP = 32
 """Weights that share one scale at four bits, along a layer's inputs."""
 
 
-def quantise_language_tower(model: Any, bits: Quantisation) -> int:
-    """Replace the weights of the language tower's linear layers in place.
+def quantise_language_tower(model: Any, bits: Literal["int8", "int4"]) -> int:
+    """Replace the weights of the language tower's linear layers in place; return how many layers that are.
 
-    Embeddings, the output head (often one tensor with the embeddings) and the vision tower with its
-    projector keep their weights: coordinates are read off the one and seen by the other.
-
-    Args:
-        model: a loaded vision-language model of transformers.
-        bits: ``"int8"`` (one scale per output row) or ``"int4"`` (one scale per 32 inputs).
-
-    Returns:
-        How many layers were quantised.
+    ``"int8"`` has one scale per output row, ``"int4"`` one per 32 inputs. Embeddings, the output head (often one
+    tensor with the embeddings) and the vision tower with its projector keep their weights: coordinates are read off
+    the one and seen by the other.
 
     Raises:
         MissingExtraError: torchao is not installed.
-        InputError: another name, layers that four bits in groups of 32 do not fit, or a tower that keeps most
-            of its weights outside linear layers, as mixtures of experts do: quantising the rest of it
-            would save next to nothing.
+        InputError: layers that four bits in groups of 32 do not fit, or a tower that keeps most of its weights
+            outside linear layers, as mixtures of experts do: quantising the rest would save next to nothing.
     """
-    if bits not in get_args(Quantisation):
-        raise InputError(f"quantize is 'int8', 'int4' or nothing, got {bits!r}")
     try:
         from torchao.quantization import Int8WeightOnlyConfig, IntxWeightOnlyConfig, quantize_
         from torchao.quantization.granularity import PerGroup
@@ -184,11 +155,8 @@ def quantise_language_tower(model: Any, bits: Quantisation) -> int:
     if bits == "int4" and odd:
         raise InputError(f"quantize='int4' needs layers of a multiple of {GROUP} inputs, {odd[0]} has not: use 'int8'")
     four: torch.dtype = torch.int4  # type: ignore[attr-defined]
-    config = (
-        Int8WeightOnlyConfig()
-        if bits == "int8"
-        else IntxWeightOnlyConfig(weight_dtype=four, granularity=PerGroup(GROUP))
-    )
+    packed = IntxWeightOnlyConfig(weight_dtype=four, granularity=PerGroup(GROUP))
+    config = Int8WeightOnlyConfig() if bits == "int8" else packed
     quantize_(tower, config, filter_fn=lambda layer, _: isinstance(layer, nn.Linear))
     return len(layers)
 
