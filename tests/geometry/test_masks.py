@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -7,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
 from fiducial.errors import GeometryError
-from fiducial.geometry import Frame, Mask
+from fiducial.geometry import Frame, Mask, masks
 from fiducial.geometry.masks import mask_iou
 
 side = st.integers(1, 12)
@@ -205,10 +206,10 @@ def test_runs_cannot_be_changed_and_scores_do_not_make_masks_differ():
 
 
 def test_the_iou_matrix_has_a_row_per_mask():
-    masks = [Mask.from_box((x, 0, x + 4, 4), 4, 12) for x in (0, 2, 8)]
-    matrix = mask_iou(masks, masks[:2])
+    three = [Mask.from_box((x, 0, x + 4, 4), 4, 12) for x in (0, 2, 8)]
+    matrix = mask_iou(three, three[:2])
     assert matrix == pytest.approx(np.array([[1, 1 / 3], [1 / 3, 1], [0, 0]]))
-    assert mask_iou([], masks).shape == (0, 3)
+    assert mask_iou([], three).shape == (0, 3)
     assert mask_iou([Mask.empty(4, 12)], [Mask.empty(4, 12)])[0, 0] == 0
 
 
@@ -304,3 +305,50 @@ def test_measuring_keeps_no_second_copy_of_the_runs():
 def test_misuse_is_named(make, message):
     with pytest.raises(GeometryError, match=message):
         make()
+
+
+def test_a_patch_is_the_dense_mask_in_its_tight_box():
+    dense = np.zeros((50, 40), bool)
+    dense[0:50, 7] = True  # a run that reaches over whole columns
+    dense[0:50, 8] = True
+    dense[13, 20] = True
+    inside, x, y = Mask.from_dense(dense).to_patch()
+    assert (x, y) == (7, 0)
+    assert np.array_equal(inside, dense[:, 7:21])
+    assert Mask.empty(4, 4).to_patch()[0].size == 0
+
+
+def test_deepest_point_of_a_large_mask_is_on_it():
+    yy, xx = np.mgrid[:1500, :1500]
+    crescent = Mask.from_dense((np.hypot(xx - 700, yy - 700) < 600) & (np.hypot(xx - 500, yy - 700) > 520))
+    assert crescent.contains([crescent.inner_point()]).all()
+
+
+def test_a_mask_that_subsampling_misses_still_has_a_place():
+    dense = np.zeros((1100, 1100), bool)
+    dense[0, 1] = dense[1, 0] = dense[1099, 1000] = dense[1000, 1099] = True
+    mask = Mask.from_dense(dense)
+    assert mask.contains([mask.inner_point()]).all()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_hull_and_depth_are_those_of_opencv(seed):
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 60, 2).tolist()
+    dense = rng.random((height, width)) < rng.choice([0.05, 0.5, 0.95])
+    dense[height // 2, width // 2] = True
+    mask = Mask.from_dense(dense)
+    rows, columns = np.nonzero(dense)
+    corners = np.concatenate([np.stack([columns + x, rows + y], axis=1) for x in (0, 1) for y in (0, 1)])
+    hull = mask.convex_hull()
+    assert set(map(tuple, hull)) == set(map(tuple, cv2.convexHull(corners.astype(np.int32))[:, 0]))
+    assert _area(hull) > 0
+    depth = cv2.distanceTransform(np.pad(dense, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    np.testing.assert_allclose(masks._depth(dense), depth, atol=1e-3)
+    x, y = mask.inner_point()
+    assert depth[int(y), int(x)] >= depth.max() - 0.51
+
+
+def test_an_empty_mask_has_no_hull_and_no_inner_point():
+    assert Mask.empty(4, 5).convex_hull().shape == (0, 2)
+    assert Mask.empty(4, 5).inner_point() is None

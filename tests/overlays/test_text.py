@@ -66,7 +66,7 @@ def test_long_words_are_broken():
 
 
 def test_most_lines_end_with_dots():
-    lines = wrap("word " * 100, 14, 200, most=3)
+    lines = wrap("word " * 100, 14, 200, max_lines=3)
     assert len(lines) == 3
     assert lines[-1].endswith("...")
     assert text_width(lines[-1], 14) <= 200

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.results import FORMATS, coco, file_stem, file_stems
+from fiducial.results import FORMATS, annotations, file_stem, file_stems
 
 ALL = ("png", "mask", "json", "coco", "labelme")
 
@@ -64,7 +66,7 @@ def test_a_writer_that_fails_leaves_nothing(two, tmp_path, monkeypatch):
     def broken(segmentation, folder):
         raise InputError("no colour left")
 
-    monkeypatch.setattr(coco, "write", broken)
+    monkeypatch.setattr(annotations, "write_coco", broken)
     with pytest.raises(InputError, match="no colour left"):
         two.save(tmp_path / "out", ["json", "coco"])
     assert not (tmp_path / "out").exists()
@@ -115,3 +117,30 @@ def test_a_long_name_is_cut_but_stays_its_own():
 )
 def test_file_stems(names, stems):
     assert file_stems(names) == stems
+
+
+parts = st.sampled_from(["a", "A", "b", "a__b", "a-2", "..", "a.jpg", " ", "ü"])
+names = st.lists(st.lists(parts, min_size=1, max_size=4).map("/".join), max_size=12)
+
+
+@given(names)
+def test_stems_never_meet_and_are_safe(given_names):
+    stems = file_stems(given_names)
+    assert len(stems) == len(given_names)
+    assert len({stem.casefold() for stem in stems}) == len(stems)
+    assert all(file_stem(stem) == stem for stem in stems)
+
+
+@settings(max_examples=60)
+@given(st.text(max_size=30), st.integers(1, 20))
+def test_any_text_gives_a_safe_stem(text, times):
+    stem = file_stem(text * times)
+    assert stem
+    assert not set(stem) & set('/\\\0<>:"|?*\n')
+    assert file_stem(stem) == stem
+    assert len(stem.encode()) <= 180
+
+
+def test_no_picture_takes_the_name_of_the_runs_own_card():
+    assert file_stem("run") == "run_"
+    assert file_stem("run.png") == "run.png"

@@ -18,7 +18,6 @@ from fiducial.errors import InputError
 from fiducial.geometry import Box, Frame, Mask, Point, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
-from fiducial.overlays.drawing import inner_point
 
 Place = Literal["deepest", "centroid", "random"]
 SOURCES = ("truth", "blind")
@@ -131,7 +130,7 @@ class TruthPrompts(PromptSource):
     def _first(self, mask: Mask, draw: np.random.Generator) -> Point | None:
         if self.at == "random":
             return _draw_pixels(mask, 1, draw)[0]
-        return mask.centroid if self.at == "centroid" else inner_point(mask)
+        return mask.centroid if self.at == "centroid" else mask.inner_point()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,20 +13,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from fiducial.errors import GeometryError
 from fiducial.geometry import polygons as _polygons
-from fiducial.geometry import rle as _rle
 from fiducial.geometry import runs as _runs
 from fiducial.geometry.frames import Frame, numbers
-from fiducial.geometry.polygons import Polygon
+from fiducial.geometry.polygons import Polygon, Ring
 
 PolygonRule = Literal["centre", "coco"]
+_COARSE = 512
 
 
 @dataclass(frozen=True, eq=False)
 class Mask:
     """A set of pixels of one image.
 
-    Only the foreground's runs are stored, so memory follows the target and not the picture.
-    Masks with the same pixels on the same canvas are equal, whatever their score.
+    Only the foreground's runs are stored, so memory follows the target and not the picture. Masks
+    with the same pixels on the same canvas are equal, whatever their score.
 
     Args:
         height: height of the canvas in pixels.
@@ -84,28 +84,28 @@ class Mask:
         size: tuple[int, int] | None = None,
         score: float | None = None,
     ) -> Mask:
-        """Make a mask of a dense array, or of a dense piece of a larger canvas.
+        """Make a mask of a dense array, or of a dense patch of a larger canvas.
 
         Args:
             dense: (h, w); what is not zero is foreground.
-            offset: x, y of the piece's corner on the canvas.
+            offset: x, y of the patch's corner on the canvas.
             size: height, width of the canvas; default: that of the array.
             score: the segmenter's own estimate.
 
         Raises:
-            GeometryError: not two axes, or the piece does not lie on the canvas.
+            GeometryError: not two axes, or the patch does not lie on the canvas.
         """
-        piece = np.asarray(dense)
-        if piece.ndim != 2:
-            raise GeometryError(f"a dense mask needs shape (height, width), got {piece.shape}")
-        height, width = size if size is not None else piece.shape
+        patch = np.asarray(dense)
+        if patch.ndim != 2:
+            raise GeometryError(f"a dense mask needs shape (height, width), got {patch.shape}")
+        height, width = size if size is not None else patch.shape
         x, y = offset
-        if x < 0 or y < 0 or x + piece.shape[1] > width or y + piece.shape[0] > height:
+        if x < 0 or y < 0 or x + patch.shape[1] > width or y + patch.shape[0] > height:
             raise GeometryError(
-                f"a {piece.shape[0]} x {piece.shape[1]} piece at x={x}, y={y} "
+                f"a {patch.shape[0]} x {patch.shape[1]} patch at x={x}, y={y} "
                 f"does not lie on a {height} x {width} canvas"
             )
-        return cls(height, width, _runs.from_dense(piece.astype(bool, copy=False), x, y, height), score)
+        return cls(height, width, _runs.from_dense(patch.astype(bool, copy=False), x, y, height), score)
 
     @classmethod
     def from_box(cls, box: Sequence[float], height: int, width: int) -> Mask:
@@ -123,8 +123,8 @@ class Mask:
         Args:
             polygons: each one ring, or a list of rings: the outline, then its holes. A ring is
                 (K, 2) x, y in pixels, or a flat list x1, y1, x2, y2, ...
-            height: height of the canvas in pixels.
-            width: width of the canvas in pixels.
+            height: of the canvas in pixels.
+            width: of the canvas in pixels.
             rule: ``"centre"`` takes pixels whose centre lies inside, holes by the even-odd rule;
                 ``"coco"`` is what pycocotools gives, ring by ring (it knows no holes).
 
@@ -149,14 +149,11 @@ class Mask:
 
         Args:
             segmentation: ``{"size": [h, w], "counts": str | bytes | list}``, or a list of flat polygons.
-            height: canvas height; needed for polygons, checked against a code.
-            width: canvas width; likewise.
-
-        Raises:
-            GeometryError: neither of the two, broken, or of another size than asked.
+            height: of the canvas; needed for polygons, checked against a code.
+            width: of the canvas.
         """
         if isinstance(segmentation, Mapping):
-            h, w, runs = _rle.read_code(segmentation)
+            h, w, runs = _runs.read_code(segmentation)
             if (height or h, width or w) != (h, w):
                 raise GeometryError(f"a run-length code of {h} x {w} does not fit an image of {height} x {width}")
             return cls(h, w, runs)
@@ -170,23 +167,27 @@ class Mask:
         """Return a dense (height, width) bool array."""
         return _runs.to_dense(self._wide, self.height, self.width)
 
-    def to_coco(self, *, compressed: bool = True) -> dict[str, Any]:
-        """Return COCO's run-length code, byte for byte as pycocotools writes it.
+    def to_patch(self) -> tuple[NDArray[np.bool_], int, int]:
+        """Return the dense pixels of the tight box, and the x, y of its corner; (0, 0) pixels for an empty mask.
 
-        Args:
-            compressed: ``counts`` as a string; False gives the list of lengths.
+        Only the box's columns are made dense, so a small target costs little on a picture of any size.
         """
-        counts = _rle.encode_counts(self._wide, self.height * self.width)
+        if self.box is None:
+            return np.zeros((0, 0), dtype=np.bool_), 0, 0
+        left, top, right, bottom = (int(edge) for edge in self.box)
+        columns = _runs.to_dense(self._wide - left * self.height, self.height, right - left)
+        return np.ascontiguousarray(columns[top:bottom]), left, top
+
+    def to_coco(self, *, compressed: bool = True) -> dict[str, Any]:
+        """Return COCO's run-length code; ``counts`` is the list of lengths where it is not to be compressed."""
+        counts = _runs.encode_counts(self._wide, self.height * self.width)
         return {
             "size": [self.height, self.width],
-            "counts": _rle.compress(counts) if compressed else counts.tolist(),
+            "counts": _runs.compress(counts) if compressed else counts.tolist(),
         }
 
     def to_polygons(self) -> list[Polygon]:
-        """Trace the outlines along pixel edges, one polygon (outline, holes...) per 4-connected part.
-
-        ``Mask.from_polygons`` with the rule ``"centre"`` gives exactly this mask back.
-        """
+        """Trace the outlines, one polygon per 4-connected part; ``from_polygons`` gives exactly this mask back."""
         return _polygons.trace(self._wide, self.height)
 
     # -- measuring ------------------------------------------------------------------------------
@@ -216,6 +217,25 @@ class Mask:
         y = float((length * (top + bottom) / 2).sum()) / self.area
         return x, y
 
+    def convex_hull(self) -> Ring:
+        """Return the corners (K, 2) x, y of the convex hull around the pixels; K is 0 when empty."""
+        return _polygons.convex_hull(self._wide, self.height)
+
+    def inner_point(self) -> tuple[float, float] | None:
+        """Return the x, y that lies deepest inside, so that a point there is on the mask; None when empty."""
+        inside, left, top = self.to_patch()
+        if not inside.size:
+            return None
+        step = max(1, math.ceil(max(inside.shape) / _COARSE))
+        coarse = inside[::step, ::step]
+        if not coarse.any():
+            step, coarse = 1, inside
+        depth = _depth(coarse)
+        # Of places that are equally deep the one nearest the middle, and only then the first, so nothing is left open.
+        deepest = np.argwhere(depth >= depth.max() - 0.5)
+        row, column = deepest[int(((deepest - deepest.mean(axis=0)) ** 2).sum(axis=1).argmin())]
+        return left + float(column) * step + 0.5, top + float(row) * step + 0.5
+
     @property
     def frame(self) -> Frame:
         """The pixel frame of the mask's canvas."""
@@ -231,13 +251,7 @@ class Mask:
     @overload
     def contains(self, points: Sequence[Sequence[float]] | NDArray[Any]) -> NDArray[np.bool_]: ...
     def contains(self, points: ArrayLike) -> bool | NDArray[np.bool_]:
-        """Say whether points lie on the mask.
-
-        Args:
-            points: one point x, y in pixels, or (..., 2) of them.
-
-        Returns:
-            One bool for one point, whatever it is held in; a (...) bool array for several.
+        """Say whether points lie on the mask: one bool for one point x, y in pixels, (...) bools for (..., 2) of them.
 
         Raises:
             GeometryError: the last axis does not hold x and y.
@@ -330,14 +344,7 @@ def _is_whole(value: object) -> bool:
 
 
 def mask_iou(a: Sequence[Mask], b: Sequence[Mask]) -> NDArray[np.float64]:
-    """Pairwise intersection over union of two lists of masks on one canvas.
-
-    Args:
-        a: N masks.
-        b: M masks.
-
-    Returns:
-        (N, M) float64 in 0..1; 0 where both masks are empty.
+    """Return the (N, M) float64 intersection over union of N and M masks, in 0..1; 0 where both are empty.
 
     Raises:
         GeometryError: the masks do not share one canvas.
@@ -359,6 +366,25 @@ def mask_iou(a: Sequence[Mask], b: Sequence[Mask]) -> NDArray[np.float64]:
         overlaps[i, near] = total[bounds[1:]] - total[bounds[:-1]]
     unions = areas_a[:, None] + areas_b[None, :] - overlaps
     return np.divide(overlaps, unions, out=np.zeros_like(overlaps), where=unions > 0)
+
+
+def _depth(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Measure how far each pixel of an (h, w) patch lies from the outside (Borgefors 1986, 5 x 5 chamfer)."""
+    straight, diagonal, knight = 10_000, 14_000, 21_969  # the weights of OpenCV's DIST_L2, exact as whole numbers
+    far = 1 << 40
+    depth = np.zeros((inside.shape[0] + 6, inside.shape[1] + 6), dtype=np.int64)
+    depth[:2], depth[-2:], depth[:, :2], depth[:, -2:] = far, far, far, far  # what two steps beyond the rim costs
+    core = depth[2:-2, 2:-2]
+    core[1:-1, 1:-1][inside] = far
+    slope = straight * np.arange(core.shape[1])
+    for rows in (depth, depth[::-1, ::-1]):  # down and right, then up and left
+        for above, near, here in zip(rows[:-4], rows[1:-3], rows[2:-2], strict=True):
+            cost = np.minimum(np.minimum(above[1:-3], above[3:-1]), np.minimum(near[:-4], near[4:])) + knight
+            cost = np.minimum(cost, np.minimum(near[1:-3], near[3:-1]) + diagonal)
+            cost = np.minimum(np.minimum(cost, near[2:-2] + straight), here[2:-2])
+            # Steps along the row: cost[j] = min over i <= j of cost[i] + (j - i) steps.
+            here[2:-2] = np.minimum.accumulate(cost - slope) + slope
+    return core[1:-1, 1:-1] / straight
 
 
 def _may_meet(one: Mask, other: Mask) -> bool:

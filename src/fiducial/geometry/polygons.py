@@ -19,7 +19,7 @@ Ring = NDArray[np.float64]
 Polygon = list[Ring]
 
 _OVERSAMPLING = 5.0
-_FARTHEST = 100
+_MAX_REACH = 100
 """How many canvas sides away a corner may lie: the boundary is walked step by step."""
 
 
@@ -44,6 +44,7 @@ def as_ring(points: ArrayLike) -> Ring:
 
 def fill_centres(rings: Sequence[Ring], height: int, width: int) -> _runs.Runs:
     """Find the pixels whose centre lies inside a polygon: an outline and its holes, even-odd."""
+    # Every edge crosses the middle line of some columns; the pixels between two crossings of a column are inside.
     start = np.concatenate(rings)
     end = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
     low = np.ceil(np.clip(np.minimum(start[:, 0], end[:, 0]) - 0.5, 0, width)).astype(np.int64)
@@ -53,13 +54,13 @@ def fill_centres(rings: Sequence[Ring], height: int, width: int) -> _runs.Runs:
     along = (column + 0.5 - start[edge, 0]) / run_x
     crossing = start[edge, 1] + along * (end[edge, 1] - start[edge, 1])
     row = np.ceil(np.clip(crossing - 0.5, 0, height)).astype(np.int64)
-    toggles = np.sort(column * height + row)
+    toggles = np.sort(column * height + row)  # an even number per column, as the rings are closed
     return _runs.normalise(toggles.reshape(-1, 2))
 
 
 def fill_coco(ring: Ring, height: int, width: int) -> _runs.Runs:
     """Find the pixels that pycocotools gives a ring, from its boundary walked at five-fold size."""
-    reach = _FARTHEST * max(height, width, 100)
+    reach = _MAX_REACH * max(height, width, 100)
     if np.abs(ring).max() > reach:
         raise GeometryError(
             f"a polygon reaches {np.abs(ring).max():.3g} pixels out on a canvas of {height} x {width}: "
@@ -67,6 +68,7 @@ def fill_coco(ring: Ring, height: int, width: int) -> _runs.Runs:
         )
     corners = np.trunc(_OVERSAMPLING * ring + 0.5).astype(np.int64)
     u, v = _walk(corners, np.roll(corners, -1, axis=0))
+    # Only steps to another column count, and of these only where a whole pixel's column begins.
     step = np.flatnonzero(u[1:] != u[:-1])
     before_u, after_u, before_v, after_v = u[step], u[step + 1], v[step], v[step + 1]
     x = (np.where(after_u < before_u, after_u, after_u - 1) + 0.5) / _OVERSAMPLING - 0.5
@@ -74,7 +76,7 @@ def fill_coco(ring: Ring, height: int, width: int) -> _runs.Runs:
     kept = (np.floor(x) == x) & (x >= 0) & (x <= width - 1)
     row = np.ceil(np.clip(y[kept], 0, height)).astype(np.int64)
     toggles = np.sort(x[kept].astype(np.int64) * height + row)
-    if len(toggles) % 2:
+    if len(toggles) % 2:  # pycocotools fills on to the canvas' end
         toggles = np.append(toggles, height * width)
     return _runs.normalise(toggles.reshape(-1, 2))
 
@@ -86,6 +88,7 @@ def _walk(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.
     steps = reach.max(axis=1)
     edge, place = _runs.expand(np.zeros(len(steps), dtype=np.int64), steps + 1)
     major = np.where(wide, 0, 1)
+    # pycocotools walks from the smaller coordinate, whatever the edge's direction: rounding depends on it.
     index = np.arange(len(steps))
     backwards = start[index, major] > end[index, major]
     first = np.where(backwards[:, None], end, start)
@@ -100,10 +103,6 @@ def _walk(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.
 def trace(runs: _runs.Runs, height: int) -> list[Polygon]:
     """Trace the outlines of a set of pixels along the pixels' edges.
 
-    Args:
-        runs: the set.
-        height: height of its canvas.
-
     Returns:
         One polygon per 4-connected component: the outline first, then its holes, each (K, 2) x, y
         without repeating the first point and without points inside straight lines.
@@ -113,16 +112,40 @@ def trace(runs: _runs.Runs, height: int) -> list[Polygon]:
         return []
     labels = _runs.label_columns(pieces, connectivity=4)
     start, end, owner = _edges(runs, pieces, height)
-    following = _link(start, end, height)
     polygons: list[Polygon] = [[] for _ in range(int(labels.max()) + 1)]
-    for cycle in _cycles(following):
+    for cycle in _cycles(_link(start, end, height)):
         ring = _straighten(start[cycle])
         polygon = polygons[labels[owner[cycle[0]]]]
-        if _signed_area(ring) > 0:
-            polygon.insert(0, ring)
-        else:
-            polygon.append(ring)
+        # With the set on the right of every edge, outlines and holes run opposite ways round.
+        polygon.insert(0 if _signed_area(ring) > 0 else len(polygon), ring)
     return polygons
+
+
+def convex_hull(runs: _runs.Runs, height: int) -> Ring:
+    """Return the corners (K, 2) x, y of the convex hull of a set, in the order of its outlines."""
+    if not len(runs):
+        return np.empty((0, 2))
+    column, top, bottom = _runs.columns(runs, height).T
+    left, first = np.unique(column, return_index=True)
+    upper, lower = np.minimum.reduceat(top, first).tolist(), np.maximum.reduceat(bottom, first).tolist()
+    sides = []
+    for heights, sign in ((upper, 1), (lower, -1)):
+        chain: list[tuple[int, int]] = []
+        # Both corners of each column's end: boxes are edges, not centres of pixels.
+        for x, y in ((x + step, y) for x, y in zip(left.tolist(), heights, strict=True) for step in (0, 1)):
+            while chain and chain[-1][0] == x and sign * (y - chain[-1][1]) <= 0:
+                chain.pop()  # of two ends at one x the outer one
+            if chain and chain[-1][0] == x:
+                continue
+            while len(chain) > 1 and sign * _turn(chain[-2], chain[-1], (x, y)) <= 0:
+                chain.pop()
+            chain.append((x, y))
+        sides.append(chain)
+    return np.array(sides[0] + sides[1][::-1], dtype=np.float64)
+
+
+def _turn(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> int:
+    return (b[0] - a[0]) * (c[1] - b[1]) - (b[1] - a[1]) * (c[0] - b[0])
 
 
 def _edges(
@@ -167,6 +190,7 @@ def _link(start: NDArray[np.int64], end: NDArray[np.int64], height: int) -> NDAr
 
 
 def _cycles(following: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Take a permutation apart into its cycles."""
     successor = following.tolist()
     seen = bytearray(len(successor))
     cycles = []

@@ -2,8 +2,7 @@
 
 from fiducial.overlays.colours import PALETTE, Colour, palette_colour, parse_colour
 from fiducial.overlays.grid import GridOverlay, parse_grid
-from fiducial.overlays.marks import MarkOverlay
-from fiducial.overlays.shapes import BoxOverlay, MaskOverlay
+from fiducial.overlays.targets import BoxOverlay, MarkOverlay, MaskOverlay
 
 __all__ = [
     "PALETTE",

@@ -1,4 +1,4 @@
-"""Strokes, tints, badges and points: drawn in place onto pixels, in continuous image coordinates."""
+"""Strokes, tints, badges, points and panels: drawn in place onto pixels, in continuous image coordinates."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.geometry import Mask
 from fiducial.overlays.colours import Colour, readable_on
 from fiducial.overlays.text import stamp, text_coverage
 
 Pixels = NDArray[np.uint8]
 
 _SHIFT = 4  # OpenCV reads coordinates with this many binary digits after the point
-_MOST_CONTOURS = 20_000
+_MAX_CONTOURS = 20_000
 _FAR = 1e5  # beyond this its fixed-point numbers could run over
 
 
@@ -66,7 +65,7 @@ def outline(pixels: Pixels, inside: NDArray[np.bool_], x: int, y: int, colour: C
 
     area = inside.view(np.uint8)
     contours, _ = cv2.findContours(area, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE, offset=(x, y))
-    if len(contours) > _MOST_CONTOURS:  # noise: smooth lines would take minutes and show nothing more
+    if len(contours) > _MAX_CONTOURS:  # noise: smooth lines would take minutes and show nothing more
         edge = inside & (cv2.erode(area, np.ones((3, 3), dtype=np.uint8)) == 0)
         pixels[y : y + inside.shape[0], x : x + inside.shape[1]][edge] = colour
         return
@@ -138,35 +137,30 @@ def point(pixels: Pixels, at: Sequence[float], radius: float, colour: Colour, *,
         segment(pixels, (x - across, y - down), (x + across, y + down), sign, stroke)
 
 
-def cut_out(mask: Mask) -> tuple[NDArray[np.bool_], int, int]:
-    """Return the dense pixels of a mask's tight box, and the column and row of its corner; empty for none.
+def panel(pixels: Pixels, area: Sequence[int], radius: int, colour: Colour, rim: Colour | None = None) -> None:
+    """Fill a rectangle with round corners, in place; with a rim one pixel wide around it, if asked.
 
-    Only the box's columns are made dense, so a small target costs little on a picture of any size.
+    Args:
+        pixels: (H, W, 3) uint8.
+        area: x, y, width, height in pixels.
+        radius: of the corners in pixels.
+        colour: of the inside.
+        rim: colour of the rim, which lies outside the area.
     """
-    if mask.box is None:
-        return np.zeros((0, 0), dtype=np.bool_), 0, 0
-    left, top, right, bottom = (int(edge) for edge in mask.box)
-    columns = Mask(mask.height, right - left, mask.runs - left * mask.height)
-    return np.ascontiguousarray(columns.to_dense()[top:bottom]), left, top
+    x, y, width, height = area
+    if rim is not None:
+        panel(pixels, (x - 1, y - 1, width + 2, height + 2), radius + 1, rim)
+    radius = max(0, min(radius, width // 2, height // 2))
+    # How far each pixel's centre lies beyond the straight part of its side, along x and along y.
+    across = _beyond(width, radius)[None, :]
+    down = _beyond(height, radius)[:, None]
+    ink = np.clip(radius + 0.5 - np.hypot(across, down), 0.0, 1.0)
+    stamp(pixels, np.rint(ink * 255).astype(np.uint8), x, y, colour)
 
 
-def inner_point(mask: Mask) -> tuple[float, float] | None:
-    """Find the x, y that lies deepest inside a mask, so that a mark there is on it; None when empty."""
-    import cv2
-
-    inside, left, top = cut_out(mask)
-    if not inside.size:
-        return None
-    step = max(1, math.ceil(max(inside.shape) / 512))
-    coarse = inside[::step, ::step]
-    if not coarse.any():
-        step, coarse = 1, inside
-    depth = cv2.distanceTransform(np.pad(coarse, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    # Of places that are equally deep the one nearest the middle, and only then the first, so nothing is left open.
-    deepest = np.argwhere(depth >= depth.max() - 0.5)
-    middle = deepest.mean(axis=0)
-    row, column = deepest[int(((deepest - middle) ** 2).sum(axis=1).argmin())]
-    return left + column * step + 0.5, top + row * step + 0.5
+def _beyond(length: int, radius: int) -> NDArray[np.float64]:
+    centres = np.arange(length) + 0.5
+    return np.asarray(np.maximum(np.maximum(radius - centres, centres - (length - radius)), 0.0))
 
 
 def _fixed(place: Sequence[float]) -> tuple[int, int]:

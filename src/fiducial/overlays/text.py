@@ -93,7 +93,7 @@ def stamp(pixels: NDArray[np.uint8], coverage: Coverage, x: int, y: int, colour:
     under[...] = (mixed + 127) // 255
 
 
-def wrap(text: str, size: int, width: int, *, bold: bool = False, most: int | None = None) -> list[str]:
+def wrap(text: str, size: int, width: int, *, bold: bool = False, max_lines: int | None = None) -> list[str]:
     """Break a text into lines no wider than ``width``, at spaces where there are some.
 
     Args:
@@ -101,7 +101,7 @@ def wrap(text: str, size: int, width: int, *, bold: bool = False, most: int | No
         size: of the letters, in pixels.
         width: of a line, in pixels.
         bold: as it will be drawn.
-        most: keep at most so many lines; the last one then ends with three dots.
+        max_lines: keep at most so many; the last one then ends with three dots.
     """
     lines: list[str] = []
     current = ""
@@ -114,12 +114,12 @@ def wrap(text: str, size: int, width: int, *, bold: bool = False, most: int | No
             lines.append(current)
         *whole, current = _break(word, size, width, bold)
         lines += whole
-        if most is not None and len(lines) > most:
+        if max_lines is not None and len(lines) > max_lines:
             break
     if current:
         lines.append(current)
-    if most is not None and len(lines) > most:
-        lines = lines[:most]
+    if max_lines is not None and len(lines) > max_lines:
+        lines = lines[:max_lines]
         lines[-1] = shorten(lines[-1] + "...", size, width, bold=bold)
     return lines
 

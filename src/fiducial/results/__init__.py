@@ -1,8 +1,7 @@
 """Results: the Segmentation, and writing it to files."""
 
 from fiducial.files import make_folder, write_atomically
-from fiducial.results.formats import FORMATS
-from fiducial.results.naming import file_stem, file_stems
+from fiducial.results.saving import FORMATS, file_stem, file_stems
 from fiducial.results.segmentation import Segmentation
 
 __all__ = ["FORMATS", "Segmentation", "file_stem", "file_stems", "make_folder", "write_atomically"]

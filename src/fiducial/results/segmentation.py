@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from fiducial.contracts import Refinement
 from fiducial.errors import GeometryError, InputError
-from fiducial.geometry import Mask, Prompts
+from fiducial.files import json_text, rounded
+from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
+from fiducial.overlays.targets import require_targets
 
 if TYPE_CHECKING:
     import supervision
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 DEFAULT_FORMATS = ("png", "json")
 STAGES = ("prompt", "encode", "decode", "refine", "total")
 """What is timed, in the order of the work."""
+
+COORDINATE_DIGITS, SCORE_DIGITS, SECOND_DIGITS = 3, 4, 4
+"""Digits after the point in files."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,12 +81,7 @@ class Segmentation:
             raise GeometryError(
                 f"{len(self.masks)} masks but {len(self.refinements)} tuples of refinements: one per target is needed"
             )
-        for mask in self.masks:
-            if (mask.height, mask.width) != (self.image.height, self.image.width):
-                raise GeometryError(
-                    f"a mask of {mask.height} x {mask.width} (height x width) does not fit "
-                    f"{self.image.name} of {self.image.height} x {self.image.width}"
-                )
+        require_targets(self.image, None, self.masks)
         unknown = sorted(set(self.seconds) - set(STAGES))
         if unknown:
             raise InputError(f"seconds are kept for {', '.join(STAGES)}, not for {', '.join(unknown)}")
@@ -115,9 +115,23 @@ class Segmentation:
         Coordinates are in pixels of the original image; the prompts are those that the segmenter saw;
         masks are COCO run-length codes; what nobody measured is None.
         """
-        from fiducial.results.record import record
-
-        return record(self)
+        answer, image = self.answer, self.image
+        return {
+            "image": image.name,
+            "width": image.width,
+            "height": image.height,
+            "instruction": self.instruction,
+            "recipe": self.recipe,
+            "outcome": self.outcome.value,
+            "thinking": answer.thinking,
+            "text": answer.text,
+            "prompts": [_rounded_prompt(prompt) for prompt in self.prompts],
+            "masks": [mask.to_coco() for mask in self.masks],
+            "scores": [rounded(score, SCORE_DIGITS) for score in self.scores],
+            "repairs": [*answer.repairs],
+            "refinements": [[step.as_json() for step in steps] for steps in self.refinements],
+            "seconds": {stage: rounded(self.seconds.get(stage), SECOND_DIGITS) for stage in STAGES},
+        }
 
     def save(
         self,
@@ -145,7 +159,7 @@ class Segmentation:
             UnknownNameError: a format that does not exist; nothing is written then.
             InputError: the folder or a file cannot be written, or is there and must not be replaced.
         """
-        from fiducial.results.formats import save
+        from fiducial.results.saving import save
 
         return save(self, folder, formats, stem=stem, overwrite=overwrite)
 
@@ -165,7 +179,7 @@ class Segmentation:
         Raises:
             InputError: the folder or a file cannot be written.
         """
-        from fiducial.results.explaining import save_pictures
+        from fiducial.results.png import save_pictures
 
         return save_pictures(self, folder, stem=stem)
 
@@ -175,7 +189,7 @@ class Segmentation:
         Raises:
             MissingExtraError: the package ``supervision`` is not installed.
         """
-        from fiducial.results.detections import to_supervision
+        from fiducial.results.annotations import to_supervision
 
         return to_supervision(self)
 
@@ -184,3 +198,18 @@ class Segmentation:
             f"Segmentation({self.image.name!r}, {self.instruction!r}, {self.outcome.value}, "
             f"{len(self.masks)} mask{'' if len(self.masks) == 1 else 's'})"
         )
+
+
+def write_json(segmentation: Segmentation, folder: Path) -> str:
+    """Return the result as strict JSON."""
+    return json_text(segmentation.as_json())
+
+
+def _rounded_prompt(prompt: Prompt) -> dict[str, Any]:
+    return {
+        "label": prompt.label,
+        "score": rounded(prompt.score, SCORE_DIGITS),
+        "box": None if prompt.box is None else [rounded(value, COORDINATE_DIGITS) for value in prompt.box],
+        "points": [[rounded(value, COORDINATE_DIGITS) for value in point] for point in prompt.points],
+        "point_labels": [*prompt.labels],
+    }

@@ -19,7 +19,7 @@ from fiducial.evaluation.summary import Summary
 from fiducial.geometry import Box, Mask, Prompt
 from fiducial.images import Image
 from fiducial.overlays.drawing import outline, point, rectangle, tint
-from fiducial.results.display import Display
+from fiducial.overlays.page import Display
 
 Pixels = NDArray[np.uint8]
 

@@ -10,43 +10,14 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from fiducial.errors import InputError, MissingExtraError
+from fiducial.errors import MissingExtraError
 from fiducial.geometry import Mask, Prompt
 from fiducial.images import Image
-from fiducial.results import mask_png
-from fiducial.results.labelme import TOLERANCE, simplify
+from fiducial.results.annotations import TOLERANCE, simplify
 
 
 def read(path):
     return json.loads(path.read_text("utf-8"))
-
-
-# -- masks --------------------------------------------------------------------------------------
-
-
-def test_masks_as_png(two, tmp_path):
-    paths = two.save(tmp_path, ["mask"])
-    with PIL.Image.open(paths["mask"]) as picture:
-        assert (picture.mode, picture.size) == ("L", (60, 40))
-        assert np.array_equal(np.array(picture), two.mask.to_dense() * 255)
-    with PIL.Image.open(paths["instances"]) as picture:
-        assert picture.mode == "I;16"
-        numbers = np.array(picture)
-    assert [np.array_equal(numbers == n + 1, mask.to_dense()) for n, mask in enumerate(two.masks)] == [True, True]
-
-
-def test_later_instances_lie_on_top(make, image, tmp_path):
-    masks = [Mask.from_box((0, 0, 10, 10), 40, 60), Mask.empty(40, 60), Mask.from_box((5, 5, 15, 15), 40, 60)]
-    paths = make([Prompt(image.frame, box=(0, 0, 9, 9))] * 3, masks).save(tmp_path, ["mask"])
-    numbers = np.array(PIL.Image.open(paths["instances"]))
-    assert (numbers[7, 7], numbers[0, 0], numbers[20, 20]) == (3, 1, 0)
-    assert set(np.unique(numbers)) == {0, 1, 3}
-
-
-def test_more_instances_than_16_bits_number(two, tmp_path, monkeypatch):
-    monkeypatch.setattr(mask_png, "_MOST_INSTANCES", 1)
-    with pytest.raises(InputError, match="2 targets are more than a 16-bit PNG can number"):
-        two.save(tmp_path, ["mask"])
 
 
 # -- COCO ---------------------------------------------------------------------------------------
@@ -161,7 +132,7 @@ def test_labelme_finds_its_image(make, tmp_path, monkeypatch):
     def other_drive(*_):
         raise ValueError("path is on mount 'C:', start on mount 'D:'")
 
-    monkeypatch.setattr("fiducial.results.labelme.os.path.relpath", other_drive)
+    monkeypatch.setattr("fiducial.results.annotations.os.path.relpath", other_drive)
     values = read(make(on=picture).save(tmp_path / "out", ["labelme"])["labelme"])
     assert values["imagePath"] == path.resolve().as_posix()
 

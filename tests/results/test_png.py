@@ -1,21 +1,26 @@
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import PIL.Image
 import pytest
 
+from fiducial.errors import InputError
 from fiducial.geometry import Mask, Prompt
 from fiducial.images import Image
 from fiducial.language import Outcome
-from fiducial.overlays import PALETTE
-from fiducial.results import legend, overlay_png
-from fiducial.results.display import LEAST_SIDE, MOST_PIXELS, MOST_SIDE, Display
+from fiducial.overlays import PALETTE, legend
+from fiducial.overlays import page as pages
+from fiducial.overlays.page import MAX_PIXELS, MAX_SIDE, MIN_SIDE, Display
+from fiducial.results import png
 
 
 def grey(height, width, name="grey.png"):
     return Image(np.full((height, width, 3), 100, np.uint8), name=name)
+
+
+def drawn_legend(result):
+    found = zip(result.prompts, result.masks, result.scores, strict=True)
+    return legend.legend(png.caption(result), [legend.Target(*one) for one in found], 640, 16)
 
 
 def target(picture, box, **values):
@@ -38,9 +43,9 @@ def target(picture, box, **values):
 def test_shown_sizes(size, shown):
     display = Display.fit(*size)
     assert (display.shown_width, display.shown_height) == shown
-    assert max(shown) <= MOST_SIDE
-    assert shown[0] * shown[1] <= MOST_PIXELS
-    assert max(shown) >= min(LEAST_SIDE, max(size))
+    assert max(shown) <= MAX_SIDE
+    assert shown[0] * shown[1] <= MAX_PIXELS
+    assert max(shown) >= min(MIN_SIDE, max(size))
 
 
 def test_coverage_is_exact_at_whole_factors():
@@ -79,7 +84,7 @@ def test_coverage_keeps_the_area_when_made_smaller():
 def test_the_picture_shows_targets_and_leaves_the_rest_alone(make):
     picture = grey(480, 640)
     prompt, mask = target(picture, (100, 100, 300, 300), label="ship")
-    page = overlay_png.draw(make([prompt], [mask], on=picture))
+    page = png.draw(make([prompt], [mask], on=picture))
     assert page.shape[1] == 640
     assert page.shape[0] > 480
     blue = PALETTE[0]
@@ -93,7 +98,7 @@ def test_the_picture_shows_targets_and_leaves_the_rest_alone(make):
 def test_small_targets_inside_large_ones_stay_in_sight(make):
     picture = grey(480, 640)
     small, large = target(picture, (200, 200, 260, 260)), target(picture, (10, 10, 600, 470))
-    page = overlay_png.draw(make([small[0], large[0]], [small[1], large[1]], on=picture))
+    page = png.draw(make([small[0], large[0]], [small[1], large[1]], on=picture))
     under = [round(100 + 0.38 * (value - 100)) for value in PALETTE[1]]
     assert page[230, 230].tolist() == [round(v + 0.38 * (c - v)) for v, c in zip(under, PALETTE[0], strict=True)]
 
@@ -110,17 +115,17 @@ def test_small_targets_inside_large_ones_stay_in_sight(make):
 def test_without_a_target_the_picture_says_so(make, outcome, words):
     picture = grey(480, 640)
     result = make(on=picture, outcome=outcome)
-    assert legend.headline(result) == words
-    page = overlay_png.draw(result)
+    assert png.caption(result).status == words
+    page = png.draw(result)
     assert (page[:40, :200] != 100).any(), "a tag in the corner"
     assert (page[60:480] == 100).all()
 
 
 def test_headline_counts(make, image):
     prompt, mask = target(image, (1, 1, 9, 9))
-    assert legend.headline(make([prompt], [mask])) == "1 target"
-    assert legend.headline(make([prompt] * 2, [mask] * 2)) == "2 targets"
-    assert legend.headline(make([prompt], [mask], outcome=Outcome.TRUNCATED)) == "reply broke off, 1 target"
+    assert png.caption(make([prompt], [mask])).status == "1 target"
+    assert png.caption(make([prompt] * 2, [mask] * 2)).status == "2 targets"
+    assert png.caption(make([prompt], [mask], outcome=Outcome.TRUNCATED)).status == "reply broke off, 1 target"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 700), (700, 2), (30, 40), (64, 64), (200, 3000), (3000, 200)])
@@ -135,34 +140,34 @@ def test_any_size_is_readable(make, tmp_path, size):
     path = result.save(tmp_path, ["png"])["png"]
     with PIL.Image.open(path) as page:
         assert page.mode == "RGB"
-        assert overlay_png.LEAST_PAGE <= page.width <= MOST_SIDE
-        assert page.height < MOST_SIDE + 2000
+        assert pages.MIN_PAGE <= page.width <= MAX_SIDE
+        assert page.height < MAX_SIDE + 2000
 
 
 def test_tags_keep_apart():
     taken = []
     for _ in range(5):
-        text, area = overlay_png._free_tag(["1 ship", "1"], (100, 100, 200, 200), 14, taken, (400, 400))
+        text, area = pages._free_tag(["1 ship", "1"], (100, 100, 200, 200), 14, taken, (400, 400))
         assert text == "1 ship"
-        assert not any(overlay_png._meet(area, other) for other in taken)
+        assert not any(pages._meet(area, other) for other in taken)
         taken.append(area)
     everywhere = [(0, 0, 400, 400)]
-    text, area = overlay_png._free_tag(["1 ship", "1"], (100, 100, 200, 200), 14, everywhere, (400, 400))
+    text, area = pages._free_tag(["1 ship", "1"], (100, 100, 200, 200), 14, everywhere, (400, 400))
     assert text == "1", "the short form when nothing is free"
 
 
 def test_many_targets_are_counted_and_listed_in_part(make, image):
     prompt, mask = target(image, (1, 1, 9, 9), label="thing")
-    many = make([prompt] * (legend.MOST_ROWS + 5), [mask] * (legend.MOST_ROWS + 5))
-    few = make([prompt] * legend.MOST_ROWS, [mask] * legend.MOST_ROWS)
-    assert legend.legend(many, 640, 16).shape[0] > legend.legend(few, 640, 16).shape[0]
+    many = make([prompt] * (legend.MAX_ROWS + 5), [mask] * (legend.MAX_ROWS + 5))
+    few = make([prompt] * legend.MAX_ROWS, [mask] * legend.MAX_ROWS)
+    assert drawn_legend(many).shape[0] > drawn_legend(few).shape[0]
 
 
 def test_the_legend_grows_with_what_it_says(make, image):
     prompt, mask = target(image, (1, 1, 9, 9))
     pointed = Prompt(image.frame, points=((3, 3), (5, 5)), point_labels=(1, 0))
     heights = [
-        legend.legend(result, 640, 16).shape[0]
+        drawn_legend(result).shape[0]
         for result in (
             make(),
             make([prompt], [mask]),
@@ -179,23 +184,42 @@ def test_areas_in_words():
     assert legend._area(1, 100000) == "1 px (< 0.1 %)"
 
 
-def test_round_panels_are_solid_and_clipped():
-    pixels = np.full((20, 30, 3), 100, np.uint8)
-    legend.panel(pixels, (-5, 5, 20, 10), 4, (1, 2, 3), rim=(9, 9, 9))
-    assert tuple(pixels[10, 5]) == (1, 2, 3)
-    assert tuple(pixels[10, 15]) == (9, 9, 9)
-    assert tuple(pixels[4, 15]) == (100, 100, 100)
-
-
 def test_the_same_result_gives_the_same_bytes(two, tmp_path):
-    first, second = (overlay_png.write(two, tmp_path) for _ in range(2))
+    first, second = (png.write_overlay(two, tmp_path) for _ in range(2))
     assert first == second
 
 
-def test_twelve_megapixels_do_not_take_long(make, tmp_path):
+def test_twelve_megapixels_are_drawn_at_four(make):
     picture = grey(3000, 4000)
     targets = [target(picture, (x, 100, x + 900, 2900), label="part") for x in (50, 1000, 2000, 3000)]
-    result = make([prompt for prompt, _ in targets], [mask for _, mask in targets], on=picture)
-    start = time.process_time()
-    overlay_png.write(result, tmp_path)
-    assert time.process_time() - start < 5
+    page = png.draw(make([prompt for prompt, _ in targets], [mask for _, mask in targets], on=picture))
+    assert page.shape[1] == 2309
+    assert 1732 < page.shape[0] < 2400
+
+
+# -- masks --------------------------------------------------------------------------------------
+
+
+def test_masks_as_png(two, tmp_path):
+    paths = two.save(tmp_path, ["mask"])
+    with PIL.Image.open(paths["mask"]) as picture:
+        assert (picture.mode, picture.size) == ("L", (60, 40))
+        assert np.array_equal(np.array(picture), two.mask.to_dense() * 255)
+    with PIL.Image.open(paths["instances"]) as picture:
+        assert picture.mode == "I;16"
+        numbers = np.array(picture)
+    assert [np.array_equal(numbers == n + 1, mask.to_dense()) for n, mask in enumerate(two.masks)] == [True, True]
+
+
+def test_later_instances_lie_on_top(make, image, tmp_path):
+    masks = [Mask.from_box((0, 0, 10, 10), 40, 60), Mask.empty(40, 60), Mask.from_box((5, 5, 15, 15), 40, 60)]
+    paths = make([Prompt(image.frame, box=(0, 0, 9, 9))] * 3, masks).save(tmp_path, ["mask"])
+    numbers = np.array(PIL.Image.open(paths["instances"]))
+    assert (numbers[7, 7], numbers[0, 0], numbers[20, 20]) == (3, 1, 0)
+    assert set(np.unique(numbers)) == {0, 1, 3}
+
+
+def test_more_instances_than_16_bits_number(two, tmp_path, monkeypatch):
+    monkeypatch.setattr(png, "_MAX_INSTANCES", 1)
+    with pytest.raises(InputError, match="2 targets are more than a 16-bit PNG can number"):
+        two.save(tmp_path, ["mask"])

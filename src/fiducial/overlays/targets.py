@@ -1,4 +1,4 @@
-"""Numbered marks on the targets, for questions that are answered with a number (Set-of-Mark)."""
+"""Marks, boxes and masks of targets, drawn for the model's eyes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from fiducial.errors import GeometryError, InputError
 from fiducial.geometry import Mask, Point, Prompt, Prompts
 from fiducial.images import Image
-from fiducial.overlays.colours import palette_colour, parse_colour
-from fiducial.overlays.drawing import badge, disc, inner_point, segment
+from fiducial.overlays.colours import Colour, palette_colour, parse_colour, require_opacity
+from fiducial.overlays.drawing import badge, disc, outline, rectangle, segment, stroke_width, tint
 
-_SMALLEST_RADIUS = 7.0
+_MIN_RADIUS = 7.0
 
 
 @dataclass(frozen=True, slots=True)
 class MarkOverlay:
-    """Draws one number per target on a disc.
+    """Draws one number per target on a disc, for questions that are answered with a number (Set-of-Mark).
 
     A mark sits at the deepest point of its mask, else in the middle of its box, else on its first positive
     point. Where marks would cover each other the later one moves to the nearest free place, and a thin line
@@ -30,12 +32,7 @@ class MarkOverlay:
         radius: of a disc in pixels; None chooses it by the image's size, never below 7.
         colour: of every disc; None takes the palette, one colour per target.
 
-    Raises:
-        InputError: neither prompts nor masks, a radius that is not positive, a colour that cannot be read.
-        GeometryError: the masks are not as many as the prompts.
-
     Example:
-        >>> import numpy as np
         >>> image = Image(np.zeros((60, 80, 3), np.uint8))
         >>> marked = MarkOverlay(Prompts.from_boxes(image.frame, [(10, 10, 50, 50)]))(image)
         >>> marked.pixels[30, 26].tolist(), int(marked.pixels[0, 0].sum())
@@ -60,12 +57,7 @@ class MarkOverlay:
             object.__setattr__(self, "colour", parse_colour(self.colour))
 
     def __call__(self, image: Image) -> Image:
-        """Return the image with the marks on it: same size, same name.
-
-        Raises:
-            FrameError: the prompts are not in pixels of this image.
-            GeometryError: a mask has another size than the image.
-        """
+        """Return the image with the marks on it: same size, same name."""
         require_targets(image, self.prompts, self.masks)
         pixels = image.pixels.copy()
         radius = self.radius or mark_radius(image.width, image.height)
@@ -75,7 +67,7 @@ class MarkOverlay:
                 continue
             place = free_place(anchor, radius, taken, image.width, image.height)
             taken.append(place)
-            colour = palette_colour(number) if self.colour is None else parse_colour(self.colour)
+            colour = _colour(self.colour, number)
             if math.dist(place, anchor) > radius:
                 segment(pixels, anchor, place, (0, 0, 0), max(3, round(radius / 3)))
                 segment(pixels, anchor, place, colour, max(1, round(radius / 6)))
@@ -87,16 +79,93 @@ class MarkOverlay:
         """Give the place of each target, or None where its mask is empty and nothing else is known."""
         count = len(self.masks) if self.prompts is None else len(self.prompts)
         for number in range(count):
-            place = inner_point(self.masks[number]) if self.masks else None
+            place = self.masks[number].inner_point() if self.masks else None
             if place is None and self.prompts is not None:
                 place = prompt_centre(self.prompts[number])
             yield place
 
 
+@dataclass(frozen=True, slots=True)
+class BoxOverlay:
+    """Draws the box of every prompt that has one.
+
+    Args:
+        prompts: the targets, in pixels of the image that will be drawn on.
+        colour: of every box; None takes the palette, one colour per target.
+        line_width: in pixels; None chooses it by the image's size. The stroke is centred on the box's edge.
+
+    Example:
+        >>> image = Image(np.zeros((20, 30, 3), np.uint8))
+        >>> boxed = BoxOverlay(Prompts.from_boxes(image.frame, [(5, 5, 15, 15)]), colour="red")(image)
+        >>> boxed.pixels[5, 10].tolist(), boxed.pixels[10, 10].tolist()
+        ([230, 25, 25], [0, 0, 0])
+    """
+
+    prompts: Prompts
+    colour: str | Sequence[int] | None = None
+    line_width: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.colour, self.line_width, minimum=1)
+
+    def __call__(self, image: Image) -> Image:
+        """Return the image with the boxes on it: same size, same name."""
+        require_targets(image, self.prompts, ())
+        pixels = image.pixels.copy()
+        width = self.line_width or stroke_width(image.width, image.height)
+        for number, prompt in enumerate(self.prompts):
+            if prompt.box is not None:
+                rectangle(pixels, prompt.box, _colour(self.colour, number), width)
+        return Image(pixels, name=image.name, notes=image.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskOverlay:
+    """Tints every mask and draws a line around it; where masks overlap the later one lies on top.
+
+    Args:
+        masks: at the size of the image that will be drawn on.
+        colour: of every mask; None takes the palette, one colour per target.
+        opacity: of the tint, 0..1; the line is solid.
+        line_width: in pixels, 0 for no line; None chooses it by the image's size.
+
+    Example:
+        >>> image = Image(np.zeros((20, 30, 3), np.uint8))
+        >>> mask = Mask.from_box((5, 5, 15, 15), 20, 30)
+        >>> MaskOverlay([mask], colour="white", opacity=0.5)(image).pixels[10, 10].tolist()
+        [128, 128, 128]
+    """
+
+    masks: Sequence[Mask]
+    colour: str | Sequence[int] | None = None
+    opacity: float = 0.4
+    line_width: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "masks", tuple(self.masks))
+        object.__setattr__(self, "opacity", require_opacity(self.opacity))
+        _check(self.colour, self.line_width, minimum=0)
+
+    def __call__(self, image: Image) -> Image:
+        """Return the image with the masks on it: same size, same name."""
+        require_targets(image, None, self.masks)
+        pixels = image.pixels.copy()
+        width = stroke_width(image.width, image.height) if self.line_width is None else self.line_width
+        for number, mask in enumerate(self.masks):
+            inside, x, y = mask.to_patch()
+            if not inside.size:
+                continue
+            colour = _colour(self.colour, number)
+            tint(pixels, inside.astype(np.uint8) * np.uint8(255), x, y, colour, self.opacity)
+            if width:
+                outline(pixels, inside, x, y, colour, width)
+        return Image(pixels, name=image.name, notes=image.notes)
+
+
 def mark_radius(width: int, height: int) -> float:
     """Choose a radius, in pixels, that can be read on an image of this size."""
     wanted = math.sqrt(width * height) * 0.022
-    return max(_SMALLEST_RADIUS, min(wanted, min(width, height) / 4))
+    return max(_MIN_RADIUS, min(wanted, min(width, height) / 4))
 
 
 def prompt_centre(prompt: Prompt) -> Point:
@@ -108,10 +177,9 @@ def prompt_centre(prompt: Prompt) -> Point:
 
 
 def free_place(anchor: Point, radius: float, taken: Sequence[Point], width: int, height: int) -> Point:
-    """Find the place nearest to an anchor where a disc lies inside the image and on no other.
+    """Find the place nearest to an anchor where a disc lies inside the image and on no other; else the anchor itself.
 
-    Twelve directions on rings of growing radius are tried in a fixed order; when nothing is free the disc
-    stays at its anchor.
+    Twelve directions on rings of growing radius are tried in a fixed order.
     """
 
     def inside(x: float, y: float) -> Point:
@@ -144,3 +212,14 @@ def require_targets(image: Image, prompts: Prompts | None, masks: Sequence[Mask]
                 f"a mask of {mask.height} x {mask.width} (height x width) does not fit "
                 f"{image.name} of {image.height} x {image.width}"
             )
+
+
+def _check(colour: str | Sequence[int] | None, line_width: int | None, minimum: int) -> None:
+    if colour is not None:
+        parse_colour(colour)
+    if line_width is not None and line_width < minimum:
+        raise InputError(f"the width of a line is at least {minimum} pixels, got {line_width}")
+
+
+def _colour(colour: str | Sequence[int] | None, number: int) -> Colour:
+    return palette_colour(number) if colour is None else parse_colour(colour)

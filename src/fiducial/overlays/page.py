@@ -1,0 +1,223 @@
+"""Pictures for people: an image with its targets drawn on it, above a legend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from fiducial.geometry import Box, Mask, Point
+from fiducial.images import Image
+from fiducial.overlays.colours import Colour, palette_colour, readable_on
+from fiducial.overlays.drawing import Pixels, outline, panel, point, rectangle, tint
+from fiducial.overlays.legend import Caption, Target, legend
+from fiducial.overlays.text import line_height, shorten, stamp, text_coverage, text_width
+
+Area = tuple[int, int, int, int]
+
+MIN_PAGE = 480
+"""The legend is never narrower than this, in pixels; a narrower picture stands in the middle."""
+
+MAX_LABELS = 20
+"""With more targets than this the tags hold numbers only: the legend has the labels."""
+
+MAX_SIDE = 4096
+"""No side of a shown picture is longer, in pixels."""
+
+MAX_PIXELS = 4_000_000
+"""No shown picture has more pixels."""
+
+MIN_SIDE = 640
+"""Small pictures are enlarged by a whole factor until their longer side is about this long."""
+
+_TINT = 0.38
+_AROUND: Colour = (232, 232, 236)
+_DARK: Colour = (20, 20, 24)
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """A picture's size on an overlay.
+
+    Args:
+        width: of the original image in pixels.
+        height: of the original image in pixels.
+        shown_width: in pixels of the overlay.
+        shown_height: in pixels of the overlay.
+    """
+
+    width: int
+    height: int
+    shown_width: int
+    shown_height: int
+
+    @classmethod
+    def fit(cls, width: int, height: int) -> Display:
+        """Choose the shown size: tiny pictures by a whole factor larger, huge ones smaller, others as they are."""
+        longest = max(width, height)
+        scale = min(1.0, MAX_SIDE / longest, math.sqrt(MAX_PIXELS / (width * height)))
+        if scale == 1.0:
+            scale = max(1.0, float(round(MIN_SIDE / longest)))
+        return cls(width, height, max(1, int(width * scale)), max(1, int(height * scale)))
+
+    def resize(self, image: Image) -> Pixels:
+        """Return the image's pixels at the shown size, a fresh (shown_height, shown_width, 3) array."""
+        if (self.shown_width, self.shown_height) == (self.width, self.height):
+            return image.pixels.copy()
+        size = (self.shown_width, self.shown_height)
+        return np.asarray(cv2.resize(image.pixels, size, interpolation=self._interpolation), dtype=np.uint8)
+
+    def coverage(self, mask: Mask) -> tuple[Pixels, int, int]:
+        """Return how far shown pixels are covered by a mask.
+
+        Returns:
+            (h, w) uint8 in 0..255 around the mask, and the column and row of its corner; no pixels for an
+            empty mask. Where a mask would vanish, being smaller than a shown pixel, it keeps one.
+        """
+        inside, left, top = mask.to_patch()
+        if not inside.size:
+            return inside.astype(np.uint8), 0, 0
+        scale_x, scale_y = self.shown_width / self.width, self.shown_height / self.height
+        x, y = math.floor(left * scale_x), math.floor(top * scale_y)
+        right = min(max(math.ceil((left + inside.shape[1]) * scale_x), x + 1), self.shown_width)
+        bottom = min(max(math.ceil((top + inside.shape[0]) * scale_y), y + 1), self.shown_height)
+        dense = inside.astype(np.uint8) * np.uint8(255)
+        resized = cv2.resize(dense, (right - x, bottom - y), interpolation=self._interpolation)
+        shown = np.asarray(resized, dtype=np.uint8).reshape(bottom - y, right - x)
+        if not (shown >= 128).any():
+            shown = np.where(shown >= max(1, int(shown.max())), 255, shown).astype(np.uint8)
+        return shown, x, y
+
+    def place(self, point: Sequence[float]) -> Point:
+        """Convert x, y from pixels of the image to shown pixels."""
+        return point[0] * self.shown_width / self.width, point[1] * self.shown_height / self.height
+
+    def box(self, box: Sequence[float]) -> Box:
+        """Convert x1, y1, x2, y2 from pixels of the image to shown pixels."""
+        return (*self.place(box[:2]), *self.place(box[2:]))
+
+    @property
+    def mean_side(self) -> float:
+        """Square root of the shown pixels: what strokes and letters are measured by."""
+        return math.sqrt(self.shown_width * self.shown_height)
+
+    @property
+    def _interpolation(self) -> int:
+        # Enlarged pixels stay squares, so that the mask's true edge can be seen.
+        return cv2.INTER_NEAREST if self.shown_width > self.width else cv2.INTER_AREA
+
+
+def draw_page(image: Image, targets: Sequence[Target], caption: Caption) -> Pixels:
+    """Draw an image with its targets, at most 4096 pixels a side and 4 megapixels, above a legend: (H, W, 3) RGB.
+
+    Masks are tinted and outlined, boxes framed; a point on the target is a disc with a plus, a point beside it a white
+    disc with a red cross; tags carry the target's number and label.
+    """
+    display = Display.fit(image.width, image.height)
+    picture = display.resize(image)
+    _draw_masks(picture, targets, display)
+    _draw_prompts(picture, targets, display)
+    _draw_tags(picture, targets, caption.status, display)
+    page_width = max(MIN_PAGE, display.shown_width)
+    reach = math.sqrt(page_width * max(display.shown_height, page_width // 2))
+    size = round(min(max(reach / 58, 15), page_width / 26))
+    if display.shown_width < page_width:
+        left = (page_width - display.shown_width) // 2
+        wide = np.full((display.shown_height, page_width, 3), _AROUND, dtype=np.uint8)
+        wide[:, left : left + display.shown_width] = picture
+        picture = wide
+    return np.vstack([picture, legend(caption, targets, page_width, size)])
+
+
+def _draw_masks(picture: Pixels, targets: Sequence[Target], display: Display) -> None:
+    width = max(2, round(display.mean_side / 450))
+    shown = [display.coverage(target.mask) for target in targets]
+    # The largest first: a small target inside a large one stays in sight.
+    order = sorted(range(len(shown)), key=lambda number: -targets[number].mask.area)
+    order = [number for number in order if shown[number][0].size]
+    for number in order:
+        coverage, x, y = shown[number]
+        tint(picture, coverage, x, y, palette_colour(number), _TINT)
+    for number in order:
+        coverage, x, y = shown[number]
+        inside = coverage >= 128
+        outline(picture, inside, x, y, _DARK, width + 2)
+        outline(picture, inside, x, y, palette_colour(number), width)
+
+
+def _draw_prompts(picture: Pixels, targets: Sequence[Target], display: Display) -> None:
+    width = max(2, round(display.mean_side / 500))
+    radius = min(max(5.0, display.mean_side / 110), max(3.0, min(picture.shape[:2]) / 12))
+    for number, target in enumerate(targets):
+        if target.prompt.box is not None:
+            box = display.box(target.prompt.box)
+            rectangle(picture, box, _DARK, width + 2)
+            rectangle(picture, box, palette_colour(number), width)
+    for number, target in enumerate(targets):
+        for place, kind in zip(target.prompt.points, target.prompt.labels, strict=True):
+            point(picture, display.place(place), radius, palette_colour(number), positive=kind == 1)
+
+
+def _draw_tags(picture: Pixels, targets: Sequence[Target], status: str, display: Display) -> None:
+    shortest = min(picture.shape[:2])
+    size = round(min(max(display.mean_side / 46, 13), max(shortest / 9, 9)))
+    if not targets:
+        _draw_tag(picture, (size // 2, size // 2), status, size, _DARK)
+        return
+    max_width = max(round(display.shown_width * 0.4), 3 * size)
+    taken: list[Area] = []
+    for number, target in enumerate(targets):
+        prompt, name = target.prompt, str(number + 1)
+        box = display.box(prompt.box or target.mask.box or (*prompt.points[0], *prompt.points[0]))
+        labelled = prompt.label and len(targets) <= MAX_LABELS
+        full = shorten(f"{name} {prompt.label}", size, max_width, bold=True) if labelled else name
+        text, area = _free_tag(dict.fromkeys((full, name)), box, size, taken, picture.shape)
+        taken.append(area)
+        _draw_tag(picture, area[:2], text, size, palette_colour(number))
+
+
+def _free_tag(
+    texts: Iterable[str], target: Sequence[float], size: int, taken: Sequence[Area], shape: Sequence[int]
+) -> tuple[str, Area]:
+    """Find where a tag lies in the picture and on no other: above, inside, below; its short form if need be."""
+    x1, y1, x2, y2 = target
+    text, area = "", (0, 0, 0, 0)
+    for text in texts:
+        width, height = _tag_size(text, size)
+        gap = max(2, size // 6)
+        corners = (
+            (x1, y1 - height - gap),
+            (x2 - width, y1 - height - gap),
+            (x1, y2 + gap),
+            (x2 - width, y2 + gap),
+            (x1 + gap, y1 + gap),
+            (x2 - width - gap, y2 - height - gap),
+            ((x1 + x2 - width) / 2, (y1 + y2 - height) / 2),
+        )
+        for left, top in corners:
+            x = min(max(round(left), 0), max(shape[1] - width, 0))
+            y = min(max(round(top), 0), max(shape[0] - height, 0))
+            area = (x, y, x + width, y + height)
+            moved = abs(y - top) > height / 2
+            if not moved and not any(_meet(area, other) for other in taken):
+                return text, area
+    return text, area
+
+
+def _meet(a: Area, b: Area) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _tag_size(text: str, size: int) -> tuple[int, int]:
+    return text_width(text, size, bold=True) + round(size * 0.7), line_height(size) + max(2, size // 8)
+
+
+def _draw_tag(picture: Pixels, corner: Sequence[int], text: str, size: int, colour: Colour) -> None:
+    x, y = corner
+    width, height = _tag_size(text, size)
+    panel(picture, (x, y, width, height), round(size * 0.28), colour, rim=_DARK if colour != _DARK else None)
+    letters = text_coverage(text, size, bold=True)
+    stamp(picture, letters, x + round(size * 0.35), y + (height - letters.shape[0]) // 2, readable_on(colour))
