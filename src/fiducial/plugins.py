@@ -202,7 +202,7 @@ BUILT_IN = (
     ),
     Part("prompt_source", "truth", "fiducial.evaluation.prompting:TruthPrompts"),
     Part("prompt_source", "blind", "fiducial.evaluation.prompting:BlindPrompts"),
-    Part("overlay", "grid", "fiducial.overlays:GridOverlay", "lines that cut the image into n x m cells"),
+    Part("overlay", "grid", "fiducial.overlays:GridOverlay"),
     *(
         Part("dataset", name, f"fiducial.datasets.configs:{described}Config")
         for name, described in {

@@ -4,23 +4,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from fiducial.errors import GeometryError
 from fiducial.geometry import Frame, boxes
 
 MEASURES = (boxes.iou, boxes.giou, boxes.diou, boxes.ciou)
-finite = st.floats(-1e4, 1e4, allow_nan=False, width=32)
 
 
 @st.composite
-def box_lists(draw, min_size=1, max_size=5):
-    raw = draw(hnp.arrays(np.float64, (draw(st.integers(min_size, max_size)), 4), elements=finite))
+def box_lists(draw, min_size=1, max_size=12):
+    """Boxes of any size, coarse ones with equal edges among them; one draw for all numbers."""
+    count = draw(st.integers(min_size, max_size))
+    raw = np.frombuffer(draw(st.binary(min_size=8 * count, max_size=8 * count)), dtype=np.int16).reshape(-1, 4)
+    raw = raw // draw(st.sampled_from([1, 1, 4096])) / draw(st.sampled_from([1.0, 4.0, 3.7]))
     low, high = np.minimum(raw[:, :2], raw[:, 2:]), np.maximum(raw[:, :2], raw[:, 2:])
     return np.concatenate([low, high + draw(st.sampled_from([0.0, 1.0]))], axis=1)
 
 
-@settings(max_examples=1500)
+@settings(max_examples=400)
 @given(box_lists(), box_lists())
 def test_the_measures_are_ordered_and_bounded(a, b):
     iou, giou, diou, ciou = (measure(a, b) for measure in MEASURES)
@@ -32,14 +33,14 @@ def test_the_measures_are_ordered_and_bounded(a, b):
     assert (diou >= -1 - 1e-9).all()
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(box_lists(), box_lists())
 def test_the_measures_are_symmetric(a, b):
     for measure in MEASURES:
         np.testing.assert_allclose(measure(a, b), measure(b, a).T, atol=1e-9)
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(box_lists(), box_lists(), st.sampled_from([2, 3, 10]), st.integers(-50, 50))
 def test_the_measures_do_not_change_under_scaling_flips_and_shifts(a, b, factor, shift):
     for measure in (boxes.iou, boxes.giou, boxes.diou, boxes.ciou):
@@ -51,11 +52,11 @@ def test_the_measures_do_not_change_under_scaling_flips_and_shifts(a, b, factor,
             np.testing.assert_allclose(measure(a + shift, b + shift), expected, atol=1e-5)
 
 
-@settings(max_examples=300)
-@given(box_lists(3, 3), box_lists(3, 3))
+@settings(max_examples=80)
+@given(box_lists(12, 12), box_lists(12, 12))
 def test_row_by_row_is_the_diagonal(a, b):
     for measure in MEASURES:
-        np.testing.assert_array_equal(measure(a, b, pairwise=False), np.diag(measure(a, b)))
+        np.testing.assert_allclose(measure(a, b, pairwise=False), np.diag(measure(a, b)), atol=1e-12)
 
 
 def test_golden_values():
@@ -86,7 +87,7 @@ def test_empty_boxes_never_divide_by_zero():
     assert boxes.iou([], [[0, 0, 1, 1]]).shape == (0, 1)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(box_lists(), st.sampled_from(["xyxy", "xywh", "cxcywh", "yxyx"]), st.sampled_from(["xywh", "cxcywh", "yxyx"]))
 def test_formats_convert_there_and_back(given_boxes, source, target):
     there = boxes.convert(given_boxes, source, target)
@@ -142,8 +143,8 @@ def test_suppression_by_score_and_by_area():
     assert boxes.nms(np.empty((0, 4)), []).tolist() == []
 
 
-@settings(max_examples=300)
-@given(box_lists(1, 8), st.floats(0, 1), st.randoms(use_true_random=False))
+@settings(max_examples=150)
+@given(box_lists(1, 12), st.floats(0, 1), st.randoms(use_true_random=False))
 def test_what_suppression_keeps_is_apart_and_what_it_drops_is_covered(given_boxes, threshold, random):
     scores = [random.random() for _ in given_boxes]
     kept = boxes.nms(given_boxes, scores, threshold)

@@ -95,10 +95,10 @@ def test_is_an_overlay():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"columns": 0}, "columns, got 0"),
-        ({"rows": 1001}, "rows, got 1001"),
+        ({"columns": 0}, "columns: needs at least 1, got 0"),
+        ({"rows": 1001}, "rows: needs at most 1000, got 1001"),
         ({"opacity": 1.5}, "opacity"),
-        ({"line_width": 0}, "width of at least 1"),
+        ({"line_width": 0}, "line_width: needs at least 1"),
         ({"colour": "no colour"}, "unknown colour"),
     ],
 )

@@ -5,37 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fiducial.config import Config, option
 from fiducial.errors import InputError
 from fiducial.images import Image
-from fiducial.overlays.colours import parse_colour, require_opacity
+from fiducial.overlays.colours import parse_colour
 
-_MOST_CELLS = 1000
+_MAX_CELLS = 1000
 _GRID = re.compile(r"(\d+)(?:\s*[x×]\s*(\d+))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class GridOverlay:
-    """Draws the inner lines of a grid over the whole image.
+class GridOverlay(Config):
+    """Lines that cut the image into n x m cells.
 
-    Line i of n columns lies at x = i * W / n, i = 1..n-1, likewise for rows; there is no border. With
-    the width 1 a line covers the pixel that holds that x. The default, 9 x 9 in black at 30 %, is the grid
-    that helped most in the ablation of arXiv 2411.18270, and that SJTU draws.
-
-    Args:
-        columns: cells along x, 1..1000; 1 draws no line.
-        rows: cells along y, 1..1000.
-        colour: anything that :func:`fiducial.overlays.parse_colour` reads.
-        opacity: 0 (invisible) to 1 (solid). The blending is exact: alpha is int(255 * opacity), 76 for 0.3.
-        line_width: in pixels, at least 1.
-        canvas: (width, height) to which the prompter will shrink the image; lines on larger images are then
-            drawn so much wider that they come out ``line_width`` wide there.
-
-    Raises:
-        InputError: a number out of range, or a colour that cannot be read.
+    Line i of n columns lies at x = i * W / n, i = 1..n-1, and so for rows; there is no border. With the width 1 a line
+    covers the pixel that holds that x. The default, 9 x 9 in black at 30 %, is the grid that helped most in the
+    ablation of arXiv 2411.18270, and that SJTU draws. Blending is exact: alpha is int(255 * opacity), 76 for 0.3.
 
     Example:
         >>> import numpy as np
@@ -44,25 +34,27 @@ class GridOverlay:
         [255, 255, 179, 255]
     """
 
-    columns: int = 9
-    rows: int = 9
-    colour: str | Sequence[int] = "black"
-    opacity: float = 0.3
-    line_width: int = 1
-    canvas: tuple[int, int] | None = None
+    kind: ClassVar[str] = "overlay"
+    name: ClassVar[str] = "grid"
+    columns: int = option(9, "cells along x; 1 draws no line", minimum=1, maximum=_MAX_CELLS)
+    rows: int = option(9, "cells along y", minimum=1, maximum=_MAX_CELLS)
+    colour: str | tuple[int, int, int] = option("black", "a name, #rrggbb, or red,green,blue in 0..255")
+    opacity: float = option(0.3, "0 is invisible, 1 solid", minimum=0, maximum=1)
+    line_width: int = option(1, "width of a line", unit="pixels", minimum=1)
+    canvas: tuple[int, int] | None = option(
+        None,
+        "width, height to which the prompter will shrink the image: lines come out line_width wide there",
+        unit="pixels",
+        minimum=1,
+    )
 
-    def __post_init__(self) -> None:
-        for name, cells in (("columns", self.columns), ("rows", self.rows)):
-            if not 1 <= cells <= _MOST_CELLS:
-                raise InputError(f"a grid has 1 to {_MOST_CELLS} {name}, got {cells}")
-        if self.line_width < 1:
-            raise InputError(f"the lines of a grid need a width of at least 1 pixel, got {self.line_width}")
-        object.__setattr__(self, "colour", parse_colour(self.colour))
-        object.__setattr__(self, "opacity", require_opacity(self.opacity))
-        if self.canvas is not None:
-            object.__setattr__(self, "canvas", tuple(self.canvas))
-            if len(self.canvas) != 2 or min(self.canvas) < 1:
-                raise InputError(f"a canvas has a width and a height of at least 1 pixel, got {self.canvas}")
+    def check(self) -> None:
+        """Refuse a colour that cannot be read."""
+        parse_colour(self.colour)
+
+    def build(self) -> GridOverlay:
+        """Return the overlay, which is its own description."""
+        return self
 
     def __call__(self, image: Image) -> Image:
         """Return the image with the grid over it: same size, same name."""
@@ -80,10 +72,7 @@ class GridOverlay:
 
 
 def parse_grid(text: str) -> tuple[int, int]:
-    """Read a grid's size: ``"9"`` is 9 x 9, ``"9x7"`` is 9 columns and 7 rows.
-
-    Returns:
-        columns, rows.
+    """Read a grid's size: ``"9"`` is 9 columns and 9 rows, ``"9x7"`` is 9 columns and 7 rows.
 
     Raises:
         InputError: it is neither, or out of range.
@@ -96,8 +85,8 @@ def parse_grid(text: str) -> tuple[int, int]:
     if not match:
         raise InputError(f"a grid is written as one number or columns x rows (9 or 9x7), got {text!r}")
     columns, rows = int(match[1]), int(match[2] or match[1])
-    if not (1 <= columns <= _MOST_CELLS and 1 <= rows <= _MOST_CELLS):
-        raise InputError(f"a grid has 1 to {_MOST_CELLS} columns and rows, got {text!r}")
+    if not (1 <= columns <= _MAX_CELLS and 1 <= rows <= _MAX_CELLS):
+        raise InputError(f"a grid has 1 to {_MAX_CELLS} columns and rows, got {text!r}")
     return columns, rows
 
 
