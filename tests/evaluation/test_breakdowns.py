@@ -78,7 +78,7 @@ def test_scenes_are_opened_again(tmp_path, capsys):
     assert main(["study", "families", str(tmp_path / "run"), "--out", str(tmp_path / "f"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["families"][-1]["n"] == 4
-    wanted = {job.open_dataset()[record.index].meta["family"] for record in done.records()}
+    wanted = {job.dataset.build()[record.index].meta["family"] for record in done.records()}
     assert {one["family"] for one in told["families"][:-1]} == wanted
     assert read_run(tmp_path / "run").planned == 4
 

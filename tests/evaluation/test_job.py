@@ -7,7 +7,7 @@ import pytest
 from evaluation_fakes import ENVIRONMENT, die, numbers, write_folder
 from fiducial import Pipeline
 from fiducial.errors import InputError, ModelError, UnknownNameError
-from fiducial.evaluation import Job, TruthPrompts, evaluate, running, summarise
+from fiducial.evaluation import Job, TruthPrompts, evaluate, summarise
 from fiducial.evaluation import job as job_module
 from fiducial.evaluation.job import Loader
 from fiducial.recipes import read_recipe
@@ -22,7 +22,7 @@ def test_several_processes_give_the_same_numbers(tmp_path):
     alone = evaluate(job(spec), tmp_path / "one")
     shared = evaluate(job(spec), tmp_path / "two", workers=2)
     assert numbers(summarise(alone)) == numbers(summarise(shared))
-    assert shared.spec == f"folder:{tmp_path / 'data'}"
+    assert (shared.spec["name"], shared.spec["path"]) == ("folder", str(tmp_path / "data"))
     assert shared.settings["recipe"]["prompter"] == {"name": "truth?jitter=0.2"}
 
 
@@ -41,7 +41,7 @@ def test_a_process_that_dies_is_an_error(tmp_path, monkeypatch):
 
 
 def test_a_loader_loads_a_part_again_only_when_it_changes(tmp_path):
-    loader, first = Loader(), job("")
+    loader, first = Loader(), job("scenes:shapes")
     assert loader(first).segmenter is loader(replace(first, source=None)).segmenter
     recipe = read_recipe("classic")
     other = replace(recipe, segmenter=replace(recipe.segmenter, name="grabcut", options={}))
@@ -59,8 +59,8 @@ def test_a_worker_opens_its_job_once_and_tells_errors(tmp_path, monkeypatch):
     opened = job_module._OPENED.bench
     assert job_module._measure(one, 1).index == 1
     assert job_module._OPENED.bench is opened
-    failure = job_module._measure(job("nowhere"), 0)
-    assert failure == job_module._Failure(True, "nowhere: no such file or folder")
+    failure = job_module._measure(job(f"folder:{tmp_path / 'nowhere'}"), 0)
+    assert failure == job_module._Failure(True, f"{tmp_path / 'nowhere'}: no such file or folder")
 
 
 def test_workers_do_not_outlive_their_parent():
@@ -86,13 +86,15 @@ def test_the_watch_is_for_workers_only():
 def test_relative_paths_are_kept_absolute(tmp_path, monkeypatch):
     write_folder(tmp_path / "data", count=2)
     monkeypatch.chdir(tmp_path)
-    for place, spec in enumerate(["data", "folder:data", "folder:data?instruction=x"]):
-        found = evaluate(job(spec), tmp_path / f"{place}").spec if "?" not in spec else running._absolute(spec)
-        assert found == spec.replace("data", str(tmp_path / "data"))
-    assert running._absolute("scenes:shapes?count=3") == "scenes:shapes?count=3"
+    for k, spec in enumerate(["data", "folder:data", "folder:data?instruction=x"]):
+        found = evaluate(job(spec), tmp_path / f"{k}")
+        assert found.spec["path"] == str(tmp_path / "data")
+        assert len(found.open_dataset()) == 2
 
 
 def test_a_job_is_checked_when_it_is_made():
     with pytest.raises(UnknownNameError, match="did you mean 'lisa'"):
-        job("data", policy="liza")
-    assert job("data", source="blind?box=0,0,1,1").source.box == (0, 0, 1, 1)
+        job("scenes:shapes", policy="liza")
+    with pytest.raises(InputError, match="no such file or folder"):
+        job("nowhere")
+    assert job("scenes:shapes", source="blind?box=0,0,1,1").source.box == (0, 0, 1, 1)

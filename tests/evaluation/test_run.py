@@ -88,9 +88,9 @@ def test_a_run_from_before_contents_were_kept_goes_on_by_its_paths(tmp_path):
 def test_a_file_that_a_dataset_names_is_compared_by_its_contents(tmp_path):
     said = tmp_path / "said.jsonl"
     said.write_text("{}\n")
-    found = contents_of({}, f"referring:{said}?source=coco:{tmp_path}")
-    assert list(found) == ["dataset.file1"]
-    assert found["dataset.file1"]["path"] == str(said)
+    found = contents_of({}, {"path": str(said), "source": {"path": str(tmp_path)}})
+    assert list(found) == ["dataset.path"]
+    assert found["dataset.path"]["path"] == str(said)
 
 
 def test_a_run_of_an_earlier_version_goes_on_under_the_new_name_of_its_source(tmp_path):
@@ -101,3 +101,10 @@ def test_a_run_of_an_earlier_version_goes_on_under_the_new_name_of_its_source(tm
     path.write_text(json.dumps({**card, "prompter": old, "recipe": {**card["recipe"], "prompter": {"name": old}}}))
     assert read_run(tmp_path).settings["prompter"] == "truth?points=1&jitter=0.1"
     assert len(evaluate(bench(4, source=source), tmp_path, recipe={"name": "red"}).sessions) == 2
+
+
+def test_a_dataset_that_an_earlier_version_wrote_as_text_is_opened_again(tmp_path):
+    path = evaluate(bench(2), tmp_path).folder / "run.json"
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps({**card, "dataset_spec": "scenes:shapes?count=2&size=96"}))
+    assert len(read_run(tmp_path).open_dataset()) == 2

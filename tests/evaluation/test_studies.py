@@ -41,7 +41,7 @@ def test_the_grid_is_varied_as_the_papers_did(job):
     assert nine.job.recipe.overlays[0].build().rows == 7
     assert none.name == "no grid"
     with pytest.raises(InputError, match="do not look at it"):
-        grid_variants(Job(dataset="", recipe=read_recipe("classic"), source=TruthPrompts()))
+        grid_variants(Job(dataset="scenes:shapes", recipe=read_recipe("classic"), source=TruthPrompts()))
 
 
 def test_prompts_from_good_to_none(job, tmp_path):
@@ -100,7 +100,7 @@ def test_grids_are_written_as_their_description(job):
 
 @pytest.fixture
 def objects(tmp_path):
-    return Job(dataset=f"objects:?source={write_folder(tmp_path / 'objects')}", recipe=read_recipe("classic"))
+    return Job(dataset=f"{write_folder(tmp_path / 'objects')}?objects=true", recipe=read_recipe("classic"))
 
 
 def test_every_variant_of_a_point_has_the_same_box(objects):
@@ -171,7 +171,7 @@ def test_scenes_are_opened_by_name():
 def test_scenes_are_evaluated(tmp_path):
     job = Job(dataset="scenes:shapes?count=2&size=96", recipe=read_recipe("classic"), source=TruthPrompts())
     run = evaluate(job, tmp_path)
-    assert run.spec == "scenes:shapes?count=2&size=96"
+    assert (run.spec["name"], run.spec["style"], run.spec["count"], run.spec["size"]) == ("scenes", "shapes", 2, 96)
     assert len(run.ordered()) == 2
 
 
@@ -199,5 +199,3 @@ def test_referring_expressions_are_opened_with_their_source(tmp_path):
     again = open_dataset(f"referring:{tmp_path / 'said.jsonl'}?held_out=1")
     assert again.ids == found.ids
     assert read_expressions(tmp_path / "said.jsonl") == made
-
-

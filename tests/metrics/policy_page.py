@@ -153,8 +153,8 @@ height and width of a pixel: a field of the table of a plain folder. `fiducial s
 
 **Average precision** (`average_precision` in `summary.json`) is COCO's, and the same under every policy: every sample
 counts as a picture of its own at its own size, all instances are of one class, ignored pixels are a crowd. Predictions
-are ranked by the prompter's scores where it gives any, else by the segmenter's; where nobody gives scores there is none,
-and the report says so.
+are ranked by the prompter's scores where it gives any, else by the segmenter's; where nobody gives scores there is
+none, and the report says so.
 """
 
 _CASES_HEAD = """The target is a square of 16 pixels on a canvas of 8 x 8; 480, 512 and 840 are whole multiples of 8,

@@ -41,7 +41,7 @@ def run(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(f"{arguments.out}: what was measured is kept; the same command goes on from there", file=sys.stderr)
         raise
-    summary, written = write_reports(done, job.open_dataset(), images=arguments.images)
+    summary, written = write_reports(done, job.dataset.build(), images=arguments.images)
     return report(summary, written, as_json=arguments.json)
 
 
@@ -103,6 +103,7 @@ def add_counting(parser: common.Parser) -> None:
 
 def read_job(arguments: argparse.Namespace, recipe: str | None = None) -> Job:
     """Turn options into a job; ``recipe`` stands in place of ``--recipe``."""
+    from fiducial.datasets import describe_dataset
     from fiducial.evaluation import Job, parse_source
     from fiducial.metrics import policy
     from fiducial.recipes.loading import resolve
@@ -115,11 +116,10 @@ def read_job(arguments: argparse.Namespace, recipe: str | None = None) -> Job:
     kinds = ["segmenter"] if source is not None else ["prompter", "segmenter"]
     learned = [kind for kind in kinds if getattr(resolved, kind).part.takes_device]
     return Job(
-        dataset=arguments.dataset,
+        dataset=describe_dataset(arguments.dataset, split=arguments.split),
         recipe=resolved.with_options(common.read_settings(arguments, learned)),
         source=source,
         policy=policy(arguments.policy).name,
-        split=arguments.split,
         boundaries=arguments.boundaries,
     )
 

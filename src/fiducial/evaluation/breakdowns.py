@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from fiducial.datasets import Dataset, open_dataset
+from fiducial.datasets import Dataset
 from fiducial.errors import InputError
 from fiducial.evaluation.report.text import cell, interval, markdown_table, number, size_class
 from fiducial.evaluation.run import Run
@@ -202,7 +202,7 @@ def family_table(run: Run, out: str | Path, dataset: Dataset | None = None) -> S
     rows = read_rows(run)
     if not rows:
         raise InputError(f"{run.records_path}: there is no record to count")
-    scores = score_families(rows, families_of(_opened(run) if dataset is None else dataset, rows), rules)
+    scores = score_families(rows, families_of(run.open_dataset() if dataset is None else dataset, rows), rules)
     title = f"families: {run.name} on {run.dataset_name}, {len(rows)} samples, policy {rules.name}"
     values = {
         "study": "families",
@@ -211,14 +211,6 @@ def family_table(run: Run, out: str | Path, dataset: Dataset | None = None) -> S
         "families": [score.as_json() for score in scores],
     }
     return StudyTable(title, _HEADER, tuple(map(_line, scores)), values).write(Path(out), "families", run)
-
-
-def _opened(run: Run) -> Dataset:
-    if not run.spec:
-        raise InputError(
-            f"{run.folder}: its dataset was given from Python: give it again, as family_table(..., dataset)"
-        )
-    return open_dataset(run.spec, split=run.settings["dataset"]["split"])
 
 
 def _score(name: str, rows: Sequence[Row], rules: Policy, seed: int) -> FamilyScore:

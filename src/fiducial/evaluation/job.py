@@ -17,7 +17,7 @@ from typing import Any
 
 from fiducial import recipes
 from fiducial.config import Config, option
-from fiducial.datasets import Dataset, Sample, open_dataset
+from fiducial.datasets import Dataset, DatasetConfig, Sample, describe_dataset
 from fiducial.errors import FiducialError, InputError, ModelError
 from fiducial.evaluation.prompting import FixedPrompter, PromptSource, TrueMasks
 from fiducial.evaluation.record import Code, Record
@@ -34,20 +34,19 @@ from fiducial.results import Segmentation
 class Job(Config):
     """What to evaluate: a recipe on a dataset, counted by a policy."""
 
-    dataset: str = option(help="as :func:`fiducial.datasets.open_dataset` takes it")
+    dataset: DatasetConfig = option(help="the dataset; text is read as :func:`fiducial.datasets.describe_dataset` does")
     recipe: Recipe = option(help="the resolved recipe")
     source: PromptSource | None = option(None, "answers in place of the recipe's prompter")
     policy: str = option("fiducial", "name of the rule by which samples are counted")
-    split: str | None = option(None, "part of the dataset; none takes the dataset's own choice")
     boundaries: bool = option(False, "also measure boundary F-score and Hausdorff 95")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dataset", describe_dataset(self.dataset))
+        Config.__post_init__(self)
 
     def check(self) -> None:
         """Refuse a policy that nobody knows."""
         policy(self.policy)
-
-    def open_dataset(self) -> Dataset:
-        """Open the dataset alone."""
-        return open_dataset(self.dataset, split=self.split)
 
     def open(self, dataset: Dataset | None = None, loader: Loader | None = None) -> Bench:
         """Load models and dataset.
@@ -57,7 +56,7 @@ class Job(Config):
             loader: keeps models for the next job.
         """
         pipeline = (loader or Loader())(self)
-        dataset = self.open_dataset() if dataset is None else dataset
+        dataset = self.dataset.build() if dataset is None else dataset
         return Bench(pipeline, dataset, policy(self.policy), self.source, self.boundaries)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from fiducial import models
+from fiducial.config import read_part
+from fiducial.datasets import Dataset, open_dataset
 from fiducial.errors import InputError
 from fiducial.evaluation.prompting import from_old_words
 from fiducial.evaluation.record import Record, read_records
@@ -38,7 +39,8 @@ class Run:
         settings: what determines its numbers, under the keys ``SETTINGS`` and ``CONTENTS``.
         sessions: how it was run: command, versions, commit, machine, once per start of the program.
         planned: number of samples that belong to it.
-        spec: how to open its dataset again, or "" where it was given as an object.
+        spec: the description of its dataset as plain values (text, in runs of earlier versions); "" where it was
+            given as an object.
         fingerprint: SHA-256 of the tasks (picture, instruction, truth) of all its samples, once it is finished.
     """
 
@@ -46,12 +48,12 @@ class Run:
     settings: Mapping[str, Any]
     sessions: tuple[Mapping[str, Any], ...] = ()
     planned: int = 0
-    spec: str = ""
+    spec: str | Mapping[str, Any] = ""
     fingerprint: str | None = None
 
     @property
     def name(self) -> str:
-        """What to call it beside others: its recipe, or the source of its prompts and its segmenter."""
+        """What to call it among others: its recipe, or the source of its prompts and its segmenter."""
         recipe, prompter = self.settings["recipe"], self.settings["prompter"]
         if not prompter:
             return str(recipe.get("name") or self.folder.name)
@@ -62,9 +64,11 @@ class Run:
     def dataset_name(self) -> str:
         """What to call its dataset: the folder and the format, as far as they are known."""
         name = str(self.settings["dataset"]["name"])
-        spec = self.spec.rpartition("?source=")[2] if self.spec.startswith("objects:") else self.spec
-        place = spec.partition("?")[0].rpartition(":")[2]
-        folder = Path(place).name
+        if isinstance(self.spec, str):
+            spec = self.spec.rpartition("?source=")[2] if self.spec.startswith("objects:") else self.spec
+            folder = Path(spec.partition("?")[0].rpartition(":")[2]).name
+        else:
+            folder = Path(str(self.spec.get("path", ""))).name
         return f"{folder} ({name})" if folder and folder not in name else name
 
     @property
@@ -87,6 +91,17 @@ class Run:
             if one.index == other.index:
                 raise InputError(f"{self.records_path}: sample {one.index} ({one.id}) has two records")
         return found
+
+    def open_dataset(self) -> Dataset:
+        """Open its dataset again.
+
+        Raises:
+            InputError: it was given from Python, or is not there any more.
+        """
+        if not self.spec:
+            raise InputError(f"{self.folder}: its dataset was given from Python and cannot be opened again")
+        spec: Any = self.spec if isinstance(self.spec, str) else read_part("dataset", self.spec)
+        return open_dataset(spec, split=self.settings["dataset"]["split"])
 
     def write_card(self) -> Path:
         """Write ``run.json``: the settings, the latest session, and those before it."""
@@ -127,25 +142,25 @@ def read_run(folder: str | Path) -> Run:
         settings,
         tuple(card.get("sessions", ())),
         int(card.get("planned", 0)),
-        str(card.get("dataset_spec", "")),
+        card.get("dataset_spec", ""),
         card.get("fingerprint"),
     )
 
 
-def contents_of(recipe: Mapping[str, Any], dataset: str = "") -> dict[str, dict[str, str]]:
+def contents_of(recipe: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """Fingerprint every file and folder that a recipe names, and the files that a dataset's description names.
 
     Args:
         recipe: plain values, as ``Recipe.as_json`` returns them. Names of the hub stay names; weights that come with
             the package are files like others.
-        dataset: description of the dataset. Its pictures and truth are told by the records themselves.
+        dataset: plain values of the description. Pictures and truth in folders are in the records themselves.
 
     Returns:
         ``path`` and ``sha256`` by the address of the setting, such as ``recipe.segmenter.model``.
     """
-    named = {f"recipe.{address}": str(value) for address, value in flat(recipe).items() if _is_path(address, value)}
-    files = [piece for piece in re.split(r"[?&=:]", dataset) if piece and Path(piece).is_file()]
-    named |= {f"dataset.file{place}": piece for place, piece in enumerate(files, start=1)}
+    named = {f"recipe.{address}": value for address, value in flat(recipe).items() if _is_path(address, value)}
+    files = {address: value for address, value in flat(dataset).items() if isinstance(value, str) and value}
+    named |= {f"dataset.{address}": value for address, value in files.items() if Path(value).is_file()}
     return {address: {"path": path, "sha256": fingerprint_of(path)} for address, path in named.items()}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fiducial.config import Config, as_fields, as_plain
 from fiducial.datasets import Dataset, Sample, sample_ids
 from fiducial.errors import InputError
 from fiducial.evaluation.job import Bench, Job, Loader, code_of, measure_with_workers, task_digest, true_boxes
@@ -100,7 +101,7 @@ def evaluate(
     selection = selection or Selection()
     if workers < 1 or (workers > 1 and not isinstance(work, Job)):
         raise InputError("workers is 1 or more, and several processes need a job that each of them can open")
-    dataset = work.open_dataset() if isinstance(work, Job) else work.dataset
+    dataset = work.dataset.build() if isinstance(work, Job) else work.dataset
     ids = _checked_ids(dataset)
     indices = selection.of(len(ids))
     if not indices:
@@ -160,7 +161,7 @@ def _settings(
     return {
         "dataset": {
             "name": dataset.name,
-            "split": work.split if isinstance(work, Job) else None,
+            "split": work.dataset.split if isinstance(work, Job) else None,
             "samples": len(ids),
             "ids_sha256": listing,
         },
@@ -171,7 +172,7 @@ def _settings(
         "seed": selection.seed,
         "limit": selection.limit,
         "shard": f"{selection.shard[0]}/{selection.shard[1]}",
-        CONTENTS: contents_of(made_of, work.dataset if isinstance(work, Job) else ""),
+        CONTENTS: contents_of(made_of, as_plain(work.dataset) if isinstance(work, Job) else {}),
     }
 
 
@@ -191,18 +192,26 @@ def _prepare(folder: Path, settings: Mapping[str, Any], planned: int, work: Benc
         return run
     if (folder / RECORDS).exists():
         raise InputError(f"{folder}: has {RECORDS} but no {CARD}: take another folder")
-    run = Run(make_folder(folder), settings, (here,), planned, _absolute(work.dataset) if isinstance(work, Job) else "")
+    run = Run(
+        make_folder(folder),
+        settings,
+        (here,),
+        planned,
+        as_plain(_absolute(work.dataset)) if isinstance(work, Job) else "",
+    )
     run.write_card()
     return run
 
 
-def _absolute(spec: str) -> str:
-    """Write the path in ``PATH`` or ``FORMAT:PATH`` so that it means the same from every folder."""
-    name, colon, path = spec.partition(":")
-    if Path(spec).exists():
-        return str(Path(spec).resolve())
-    place, mark, options = path.partition("?")
-    return f"{name}{colon}{Path(place).resolve()}{mark}{options}" if place and Path(place).exists() else spec
+def _absolute(config: Config) -> Config:
+    """Return a description whose paths mean the same from every folder."""
+    changed: dict[str, Any] = {}
+    for name, value in as_fields(config).items():
+        if isinstance(value, Config):
+            changed[name] = _absolute(value)
+        elif isinstance(value, Path) and value.exists():
+            changed[name] = value.resolve()
+    return config.with_settings(changed) if changed else config
 
 
 def _drop_failed(run: Run) -> None:

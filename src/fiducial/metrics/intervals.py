@@ -122,8 +122,8 @@ def _rows(runs: list[list[SampleScore]], share: Statistic, groups: Sequence[Hash
     nothing = (0, 0)
     rows = np.array(
         [
-            [value for score in beside for value in (share(score) if score.counted else nothing)]
-            for beside in zip(*runs, strict=True)
+            [value for score in row for value in (share(score) if score.counted else nothing)]
+            for row in zip(*runs, strict=True)
         ],
         dtype=np.float64,
     ).reshape(-1, 2 * len(runs))

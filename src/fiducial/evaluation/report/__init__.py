@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from fiducial.datasets import Dataset, open_dataset
+from fiducial.datasets import Dataset
 from fiducial.errors import FiducialError
 from fiducial.evaluation.comparison import Comparison, PublishedTable
 from fiducial.evaluation.report import gallery
-from fiducial.evaluation.report.plots import MOST_BESIDE, PALETTE, plots_of_run, plots_of_runs, standalone
+from fiducial.evaluation.report.plots import MAX_COLUMNS, PALETTE, plots_of_run, plots_of_runs, standalone
 from fiducial.evaluation.report.text import (
     AVERAGE_PRECISION,
     COUNTS,
@@ -71,7 +71,7 @@ class Grid:
 
 
 def write_reports(run: Run, dataset: Dataset | None = None, *, images: bool = True) -> tuple[Summary, tuple[Path, ...]]:
-    """Count a run and write ``summary.json``, ``report.html`` and ``report.md`` beside its records.
+    """Count a run and write ``summary.json``, ``report.html`` and ``report.md`` in its folder.
 
     Args:
         run: the run.
@@ -87,7 +87,10 @@ def write_reports(run: Run, dataset: Dataset | None = None, *, images: bool = Tr
     summary = summarise(run)
     note = "" if images else "Pictures are left out: --no-images."
     if images and dataset is None:
-        dataset, note = _opened(run)
+        try:
+            dataset = run.open_dataset()
+        except FiducialError as error:  # a report without pictures is better than none
+            note = f"Pictures are left out: {error}"
     values = run_figures(run, summary)
     cases, missing = gallery.gather(run, summary, dataset if images else None, count=6)
     colours = {"truth_colour": gallery.TRUTH, "prediction_colour": gallery.PREDICTION}
@@ -97,16 +100,6 @@ def write_reports(run: Run, dataset: Dataset | None = None, *, images: bool = Tr
         write_atomically(run.folder / "report.html", render("run.html", page)),
         write_atomically(run.folder / "report.md", render("run.md", values)),
     )
-
-
-def _opened(run: Run) -> tuple[Dataset | None, str]:
-    """Open the dataset of a run again; a report without pictures is better than none."""
-    if not run.spec:
-        return None, "Pictures are left out: the dataset was given from Python and cannot be opened again."
-    try:
-        return open_dataset(run.spec, split=run.settings["dataset"]["split"]), ""
-    except FiducialError as error:
-        return None, f"Pictures are left out: {error}"
 
 
 def write_comparison(folder: Path, comparison: Comparison) -> tuple[Path, ...]:
@@ -252,7 +245,7 @@ def comparison_table(comparison: Comparison) -> Grid:
 
 def _stacked(comparison: Comparison, numbers: Grid) -> Grid:
     """Return the table for a page: intervals under their differences; many runs in rows, with the main statistics."""
-    if len(comparison.runs) <= MOST_BESIDE:
+    if len(comparison.runs) <= MAX_COLUMNS:
         signed = [[_small(text) if text[:1] in ("+", "-") else text for text in row] for row in numbers.rows]
         return Grid(numbers.header, signed, numbers.numeric)
     names = [name for name in FEW if name in comparison.statistics]

@@ -24,7 +24,7 @@ from fiducial.overlays.page import Display
 Pixels = NDArray[np.uint8]
 
 TRUTH, PREDICTION = (0, 190, 255), (255, 130, 0)
-"""Colours of what is true and what was predicted; they are told apart also by the colour-blind."""
+"""Colours of what is true and what was predicted; the colour-blind can tell them apart too."""
 
 MAX_SIDE = 420
 """Longest side of a picture in the gallery, in pixels."""

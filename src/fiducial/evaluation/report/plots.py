@@ -199,8 +199,8 @@ def standalone(svg: Markup) -> str:
 # -- what a report shows ------------------------------------------------------------------------------
 
 BINS = 20
-MOST_BESIDE = 4
-"""So many runs have room beside each other, as bars and as columns of a table."""
+MAX_COLUMNS = 4
+"""So many runs have room side by side, as bars and as columns of a table."""
 _MIN_SHARE = 1e-5
 _MAX_DOTS = 3000
 _MIN_IN_MEAN = 3
@@ -227,7 +227,7 @@ def plots_of_runs(runs: Sequence[tuple[str, Summary]]) -> dict[str, tuple[Markup
     """Return the plots of several named runs with their captions, by name."""
     counted = [(name, _counted(summary)) for name, summary in runs]
     found = {"precision": _precision(runs)}
-    if len(runs) <= MOST_BESIDE:
+    if len(runs) <= MAX_COLUMNS:
         found["iou"] = _histogram(counted, BINS // 2), "Distribution of IoU over the samples."
     if any(row.share > 0 for _, rows in counted for row in rows):
         caption = "Mean IoU against the target's part of the picture, per third of a decade."
@@ -249,7 +249,7 @@ def _precision(runs: Sequence[tuple[str, Summary]]) -> tuple[Markup, str]:
 
 
 def _histogram(runs: Sequence[tuple[str, Sequence[Row]]], bins: int) -> Markup:
-    """Draw how many samples have which IoU; bars of one bin stand beside each other, several with a gap after them."""
+    """Draw how many samples have which IoU; bars of one bin stand side by side, several with a gap after them."""
     counts = [np.histogram([row.quality or 0.0 for row in rows], bins=bins, range=(0, 1))[0] for _, rows in runs]
     most = max((int(count.max()) for count in counts), default=0)
     plot = Plot(share_axis("IoU"), count_axis(float(most), "samples"), "Distribution of IoU")
