@@ -108,7 +108,7 @@ def test_failed_samples_are_status_one_and_can_be_asked_again(data, tmp_path, ca
         (["score", "nowhere.json", "nowhere.json"], "no such file"),
         (["study", "gird", "{data}", "--out", "{out}"], "did you mean 'grid'?"),
         (["study", "recipes", "{data}", "--values", "classic", "--out", "{out}"], "name at least two"),
-        (["study", "grid", "{data}", "--values", "grid?columns=0", "--out", "{out}"], "1 to"),
+        (["study", "grid", "{data}", "--values", "grid?columns=0", "--out", "{out}"], "at least 1"),
     ],
 )
 def test_bad_input_is_one_line_and_status_two(data, tmp_path, capsys, words, message):

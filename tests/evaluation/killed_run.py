@@ -16,10 +16,6 @@ from fiducial import provenance
 from fiducial.evaluation import evaluate
 from fiducial.evaluation.record import RecordFile
 
-# Asking git and every package takes longer than a child lives.
-VERSIONS = provenance.versions()
-provenance.versions, provenance.commit = lambda: VERSIONS, lambda: None
-
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -67,6 +63,9 @@ def child(out, count, bytes_left, samples_left):
 def main(out, count, kills):
     draw, seen, torn, died = random.Random(5), b"", 0, 0
     path = Path(out) / "samples.jsonl"
+    versions = provenance.versions()
+    # Asking git and every package takes longer than a child lives.
+    provenance.versions, provenance.commit = lambda: versions, lambda: None
     while True:
         limits = (draw.randrange(6000), draw.randrange(8)) if died < kills else (10**9, 10**9)
         process = os.fork()

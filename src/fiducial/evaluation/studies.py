@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fiducial.config import read_part, read_short
+from fiducial.config import read_part
 from fiducial.errors import InputError
 from fiducial.evaluation.breakdowns import StudyTable
 from fiducial.evaluation.comparison import Comparison, compare
@@ -19,6 +19,7 @@ from fiducial.evaluation.report.text import difference, interval, label, millise
 from fiducial.evaluation.run import Run
 from fiducial.evaluation.running import OnRecord, Selection, evaluate
 from fiducial.evaluation.summary import summarise
+from fiducial.overlays import GridOverlay
 from fiducial.recipes import PartSpec
 
 GRIDS = (
@@ -91,14 +92,12 @@ def grid_variants(job: Job, grids: Iterable[str] = GRIDS) -> list[Variant]:
         raise InputError("a grid is drawn for a prompter; prompts of the truth do not look at it")
     found = {"no grid": _with_grid(job, None)}
     for text in grids:
-        given = read_short("overlay", text)
-        grid: Any = read_part("overlay", given)
-        if given["name"] != "grid":
+        grid = read_part("overlay", text)
+        if not isinstance(grid, GridOverlay):
             raise InputError(f"a study of grids takes grid?key=value&..., got {text!r}")
-        colour = str(given.get("colour", "black"))
-        options = {"columns": grid.columns, "rows": grid.rows, "colour": colour, "opacity": grid.opacity}
-        name = f"{grid.columns} x {grid.rows} {colour}, opacity {grid.opacity:g}"
-        found[name] = _with_grid(job, {**options, "line_width": grid.line_width})
+        options = {key: getattr(grid, key) for key in ("columns", "rows", "colour", "opacity", "line_width")}
+        name = f"{grid.columns} x {grid.rows} {grid.colour}, opacity {grid.opacity:g}"
+        found[name] = _with_grid(job, options)
     return [Variant(name, each) for name, each in found.items()]
 
 

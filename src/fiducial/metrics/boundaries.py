@@ -20,12 +20,7 @@ Spacing = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class OutlineDistances:
-    """How far each boundary pixel of one mask lies from the nearest of the other.
-
-    Args:
-        from_truth: (N,) float64, one per boundary pixel of the truth, in the unit of the spacing.
-        from_prediction: (M,) likewise, one per boundary pixel of the prediction.
-    """
+    """How far each boundary pixel, (N,) and (M,), lies from the nearest of the other mask, in the spacing's unit."""
 
     from_truth: NDArray[np.float64]
     from_prediction: NDArray[np.float64]
@@ -59,10 +54,6 @@ def outline_distances(truth: Mask, prediction: Mask, spacing: Spacing = (1.0, 1.
 
     Returns:
         The distances, or None where one of the masks is empty.
-
-    Raises:
-        GeometryError: the masks do not share a canvas.
-        InputError: a spacing that is not positive.
     """
     if (truth.height, truth.width) != (prediction.height, prediction.width):
         raise GeometryError(
@@ -99,10 +90,6 @@ def boundary_f(truth: Mask, prediction: Mask, tolerance: float | None = None) ->
 
     Returns:
         0..1; 1 when both masks are empty, 0 when one is.
-
-    Raises:
-        GeometryError: the masks do not share a canvas.
-        InputError: a negative tolerance.
     """
     return outline_measures(truth, prediction, tolerance)[0]
 
@@ -121,10 +108,6 @@ def hausdorff95(truth: Mask, prediction: Mask, spacing: Spacing = (1.0, 1.0)) ->
     Returns:
         The distance; 0 when both masks are empty, None (there is none) when one is.
 
-    Raises:
-        GeometryError: the masks do not share a canvas.
-        InputError: a spacing that is not positive.
-
     Example:
         >>> hausdorff95(Mask.from_box((0, 0, 2, 2), 9, 9), Mask.from_box((3, 0, 5, 2), 9, 9), spacing=(1.0, 0.5))
         1.5
@@ -135,7 +118,12 @@ def hausdorff95(truth: Mask, prediction: Mask, spacing: Spacing = (1.0, 1.0)) ->
 def outline_measures(
     truth: Mask, prediction: Mask, tolerance: float | None = None, spacing: Spacing = (1.0, 1.0)
 ) -> tuple[float, float | None]:
-    """Return :func:`boundary_f` and :func:`hausdorff95` together; pixels as wide as high are measured once for both."""
+    """Return :func:`boundary_f` and :func:`hausdorff95` together; square pixels are measured once for both.
+
+    Raises:
+        GeometryError: the masks do not share a canvas.
+        InputError: a negative tolerance, or a spacing that is not positive.
+    """
     reach = default_tolerance(truth.height, truth.width) if tolerance is None else float(tolerance)
     if not reach >= 0:
         raise InputError(f"a boundary tolerance is 0 pixels or more, got {tolerance}")

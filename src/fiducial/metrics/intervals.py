@@ -94,13 +94,12 @@ def paired_bootstrap(
         policy: the policy by which both were counted.
         name: a key of the report.
         seed: of the draws.
-        groups: label per sample id; see :func:`bootstrap`.
+        groups: label per sample id; see :func:`bootstrap`, also for the rest.
         resamples: number of draws.
         confidence: share of draws inside the interval, in (0, 1).
 
     Raises:
         InputError: the runs do not hold the same samples, or none has the statistic.
-        UnknownNameError: no such statistic.
     """
     apart = sorted(set(first) ^ set(second))
     if apart:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.language import Outcome
@@ -238,39 +237,6 @@ class Totals:
             below = self._below[name]
             report[name] = above.over(below) if below else None
         return report
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain JSON values from which :meth:`from_json` makes equal totals: exact, hence long numbers."""
-        return {
-            "policy": self.policy.name,
-            "scored": self._scored,
-            "outcomes": self.outcomes,
-            "sums": {name: [hex(above.scaled), self._below[name]] for name, above in self._above.items()},
-        }
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any], policy: Policy) -> Totals:
-        """Read what :meth:`as_json` wrote.
-
-        Args:
-            values: the JSON values.
-            policy: the policy that they were counted by.
-
-        Raises:
-            InputError: another policy's totals, or not what was written.
-        """
-        if values.get("policy") != policy.name:
-            raise InputError(f"totals of policy {values.get('policy')!r} cannot be read as those of {policy.name!r}")
-        totals = cls(policy)
-        try:
-            totals._scored = int(values["scored"])
-            totals._outcomes = Counter({Outcome(name).value: int(n) for name, n in values["outcomes"].items()})
-            for name in totals._statistics:
-                above, below = values["sums"][name]
-                totals._above[name], totals._below[name] = ExactSum(int(above, 16)), int(below)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"totals cannot be read ({type(error).__name__}: {error})") from None
-        return totals
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Totals):
