@@ -18,10 +18,9 @@ from fiducial.prompters.grounder.detecting import NanoDetector
 from fiducial.prompters.grounder.vocabulary import Vocabulary
 from fiducial.prompters.grounder.weights import EMBEDDED, Grounder, load_grounder
 from fiducial.prompters.grounder.words import phrase_vectors
-from fiducial.training.configs import load_config
-from fiducial.training.grounder import GrounderConfig
-from fiducial.training.grounder.pictures import Store, read_store
-from fiducial.training.grounder.scoring import (
+from fiducial.training.configs import GrounderConfig
+from fiducial.training.grounder_data import Store, read_store
+from fiducial.training.grounder_scoring import (
     SIZES,
     Finding,
     by_name,
@@ -31,6 +30,7 @@ from fiducial.training.grounder.scoring import (
     precision,
     table,
 )
+from fiducial.training.recipes import load_config
 
 RESAMPLES = 100
 
@@ -57,7 +57,7 @@ def report(store: Store, grounder: Grounder) -> None:
     findings = findings_of(NanoDetector(grounder, threshold=0.0), store.held_out)
     thresholds = {name.name: name.threshold for name in grounder.names}
     figures = table(findings)
-    print(f"\n### {store.name}: {len(store.held_out)} pictures, {figures['things']} things\n")
+    print(f"\n### {store.source.title}: {len(store.held_out)} pictures, {figures['things']} things\n")
     print("| measure | value | 95 % interval |\n|---|---|---|")
     measures: list[tuple[str, Callable[[Sequence[Finding]], float | None]]] = [
         ("AP50, mean over names", mean_precision),

@@ -12,19 +12,19 @@ from tiny.sam import tiny_sam
 CONFIG = {
     "data": [{"dataset": "scenes:shapes?count=8&seed=3&size=128", "held_out": 0.3}],
     "phases": [{"size": 32, "steps": 2}],
-    "batch": 4,
+    "batch_size": 4,
     "network": {"widths": [8, 16], "encoder": [1, 1]},
-    "score_limit": 2,
-    "threads": 1,
-    "workers": 0,
+    "eval_limit": 2,
+    "num_threads": 1,
+    "num_workers": 0,
 }
 
 DECODER = {
     "data": [{"dataset": "scenes:shapes?count=8&seed=3&size=96", "held_out": 0.4}],
     "steps": 50,
-    "pictures": 1,
-    "targets": 2,
-    "score_limit": 2,
+    "batch_size": 1,
+    "max_targets": 2,
+    "eval_limit": 2,
 }
 
 
@@ -50,12 +50,12 @@ def test_a_decoder_is_trained_and_cuts(tmp_path, capsys):
     path, out, made = tmp_path / "tiny.yaml", tmp_path / "run", tmp_path / "masks"
     path.write_text(yaml.safe_dump({**DECODER, "model": str(tiny_sam(tmp_path / "sam"))}))
     words = ["train", "decoder", str(path), "--out", str(out), "--device", "cpu", "--steps", "2", "--quiet"]
-    assert main([*words, "--set", "losses.focal=1", "--set", "rate=1e-3"]) == 0
+    assert main([*words, "--set", "losses.focal=1", "--set", "learning_rate=1e-3"]) == 0
     shown = capsys.readouterr()
     assert shown.out == f"wrote {out / 'model'}\n"
     assert "step 2" not in shown.err
     config = json.loads((out / "run.json").read_text())["config"]
-    assert (config["steps"], config["rate"], config["losses"]["focal"]) == (2, 0.001, 1)
+    assert (config["steps"], config["learning_rate"], config["losses"]["focal"]) == (2, 0.001, 1)
     assert SamSegmenter.from_pretrained(out / "model", device="cpu").family.name == "sam"
     picture = tmp_path / "picture.png"
     PIL.Image.new("RGB", (40, 30), "red").save(picture)
@@ -77,15 +77,15 @@ def test_another_number_of_steps_keeps_the_shares_of_the_phases(config, tmp_path
     [
         (["segmentr", "x.yaml"], "did you mean 'segmenter'?"),
         (["segmenter", "nothing"], "nano-segmenter"),
-        (["decoder", "CONFIG"], "unknown key"),
+        (["decoder", "CONFIG"], "unknown option"),
         (["decoder", "sam-decodr"], "did you mean 'sam-decoder'?"),
         (["segmenter", "CONFIG", "--steps", "0"], "--steps needs at least 1, got 0"),
         (["segmenter", "nowhere.yaml"], "nowhere.yaml"),
         (["words", "nano-words", "--steps", "3"], "takes no --steps"),
         (["segmenter", "CONFIG", "--set", "steps"], "KEY=VALUE"),
-        (["segmenter", "CONFIG", "--set", "batch=[1"], "neither a number, a word nor a list"),
-        (["segmenter", "CONFIG", "--set", "stepps=1"], "unknown key"),
-        (["segmenter", "CONFIG", "--set", "batch=many"], "batch: needs a value of type int"),
+        (["segmenter", "CONFIG", "--set", "batch_size=[1"], "neither a number, a word nor a list"),
+        (["segmenter", "CONFIG", "--set", "stepps=1"], "unknown option"),
+        (["segmenter", "CONFIG", "--set", "batch_size=many"], "batch_size: needs a value of type"),
         (["segmenter", "CONFIG", "--set", "phases=[{size: 33, steps: 1}]"], "multiple of 4"),
     ],
 )

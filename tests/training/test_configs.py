@@ -1,66 +1,67 @@
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import replace
 
 import pytest
 
+from fiducial.config import as_plain
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.training.configs import as_plain, config_names, load_config
-from fiducial.training.decoder.config import DecoderConfig
-from fiducial.training.segmenter.config import SegmenterConfig
+from fiducial.prompters.grounder.vocabulary import Vocabulary
+from fiducial.training.configs import (
+    DecoderConfig,
+    DecoderLosses,
+    DecoderPrompting,
+    GrounderConfig,
+    GrounderSource,
+    Phase,
+    SegmenterConfig,
+    SegmenterPhase,
+    SegmenterPrompting,
+    Source,
+    WordsConfig,
+)
+from fiducial.training.recipes import config_names, load_config
 
-
-@dataclass(frozen=True)
-class Part:
-    name: str
-    share: float = 1.0
-
-
-@dataclass(frozen=True)
-class Config:
-    parts: tuple[Part, ...]
-    size: tuple[int, int] = (4, 5)
-    rate: float = 0.1
-    steps: int = 10
-    fast: bool = False
-    kind: Literal["a", "b"] = "a"
-    limit: int | None = None
-    loss: Part = field(default_factory=lambda: Part("loss"))
+SCENES = Source("scenes:shapes?count=30&seed=3&size=96", held_out=0.3, name="shapes")
+SEGMENTER = SegmenterConfig(data=(SCENES,), phases=(SegmenterPhase(32, 30),))
+GROUNDER = GrounderConfig(data=(GrounderSource("scenes:shapes"),), phases=(Phase(64, 1),))
+DECODER = DecoderConfig(model="unused", data=(SCENES,))
+WORDS = WordsConfig(teacher="teacher", words="words")
 
 
 def load(folder, text, **settings):
     path = folder / "config.yaml"
     path.write_text(text, encoding="utf-8")
-    return load_config(Config, path, settings)
+    return load_config(DecoderConfig, path, settings)
 
 
-def test_a_file_becomes_the_dataclass(tmp_path):
-    text = "parts: [{name: x}, {name: y, share: 2}]\nrate: 3e-4\nsize: [1, 2]\nkind: b\nlimit: 3\nfast: true\n"
-    config = load(tmp_path, text)
-    assert config == Config((Part("x"), Part("y", 2.0)), (1, 2), 3e-4, 10, True, "b", 3)
-    assert isinstance(config.parts[1].share, float)
-    assert as_plain(config)["parts"] == [{"name": "x", "share": 1.0}, {"name": "y", "share": 2.0}]
+def test_a_file_becomes_the_description(tmp_path):
+    config = load(
+        tmp_path, "model: m\ndata: [{dataset: x}, {dataset: y, share: 2}]\nlearning_rate: 3e-4\nmasks: best\n"
+    )
+    assert config == DecoderConfig(
+        model="m", data=(Source("x"), Source("y", share=2.0)), learning_rate=3e-4, masks="best"
+    )
+    assert isinstance(config.data[1].share, float)
+    assert as_plain(config)["data"][0]["dataset"] == "x"
 
 
 def test_settings_replace_values_and_reach_into_parts(tmp_path):
-    config = load(tmp_path, "parts: []\nlimit: 3\n", **{"steps": 7, "loss.name": "dice", "limit": None})
-    assert (config.steps, config.loss, config.limit) == (7, Part("dice"), None)
+    config = load(tmp_path, "data: [{dataset: x}]\n", **{"model": "m", "steps": 7, "losses.dice": 2})
+    assert (config.model, config.steps, config.losses) == ("m", 7, DecoderLosses(dice=2.0))
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("parts: [", "not valid YAML"),
-        ("- 1", "is a mapping with keys such as parts"),
-        ("steps: 3", "needs parts"),
-        ("parts: {}", "parts: needs a list"),
-        ("parts: [{share: 1}]", "parts 1: needs name"),
-        ("parts: [5]", "parts 1: needs a mapping with name, share, got 5"),
-        ("parts: []\nsteps: 1.5", "steps: needs a value of type int, got 1.5"),
-        ("parts: []\nsteps: true", "steps: needs a value of type int, got True"),
-        ("parts: []\nfast: 1", "fast: needs a value of type bool, got 1"),
-        ("parts: []\nrate: much", "rate: needs a number, got 'much'"),
-        ("parts: []\nrate: true", "rate: needs a value of type float"),
-        ("parts: []\nsize: [1]", "size: needs 2 values, got 1"),
+        ("data: [", "not valid YAML"),
+        ("- 1", "is a mapping with keys"),
+        ("steps: 3", "needs model, data"),
+        ("model: m\ndata: {}", "data: needs a list"),
+        ("model: m\ndata: [{share: 1}]", "data 1: needs dataset"),
+        ("model: m\ndata: [5]", "data 1: needs a mapping with dataset"),
+        ("model: m\ndata: [{dataset: x}]\nsteps: 1.5", "steps: needs .* got 1.5"),
+        ("model: m\ndata: [{dataset: x}]\nsteps: true", "steps: needs .* got True"),
+        ("model: m\ndata: [{dataset: x}]\nlearning_rate: much", "learning_rate: needs .* got 'much'"),
+        ("model: m\ndata: [{dataset: x}]\nlosses: {focal: -1}", "focal: needs at least 0"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, text, said):
@@ -69,25 +70,22 @@ def test_what_is_wrong_is_named(tmp_path, text, said):
     assert "config.yaml" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [("parts: []\nstep: 1", "did you mean 'steps'"), ("parts: []\nkind: c", "value of .*kind.*known: a, b")],
-)
+@pytest.mark.parametrize(("text", "said"), [("step: 1", "did you mean 'steps'"), ("masks: c", "known: best, single")])
 def test_unknown_names_are_refused(tmp_path, text, said):
     with pytest.raises(UnknownNameError, match=said):
-        load(tmp_path, text)
+        load(tmp_path, f"model: m\ndata: [{{dataset: x}}]\n{text}")
 
 
 def test_a_setting_cannot_reach_into_a_number(tmp_path):
-    with pytest.raises(InputError, match="'steps' has no parts"):
-        load(tmp_path, "parts: []\nsteps: 3\n", **{"steps.more": 1})
+    with pytest.raises(InputError, match=r"'steps' .* has no parts"):
+        load(tmp_path, "model: m\ndata: [{dataset: x}]\n", **{"steps.more": 1})
 
 
 def test_missing_files_and_names_are_told_apart(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
-        load_config(Config, tmp_path / "none.yaml")
+    with pytest.raises(InputError, match="no such file"):
+        load_config(DecoderConfig, tmp_path / "none.yaml")
     with pytest.raises(UnknownNameError, match=r"a file ends in \.yaml.*sam-decoder"):
-        load_config(Config, "sam-decode")
+        load_config(DecoderConfig, "sam-decode")
 
 
 @pytest.mark.parametrize(
@@ -106,6 +104,65 @@ def test_shipped_configurations_load(name, kind):
     assert all(source.licence and "DATA/" in source.dataset for source in config.data)
 
 
+@pytest.mark.parametrize("name", ["nano-grounder", "nano-grounder-muon"])
+def test_the_shipped_runs_of_the_grounder_name_what_is_in_the_vocabulary(name):
+    config = load_config(GrounderConfig, name)
+    known = set(Vocabulary.read().names)
+    for source in config.data:
+        assert {name for _, name in source.names} <= known
+        assert source.label in (known | {""})
+
+
 def test_a_configuration_of_something_else_is_refused():
-    with pytest.raises(UnknownNameError, match="key in configuration nano-segmenter"):
+    with pytest.raises(UnknownNameError, match="option of configuration nano-segmenter"):
         load_config(DecoderConfig, "nano-segmenter")
+
+
+def test_phases_follow_each_other():
+    config = load_config(GrounderConfig, "nano-grounder")
+    assert config.steps == 4500
+    indices = [config.phase_index(step) for step in (0, 2999, 3000, 4499)]
+    assert [config.phases[index].size for index in indices] == [256, 256, 320, 320]
+
+
+@pytest.mark.parametrize(
+    ("config", "change", "said"),
+    [
+        (SEGMENTER, {"data": ()}, "data"),
+        (SEGMENTER, {"phases": ()}, "phases"),
+        (SEGMENTER, {"phases": (SegmenterPhase(30, 5),)}, "multiple of 16"),
+        (SEGMENTER, {"batch_size": 1}, "batch_size"),
+        (SEGMENTER, {"data": (replace(SCENES, share=0.0),)}, "shares"),
+        (SegmenterPrompting(), {"box": 0, "box_points": 0, "points": 0, "previous": 0}, "not all zero"),
+        (GROUNDER, {"data": ()}, "at least one dataset"),
+        (GROUNDER, {"phases": ()}, "at least one phase"),
+        (Phase(64, 1), {"steps": 0}, "steps: needs at least 1"),
+        (GROUNDER, {"phases": (Phase(100, 1),)}, "a multiple of 32 for this network, got 100"),
+        (GROUNDER, {"batch_size": 1}, "at least 2, got 1"),
+        (GROUNDER, {"data": (GrounderSource("a", share=0.0),)}, "not all zero"),
+        (GrounderSource("a"), {"scale": (0.0, 1.0)}, "scale: needs more than 0"),
+        (GrounderSource("a"), {"scale": (2.0, 1.0)}, "low, high"),
+        (DecoderPrompting(), {"box": -1.0}, "box: needs at least 0"),
+        (DecoderPrompting(), {"box": 0.0, "box_points": 0.0, "points": 0.0}, "not all zero"),
+        (DecoderPrompting(), {"exact": 1.5}, "exact: needs at most 1"),
+        (DecoderPrompting(), {"negative": -0.5}, "negative: needs at least 0"),
+        (DecoderPrompting(), {"jitter": 0.5}, "jitter"),
+        (DecoderPrompting(), {"max_points": 0}, "max_points"),
+        (DecoderLosses(), {"focal": -1.0}, "focal: needs at least 0"),
+        (DecoderLosses(), {"cross_entropy": 0.0, "dice": 0.0}, "is needed"),
+        (DECODER, {"steps": 0}, "steps: needs at least 1"),
+        (DECODER, {"upsampling": 0}, "upsampling: needs at least 1"),
+        (DECODER, {"fraction": 0.0}, "fraction"),
+        (DECODER, {"learning_rate": 0.0}, "learning_rate"),
+        (DECODER, {"warmup_ratio": 1.0}, "warmup_ratio"),
+        (DECODER, {"data": ()}, "at least one dataset"),
+        (DECODER, {"data": (replace(SCENES, share=0.0),)}, "shares"),
+        (DECODER, {"data": (replace(SCENES, scored=False),)}, "has to be scored"),
+        (WORDS, {"epochs": 0}, "epochs: needs at least 1"),
+        (WORDS, {"num_rare": -1}, "num_rare: needs at least 0"),
+        (WORDS, {"num_phrases": 5, "held_out": 5}, "must leave some of the 5 phrases"),
+    ],
+)
+def test_wrong_numbers_are_named(config, change, said):
+    with pytest.raises(InputError, match=said):
+        replace(config, **change)

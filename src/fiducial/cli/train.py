@@ -14,8 +14,7 @@ from fiducial.cli import common
 from fiducial.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
-    from fiducial.training.grounder.config import GrounderConfig
-    from fiducial.training.segmenter.config import SegmenterConfig
+    from fiducial.training.configs import GrounderConfig, SegmenterConfig
 
 Phased = TypeVar("Phased", "SegmenterConfig", "GrounderConfig")
 
@@ -58,14 +57,15 @@ def _parser() -> common.Parser:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="another value for the configuration: rate=3e-4, losses.focal=1, fraction=0.1",
+        help="another value for the configuration: learning_rate=3e-4, losses.focal=1, fraction=0.1",
     )
     return parser
 
 
 def _decoder(arguments: Namespace) -> Path:
-    from fiducial.training.configs import load_config
-    from fiducial.training.decoder import DecoderConfig, train
+    from fiducial.training.configs import DecoderConfig
+    from fiducial.training.decoder import train
+    from fiducial.training.recipes import load_config
 
     settings = _settings(arguments)
     if arguments.steps is not None:
@@ -74,8 +74,9 @@ def _decoder(arguments: Namespace) -> Path:
 
 
 def _segmenter(arguments: Namespace) -> Path:
-    from fiducial.training.configs import load_config
-    from fiducial.training.segmenter import SegmenterConfig, train
+    from fiducial.training.configs import SegmenterConfig
+    from fiducial.training.segmenter import train
+    from fiducial.training.recipes import load_config
 
     config = load_config(SegmenterConfig, arguments.config, _settings(arguments))
     if arguments.steps is not None:
@@ -84,8 +85,9 @@ def _segmenter(arguments: Namespace) -> Path:
 
 
 def _grounder(arguments: Namespace) -> Path:
-    from fiducial.training.configs import load_config
-    from fiducial.training.grounder import GrounderConfig, train
+    from fiducial.training.configs import GrounderConfig
+    from fiducial.training.grounder import train
+    from fiducial.training.recipes import load_config
 
     config = load_config(GrounderConfig, arguments.config, _settings(arguments))
     if arguments.steps is not None:
@@ -94,8 +96,9 @@ def _grounder(arguments: Namespace) -> Path:
 
 
 def _words(arguments: Namespace) -> Path:
-    from fiducial.training.configs import load_config
-    from fiducial.training.words import WordsConfig, train
+    from fiducial.training.configs import WordsConfig
+    from fiducial.training.words import train
+    from fiducial.training.recipes import load_config
 
     if arguments.steps is not None:
         raise InputError("train words takes no --steps: say how often it goes through its texts, --set epochs=N")
@@ -107,7 +110,7 @@ def _settings(arguments: Namespace) -> dict[str, Any]:
     for text in arguments.set:
         key, equals, value = text.partition("=")
         if not equals:
-            raise InputError(f"--set {text!r}: write KEY=VALUE, such as rate=3e-4 or losses.dice=2")
+            raise InputError(f"--set {text!r}: write KEY=VALUE, such as learning_rate=3e-4 or losses.dice=2")
         try:
             settings[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError:

@@ -1,145 +1,383 @@
-"""Configurations of training runs: YAML files read into frozen dataclasses, every key checked."""
+"""What a training run can be given: one typed description per system."""
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
-from collections.abc import Mapping
-from importlib.resources import files
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import ClassVar, Literal
 
-import yaml
+from fiducial.config import Config, option
+from fiducial.errors import InputError
 
-from fiducial.errors import InputError, UnknownNameError
-
-Config = TypeVar("Config")
-SHIPPED = "fiducial.training.recipes"
-"""The package that holds the configurations which the shipped weights were trained with."""
+# -- data -----------------------------------------------------------------------------------------
 
 
-def config_names() -> list[str]:
-    """Name the configurations that come with the package, sorted."""
-    return sorted(entry.name[:-5] for entry in files(SHIPPED).iterdir() if entry.name.endswith(".yaml"))
+@dataclass(frozen=True, slots=True)
+class Source(Config):
+    """One dataset to learn from."""
+
+    dataset: str = option(help="what `fiducial evaluate` takes; a leading DATA/ stands for the data folder")
+    share: float = option(1.0, "how much of each batch comes from it, relative to the sum of all shares", minimum=0)
+    held_out: float = option(0.15, "part that is never trained on, cut by group", minimum=0, maximum=1)
+    group: str = option("", "key of the samples' meta that must not be cut through, such as patient; default: picture")
+    name: str = option("", "for reports; default: the name of the folder")
+    licence: str = option("", "of the data, for the card of the weights")
+    scored: bool = option(True, "whether its held-out part counts when the best weights are chosen")
+
+    @property
+    def title(self) -> str:
+        """The name for reports."""
+        return self.name or self.dataset.partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
-def load_config(kind: type[Config], name_or_path: str | Path, settings: Mapping[str, Any] | None = None) -> Config:
-    """Read a configuration.
+@dataclass(frozen=True, slots=True)
+class GrounderSource(Source):
+    """One dataset of named things; of scenes every thing is taken, not only those that the instruction names."""
 
-    Args:
-        kind: the dataclass of the configuration; fields may be dataclasses and tuples of dataclasses.
-        name_or_path: a shipped configuration by name, or a YAML file.
-        settings: values that replace those of the file, by key; ``loss.dice`` reaches into a part.
+    names: tuple[tuple[str, str], ...] = option(
+        (),
+        "pairs of a dataset's label and the vocabulary's name, where they differ by more than underscores; paired with "
+        '"" things are neither learned nor taken for background',
+    )
+    label: str = option("", "what things without a label are called in the vocabulary")
+    scale: tuple[float, float] = option((0.7, 1.4), "lowest and highest scale at which pictures are seen", above=0)
+    rotation: float = option(180.0, "largest rotation of a picture, either way", unit="degrees", minimum=0)
 
-    Raises:
-        InputError: no such file, or a value of the wrong type; the message names file and key.
-        UnknownNameError: a key that does not exist, or no configuration of that name.
-    """
-    where, text = _read(name_or_path)
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{where}: a configuration is a mapping with keys such as {', '.join(_keys(kind)[:4])}")
-    for key, value in (settings or {}).items():
-        _put(data, key.split("."), value)
-    return _build(kind, data, where)  # type: ignore[no-any-return]
+    def check(self) -> None:
+        """Refuse a scale upside down."""
+        if self.scale[0] > self.scale[1]:
+            raise InputError(f"{self.dataset}: a scale is low, high, got {self.scale}")
 
 
-def as_plain(config: Any) -> dict[str, Any]:
-    """Return a configuration as plain values, to write beside its result."""
-    return {key: _plain(value) for key, value in dataclasses.asdict(config).items()}
+def shares(sources: Sequence[Source]) -> list[float]:
+    """Return the part of each source, summing to 1."""
+    total = sum(source.share for source in sources)
+    return [source.share / total for source in sources]
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
+def _check_data(sources: Sequence[Source]) -> None:
+    if not sources:
+        raise InputError("data: at least one dataset to learn from is needed")
+    if not any(source.share for source in sources):
+        raise InputError("data: shares are not all zero")
 
 
-def _read(name_or_path: str | Path) -> tuple[str, str]:
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml"):
-        try:
-            return str(path), path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: the configuration cannot be read ({error})") from None
-    if str(name_or_path) not in config_names():
-        raise UnknownNameError("configuration (a file ends in .yaml)", str(name_or_path), config_names())
-    return f"configuration {path}", files(SHIPPED).joinpath(f"{name_or_path}.yaml").read_text(encoding="utf-8")
+# -- runs -----------------------------------------------------------------------------------------
 
 
-def _put(data: dict[str, Any], keys: list[str], value: Any) -> None:
-    for key in keys[:-1]:
-        inner = data.setdefault(key, {})
-        if not isinstance(inner, dict):
-            raise InputError(f"cannot set {'.'.join(keys)!r}: {key!r} has no parts")
-        data = inner
-    data[keys[-1]] = value
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig(Config):
+    """What every training run has; read by :class:`fiducial.training.trainer.Trainer`."""
+
+    changeable: ClassVar[frozenset[str]] = frozenset({"num_threads", "save_every"})
+    """Fields that may differ when a run is gone on with."""
+
+    seed: int = option(0, "of everything that is drawn", minimum=0)
+    learning_rate: float = option(2e-3, "the highest one, after the warm-up", above=0)
+    optimiser: Literal["adamw", "muon"] = option("adamw", "muon is for kernels of convolutions, AdamW for the rest")
+    weight_decay: float = option(0.02, "of all weights but biases and normalisation", minimum=0)
+    save_every: int = option(200, "steps between two checkpoints", minimum=1)
+    num_threads: int = option(
+        0, "of torch, 0 leaves it to torch; one beside other work is far faster than two", minimum=0
+    )
 
 
-def _keys(kind: Any) -> list[str]:
-    return [field.name for field in dataclasses.fields(kind)]
+@dataclass(frozen=True, slots=True)
+class Phase(Config):
+    """Some steps at one input size."""
+
+    size: int = option(help="edge of the crops", unit="pixels")
+    steps: int = option(help="optimiser steps", minimum=1)
 
 
-def _build(kind: Any, data: Any, where: str) -> Any:
-    if not isinstance(data, dict):
-        raise InputError(f"{where}: needs a mapping with {', '.join(_keys(kind))}, got {data!r}")
-    for key in data:
-        if key not in _keys(kind):
-            raise UnknownNameError(f"key in {where}:", str(key), _keys(kind))
-    hints = typing.get_type_hints(kind)
-    values = {key: _value(hints[key], value, f"{where}, {key}") for key, value in data.items()}
-    fields = dataclasses.fields(kind)
-    needed = [f.name for f in fields if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
-    if missing := [name for name in needed if name not in values]:
-        raise InputError(f"{where}: needs {', '.join(missing)}")
-    return kind(**values)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhasedConfig(RunConfig):
+    """A run on crops whose size changes from phase to phase."""
+
+    changeable: ClassVar[frozenset[str]] = RunConfig.changeable | {"num_workers"}
+
+    data: tuple[Source, ...] = option(help="what to learn from")
+    phases: tuple[Phase, ...] = option(help="input sizes and steps, in order")
+    initial_weights: str = option("", "a file, or the name of weights of the package; default: begin from nothing")
+    warmup_ratio: float = option(0.04, "part of all steps in which the learning rate rises", minimum=0, maximum=0.99)
+    batch_size: int = option(16, "crops per step; normalisation needs two", minimum=2)
+    ema_decay: float = option(
+        0.999, "of the moving average of the weights, which is what is kept", minimum=0, maximum=1
+    )
+    eval_every: int = option(500, "steps between two evaluations on the held-out part", minimum=1)
+    eval_limit: int = option(60, "largest number of held-out objects or pictures per source and evaluation", minimum=1)
+    num_workers: int = option(1, "processes that prepare batches", minimum=0)
+
+    @property
+    def size_multiple(self) -> int:
+        """What the edge of a crop is a multiple of."""
+        raise NotImplementedError
+
+    @property
+    def steps(self) -> int:
+        """All steps."""
+        return sum(phase.steps for phase in self.phases)
+
+    def phase_index(self, step: int) -> int:
+        """Return the index of the phase of a step, counted from 0."""
+        ends = accumulate(phase.steps for phase in self.phases)
+        return next(index for index, end in enumerate(ends) if step < end)
+
+    def check(self) -> None:
+        """Refuse a run without data or steps, and sizes that the network cannot halve."""
+        _check_data(self.data)
+        if not self.phases:
+            raise InputError("phases: at least one phase is needed")
+        for phase in self.phases:
+            if phase.size < self.size_multiple or phase.size % self.size_multiple:
+                raise InputError(
+                    f"phases: a size is a multiple of {self.size_multiple} for this network, got {phase.size}"
+                )
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:
-    """Turn a YAML value into what a field's type says."""
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return _union(typing.get_args(hint), value, where)
-    if origin is tuple:
-        return _tuple(typing.get_args(hint), value, where)
-    if origin is typing.Literal:
-        if value not in typing.get_args(hint):
-            raise UnknownNameError(f"value of {where}:", str(value), [str(one) for one in typing.get_args(hint)])
-        return value
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, value, where)
-    return _scalar(hint, value, where)
+# -- the segmenter --------------------------------------------------------------------------------
 
 
-def _union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
-    if value is None and type(None) in kinds:
-        return None
-    return _value(next(kind for kind in kinds if kind is not type(None)), value, where)
+@dataclass(frozen=True, slots=True)
+class SegmenterPrompting(Config):
+    """Which prompts are trained, as parts of all crops relative to their sum, and how bad they are."""
+
+    box: float = option(0.55, "a box alone", minimum=0)
+    box_points: float = option(0.08, "a box and one to three points", minimum=0)
+    points: float = option(0.24, "points alone", minimum=0)
+    previous: float = option(0.13, "an earlier mask, with its box or with a point", minimum=0)
+    exact: float = option(0.4, "part of the boxes that are tight around the target", minimum=0, maximum=1)
+    jitter: float = option(
+        0.25, "largest shift of an edge of the other boxes", unit="part of the box's width or height", minimum=0
+    )
+    predicted: float = option(
+        0.0,
+        "part of the earlier masks that the network makes itself; the others are true masks made worse",
+        minimum=0,
+        maximum=1,
+    )
+
+    def check(self) -> None:
+        """Refuse a run without a prompt."""
+        if not self.box + self.box_points + self.points + self.previous:
+            raise InputError("prompts: box, box_points, points and previous are not all zero")
 
 
-def _tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise InputError(f"{where}: needs a list, got {value!r}")
-    if len(kinds) == 2 and kinds[1] is Ellipsis:
-        return tuple(_value(kinds[0], item, f"{where} {number}") for number, item in enumerate(value, start=1))
-    if len(value) != len(kinds):
-        raise InputError(f"{where}: needs {len(kinds)} values, got {len(value)}")
-    return tuple(_value(kind, item, where) for kind, item in zip(kinds, value, strict=True))
+@dataclass(frozen=True, slots=True)
+class SegmenterPhase(Phase):
+    """Some steps at one input size, with prompts of their own."""
+
+    prompts: SegmenterPrompting | None = option(None, "default: those of the run")
 
 
-def _scalar(kind: Any, value: Any, where: str) -> Any:
-    # bool is an int to Python, and "1e-3" is text to YAML: both would go unnoticed.
-    if kind is float and isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            raise InputError(f"{where}: needs a number, got {value!r}") from None
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise InputError(f"{where}: needs a value of type {kind.__name__}, got {value!r}")
-    return value
+@dataclass(frozen=True, slots=True)
+class SegmenterNetworkConfig(Config):
+    """The network's make-up."""
+
+    widths: tuple[int, ...] = option((32, 64, 128, 256), "channels per level, from fine to coarse", minimum=1)
+    encoder: tuple[int, ...] = option((1, 1, 2, 3), "residual blocks per level on the way down", minimum=0)
+    decoder: int = option(1, "residual blocks per level on the way up", minimum=0)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmenterLosses(Config):
+    """How much each loss counts."""
+
+    cross_entropy: float = option(1.0, "binary cross-entropy per pixel", minimum=0)
+    dice: float = option(1.0, "one minus the soft Dice coefficient per crop", minimum=0)
+    quality: float = option(0.5, "squared error of the expected IoU", minimum=0)
+    edge: float = option(2.0, "how much more a pixel at the target's edge counts in the cross-entropy", minimum=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmenterConfig(PhasedConfig):
+    """A training run of the nano segmenter."""
+
+    phases: tuple[SegmenterPhase, ...] = option(help="input sizes and steps, in order")
+    batch_size: int = option(32, "crops per step; normalisation needs two", minimum=2)
+    ema_decay: float = option(
+        0.998, "of the moving average of the weights, which is what is kept", minimum=0, maximum=1
+    )
+    network: SegmenterNetworkConfig = option(SegmenterNetworkConfig(), "make-up of the network")
+    losses: SegmenterLosses = option(SegmenterLosses(), "weights of the losses")
+    prompts: SegmenterPrompting = option(SegmenterPrompting(), "prompts to train")
+    min_size: float = option(6.0, "smaller targets are left out", unit="pixels of the longest edge", minimum=0)
+
+    @property
+    def size_multiple(self) -> int:
+        """What the edge of a crop is a multiple of."""
+        return int(2 ** len(self.network.widths))
+
+
+# -- the grounder ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GrounderNetworkConfig(Config):
+    """The network's make-up."""
+
+    widths: tuple[int, ...] = option((48, 96, 192, 320), "channels at strides 4, 8, 16, ...", minimum=1)
+    blocks: tuple[int, ...] = option((1, 2, 2, 2), "residual blocks at each of them", minimum=0)
+    pyramid: int = option(64, "channels of the level at stride 4 that the heads look at", minimum=1)
+    embedding: int = option(64, "dimensions of the space in which places and phrases meet", minimum=1)
+
+
+@dataclass(frozen=True, slots=True)
+class GrounderLosses(Config):
+    """How much each loss counts."""
+
+    heat: float = option(1.0, "penalty-reduced focal loss of the heat maps, per thing", minimum=0)
+    boxes: float = option(2.0, "one minus the GIoU of the boxes, per thing", minimum=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrounderConfig(PhasedConfig):
+    """A training run of the nano grounder."""
+
+    data: tuple[GrounderSource, ...] = option(help="what to learn from")
+    network: GrounderNetworkConfig = option(GrounderNetworkConfig(), "make-up of the network")
+    losses: GrounderLosses = option(GrounderLosses(), "weights of the losses")
+    balanced: float = option(
+        0.5, "part of the crops that show a thing of a name drawn evenly; others show any place", minimum=0, maximum=1
+    )
+    negatives: float = option(
+        0.2, "part of the crops in which the names of the other datasets count as absent", minimum=0, maximum=1
+    )
+    min_visible: float = option(
+        0.4, "things of which a crop shows less are neither learned nor background", minimum=0, maximum=1
+    )
+    min_size: float = option(
+        4.0, "the same for things that are seen smaller", unit="pixels of the longest edge", minimum=0
+    )
+
+    @property
+    def size_multiple(self) -> int:
+        """What the edge of a crop is a multiple of."""
+        return int(2 ** (len(self.network.widths) + 1))
+
+
+# -- the decoder ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderPrompting(Config):
+    """Which prompts are trained, as parts of all pictures relative to their sum, and how bad they are."""
+
+    box: float = option(0.5, "a box alone", minimum=0)
+    box_points: float = option(0.2, "a box and one to max_points points", minimum=0)
+    points: float = option(0.3, "one to max_points points alone", minimum=0)
+    exact: float = option(0.25, "part of the boxes that are tight around the target", minimum=0, maximum=1)
+    jitter: float = option(
+        0.15, "largest shift of an edge of the other boxes", unit="part of the box's width or height", minimum=0
+    )
+    max_points: int = option(3, "largest number of points; each is any pixel of the target", minimum=1)
+    negative: float = option(
+        0.0, "part of the points after the first that lie beside the target instead", minimum=0, maximum=1
+    )
+
+    def check(self) -> None:
+        """Refuse a run without a prompt, and boxes that could turn over."""
+        if not self.box + self.box_points + self.points:
+            raise InputError("prompts: box, box_points and points are not all zero")
+        if self.jitter >= 0.5:
+            raise InputError(f"jitter: from 0.5 on it can turn a box over, got {self.jitter:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderLosses(Config):
+    """How much each loss counts; those with 0 are not computed. See :mod:`fiducial.training.losses`."""
+
+    cross_entropy: float = option(1.0, "binary cross-entropy per pixel", minimum=0)
+    dice: float = option(1.0, "one minus the soft Dice coefficient", minimum=0)
+    focal: float = option(0.0, "cross-entropy in which pixels that are right already count little", minimum=0)
+    structure: float = option(0.0, "cross-entropy and IoU in which pixels near the edge count more", minimum=0)
+    quality: float = option(0.5, "squared error of the predicted IoU", minimum=0)
+
+    def check(self) -> None:
+        """Refuse a run without a loss of the masks."""
+        if not self.cross_entropy + self.dice + self.focal + self.structure:
+            raise InputError("losses: one of cross_entropy, dice, focal and structure is needed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecoderConfig(RunConfig):
+    """A training run of the mask decoder of a SAM-family model, its image encoder frozen."""
+
+    changeable: ClassVar[frozenset[str]] = RunConfig.changeable | {"embeddings"}
+
+    model: str = option(help="the model to start from: a folder or an id of the hub")
+    data: tuple[Source, ...] = option(help="what to learn from")
+    steps: int = option(2000, "optimiser steps", minimum=1)
+    fraction: float = option(
+        1.0,
+        "part of the pictures (or groups) that is trained on; smaller parts are subsets of larger ones",
+        above=0,
+        maximum=1,
+    )
+    batch_size: int = option(4, "pictures per step", minimum=1)
+    max_targets: int = option(8, "largest number of targets of each picture", minimum=1)
+    learning_rate: float = option(1e-4, "the highest one, after the warm-up", above=0)
+    warmup_ratio: float = option(0.05, "part of all steps in which the learning rate rises", minimum=0, maximum=0.99)
+    weight_decay: float = option(0.01, "of all weights but biases and normalisation", minimum=0)
+    prompt_encoder: bool = option(False, "whether the prompt encoder is trained too")
+    masks: Literal["single", "best"] = option(
+        "single",
+        "single trains the one mask that is cut by default; best trains whichever of the three proposals is best "
+        "already, for segmenters with multimask=best",
+    )
+    upsampling: int = option(
+        1, "how much finer than the decoder's own logits the grid is on which losses are computed", minimum=1
+    )
+    losses: DecoderLosses = option(DecoderLosses(), "weights of the losses")
+    prompts: DecoderPrompting = option(DecoderPrompting(), "prompts to train")
+    min_size: float = option(6.0, "smaller targets are left out", unit="pixels of the longest edge", minimum=0)
+    eval_prompt: Literal["box", "jittered_box", "point"] = option("box", "what held-out targets are cut from")
+    eval_every: int = option(200, "steps between two evaluations on the held-out part", minimum=1)
+    eval_limit: int = option(200, "largest number of held-out targets per source and evaluation", minimum=1)
+    save_every: int = option(100, "steps between two checkpoints", minimum=1)
+    embeddings: str = option(
+        "", "folder for embeddings, which runs with the same encoder can share; default: in the run's folder"
+    )
+
+    def check(self) -> None:
+        """Refuse a run without data to learn from or to be scored on."""
+        _check_data(self.data)
+        if not any(source.scored for source in self.data):
+            raise InputError("data: one dataset has to be scored, as the best weights are chosen by its held-out part")
+
+
+# -- the word table -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordsConfig(RunConfig):
+    """A run that makes the word table: a small student of a MiniLM's sentence embeddings."""
+
+    teacher: str = option(
+        help="folder of a MiniLM (config.json, model.safetensors, tokenizer.json, vocab.txt); may begin with DATA/"
+    )
+    words: str = option(help="a list of words, one a line, frequent ones first; only learned from, never shipped")
+    num_words: int = option(45000, "how many words of the list to use", minimum=1)
+    num_rare: int = option(16000, "how many of them that are no single piece to learn from", minimum=0)
+    skip_words: int = option(
+        150, 'how many of the most frequent words ("the", "of") take no part in phrases', minimum=0
+    )
+    pool_size: int = option(8850, "how many words after those phrases are made of", minimum=1)
+    num_phrases: int = option(44000, "how many phrases of two and three words to make at random", minimum=1)
+    held_out: int = option(2000, "how many of the phrases are kept to measure with", minimum=1)
+    word_weight: float = option(3.0, "how much a single word counts beside a random phrase", above=0)
+    listed_weight: float = option(20.0, "how much a phrase of the vocabulary counts", above=0)
+    hidden_size: int = option(256, "width of the hidden layer", minimum=1)
+    epochs: int = option(12, "how often each text is seen; the table is evaluated after each", minimum=1)
+    batch_size: int = option(512, "texts per step", minimum=1)
+    learning_rate: float = option(0.003, "the first one; it falls to zero along a cosine", above=0)
+    weight_decay: float = option(0.0, "none, so that pieces that a batch does not show stay as they are", minimum=0)
+    num_threads: int = option(1, "of torch; 0 leaves it to torch", minimum=0)
+
+    def check(self) -> None:
+        """Refuse a run that holds out all that it could learn from."""
+        if self.held_out >= self.num_phrases:
+            raise InputError(
+                f"held_out ({self.held_out}) must leave some of the {self.num_phrases} phrases to learn from"
+            )

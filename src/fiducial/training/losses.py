@@ -1,7 +1,7 @@
 """Losses of masks: how far logits are from their targets, one number per mask.
 
-All take logits and targets of one shape and return one loss per mask, unreduced, so that the best of several
-masks can be picked before the mean is taken. Targets are soft: a cell that the target covers by half is 0.5.
+All take logits and targets of one shape (else InputError) and return one loss per mask, unreduced, so that the best of
+several masks can be picked before the mean is taken. Targets are soft: a cell that the target covers by half is 0.5.
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
     Returns:
         (...) of 0 or more.
-
-    Raises:
-        InputError: shapes that differ.
     """
     _require_alike(logits, targets)
     return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean((-2, -1))
@@ -38,9 +35,6 @@ def dice(logits: Tensor, targets: Tensor) -> Tensor:
 
     Returns:
         (...) in 0..1.
-
-    Raises:
-        InputError: shapes that differ.
     """
     _require_alike(logits, targets)
     likely = torch.sigmoid(logits)
@@ -59,9 +53,6 @@ def focal(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, alpha: float =
 
     Returns:
         (...) of 0 or more, the mean over the pixels of each mask.
-
-    Raises:
-        InputError: shapes that differ.
     """
     _require_alike(logits, targets)
     entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
@@ -87,7 +78,7 @@ def structure(logits: Tensor, targets: Tensor, *, window: int = 31, emphasis: fl
         (...) of 0 or more.
 
     Raises:
-        InputError: shapes that differ, or a window that has no middle.
+        InputError: a window that has no middle.
     """
     _require_alike(logits, targets)
     if window < 1 or window % 2 == 0:
@@ -104,23 +95,21 @@ def structure(logits: Tensor, targets: Tensor, *, window: int = 31, emphasis: fl
     return weighted + 1 - (both + 1) / (either + 1)
 
 
-def true_iou(logits: Tensor, targets: Tensor) -> Tensor:
+def true_iou(logits: Tensor, targets: Tensor, outside: Tensor | float = 0.0) -> Tensor:
     """Return the IoU that the masks of logits above 0 have with their targets above 0.5, without gradient.
 
     Args:
         logits: (..., h, w) float.
         targets: (..., h, w) float in 0..1.
+        outside: (...) pixels of each target that the logits do not show: they count as missed.
 
     Returns:
         (...) in 0..1; 0 where both are empty.
-
-    Raises:
-        InputError: shapes that differ.
     """
     _require_alike(logits, targets)
     mask, truth = logits.detach() > 0, targets > 0.5
     both, either = (mask & truth).sum((-2, -1)), (mask | truth).sum((-2, -1))
-    return both / either.clamp(min=1)
+    return both / (either + outside).clamp(min=1)
 
 
 def _require_alike(logits: Tensor, targets: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 ``run.json`` holds command, resolved configuration, versions and seed; ``log.jsonl`` one line per report
 (step, losses, held-out scores); ``checkpoint.safetensors`` all that is needed to go on (weights, averages,
-optimiser, step); ``best.safetensors`` the weights with the best held-out score.
+optimiser, step).
 """
 
 from __future__ import annotations
@@ -14,25 +14,40 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fiducial.config import as_plain, read
 from fiducial.errors import InputError
-from fiducial.provenance import versions
-from fiducial.results import make_folder, write_atomically
+from fiducial.files import read_json, write_atomically
+from fiducial.provenance import RUN_CARD, write_run_card
+from fiducial.training.configs import RunConfig
 
 if TYPE_CHECKING:
     import torch
 
-CARD, LOG, CHECKPOINT, BEST = "run.json", "log.jsonl", "checkpoint.safetensors", "best.safetensors"
+LOG, CHECKPOINT = "log.jsonl", "checkpoint.safetensors"
 _OPTIMISER = "optimiser"
+_RENAMED = {
+    **{"batch": "batch_size", "pictures": "batch_size", "rate": "learning_rate", "warm_up": "warmup_ratio"},
+    **{"decay": "weight_decay", "average": "ema_decay", "start": "initial_weights", "least": "min_size"},
+    **{"score_every": "eval_every", "score_limit": "eval_limit", "score_prompt": "eval_prompt"},
+    **{"threads": "num_threads", "workers": "num_workers", "own": "predicted", "turn": "rotation"},
+    **{"elsewhere": "negatives", "kept": "min_visible", "targets": "max_targets", "zoom": "upsampling"},
+    **{"most_points": "max_points", "frequent": "num_words", "rare": "num_rare", "skipped": "skip_words"},
+    **{"pool": "pool_size", "phrases": "num_phrases", "single": "word_weight", "listed": "listed_weight"},
+    **{"hidden": "hidden_size"},
+}
+"""Fields that cards of older versions call otherwise."""
+_OLD_PARTS = ("mask_decoder", "prompt_encoder")
+"""Parts of the network that older checkpoints of decoders keep one by one."""
 
 
 class TrainingRun:
-    """A folder of one training run.
+    """A folder of one training run; nothing is written before :meth:`open`.
 
     Args:
-        folder: where it lies; made when it does not exist.
-        config: the resolved configuration as plain values.
+        folder: where it lies.
+        config: the configuration; fields that it calls ``changeable`` may differ when a run is gone on with.
         command: the words of the command line.
-        free: keys of the configuration that may differ when a run is gone on with.
+        data_digests: what else has to be the same to go on, by name.
         quiet: write the log without printing it.
 
     Raises:
@@ -42,76 +57,80 @@ class TrainingRun:
     def __init__(
         self,
         folder: str | Path,
-        config: Mapping[str, Any],
+        config: RunConfig,
         command: Sequence[str] = (),
         *,
-        free: Sequence[str] = (),
+        data_digests: Mapping[str, str] | None = None,
         quiet: bool = False,
     ) -> None:
-        self.folder = make_folder(folder)
-        self._quiet = quiet
+        self.folder = Path(folder)
+        self.quiet = quiet
+        self._command = command
+        self._seed = config.seed
+        self._config = {**as_plain(config), **(data_digests or {})}
         self._started = time.monotonic()
-        plain = json.loads(json.dumps(config))
-        card = self.folder / CARD
-        if card.exists():
-            _require_same(json.loads(card.read_text(encoding="utf-8"))["config"], plain, self.folder, free)
-        else:
-            content = {"command": list(command), "config": plain, "versions": versions(), "seed": plain.get("seed")}
-            write_atomically(card, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        card = self.folder / RUN_CARD
+        self._is_new = not card.exists()
+        if not self._is_new:
+            before = _config_of(card, config, [*(data_digests or {})])
+            changed = {key for key in {*before, *self._config} if before.get(key) != self._config.get(key)}
+            if changed := changed - config.changeable:
+                raise InputError(
+                    f"{self.folder}: holds a run with another {', '.join(sorted(changed))}: "
+                    "take another folder, or that configuration to go on"
+                )
+
+    def open(self) -> None:
+        """Make the folder, and write the card of a run that is new."""
+        if self._is_new:
+            write_run_card(self.folder, self._command, seed=self._seed, config=self._config)
 
     def log(self, step: int, **figures: Any) -> None:
         """Append one line to the log and print it."""
         line = {"step": step, "seconds": round(time.monotonic() - self._started, 1), **figures}
         with open(self.folder / LOG, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        if not self._quiet:
-            print(" ".join(f"{key} {_short(value)}" for key, value in line.items()), file=sys.stderr, flush=True)
+        shown = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in line.items()}
+        self.say(" ".join(f"{key} {value}" for key, value in shown.items()))
 
-    def history(self) -> list[dict[str, Any]]:
-        """Return the log's lines that are whole."""
-        path = self.folder / LOG
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+    def say(self, text: str) -> None:
+        """Print a line, unless the run is quiet."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
 
     def save(
-        self,
-        step: int,
-        modules: Mapping[str, torch.nn.Module],
-        optimiser: torch.optim.Optimizer | None = None,
-        **notes: Any,
+        self, modules: Mapping[str, torch.nn.Module], optimiser: torch.optim.Optimizer | None = None, **notes: Any
     ) -> None:
         """Write the checkpoint, whole or not at all.
 
         Args:
-            step: the number of steps done.
             modules: what to keep, by name.
             optimiser: its state is kept too.
-            notes: plain JSON values to find again, such as the best score so far.
+            notes: plain JSON values to find again, such as the number of steps done.
         """
         tensors = {f"{name}/{key}": value for name, one in modules.items() for key, value in one.state_dict().items()}
         if optimiser is not None:
-            for number, state in optimiser.state_dict()["state"].items():
-                tensors |= {f"{_OPTIMISER}/{number}/{key}": value for key, value in state.items()}
-        self._write(CHECKPOINT, tensors, {"step": step, **notes})
+            for index, state in optimiser.state_dict()["state"].items():
+                tensors |= {f"{_OPTIMISER}/{index}/{key}": value for key, value in state.items()}
+        write_tensors(self.folder / CHECKPOINT, tensors, notes)
 
     def resume(
         self, modules: Mapping[str, torch.nn.Module], optimiser: torch.optim.Optimizer | None = None
     ) -> dict[str, Any]:
-        """Load the checkpoint, if there is one, into modules and optimiser.
-
-        Returns:
-            The notes of :meth:`save` with ``"step"``; ``{"step": 0}`` where nothing was saved.
+        """Load the checkpoint, if there is one, into modules and optimiser, and return the notes of :meth:`save`.
 
         Raises:
             InputError: the checkpoint is broken or of another network.
         """
         path = self.folder / CHECKPOINT
         if not path.exists():
-            return {"step": 0}
+            return {}
         tensors, notes = read_tensors(path)
         parts: dict[str, dict[str, Any]] = {}
         for key, value in tensors.items():
             name, _, rest = key.partition("/")
+            if name in _OLD_PARTS:
+                name, rest = "network", f"{name}.{rest}"
             parts.setdefault(name, {})[rest] = value
         try:
             for name, module in modules.items():
@@ -119,23 +138,24 @@ class TrainingRun:
         except (KeyError, RuntimeError) as error:
             raise InputError(f"{path}: is no checkpoint of this network ({error})") from None
         if optimiser is not None:
-            _load_optimiser(optimiser, parts.get(_OPTIMISER, {}))
+            state: dict[int, dict[str, Any]] = {}
+            for key, value in parts.get(_OPTIMISER, {}).items():
+                index, _, name = key.partition("/")
+                state.setdefault(int(index), {})[name] = value
+            optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
         return notes
 
-    def save_best(self, module: torch.nn.Module, **notes: Any) -> Path:
-        """Write the weights that scored best so far."""
-        self._write(BEST, module.state_dict(), notes)
-        return self.folder / BEST
 
-    def _write(self, name: str, tensors: Mapping[str, torch.Tensor], notes: Mapping[str, Any]) -> None:
-        from safetensors.torch import save
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], notes: Mapping[str, Any]) -> Path:
+    """Write tensors and notes (plain JSON values) as safetensors."""
+    from safetensors.torch import save
 
-        whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        write_atomically(self.folder / name, save(whole, {"notes": json.dumps(notes)}))
+    whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    return write_atomically(path, save(whole, {"notes": json.dumps(notes)}))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read a safetensors file: its tensors by name, and its notes.
+    """Read what :func:`write_tensors` wrote.
 
     Raises:
         InputError: it is missing or broken.
@@ -150,22 +170,17 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise InputError(f"{path}: cannot be read as safetensors ({error})") from None
 
 
-def _load_optimiser(optimiser: torch.optim.Optimizer, saved: Mapping[str, torch.Tensor]) -> None:
-    state: dict[int, dict[str, Any]] = {}
-    for key, value in saved.items():
-        number, _, name = key.partition("/")
-        state.setdefault(int(number), {})[name] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+def _config_of(card: Path, config: RunConfig, digests: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration on a card, with the names of today and what it does not say by default."""
+    written = _with_new_names(read_json(card, kind=dict).get("config", {}))
+    others = {key: written.pop(key, None) for key in digests}
+    try:
+        return {**as_plain(read(type(config), written, str(card))), **others}
+    except InputError:  # of another system altogether
+        return {**written, **others}
 
 
-def _require_same(before: Any, now: Any, folder: Path, free: Sequence[str]) -> None:
-    changed = sorted(key for key in {*before, *now} - {*free} if before.get(key) != now.get(key))
-    if changed:
-        raise InputError(
-            f"{folder}: holds a run with another {', '.join(changed)}: "
-            "take another folder, or that configuration to go on"
-        )
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _with_new_names(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_RENAMED.get(key, key): _with_new_names(part) for key, part in value.items()}
+    return [_with_new_names(part) for part in value] if isinstance(value, list) else value

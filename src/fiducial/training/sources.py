@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -13,18 +14,20 @@ from fiducial.datasets import Sample
 from fiducial.errors import InputError
 from fiducial.geometry import Mask
 
+T = TypeVar("T")
 
-def spelled_out(dataset: str, data: Path) -> str:
-    """Put the data folder where a dataset says ``DATA/``.
+
+def expand_data_folder(spec: str, data: str | Path) -> str:
+    """Put the data folder where a dataset or path says ``DATA/``.
 
     Example:
-        >>> spelled_out("coco:DATA/aerial?per=image", Path("/data"))
-        'coco:/data/aerial?per=image'
+        >>> expand_data_folder("coco:DATA/aerial?per=image", "/data"), expand_data_folder("DATA/words.txt", "/data")
+        ('coco:/data/aerial?per=image', '/data/words.txt')
     """
-    form, colon, rest = dataset.partition(":")
+    form, colon, rest = spec.partition(":")
     if not colon:
-        form, rest = "", dataset
-    return f"{form}{colon}{data}/{rest.removeprefix('DATA/')}" if rest.startswith("DATA/") else dataset
+        form, rest = "", spec
+    return f"{form}{colon}{data}/{rest.removeprefix('DATA/')}" if rest.startswith("DATA/") else spec
 
 
 def instances_of(sample: Sample) -> Sequence[Mask]:
@@ -36,6 +39,14 @@ def instances_of(sample: Sample) -> Sequence[Mask]:
     if sample.instances is None:
         raise InputError(f"sample {sample.id}: its dataset has boxes but no masks to learn from")
     return [mask for mask in sample.instances if mask]
+
+
+def subset(found: Sequence[T], limit: int | None, seed: int) -> list[T]:
+    """Return as many as the limit says, drawn by the seed and in the order given; None takes all."""
+    if limit is None or len(found) <= limit:
+        return list(found)
+    chosen = np.random.default_rng(seed).permutation(len(found))[:limit]
+    return [found[int(index)] for index in sorted(chosen)]
 
 
 def hull_of(mask: Mask) -> NDArray[np.float64]:

@@ -1,0 +1,157 @@
+"""What a mask decoder learns from: pictures whose targets lie in memory, and their embeddings on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fiducial.contracts import Embedding
+from fiducial.datasets import Dataset
+from fiducial.datasets.objects import longest_edge
+from fiducial.datasets.splits import group_of, in_fraction, is_held_out
+from fiducial.errors import InputError
+from fiducial.evaluation.opening import open_spec
+from fiducial.geometry import Mask
+from fiducial.images import Image
+from fiducial.segmenters.cache import CachedSegmenter, DiskCache
+from fiducial.segmenters.sam import SamSegmenter
+from fiducial.training.configs import DecoderConfig, Source
+from fiducial.training.sources import expand_data_folder, instances_of, subset
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecoderPicture:
+    """One picture with its targets.
+
+    Args:
+        dataset: where it comes from.
+        index: of its sample there.
+        targets: the targets' masks, at least one.
+    """
+
+    dataset: Dataset
+    index: int
+    targets: tuple[Mask, ...]
+
+    def image(self) -> Image:
+        """Read the picture."""
+        return self.dataset[self.index].image()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Portion:
+    """What one source gives.
+
+    Args:
+        source: where it comes from.
+        training: the pictures to train on.
+        held_out: the pictures that are never trained on.
+    """
+
+    source: Source
+    training: tuple[DecoderPicture, ...]
+    held_out: tuple[DecoderPicture, ...]
+
+    @property
+    def title(self) -> str:
+        """The source's name for reports."""
+        return self.source.title
+
+    def sampled(self, limit: int, seed: int) -> list[tuple[DecoderPicture, Mask]]:
+        """List the held-out targets, or as many of them as the limit says, drawn by the seed."""
+        return subset([(picture, mask) for picture in self.held_out for mask in picture.targets], limit, seed)
+
+
+def read_portions(config: DecoderConfig, data: Path) -> list[Portion]:
+    """Open the datasets of a configuration and cut them; no picture is kept.
+
+    Args:
+        config: the run's configuration.
+        data: the folder that ``DATA/`` stands for.
+
+    Raises:
+        InputError: a dataset cannot be opened or has no masks, two have one name, or one of the parts is empty.
+    """
+    portions = [_read(source, config, data) for source in config.data]
+    names = [portion.title for portion in portions]
+    if len({*names}) < len(names):
+        raise InputError(f"data: give datasets that are called alike a name of their own: {', '.join(names)}")
+    return portions
+
+
+def _read(source: Source, config: DecoderConfig, data: Path) -> Portion:
+    dataset = open_spec(expand_data_folder(source.dataset, data))
+    training, held_out, groups = [], [], set()
+    for index, sample in enumerate(dataset):
+        masks = tuple(mask for mask in instances_of(sample) if longest_edge(mask) >= config.min_size)
+        if not masks:
+            continue
+        group = group_of(sample, source.group)
+        groups.add(group)
+        if is_held_out(group, source.held_out):
+            held_out.append(DecoderPicture(dataset, index, masks))
+        elif in_fraction(group, config.fraction):
+            training.append(DecoderPicture(dataset, index, masks))
+    _require_parts(source, config, groups, bool(training), bool(held_out))
+    return Portion(source, tuple(training), tuple(held_out))
+
+
+def _require_parts(source: Source, config: DecoderConfig, groups: set[str], training: bool, held_out: bool) -> None:
+    """Refuse a part without a target, saying which number made it empty."""
+    where = source.dataset
+    what = f"different {source.group!r}" if source.group else "pictures"
+    if not groups:
+        raise InputError(f"{where}: no target of at least {config.min_size:g} pixels to learn from")
+    if source.scored and not held_out:
+        raise InputError(
+            f"{where}: held_out {source.held_out:g} of its {len(groups)} {what} holds none out, and the best weights "
+            "are chosen by the held-out part: raise held_out, or set scored to false for this dataset"
+        )
+    if source.share and not training:
+        left = sum(not is_held_out(group, source.held_out) for group in groups)
+        reason = f"fraction {config.fraction:g} of the {left} {what}" if left else f"held_out {source.held_out:g}"
+        raise InputError(f"{where}: {reason} leaves none to train on")
+
+
+class Embeddings:
+    """Embeddings by picture.
+
+    In memory is only what is worked on: a key per picture, and the embedding that is asked for.
+
+    Args:
+        segmenter: computes them; its fingerprint is that of the encoder alone.
+        folder: where they are kept.
+    """
+
+    def __init__(self, segmenter: SamSegmenter, folder: str | Path) -> None:
+        self._disk = DiskCache(folder)
+        self.segmenter = CachedSegmenter(segmenter, self._disk)
+        self._keys: dict[DecoderPicture, str] = {}
+
+    def prepare(self, pictures: Iterable[DecoderPicture], tell: Callable[[int], None] = lambda done: None) -> int:
+        """Compute what is not kept yet.
+
+        Args:
+            pictures: the pictures that will be asked for.
+            tell: called with the number of pictures done after each that had to be computed.
+
+        Returns:
+            How many were computed.
+        """
+        computed = 0
+        for done, picture in enumerate(pictures, start=1):
+            image = picture.image()
+            key = self.segmenter.embedding_key(image)
+            self._keys[picture] = key
+            if not self._disk.path(key).exists():
+                self.segmenter.encode(image)
+                computed += 1
+                tell(done)
+        return computed
+
+    def __getitem__(self, picture: DecoderPicture) -> Embedding:
+        """Return the embedding of a picture, from the disk when it is there."""
+        key = self._keys.get(picture)
+        kept = None if key is None else self._disk.get(key)
+        return self.segmenter.encode(picture.image()) if kept is None else kept

@@ -1,0 +1,199 @@
+"""Training of the nano grounder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fiducial.errors import InputError
+from fiducial.files import write_atomically
+from fiducial.prompters.grounder.detecting import NanoDetector
+from fiducial.prompters.grounder.network import GrounderNetwork, Shape, boxes_of, network_input
+from fiducial.prompters.grounder.weights import Grounder, Name, load_grounder, save_grounder
+from fiducial.training.configs import GrounderConfig, GrounderLosses
+from fiducial.training.grounder_data import Batch, GrounderBatches, LabelledPicture, Lexicon, Store, read_store
+from fiducial.training.grounder_scoring import calibrated, findings_of, mean_precision
+from fiducial.training.trainer import Task, Trainer
+
+WEIGHTS = "nano-grounder.safetensors"
+"""What a run leaves: the averaged weights with the best held-out score, calibrated, in half precision."""
+
+
+def train(
+    config: GrounderConfig,
+    data: str | Path,
+    out: str | Path,
+    *,
+    device: str = "auto",
+    command: Sequence[str] = (),
+    quiet: bool = False,
+    lexicon: Lexicon | None = None,
+) -> Path:
+    """Train, or go on where the run in the folder stopped.
+
+    Args:
+        config: the run's configuration.
+        data: the folder that ``DATA/`` stands for.
+        out: the run's folder.
+        device: see :class:`fiducial.training.trainer.Trainer`, as for the next two.
+        command: the words of the command line.
+        quiet: write the log without printing it.
+        lexicon: names with their phrases; default: the vocabulary and word table of the package. Only names of which
+            the data shows something are learned.
+
+    Returns:
+        The file of the best weights, which ``NanoDetector.from_pretrained`` loads.
+
+    Raises:
+        InputError: the data cannot be read, or the folder holds another run.
+    """
+    words = Lexicon.shipped() if lexicon is None else lexicon
+    task, digests = GrounderTask(config, data, words), {"words": words.digest}
+    return Trainer(task, out, device=device, command=command, quiet=quiet, data_digests=digests).fit()
+
+
+class GrounderTask(Task[Batch]):
+    """Crops and phrase vectors in, heat maps and boxes out; scored by the mean over names of AP50."""
+
+    max_grad_norm = 5.0
+    score_name = "ap50"
+
+    def __init__(self, config: GrounderConfig, data: str | Path, lexicon: Lexicon) -> None:
+        super().__init__(config, config.steps, config.eval_every)
+        self.warmup_ratio, self.ema_decay = config.warmup_ratio, config.ema_decay
+        self._config, self._data, self._lexicon = config, Path(data), lexicon
+
+    def build(self, trainer: Trainer[Batch]) -> nn.Module:
+        """Read the data and make the network."""
+        self._trainer = trainer
+        self._stores = [read_store(source, self._data, self._lexicon.names) for source in self._config.data]
+        for store in self._stores:
+            figures = {"pictures": len(store.pictures), "held_out": len(store.held_out), "names": store.names}
+            trainer.run.log(0, source=store.source.title, **figures)
+        self._lexicon = self._lexicon.only([name for store in self._stores for name in store.names])
+        network = _initial(self._config, self._lexicon.size)
+        return network.to(trainer.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def batches(self, start: int) -> Iterable[Sequence[Batch]]:
+        """Yield batches of crops."""
+        return GrounderBatches(self._config, self._stores, self._lexicon).parts(start)
+
+    def loss(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Compute the losses of a batch."""
+        assert isinstance(network, GrounderNetwork)
+        pixels, phrases, heat, boxes, weight = (part.to(self._trainer.device) for part in batch)
+        places, sides = network(network_input(pixels))
+        return losses(network.heat(places, phrases), sides, (heat, boxes, weight), self._config.losses)
+
+    def score(self, network: nn.Module) -> dict[str, float]:
+        """Return the mean AP50 by source."""
+        detector = NanoDetector(self._grounder(network), threshold=0.0, flips=False, device=self._trainer.device)
+        return {
+            store.source.title: mean_precision(findings_of(detector, self._evaluated(store)))
+            for store in self._stores
+            if store.source.scored and store.held_out
+        }
+
+    def save(self, network: nn.Module, step: int, scores: Mapping[str, float]) -> None:
+        """Write the weights in half precision."""
+        write_atomically(self._trainer.run.folder / WEIGHTS, save_grounder(self._grounder(network), **self._notes()))
+
+    def finish(self, network: nn.Module) -> Path:
+        """Give the best weights scores that say how likely a detection is right, and thresholds."""
+        path = self._trainer.run.folder / WEIGHTS
+        held_out = [picture for store in self._stores for picture in store.held_out]
+        if held_out:
+            grounder, _ = load_grounder(path)
+            plain = replace(grounder, names=tuple(Name(one.name, one.domain) for one in grounder.names))
+            findings = findings_of(NanoDetector(plain, threshold=0.0, device=self._trainer.device), held_out)
+            names, report = calibrated(plain.names, findings)
+            self._trainer.run.log(self._trainer.step, calibration=report)
+            notes = {**self._notes(), "seed": self._config.seed, "calibration": report}
+            write_atomically(path, save_grounder(replace(plain, names=names), **notes))
+        return path
+
+    def _notes(self) -> dict[str, Any]:
+        best = self._trainer.best
+        return {"step": best.get("step"), "mean": best.get("mean"), "ap50": best.get("scores")}
+
+    def _evaluated(self, store: Store) -> list[LabelledPicture]:
+        """Return as many held-out pictures as the limit says, evenly spread."""
+        count = min(len(store.held_out), self._config.eval_limit)
+        return [store.held_out[index * len(store.held_out) // count] for index in range(count)]
+
+    def _grounder(self, network: nn.Module) -> Grounder:
+        assert isinstance(network, GrounderNetwork)
+        names = zip(self._lexicon.names, self._lexicon.domains, strict=True)
+        return Grounder(network, tuple(Name(*pair) for pair in names), self._lexicon.mean_vectors())
+
+
+def _initial(config: GrounderConfig, words: int) -> GrounderNetwork:
+    """Return the network to begin with; weights of another make-up are refused."""
+    made = config.network
+    shape = Shape(made.widths, made.blocks, made.pyramid, made.embedding, words)
+    if not config.initial_weights:
+        return GrounderNetwork(shape)
+    network = load_grounder(config.initial_weights)[0].network
+    if network.shape != shape:
+        raise InputError(
+            f"initial_weights: {config.initial_weights} holds a network of {network.shape}, "
+            f"the configuration one of {shape}"
+        )
+    return network
+
+
+# -- losses ---------------------------------------------------------------------------------------
+
+
+def losses(
+    heat: Tensor, sides: Tensor, targets: tuple[Tensor, Tensor, Tensor], weights: GrounderLosses
+) -> dict[str, Tensor]:
+    """Compute the losses of a batch.
+
+    Args:
+        heat: (B, N, h, w) logits.
+        sides: (B, 4, h, w) positive distances in pixels.
+        targets: heat (B, N, h, w), boxes (B, 4, h, w) and weight (B, h, w), see
+            :class:`fiducial.training.grounder_crops.Targets`.
+        weights: how much each counts.
+
+    Returns:
+        ``"heat"``, ``"boxes"`` and their weighted sum ``"all"``.
+    """
+    true_heat, true_boxes, weight = targets
+    places = weight > 0
+    found = boxes_of(sides).permute(0, 2, 3, 1)[places]
+    apart = 1 - giou(found, true_boxes.permute(0, 2, 3, 1)[places])
+    boxes = (weight[places] * apart).sum() / weight.sum().clamp(min=1)
+    named = focal(heat, true_heat)
+    return {"heat": named, "boxes": boxes, "all": weights.heat * named + weights.boxes * boxes}
+
+
+def focal(logits: Tensor, targets: Tensor) -> Tensor:
+    """Penalty-reduced focal loss (Law and Deng, 2018, eq. 1; alpha 2, beta 4), divided by the number of centres.
+
+    Args:
+        logits: (B, N, h, w).
+        targets: (B, N, h, w): 1 at centres, less about them; below 0 where nothing is to be learned.
+    """
+    likely = torch.sigmoid(logits)
+    centre = (targets >= 1).to(logits.dtype)
+    learned = (targets >= 0).to(logits.dtype)
+    hit = centre * (1 - likely).square() * functional.softplus(-logits)
+    far = (learned - centre) * (1 - targets.clamp(min=0)).pow(4)
+    wrong = far * likely.square() * functional.softplus(logits)
+    return (hit + wrong).sum() / centre.sum().clamp(min=1)
+
+
+def giou(one: Tensor, other: Tensor) -> Tensor:
+    """Generalised IoU (M,) in -1..1 of (M, 4) boxes xyxy, row by row."""
+    shared = (torch.minimum(one[:, 2:], other[:, 2:]) - torch.maximum(one[:, :2], other[:, :2])).clamp(min=0).prod(1)
+    union = (one[:, 2:] - one[:, :2]).prod(1) + (other[:, 2:] - other[:, :2]).prod(1) - shared
+    around = (torch.maximum(one[:, 2:], other[:, 2:]) - torch.minimum(one[:, :2], other[:, :2])).prod(1)
+    return shared / union.clamp(min=1e-6) - (around - union) / around.clamp(min=1e-6)

@@ -1,0 +1,154 @@
+"""Training of the nano segmenter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fiducial.datasets import Sample
+from fiducial.errors import InputError
+from fiducial.files import write_atomically
+from fiducial.geometry import Mask
+from fiducial.segmenters.nano.network import NanoNetwork, Shape
+from fiducial.segmenters.nano.segmenter import NanoSegmenter
+from fiducial.segmenters.nano.weights import load_network, save_network
+from fiducial.training import losses as mask_losses
+from fiducial.training.configs import SegmenterConfig, SegmenterLosses
+from fiducial.training.prompting import score, targets_of, true_box
+from fiducial.training.segmenter_data import Batch, SegmenterBatches, read_store
+from fiducial.training.trainer import Task, Trainer
+
+WEIGHTS = "nano-segmenter.safetensors"
+"""What a run leaves: the averaged weights with the best held-out score, in half precision."""
+
+
+def train(
+    config: SegmenterConfig,
+    data: str | Path,
+    out: str | Path,
+    *,
+    device: str = "auto",
+    command: Sequence[str] = (),
+    quiet: bool = False,
+) -> Path:
+    """Train, or go on where the run in the folder stopped.
+
+    Args:
+        config: the run's configuration.
+        data: the folder that ``DATA/`` stands for.
+        out: the run's folder.
+        device: see :class:`fiducial.training.trainer.Trainer`, as for the rest.
+        command: the words of the command line.
+        quiet: write the log without printing it.
+
+    Returns:
+        The file of the best weights, which ``NanoSegmenter.from_pretrained`` loads.
+
+    Raises:
+        InputError: the data cannot be read, or the folder holds another run.
+    """
+    return Trainer(SegmenterTask(config, data), out, device=device, command=command, quiet=quiet).fit()
+
+
+def losses(
+    logits: Tensor, quality: Tensor, targets: Tensor, outside: Tensor, weights: SegmenterLosses
+) -> dict[str, Tensor]:
+    """Compute the losses of a batch.
+
+    Args:
+        logits: (B, S, S) of the mask.
+        quality: (B,) logits of the expected IoU.
+        targets: (B, S, S) in 0..1.
+        outside: (B,) area of each target outside its crop, in pixels.
+        weights: how much each counts.
+
+    Returns:
+        ``"cross_entropy"``, ``"dice"``, ``"quality"`` and their weighted sum ``"all"``.
+    """
+    # Edges: the pixels within two of the target's edge.
+    grown = functional.max_pool2d(targets[:, None], 5, stride=1, padding=2)
+    shrunk = -functional.max_pool2d(-targets[:, None], 5, stride=1, padding=2)
+    importance = 1 + weights.edge * (grown - shrunk)[:, 0]
+    entropy = functional.binary_cross_entropy_with_logits(logits, targets, importance) / importance.mean()
+    wrong = (torch.sigmoid(quality) - mask_losses.true_iou(logits, targets, outside)).square()
+    found = {"cross_entropy": entropy, "dice": mask_losses.dice(logits, targets).mean(), "quality": wrong.mean()}
+    total = weights.cross_entropy * entropy + weights.dice * found["dice"] + weights.quality * found["quality"]
+    return {**found, "all": total}
+
+
+class SegmenterTask(Task[Batch]):
+    """Crops in, masks and their expected IoU out; scored by the mean IoU of held-out objects cut from true boxes."""
+
+    max_grad_norm = 1.0
+
+    def __init__(self, config: SegmenterConfig, data: str | Path) -> None:
+        super().__init__(config, config.steps, config.eval_every)
+        self.warmup_ratio, self.ema_decay = config.warmup_ratio, config.ema_decay
+        self._config, self._data = config, Path(data)
+
+    def build(self, trainer: Trainer[Batch]) -> nn.Module:
+        """Read the data and make the network."""
+        config, self._trainer = self._config, trainer
+        self._stores = [read_store(source, self._data, config.min_size) for source in config.data]
+        for store in self._stores:
+            figures = {"pictures": len(store.pictures), "objects": len(store.objects)}
+            trainer.run.log(0, source=store.source.title, **figures)
+        self._targets: dict[str, list[tuple[Sample, Mask]]] = {
+            store.source.title: targets_of(
+                store.held_out, min_size=config.min_size, limit=config.eval_limit, seed=config.seed
+            )
+            for store in self._stores
+            if store.source.scored
+        }
+        network = _initial(config)
+        return network.to(trainer.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def batches(self, start: int) -> Iterable[Sequence[Batch]]:
+        """Yield batches of crops."""
+        return SegmenterBatches(self._config, self._stores).parts(start)
+
+    def loss(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Compute the losses of a batch, the average's masks shown to the network where a crop waits for one."""
+        inputs, targets, outside, wants_prediction = (part.to(self._trainer.device) for part in batch)
+        if wants_prediction.any():
+            with torch.no_grad():
+                seen = inputs[wants_prediction].contiguous(memory_format=torch.channels_last)
+                logits, _ = self._trainer.average.eval()(seen)
+                inputs[wants_prediction, -1] = 2 * torch.sigmoid(logits) - 1
+            network.train()  # without an average it is the same network
+        logits, quality = network(inputs.contiguous(memory_format=torch.channels_last))
+        return losses(logits, quality, targets, outside, self._config.losses)
+
+    def score(self, network: nn.Module) -> dict[str, float]:
+        """Return the mean IoU by source."""
+        assert isinstance(network, NanoNetwork)
+        segmenter = NanoSegmenter(network, passes=1)
+        return {name: score(segmenter, targets, true_box).mean for name, targets in self._targets.items() if targets}
+
+    def save(self, network: nn.Module, step: int, scores: Mapping[str, float]) -> None:
+        """Write the weights in half precision."""
+        assert isinstance(network, NanoNetwork)
+        content = save_network(network, step=step, held_out=scores, seed=self._config.seed)
+        write_atomically(self._trainer.run.folder / WEIGHTS, content)
+
+    def finish(self, network: nn.Module) -> Path:
+        """Return the file of the best weights."""
+        return self._trainer.run.folder / WEIGHTS
+
+
+def _initial(config: SegmenterConfig) -> NanoNetwork:
+    """Return the network to begin with; weights of another make-up are refused."""
+    shape = Shape(config.network.widths, config.network.encoder, config.network.decoder)
+    if not config.initial_weights:
+        return NanoNetwork(shape)
+    network, _ = load_network(config.initial_weights)
+    if network.shape != shape:
+        raise InputError(
+            f"initial_weights: {config.initial_weights} holds a network of {network.shape}, "
+            f"the configuration one of {shape}"
+        )
+    return network

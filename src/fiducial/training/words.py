@@ -1,0 +1,234 @@
+"""Training of the word table: a small student of a MiniLM's sentence embeddings."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+from torch import Tensor, nn
+
+from fiducial.config import as_plain
+from fiducial.errors import InputError
+from fiducial.files import read_text, write_atomically
+from fiducial.prompters.grounder.vocabulary import Vocabulary
+from fiducial.prompters.grounder.words import WordTable
+from fiducial.training.configs import WordsConfig
+from fiducial.training.runs import TrainingRun
+from fiducial.training.sources import expand_data_folder
+from fiducial.training.trainer import Task, Trainer
+from fiducial.training.words_student import Cut, Student, Teacher, cosine_to, padded, reduced, reduction
+
+WEIGHTS = "nano-words.safetensors"
+"""What a run leaves."""
+EMBEDDED = "teacher.safetensors"
+"""The teacher's vectors, kept so that a run that was stopped need not embed again."""
+_LOG_EVERY = 8192
+_PIECE = re.compile(r"(##)?[a-z0-9]+")
+_WORD = re.compile(r"[a-z]{2,}")
+LONGEST_PIECE = 18
+"""Letters of the longest piece that is kept, with its ``##``: the width of a row in the table of pieces."""
+
+
+def train(
+    config: WordsConfig,
+    data: str | Path,
+    out: str | Path,
+    *,
+    device: str = "auto",
+    command: Sequence[str] = (),
+    quiet: bool = False,
+) -> Path:
+    """Make the word table, or go on where the run in the folder stopped.
+
+    Args:
+        config: the run's configuration.
+        data: the folder that ``DATA/`` stands for.
+        out: the run's folder.
+        device: not used: a processor takes minutes.
+        command: the words of the command line, for the run's card.
+        quiet: write the log without printing it.
+
+    Returns:
+        The table's file.
+
+    Raises:
+        InputError: teacher or list of words cannot be read, or the folder holds another run.
+    """
+    return Trainer(WordsTask(config, data), out, device="cpu", command=command, quiet=quiet).fit()
+
+
+class WordsTask(Task[Tensor]):
+    """Pieces of phrases in, vectors out; after each epoch the mean cosine to the teacher is logged, the last is kept.
+
+    A batch holds indices of texts.
+    """
+
+    score_name = "cosine"
+
+    def __init__(self, config: WordsConfig, data: str | Path) -> None:
+        super().__init__(config)
+        self._config, self._data = config, data
+
+    def build(self, trainer: Trainer[Tensor]) -> nn.Module:
+        """Embed the texts with the teacher, and make the student."""
+        config, self._run = self._config, trainer.run
+        teacher = Teacher(expand_data_folder(config.teacher, self._data))
+        vocabulary = teacher.pieces()
+        words = read_words(expand_data_folder(config.words, self._data), config.num_words)
+        general, listed = texts_of(config, vocabulary, words)
+        texts = (*general, *listed)
+        vectors = _embedded(teacher, texts, trainer.run)
+        targets = reduced(vectors, *reduction(vectors[: len(general)]))
+        self._pieces = kept_pieces(vocabulary)
+        torch.manual_seed(config.seed)
+        student = Student(len(self._pieces), config.hidden_size)
+        cutter = WordTable.of(student.arrays(self._pieces, LONGEST_PIECE))
+        cuts = [cutter.cut_phrase(text) for text in texts]
+        _start_from(student, cuts, targets)
+        weights = np.array([1.0 if " " in text else config.word_weight for text in texts], dtype=np.float32)
+        weights[len(general) :] = config.listed_weight
+        held_out = slice(len(general) - config.held_out, len(general))
+        self._scored = {"held_out": (texts[held_out], targets[held_out]), "listed": (listed, targets[len(general) :])}
+        learned = np.delete(np.arange(len(texts)), held_out)
+        self.learn([cuts[index] for index in learned], targets[learned], weights[learned])
+        return student
+
+    def learn(self, cuts: Sequence[Cut], targets: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+        """Set what is learned from.
+
+        Args:
+            cuts: the phrases.
+            targets: unit vectors, shape (n, 64).
+            weights: how much each phrase counts, shape (n,).
+        """
+        self._rows, self._is_head = padded(cuts)
+        self._targets, self._weights = torch.from_numpy(targets), torch.from_numpy(weights)
+        self.eval_every = -(-len(cuts) // self._config.batch_size)
+        self.steps = self._config.epochs * self.eval_every
+
+    def batches(self, start: int) -> Iterator[tuple[Tensor]]:
+        """Yield every text once per epoch, in an order of its own."""
+        order = torch.Generator().manual_seed(self._config.seed)
+        for epoch in range(self._config.epochs):
+            parts = torch.split(torch.randperm(len(self._rows), generator=order), self._config.batch_size)
+            yield from ((part,) for part in parts[max(0, start - epoch * self.eval_every) :])
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate: half a cosine down to nothing."""
+        return self._config.learning_rate * (1 + math.cos(math.pi * step / self.steps)) / 2
+
+    def loss(self, network: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+        """Compute the mean of 1 minus the cosine to the teacher, plain and weighted."""
+        off = 1 - (network(self._rows[batch], self._is_head[batch]) * self._targets[batch]).sum(dim=1)
+        weights = self._weights[batch]
+        return {"loss": off.mean(), "all": (off * weights).sum() / weights.sum()}
+
+    def score(self, network: nn.Module) -> dict[str, float]:
+        """Return the mean cosine to the teacher of the table as it would be written."""
+        table = WordTable.of(self._arrays(network))
+        return {f"cosine_{name}": cosine_to(table, *pair) for name, pair in self._scored.items()}
+
+    def finish(self, network: nn.Module) -> Path:
+        """Write the table."""
+        config = {"config": json.dumps(as_plain(self._config))}
+        return write_atomically(self._run.folder / WEIGHTS, save(self._arrays(network), config))
+
+    def _arrays(self, network: nn.Module) -> dict[str, NDArray[np.generic]]:
+        assert isinstance(network, Student)
+        return network.arrays(self._pieces, LONGEST_PIECE)
+
+
+def _embedded(teacher: Teacher, texts: Sequence[str], run: TrainingRun) -> NDArray[np.float32]:
+    path = run.folder / EMBEDDED
+    if path.exists():
+        try:
+            kept = load_file(path)["vectors"].astype(np.float32)
+        except (SafetensorError, KeyError) as error:
+            raise InputError(f"{path}: holds no vectors of the teacher ({error}): delete it to embed again") from None
+        if len(kept) != len(texts):
+            raise InputError(f"{path}: holds {len(kept)} vectors, not {len(texts)}: delete it to embed again")
+        return kept
+    reported = 0
+
+    def report(done: int) -> None:
+        nonlocal reported
+        if done - reported >= _LOG_EVERY:
+            reported = done
+            run.log(0, embedded=done, texts=len(texts))
+
+    vectors = teacher.embed(texts, report)
+    # half precision on both ways, so that a run that goes on gives the very same table
+    write_atomically(path, save({"vectors": vectors.astype(np.float16)}))
+    return vectors.astype(np.float16).astype(np.float32)
+
+
+def _start_from(student: Student, cuts: Sequence[Cut], targets: NDArray[np.float32]) -> None:
+    """Let each piece that is a word begin with the teacher's vector of it."""
+    with torch.no_grad():
+        for (rows, _), target in zip(cuts, targets, strict=True):
+            if len(rows) == 1:
+                student.table.weight[rows[0]] = torch.from_numpy(target)
+
+
+# -- texts ----------------------------------------------------------------------------------------
+
+
+def texts_of(
+    config: WordsConfig, vocabulary: Sequence[str], frequent: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Put together what is learned from.
+
+    Args:
+        config: how much of each.
+        vocabulary: the teacher's word pieces, the frequent ones first.
+        frequent: words of a list, the frequent ones first.
+
+    Returns:
+        Words and random phrases, the last ``held_out`` of which are to measure with; and phrases of our vocabulary.
+    """
+    single = whole_words(vocabulary)
+    known = frozenset(single)
+    rare = [word for word in frequent if word not in known][: config.num_rare]
+    pool = [word for word in frequent if len(word) > 2][config.skip_words : config.skip_words + config.pool_size]
+    phrases = random_phrases(pool, config.num_phrases, np.random.default_rng(config.seed))
+    listed = [phrase for entry in Vocabulary.read().entries for phrase in (*entry.phrases, *entry.narrower)]
+    return tuple(dict.fromkeys([*single, *rare, *phrases])), tuple(dict.fromkeys(listed))
+
+
+def kept_pieces(vocabulary: Iterable[str]) -> list[str]:
+    """Return the word pieces of the Latin alphabet without accents, sorted as bytes.
+
+    Every word of a-z and 0-9 can be cut into them, for all single letters and digits are among them.
+    """
+    kept = {piece for piece in vocabulary if _PIECE.fullmatch(piece) and len(piece) <= LONGEST_PIECE}
+    return sorted(kept)
+
+
+def whole_words(vocabulary: Iterable[str]) -> list[str]:
+    """Return the pieces that are words, in the order given (a BERT vocabulary has the frequent ones first)."""
+    return [piece for piece in vocabulary if _WORD.fullmatch(piece)]
+
+
+def read_words(path: str | Path, count: int) -> list[str]:
+    """Read the first ``count`` words of a list, one a line; what is no plain word is left out."""
+    return [line for line in read_text(Path(path)).split() if _WORD.fullmatch(line)][:count]
+
+
+def random_phrases(words: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
+    """Put phrases of two words (three quarters) and three words together at random.
+
+    A word is drawn with a chance that falls with the square root of its rank, so that frequent words come often.
+    """
+    chance = 1 / np.sqrt(np.arange(1, len(words) + 1) + 50)
+    chance /= chance.sum()
+    lengths = np.where(rng.random(count) < 0.75, 2, 3)
+    drawn = iter(rng.choice(len(words), size=int(lengths.sum()), p=chance).tolist())
+    return [" ".join(words[next(drawn)] for _ in range(length)) for length in lengths.tolist()]
