@@ -122,7 +122,7 @@ def test_a_batch_depends_on_seed_and_step_alone(store, lexicon):
     assert heat.shape == (4, 9, 20, 20)
     assert boxes.shape == (4, 4, 20, 20)
     assert weight.shape == (4, 20, 20)
-    assert len(list(one.loader(18))) == 2
+    assert len(list(one.parts(18))) == 2
 
 
 def test_names_of_other_datasets_count_as_absent_now_and_then(store, lexicon):

@@ -21,7 +21,6 @@ from fiducial.training.words import (
     train,
     whole_words,
 )
-from fiducial.training.words_measuring import measure, other_nouns
 from fiducial.training.words_student import (
     TEACHER_DIMENSIONS,
     Student,
@@ -31,6 +30,7 @@ from fiducial.training.words_student import (
     reduced,
     reduction,
 )
+from training.noun_figures import measure, other_nouns
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 VOCABULARY = [

@@ -43,14 +43,7 @@ def train(
     """Train a mask decoder, or go on where the run in the folder stopped.
 
     The image encoder is frozen: every picture is encoded once, and its embedding is kept on the disk.
-
-    Args:
-        config: the run's configuration.
-        data: the folder that ``DATA/`` stands for.
-        out: the run's folder.
-        device: see :class:`fiducial.training.trainer.Trainer`, as for the rest.
-        command: the words of the command line.
-        quiet: write the log without printing it.
+    ``data`` is the folder that ``DATA/`` stands for; the rest is as for :class:`fiducial.training.trainer.Trainer`.
 
     Returns:
         The folder of the best model, which ``SamSegmenter.from_pretrained`` loads; its card lies in it.
@@ -192,12 +185,12 @@ _PROMPTS = {
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a card says.
+    """What made a trained decoder, how good it is, and what it may not be used for.
 
     Args:
         config: the run's configuration.
         command: the words of the command line, or none.
-        family: the model's family, as ``--segmenter`` names it.
+        family: the model's family.
         portions: what was learnt from.
         before: held-out mean IoU by source of the model as it came.
         best: ``"step"`` and ``"held_out"``, mean IoU by source of the decoder that is kept.
@@ -217,22 +210,20 @@ class Card:
 
     def _made(self) -> str:
         trained = "mask decoder and prompt encoder" if self.config.prompt_encoder else "mask decoder"
+        segmenter = self.family.replace("_tracker", "").replace("_hq", "-hq")
         return (
             f"# {self.config.model}, {trained} trained further\n\n"
             f"The image encoder is that of `{self.config.model}`, bit for bit; the {trained} was trained for "
             f"{self.config.steps} steps with fiducial, and step {self.best['step']}, the best on the held-out part, "
             "is kept.\n\n"
-            f"```\nfiducial cut PICTURE --box x1,y1,x2,y2 --segmenter {self._segmenter}:THIS_FOLDER\n```"
+            f"```\nfiducial cut PICTURE --box x1,y1,x2,y2 --segmenter {segmenter}:THIS_FOLDER\n```"
         )
-
-    @property
-    def _segmenter(self) -> str:
-        return self.family.replace("_tracker", "").replace("_hq", "-hq")
 
     def _data(self) -> str:
         rows = [
             f"| {portion.title} | `{portion.source.dataset}` | {len(portion.training)} | "
-            f"{sum(len(picture.targets) for picture in portion.training)} | {self._cut(portion)} | "
+            f"{sum(len(picture.targets) for picture in portion.training)} | "
+            f"{portion.source.held_out:.0%} by {portion.source.group or 'picture'} | "
             f"{portion.source.licence or 'not stated in the configuration'} |"
             for portion in self.portions
         ]
@@ -248,9 +239,6 @@ class Card:
                 f"`{self.config.model}`, bind these weights.",
             ]
         )
-
-    def _cut(self, portion: Portion) -> str:
-        return f"{portion.source.held_out:.0%} by {portion.source.group or 'picture'}"
 
     def _scores(self) -> str:
         prompts = _PROMPTS[self.config.eval_prompt].format(self.config.prompts.jitter)

@@ -35,17 +35,11 @@ def train(
     quiet: bool = False,
     lexicon: Lexicon | None = None,
 ) -> Path:
-    """Train, or go on where the run in the folder stopped.
+    """Train the nano grounder, or go on where the run in the folder stopped.
 
-    Args:
-        config: the run's configuration.
-        data: the folder that ``DATA/`` stands for.
-        out: the run's folder.
-        device: see :class:`fiducial.training.trainer.Trainer`, as for the next two.
-        command: the words of the command line.
-        quiet: write the log without printing it.
-        lexicon: names with their phrases; default: the vocabulary and word table of the package. Only names of which
-            the data shows something are learned.
+    ``lexicon`` holds names with their phrases, by default the vocabulary and word table of the package; only names of
+    which the data shows something are learned.
+    ``data`` is the folder that ``DATA/`` stands for; the rest is as for :class:`fiducial.training.trainer.Trainer`.
 
     Returns:
         The file of the best weights, which ``NanoDetector.from_pretrained`` loads.

@@ -82,14 +82,7 @@ class View:
         return np.asarray((places - self.centre) @ np.linalg.inv(self.matrix).T + self.size / 2)
 
     def pixels(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Look at a picture; what is seen small is averaged before.
-
-        Args:
-            picture: (H, W, 3).
-
-        Returns:
-            (size, size, 3); grey outside the picture.
-        """
+        """Return (size, size, 3) of a picture (H, W, 3), grey outside it; what is seen small is averaged before."""
         half = self.size / 2
         corners = np.array([(-half, -half), (half, -half), (-half, half), (half, half)]) @ self.matrix.T + self.centre
         height, width = picture.shape[:2]
@@ -207,13 +200,7 @@ class Targets:
 
 
 def targets_of(things: Sequence[Seen], counted: NDArray[np.bool_], size: int) -> Targets:
-    """Make the targets of a crop.
-
-    Args:
-        things: what it shows.
-        counted: (N,) the names that are learned in this crop.
-        size: edge of the crop in pixels.
-    """
+    """Make the targets of a crop with an edge of ``size`` pixels; ``counted`` (N,) are the names that it teaches."""
     cells = size // STRIDE
     heat = np.zeros((len(counted), cells, cells), np.float32)
     boxes = np.zeros((4, cells, cells), np.float32)
@@ -224,7 +211,9 @@ def targets_of(things: Sequence[Seen], counted: NDArray[np.bool_], size: int) ->
             x2, y2 = (int(-(-edge // STRIDE)) for edge in thing.box[2:])
             heat[slice(None) if thing.name is None else thing.name, y1:y2, x1:x2] = NO_LOSS
     # The smaller come later: they lie over the larger.
-    for thing in sorted((one for one in things if one.learned), key=lambda one: -_area(one.box)):
+    for thing in sorted(
+        (one for one in things if one.learned), key=lambda one: -(one.box[2] - one.box[0]) * (one.box[3] - one.box[1])
+    ):
         rows, columns, bump = _gaussian(thing.box, cells)
         part = heat[thing.name, rows, columns]
         np.maximum(part, np.where(bump > 0, bump, NO_LOSS), out=part)
@@ -247,7 +236,3 @@ def _gaussian(box: Box, cells: int) -> tuple[slice, slice, NDArray[np.float32]]:
     bump = np.exp(-(down[:, None] + across[None, :]) / 2)
     bump[bump < 0.01] = 0
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1), np.asarray(bump, np.float32)
-
-
-def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])

@@ -17,7 +17,6 @@ from fiducial.datasets import Sample
 from fiducial.datasets.splits import group_of, is_held_out
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.evaluation.opening import open_spec
-from fiducial.geometry import Box
 from fiducial.synthetic.scenes import SceneDataset
 from fiducial.training.augmentation import recoloured
 from fiducial.training.configs import GrounderConfig, GrounderSource, shares
@@ -65,13 +64,7 @@ class Lexicon:
 
     @classmethod
     def of(cls, phrases: Mapping[str, Sequence[str]], domains: Mapping[str, str], embed: Embed) -> Lexicon:
-        """Embed phrases.
-
-        Args:
-            phrases: for each name its phrases, the name first.
-            domains: for each name its domain.
-            embed: what gives phrases their vectors.
-        """
+        """Embed the phrases of each name, the name itself first."""
         vectors = tuple(np.asarray(embed(list(said)), np.float32) for said in phrases.values())
         return cls(tuple(phrases), tuple(domains[name] for name in phrases), vectors)
 
@@ -178,12 +171,7 @@ class Store:
 
 
 def read_store(source: GrounderSource, data: Path, vocabulary: Sequence[str]) -> Store:
-    """Read a dataset into memory.
-
-    Args:
-        source: the dataset, with its held-out part.
-        data: the folder that ``DATA/`` stands for.
-        vocabulary: every name that there is.
+    """Read a dataset into memory; ``vocabulary`` is every name that there is.
 
     Raises:
         InputError: the dataset cannot be opened, or no thing is left to train on.
@@ -231,13 +219,9 @@ def _samples(source: GrounderSource, data: Path) -> Iterator[Sample]:
 def _hulls(sample: Sample) -> list[NDArray[np.float64] | None]:
     """Return the hull of each mask, None for an empty one; or the corners of boxes where there are no masks."""
     if sample.instances is None:
-        return [None if prompt.box is None else _corners(prompt.box) for prompt in sample.prompts()]
+        boxes = [prompt.box for prompt in sample.prompts()]
+        return [None if box is None else np.array([(x, y) for x in box[::2] for y in box[1::2]]) for box in boxes]
     return [hull_of(mask) if mask else None for mask in sample.instances]
-
-
-def _corners(box: Box) -> NDArray[np.float64]:
-    x1, y1, x2, y2 = box
-    return np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)])
 
 
 def _name(label: str, pairs: Mapping[str, str], vocabulary: Sequence[str]) -> str:
@@ -251,13 +235,7 @@ def _name(label: str, pairs: Mapping[str, str], vocabulary: Sequence[str]) -> st
 
 
 class GrounderBatches(StepBatches[Batch]):
-    """The batch of each step.
-
-    Args:
-        config: of the run.
-        stores: its data, in the order of ``config.data``.
-        lexicon: the names that are learned.
-    """
+    """The batch of each step; the stores are in the order of ``config.data``, the lexicon holds what is learned."""
 
     def __init__(self, config: GrounderConfig, stores: Sequence[Store], lexicon: Lexicon) -> None:
         super().__init__(config.steps, config.num_workers)

@@ -78,12 +78,7 @@ class Matches:
 
 
 def findings_of(detector: Detector, pictures: Sequence[LabelledPicture]) -> list[Finding]:
-    """Ask for every name of each picture's dataset.
-
-    Args:
-        detector: any detector that knows the names; with a threshold of 0 for average precision.
-        pictures: held-out pictures.
-    """
+    """Ask for every name of each picture's dataset; average precision needs a detector with a threshold of 0."""
     found = []
     for start in range(0, len(pictures), _BATCH_SIZE):
         some = pictures[start : start + _BATCH_SIZE]
@@ -234,8 +229,8 @@ def _mean(values: Sequence[float] | NDArray[Any]) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
 
-def _boxes(boxes: Sequence[Sequence[float]]) -> Array:
-    return np.array(boxes, dtype=np.float64).reshape(-1, 4)
+def _boxes(boxes: Iterable[Sequence[float]]) -> Array:
+    return np.array(list(boxes), dtype=np.float64).reshape(-1, 4)
 
 
 # -- calibration ----------------------------------------------------------------------------------

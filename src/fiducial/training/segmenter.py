@@ -35,15 +35,9 @@ def train(
     command: Sequence[str] = (),
     quiet: bool = False,
 ) -> Path:
-    """Train, or go on where the run in the folder stopped.
+    """Train the nano segmenter, or go on where the run in the folder stopped.
 
-    Args:
-        config: the run's configuration.
-        data: the folder that ``DATA/`` stands for.
-        out: the run's folder.
-        device: see :class:`fiducial.training.trainer.Trainer`, as for the rest.
-        command: the words of the command line.
-        quiet: write the log without printing it.
+    ``data`` is the folder that ``DATA/`` stands for; the rest is as for :class:`fiducial.training.trainer.Trainer`.
 
     Returns:
         The file of the best weights, which ``NanoSegmenter.from_pretrained`` loads.

@@ -91,12 +91,7 @@ class Store:
 
 
 def read_store(source: Source, data: Path, min_size: float) -> Store:
-    """Read a dataset into memory.
-
-    Args:
-        source: the dataset, with its held-out part.
-        data: the folder that ``DATA/`` stands for.
-        min_size: leave out targets with a longest edge below so many pixels.
+    """Read a dataset into memory, without targets whose longest edge is below ``min_size`` pixels.
 
     Raises:
         InputError: the dataset cannot be opened, has no masks, or nothing is left to train on.
@@ -194,16 +189,7 @@ def training_crop(
     prompting: SegmenterPrompting,
     random: np.random.Generator,
 ) -> Crop:
-    """Make one training crop.
-
-    Args:
-        target: the object.
-        pixels: (H, W, 3) uint8, its picture.
-        size: edge S of the crop in pixels.
-        mode: the kind of prompt.
-        prompting: how bad prompts are.
-        random: where chance comes from.
-    """
+    """Make one training crop of an object and its picture (H, W, 3) uint8, with an edge of ``size`` pixels."""
     turn = _turn(random)
     hull = target.hull @ np.linalg.inv(turn).T
     tight = (*hull.min(axis=0).tolist(), *hull.max(axis=0).tolist())
@@ -304,12 +290,7 @@ def _points(covered: Array, random: np.random.Generator) -> tuple[Matrix, list[i
 
 
 class SegmenterBatches(StepBatches[Batch]):
-    """The batch of each step.
-
-    Args:
-        config: of the run.
-        stores: its data, in the order of ``config.data``.
-    """
+    """The batch of each step; the stores are in the order of ``config.data``."""
 
     def __init__(self, config: SegmenterConfig, stores: Sequence[Store]) -> None:
         super().__init__(config.steps, config.num_workers)

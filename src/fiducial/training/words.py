@@ -48,13 +48,8 @@ def train(
 ) -> Path:
     """Make the word table, or go on where the run in the folder stopped.
 
-    Args:
-        config: the run's configuration.
-        data: the folder that ``DATA/`` stands for.
-        out: the run's folder.
-        device: not used: a processor takes minutes.
-        command: the words of the command line, for the run's card.
-        quiet: write the log without printing it.
+    The device is not used: a processor takes minutes.
+    ``data`` is the folder that ``DATA/`` stands for; the rest is as for :class:`fiducial.training.trainer.Trainer`.
 
     Returns:
         The table's file.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 
 from fiducial.language.phrases.nouns import stem, words_of
 from fiducial.prompters.grounder.vocabulary import Vocabulary
@@ -61,7 +61,7 @@ class Figures:
 
 def other_nouns() -> tuple[str, ...]:
     """Return nouns that stand for nothing in the vocabulary."""
-    text = files(__package__).joinpath("other_nouns.txt").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("other_nouns.txt").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     return tuple(noun for line in lines for part in line.split(",") if (noun := part.strip()))
 
