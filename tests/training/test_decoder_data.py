@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fiducial.errors import InputError
 from fiducial.geometry import Frame, Mask
-from fiducial.segmenters.preprocessing import Preprocessing
+from fiducial.segmenters.canvas import Preprocessing
 from fiducial.training import decoder_data as module
 from fiducial.training.configs import DecoderConfig, DecoderLosses, DecoderPrompting, Source
 from fiducial.training.decoder import losses
@@ -178,7 +178,7 @@ def test_a_dataset_without_masks_is_refused(monkeypatch):
         def __iter__(self):
             return (self[index] for index in range(len(self)))
 
-    monkeypatch.setattr(module, "open_spec", lambda spec: Boxes("shapes", 2, size=96))
+    monkeypatch.setattr(module, "open_dataset", lambda spec: Boxes("shapes", 2, size=96))
     with pytest.raises(InputError, match="has boxes but no masks"):
         read_portions(CONFIG, ".")
 

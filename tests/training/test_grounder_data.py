@@ -80,7 +80,7 @@ def test_pictures_without_a_thing_are_trained_and_held_out_too(monkeypatch):
     samples = [
         sample(n, (SHIP,) if n % 2 else (), ("ship",) if n % 2 else (), group=f"patient {n // 4}") for n in range(40)
     ]
-    monkeypatch.setattr(module, "open_spec", lambda spec: samples)
+    monkeypatch.setattr(module, "open_dataset", lambda spec: samples)
     store = read_store(GrounderSource("folder:x", held_out=0.3, group="group"), "unused", ["ship"])
     assert store.source.title == "folder:x"
     assert sum(not things for things in store.things) == len(store.pictures) / 2
@@ -91,7 +91,7 @@ def test_pictures_without_a_thing_are_trained_and_held_out_too(monkeypatch):
 
 def test_balanced_draws_show_rare_names_as_often(monkeypatch):
     samples = [sample(n, (SHIP,), ("car" if n == 7 else "ship",)) for n in range(20)]
-    monkeypatch.setattr(module, "open_spec", lambda spec: samples)
+    monkeypatch.setattr(module, "open_dataset", lambda spec: samples)
     store = read_store(GrounderSource("folder:x", held_out=0.0), "unused", ["ship", "car"])
     random = np.random.default_rng(0)
     drawn = [store.draw(True, random) for _ in range(300)]
@@ -104,7 +104,7 @@ def test_balanced_draws_show_rare_names_as_often(monkeypatch):
 
 
 def test_a_source_without_things_is_refused(monkeypatch):
-    monkeypatch.setattr(module, "open_spec", lambda spec: [sample()])
+    monkeypatch.setattr(module, "open_dataset", lambda spec: [sample()])
     with pytest.raises(InputError, match="no thing with a name is left"):
         read_store(GrounderSource("folder:x", held_out=0.0), "unused", ["ship"])
 

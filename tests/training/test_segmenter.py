@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fiducial.errors import InputError
-from fiducial.segmenters.nano.segmenter import NanoSegmenter
-from fiducial.segmenters.nano.weights import load_network
+from fiducial.segmenters.nano import NanoSegmenter
+from fiducial.segmenters.nano_network import load_network
 from fiducial.training.configs import (
     SegmenterConfig,
     SegmenterLosses,

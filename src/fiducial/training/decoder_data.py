@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fiducial.contracts import Embedding
-from fiducial.datasets import Dataset
-from fiducial.datasets.objects import longest_edge
-from fiducial.datasets.splits import group_of, in_fraction, is_held_out
+from fiducial.datasets import Dataset, open_dataset
+from fiducial.datasets.splits import group_of, in_fraction, is_held_out, longest_edge
 from fiducial.errors import InputError
-from fiducial.evaluation.opening import open_spec
 from fiducial.geometry import Mask
 from fiducial.images import Image
-from fiducial.segmenters.cache import CachedSegmenter, DiskCache
+from fiducial.segmenters.cache import CachedSegmenter
 from fiducial.segmenters.sam import SamSegmenter
 from fiducial.training.configs import DecoderConfig, Source
 from fiducial.training.sources import expand_data_folder, instances_of, subset
@@ -81,7 +79,7 @@ def read_portions(config: DecoderConfig, data: Path) -> list[Portion]:
 
 
 def _read(source: Source, config: DecoderConfig, data: Path) -> Portion:
-    dataset = open_spec(expand_data_folder(source.dataset, data))
+    dataset = open_dataset(expand_data_folder(source.dataset, data))
     training, held_out, groups = [], [], set()
     for index, sample in enumerate(dataset):
         masks = tuple(mask for mask in instances_of(sample) if longest_edge(mask) >= config.min_size)
@@ -125,8 +123,8 @@ class Embeddings:
     """
 
     def __init__(self, segmenter: SamSegmenter, folder: str | Path) -> None:
-        self._disk = DiskCache(folder)
-        self.segmenter = CachedSegmenter(segmenter, self._disk)
+        self.segmenter = CachedSegmenter(segmenter, folder, max_bytes=None)
+        self._key_of = segmenter.embedding_key
         self._keys: dict[DecoderPicture, str] = {}
 
     def prepare(self, pictures: Iterable[DecoderPicture], tell: Callable[[int], None] = lambda done: None) -> int:
@@ -142,9 +140,9 @@ class Embeddings:
         computed = 0
         for done, picture in enumerate(pictures, start=1):
             image = picture.image()
-            key = self.segmenter.embedding_key(image)
+            key = self._key_of(image)
             self._keys[picture] = key
-            if not self._disk.path(key).exists():
+            if key not in self.segmenter.cache:
                 self.segmenter.encode(image)
                 computed += 1
                 tell(done)
@@ -153,5 +151,5 @@ class Embeddings:
     def __getitem__(self, picture: DecoderPicture) -> Embedding:
         """Return the embedding of a picture, from the disk when it is there."""
         key = self._keys.get(picture)
-        kept = None if key is None else self._disk.get(key)
+        kept = None if key is None else self.segmenter.cache.get(key)
         return self.segmenter.encode(picture.image()) if kept is None else kept

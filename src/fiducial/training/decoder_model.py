@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from fiducial.errors import InputError
 from fiducial.files import write_atomically
 from fiducial.geometry import Frame, Mask
-from fiducial.segmenters.batching import batches
-from fiducial.segmenters.families import Family
-from fiducial.segmenters.loading import load_model
-from fiducial.segmenters.sam import SamSegmenter, prompt_arguments
+from fiducial.segmenters.configs import SamConfig
+from fiducial.segmenters.sam import SamSegmenter, batches, prompt_arguments
+from fiducial.segmenters.sam_models import Family, load_model
 
 CARD = "README.md"
 _ENCODER = ("vision_encoder.", "mask_decoder.conv_s0.", "mask_decoder.conv_s1.", "no_memory_embedding")
@@ -76,8 +75,8 @@ class TrainedModel:
         # An evaluated decoder and a trained one compute the same: SAM's have neither dropout nor batch statistics.
         self.segmenter = SamSegmenter(
             self.model,
-            self.family,
-            multimask="best" if self._multimask else "single",
+            SamConfig(multimask="best" if self._multimask else "single"),
+            family=self.family,
             fingerprint=encoder_fingerprint(self.model),
         )
 

@@ -13,10 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fiducial.datasets import Sample
+from fiducial.datasets import Sample, open_dataset
 from fiducial.datasets.splits import group_of, is_held_out
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.evaluation.opening import open_spec
 from fiducial.synthetic.scenes import SceneDataset
 from fiducial.training.augmentation import recoloured
 from fiducial.training.configs import GrounderConfig, GrounderSource, shares
@@ -210,7 +209,7 @@ def things_of(sample: Sample, source: GrounderSource, vocabulary: Sequence[str])
 
 
 def _samples(source: GrounderSource, data: Path) -> Iterator[Sample]:
-    dataset = open_spec(expand_data_folder(source.dataset, data))
+    dataset = open_dataset(expand_data_folder(source.dataset, data))
     if isinstance(dataset, SceneDataset):
         return (dataset.everything(index) for index in range(len(dataset)))
     return iter(dataset)

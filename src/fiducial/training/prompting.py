@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fiducial.contracts import Embedding, Segmenter
 from fiducial.datasets import Sample
-from fiducial.datasets.objects import longest_edge
+from fiducial.datasets.splits import longest_edge
 from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.geometry.prompts import Box, Point
 from fiducial.images import Image

@@ -13,9 +13,9 @@ from fiducial.datasets import Sample
 from fiducial.errors import InputError
 from fiducial.files import write_atomically
 from fiducial.geometry import Mask
-from fiducial.segmenters.nano.network import NanoNetwork, Shape
-from fiducial.segmenters.nano.segmenter import NanoSegmenter
-from fiducial.segmenters.nano.weights import load_network, save_network
+from fiducial.segmenters.configs import NanoConfig
+from fiducial.segmenters.nano import NanoSegmenter
+from fiducial.segmenters.nano_network import NanoNetwork, Shape, load_network, save_network
 from fiducial.training import losses as mask_losses
 from fiducial.training.configs import SegmenterConfig, SegmenterLosses
 from fiducial.training.prompting import score, targets_of, true_box
@@ -120,7 +120,7 @@ class SegmenterTask(Task[Batch]):
     def score(self, network: nn.Module) -> dict[str, float]:
         """Return the mean IoU by source."""
         assert isinstance(network, NanoNetwork)
-        segmenter = NanoSegmenter(network, passes=1)
+        segmenter = NanoSegmenter(network, NanoConfig(passes=1))
         return {name: score(segmenter, targets, true_box).mean for name, targets in self._targets.items() if targets}
 
     def save(self, network: nn.Module, step: int, scores: Mapping[str, float]) -> None:

@@ -14,14 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fiducial.datasets import Sample
-from fiducial.datasets.objects import longest_edge
-from fiducial.datasets.splits import group_of, is_held_out
+from fiducial.datasets import Sample, open_dataset
+from fiducial.datasets.splits import group_of, is_held_out, longest_edge
 from fiducial.errors import InputError
-from fiducial.evaluation.opening import open_spec
 from fiducial.geometry import Mask
 from fiducial.geometry.prompts import Box
-from fiducial.segmenters.nano.crops import CONTEXT, Array, network_input
+from fiducial.segmenters.nano_network import CONTEXT, Array, network_input
 from fiducial.training.augmentation import corrupted, recoloured
 from fiducial.training.configs import SegmenterConfig, SegmenterPrompting, Source, shares
 from fiducial.training.sources import expand_data_folder, hull_of, instances_of
@@ -97,7 +95,7 @@ def read_store(source: Source, data: Path, min_size: float) -> Store:
         InputError: the dataset cannot be opened, has no masks, or nothing is left to train on.
     """
     store = Store(source)
-    for sample in open_spec(expand_data_folder(source.dataset, data)):
+    for sample in open_dataset(expand_data_folder(source.dataset, data)):
         if is_held_out(group_of(sample, source.group), source.held_out):
             store.held_out.append(sample)
             continue
