@@ -15,7 +15,7 @@ from fiducial.training.decoder_data import Embeddings, read_portions
 from fiducial.training.decoder_model import TrainedModel, encoder_fingerprint
 from tiny.sam import BUILDERS, save
 
-SCANS = Source("scenes:phantom?count=150&seed=3&size=96", held_out=0.15, name="scans", licence="drawn, free")
+SCANS = Source("scenes:phantom?count=40&seed=3&size=96", held_out=0.3, name="scans", licence="drawn, free")
 FEW = Source("scenes:shapes?count=8&seed=3&size=96", held_out=0.4, name="few")
 BOXES = DecoderPrompting(box=1, box_points=0, points=0, exact=1)
 
@@ -52,12 +52,13 @@ def learning(model):
     return DecoderConfig(
         model=model,
         data=(SCANS,),
-        steps=160,
+        steps=100,
+        batch_size=2,
         learning_rate=3e-3,
-        min_size=16,
+        min_size=30,
         losses=DecoderLosses(cross_entropy=0, dice=0, structure=1),
         prompts=BOXES,
-        eval_every=80,
+        eval_every=50,
         eval_limit=30,
         num_threads=1,
     )
@@ -122,7 +123,7 @@ def test_the_card_tells_where_the_weights_come_from(learnt):
     card = (model / "README.md").read_text()
     assert "fiducial train 'a b'" in card
     assert "drawn, free" in card
-    assert "15% by picture" in card
+    assert "30% by picture" in card
     assert f"--segmenter {family}:" in card
     assert "Seed 0" in card
     assert "did not help" not in card
