@@ -78,14 +78,8 @@ def area(boxes: ArrayLike) -> NDArray[np.float64]:
 
 
 def clip(boxes: ArrayLike, frame: Frame) -> Boxes:
-    """Move edges that lie outside the image onto its border; what lay wholly outside gets zero area.
-
-    Args:
-        boxes: (..., 4) in ``frame``.
-        frame: the frame of the boxes, whose corners are the limits.
-    """
-    low = np.array([min(frame.left, frame.right), min(frame.top, frame.bottom)] * 2)
-    high = np.array([max(frame.left, frame.right), max(frame.top, frame.bottom)] * 2)
+    """Clip (..., 4) boxes of a frame to its image, as :meth:`fiducial.geometry.Frame.clip_box` does one."""
+    low, high = np.tile(np.array(frame.extents).T, 2)
     return np.asarray(np.clip(as_boxes(boxes), low, high))
 
 

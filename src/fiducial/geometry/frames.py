@@ -140,11 +140,22 @@ class Frame:
         """Whether x, and whether y, runs against the image's direction."""
         return self.right < self.left, self.bottom < self.top
 
-    def holds(self, point: Sequence[float]) -> bool:
-        """Say whether a point x, y of this frame lies in the image or on its border."""
-        x, y = point
-        in_x = min(self.left, self.right) <= x <= max(self.left, self.right)
-        return in_x and min(self.top, self.bottom) <= y <= max(self.top, self.bottom)
+    @property
+    def extents(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Smallest and largest x, then y, of the image, whichever way the axes run."""
+        return (
+            (min(self.left, self.right), max(self.left, self.right)),
+            (min(self.top, self.bottom), max(self.top, self.bottom)),
+        )
+
+    def clip_point(self, point: Sequence[float]) -> tuple[float, float]:
+        """Return the point x, y of the image, border included, that is closest to one of this frame."""
+        (left, right), (top, bottom) = self.extents
+        return min(max(point[0], left), right), min(max(point[1], top), bottom)
+
+    def clip_box(self, box: Sequence[float]) -> tuple[float, float, float, float]:
+        """Move a box's edges that lie outside the image onto its border; what lay wholly outside loses its extent."""
+        return (*self.clip_point(box[:2]), *self.clip_point(box[2:]))
 
     def points_to(self, points: ArrayLike, other: Frame) -> NDArray[np.float64]:
         """Convert points of this frame into another frame of the same image.

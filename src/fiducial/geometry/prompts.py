@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.errors import GeometryError
-from fiducial.geometry.boxes import clip
 from fiducial.geometry.frames import Frame, numbers
 
 Box = tuple[float, float, float, float]
@@ -187,11 +186,15 @@ class Prompts(Sequence[Prompt]):
         """
         kept, notes = [], []
         for number, prompt in enumerate(self.items, start=1):
-            box, note = _fit_box(prompt.box, self.frame)
-            spots = [spot for spot in zip(prompt.points, prompt.labels, strict=True) if self.frame.holds(spot[0])]
+            box = prompt.box and self.frame.clip_box(prompt.box)
+            if box and not (box[0] < box[2] and box[1] < box[3]):
+                notes.append(f"target {number}: its box lies outside the image")
+                box = None
+            elif box != prompt.box:
+                notes.append(f"target {number}: its box was clipped to the image")
+            placed = zip(prompt.points, prompt.labels, strict=True)
+            spots = [(point, kind) for point, kind in placed if self.frame.clip_point(point) == point]
             lost = len(prompt.points) - len(spots)
-            if note:
-                notes.append(f"target {number}: {note}")
             if lost:
                 notes.append(f"target {number}: dropped {lost} point{'s' * (lost > 1)} outside the image")
             if box is not None or any(kind for _, kind in spots):
@@ -217,17 +220,6 @@ class Prompts(Sequence[Prompt]):
         if isinstance(index, slice):
             return Prompts(self.frame, self.items[index])
         return self.items[index]
-
-
-def _fit_box(box: Box | None, frame: Frame) -> tuple[Box | None, str]:
-    if box is None:
-        return None, ""
-    x1, y1, x2, y2 = clip(box, frame).tolist()
-    if not (x1 < x2 and y1 < y2):
-        return None, "its box lies outside the image"
-    if (x1, y1, x2, y2) != box:
-        return (x1, y1, x2, y2), "its box was clipped to the image"
-    return box, ""
 
 
 def _listed(values: Any, what: str) -> tuple[Any, ...]:

@@ -163,7 +163,7 @@ class Placer:
     def __init__(self, frame: Frame, notes: Notes) -> None:
         self._frame = frame
         self._notes = notes
-        self._x, self._y = extents(frame)
+        self._x, self._y = frame.extents
         self.dropped = 0
         """Boxes and points that could not be used."""
         self.swapped = 0
@@ -204,7 +204,7 @@ class Placer:
         if x1 == x2 or y1 == y2:
             self._notes.add("a box without area was dropped")
             return None
-        box = clipped((x1, y1, x2, y2), self._x, self._y)
+        box = self._frame.clip_box((x1, y1, x2, y2))
         if not (box[0] < box[2] and box[1] < box[3]):
             self._notes.add(f"a box wholly outside the frame was dropped: {self._meant(written)}")
             return None
@@ -221,7 +221,7 @@ class Placer:
         if self._is_far((x,), (y,)):
             self._notes.add(f"a point far outside the frame was dropped: {self._meant(written)}")
             return None
-        inside = clip(x, self._x), clip(y, self._y)
+        inside = self._frame.clip_point((x, y))
         if inside != (x, y):
             self.clipped += 1
             self._notes.add("a point clipped to the frame")
@@ -254,24 +254,3 @@ class Placer:
             return
         if all(0 <= value <= 1 for value in numbers) and any(0 < value < 1 for value in numbers):
             self._notes.add(f"the numbers look like fractions (0..1), this frame reaches {self._x[1]:g}: not rescaled")
-
-
-Extent = tuple[float, float]
-
-
-def extents(frame: Frame) -> tuple[Extent, Extent]:
-    """Return the least and the greatest x, then y, of the image in a frame, whichever way its axes point."""
-    return (
-        (min(frame.left, frame.right), max(frame.left, frame.right)),
-        (min(frame.top, frame.bottom), max(frame.top, frame.bottom)),
-    )
-
-
-def clip(value: float, extent: Extent) -> float:
-    """Return the number of an extent that is closest to a value."""
-    return min(max(value, extent[0]), extent[1])
-
-
-def clipped(box: Box, x: Extent, y: Extent) -> Box:
-    """Return a box clipped to the image; one that lies outside loses its extent."""
-    return clip(box[0], x), clip(box[1], y), clip(box[2], x), clip(box[3], y)

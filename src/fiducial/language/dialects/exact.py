@@ -9,7 +9,6 @@ from typing import Any
 
 from fiducial.errors import GeometryError
 from fiducial.geometry import Box, Frame, Point, Prompt
-from fiducial.language.dialects.answering import clip, clipped, extents
 from fiducial.language.dialects.replies import MAX_NUMBER, without_strings
 
 Number = int | float
@@ -24,7 +23,7 @@ def fitted_box(prompt: Prompt) -> Box | None:
     """
     if prompt.box is None:
         return None
-    box = clipped(prompt.box, *extents(prompt.frame))
+    box = prompt.frame.clip_box(prompt.box)
     if not (box[0] < box[2] and box[1] < box[3]):
         raise GeometryError(f"the box {prompt.box} lies outside the image, whose frame is {prompt.frame}")
     return box
@@ -36,10 +35,9 @@ def fitted_points(prompt: Prompt, kind: int = 1) -> list[Point]:
     Raises:
         GeometryError: a point lies outside the image.
     """
-    across, down = extents(prompt.frame)
     points = []
     for x, y in prompt.positive_points if kind == 1 else prompt.negative_points:
-        inside = clip(x, across), clip(y, down)
+        inside = prompt.frame.clip_point((x, y))
         if abs(inside[0] - x) > _SLACK * prompt.frame.width or abs(inside[1] - y) > _SLACK * prompt.frame.height:
             raise GeometryError(f"the point ({x:g}, {y:g}) lies outside the image, whose frame is {prompt.frame}")
         points.append(inside)
@@ -61,7 +59,7 @@ def rounded(value: float, decimals: int) -> Number:
 
 def rounded_box(box: Box, frame: Frame, decimals: int) -> list[Number]:
     """Round a box so that it keeps an extent of one step at least."""
-    (_, right), (_, bottom) = extents(frame)
+    (_, right), (_, bottom) = frame.extents
     x1, x2 = _rounded_span(box[0], box[2], right, decimals)
     y1, y2 = _rounded_span(box[1], box[3], bottom, decimals)
     return [x1, y1, x2, y2]
