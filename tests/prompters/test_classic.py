@@ -232,7 +232,7 @@ class TestAnswers:
         images = [Image(np.full((9, 9, 3), value, np.uint8)) for value in range(12)]
         fresh.ask(images, ["all things"] * 12)
         assert len(fresh._remembered) == 8
-        assert images[-1].digest in fresh._remembered
+        assert fresh._remembered.get(images[-1].digest)
         assert fresh.find(images[-1]) is fresh.find(images[-1])
 
     def test_candidates_lists_all(self, prompter):

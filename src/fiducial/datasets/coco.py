@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from fiducial.datasets.configs import CocoConfig
-from fiducial.datasets.files import LayoutError, choose_splits, count_of, locate, read_json
+from fiducial.datasets.files import LayoutError, choose_splits, count_of, locate
 from fiducial.datasets.sample import Listing, Sample
 from fiducial.errors import GeometryError, InputError
+from fiducial.files import read_json
 from fiducial.geometry import Frame, Mask, Prompts
 
 EXPECTED = """
@@ -203,7 +204,7 @@ class AnnotationFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        found = read_json(path, hook=_compact)
+        found = read_json(path, hook=_compact, kind=dict)
         for key in ("images", "annotations"):
             if not isinstance(found.get(key), list):
                 raise InputError(f"{path}: no list {key!r}: is this a COCO annotation file?")

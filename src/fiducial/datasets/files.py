@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,6 +14,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from fiducial.errors import ImageError, InputError, UnknownNameError
+from fiducial.files import read_text
 from fiducial.geometry import Mask
 from fiducial.images import DEFAULT_MAX_PIXELS, IMAGE_SUFFIXES
 
@@ -71,78 +71,6 @@ def choose_splits(available: Iterable[str], wanted: str | None, where: Path) -> 
     if wanted not in known:
         raise UnknownNameError(f"split of {where}", wanted, known)
     return [wanted]
-
-
-def read_text(path: Path, *, fallback: str | None = None) -> str:
-    """Read a UTF-8 text file.
-
-    Args:
-        path: the file.
-        fallback: another encoding for files that are not UTF-8; None refuses them.
-
-    Raises:
-        InputError: missing or not text.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if fallback is None:
-            raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    return data.decode(fallback, errors="replace")
-
-
-def read_json(
-    path: Path,
-    *,
-    kind: type[Any] = dict,
-    hook: Callable[[dict[str, Any]], Any] | None = None,
-    fallback: str | None = None,
-) -> Any:
-    """Read a JSON file whose top level is of one kind.
-
-    Args:
-        path: the file.
-        kind: ``dict`` or ``list``.
-        hook: is given each object as soon as it is complete and may return something smaller.
-        fallback: another encoding for files that are not UTF-8.
-
-    Raises:
-        InputError: missing, not JSON, or of another kind.
-    """
-    try:
-        value = json.loads(read_text(path, fallback=fallback), object_hook=hook)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from None
-    except RecursionError:
-        raise InputError(f"{path}: not valid JSON: nested too deeply") from None
-    if not isinstance(value, kind):
-        wanted = "a list" if kind is list else "an object"
-        raise InputError(f"{path}: {wanted} is expected at the top, got {type(value).__name__}")
-    return value
-
-
-def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """Read a JSONL file of objects with the numbers of their lines, from 1; empty lines are skipped.
-
-    Raises:
-        InputError: a line is not a JSON object.
-    """
-    rows = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise InputError(f"{path}, line {number}: not valid JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise InputError(f"{path}, line {number}: an object is expected, got {type(row).__name__}")
-        rows.append((number, row))
-    return rows
 
 
 def read_csv(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:

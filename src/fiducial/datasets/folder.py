@@ -19,15 +19,13 @@ from fiducial.datasets.files import (
     count_of,
     picture_size,
     read_csv,
-    read_json,
-    read_lines,
     read_mask,
-    read_text,
     read_values,
     require_size,
 )
 from fiducial.datasets.sample import Listing, MaskRow, Sample
 from fiducial.errors import InputError
+from fiducial.files import read_json, read_json_lines, read_text
 from fiducial.geometry import Mask
 
 EXPECTED = """
@@ -97,7 +95,7 @@ def _entries(root: Path) -> tuple[Path, list[dict[str, Any]]]:
     if source.suffix == ".csv":
         return source, list(read_csv(source, ("image",)))
     if source.suffix == ".jsonl":
-        return source, [row for _, row in read_lines(source)]
+        return source, [row for _, row in read_json_lines(source)]
     entries = read_json(source, kind=list)
     if not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{source}: a list of objects is expected")

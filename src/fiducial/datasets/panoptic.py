@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from fiducial.datasets.coco import annotation_files, files_of_images, sample_id, split_files
 from fiducial.datasets.configs import PanopticConfig
-from fiducial.datasets.files import choose_splits, read_json, require_size
+from fiducial.datasets.files import choose_splits, require_size
 from fiducial.datasets.sample import Listing, Sample
 from fiducial.errors import ImageError, InputError
+from fiducial.files import read_json
 from fiducial.geometry import Mask
 from fiducial.images import DEFAULT_MAX_PIXELS
 
@@ -97,7 +98,7 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        found = read_json(path)
+        found = read_json(path, kind=dict)
         for key in ("images", "annotations", "categories"):
             if not isinstance(found.get(key), list):
                 raise InputError(f"{path}: no list {key!r}: is this a panoptic annotation file?")

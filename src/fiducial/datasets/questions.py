@@ -12,18 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.datasets.configs import EarthReasonConfig, PrsMedConfig, ReasonSegConfig, Texts
-from fiducial.datasets.files import (
-    LayoutError,
-    Pictures,
-    choose_splits,
-    count_of,
-    inside,
-    picture_size,
-    read_csv,
-    read_json,
-)
+from fiducial.datasets.files import LayoutError, Pictures, choose_splits, count_of, inside, picture_size, read_csv
 from fiducial.datasets.sample import Listing, MaskRow, Sample
 from fiducial.errors import InputError
+from fiducial.files import read_json
 from fiducial.geometry import Mask
 
 SPLITS = ("train", "val", "test")
@@ -84,7 +76,7 @@ def _earthreason_rows(config: EarthReasonConfig, split: str) -> Iterator[tuple[s
 
 
 def _questions_and_answers(source: Path) -> tuple[list[str], list[str]]:
-    found = read_json(source)
+    found = read_json(source, kind=dict)
     questions, answers = found.get("questions"), found.get("answer")
     if not _are_texts(questions) or not questions or not _are_texts(answers):
         raise InputError(f'{source}: {{"questions": [texts], "answer": [texts]}} is expected, with a question')
@@ -137,7 +129,7 @@ def is_reasonseg(root: Path) -> bool:
         source = next(iter(sorted((root / name).glob("*.json"))), None)
         if source is not None and Pictures(root / name).find(source.stem) is not None:
             try:
-                found = read_json(source, fallback=_OLD_ENCODING)
+                found = read_json(source, fallback=_OLD_ENCODING, kind=dict)
             except InputError:
                 return False
             return "shapes" in found and "text" in found
@@ -152,7 +144,7 @@ def _reasonseg_rows(config: ReasonSegConfig, split: str) -> Iterator[tuple[str, 
         problem = f"{split}/ lacks {len(missing)} of {len(sources)} pictures: {count_of(missing)}"
         raise LayoutError(config.path, config.name, REASONSEG, problem)
     for source in sources:
-        given = read_json(source, fallback=_OLD_ENCODING).get("text")
+        given = read_json(source, fallback=_OLD_ENCODING, kind=dict).get("text")
         texts = [given] if isinstance(given, str) else given
         if not texts or not _are_texts(texts):
             raise InputError(f'{source}: "text" needs to be a list of texts')
@@ -162,7 +154,7 @@ def _reasonseg_rows(config: ReasonSegConfig, split: str) -> Iterator[tuple[str, 
 
 def _reasonseg(key: str, row: _ShapesRow) -> Sample:
     size = picture_size(row.image)
-    found = read_json(row.source, fallback=_OLD_ENCODING)
+    found = read_json(row.source, fallback=_OLD_ENCODING, kind=dict)
     targets, ignored = _painted(_shapes(found, row.source), size)
     return Sample(
         id=key,

@@ -14,10 +14,11 @@ from typing import Any
 
 from fiducial.datasets.coco import Annotation, AnnotationFile, ImageEntry, boxes_of
 from fiducial.datasets.configs import RefCocoConfig, Texts
-from fiducial.datasets.files import LayoutError, choose_splits, count_of, locate, read_json
+from fiducial.datasets.files import LayoutError, choose_splits, count_of, locate
 from fiducial.datasets.pickles import load_plain
 from fiducial.datasets.sample import Listing, Sample
 from fiducial.errors import InputError, UnknownNameError
+from fiducial.files import read_json
 
 EXPECTED = """
 root/

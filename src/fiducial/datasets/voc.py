@@ -21,12 +21,12 @@ from fiducial.datasets.files import (
     choose_splits,
     count_of,
     picture_size,
-    read_text,
     read_values,
     require_size,
 )
 from fiducial.datasets.sample import Listing, Sample
 from fiducial.errors import InputError
+from fiducial.files import read_text
 from fiducial.geometry import Frame, Mask, Prompts
 
 EXPECTED = """

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.datasets.configs import VolumeConfig
-from fiducial.datasets.files import LayoutError, choose_splits, read_json
+from fiducial.datasets.files import LayoutError, choose_splits
 from fiducial.datasets.sample import Listing, Sample
 from fiducial.errors import InputError, MissingExtraError
+from fiducial.files import read_json
 from fiducial.geometry import Mask
 from fiducial.images import Image
 
@@ -230,7 +231,7 @@ def _as_labels(values: NDArray[Any], path: Path) -> NDArray[np.int32]:
 def _names(path: Path) -> dict[int, str]:
     """Read ``labels.json``; what it says about 0, the background, is left out."""
     names = {}
-    for key, entry in read_json(path).items():
+    for key, entry in read_json(path, kind=dict).items():
         name = entry.get("name") if isinstance(entry, dict) else entry
         if not (key.isascii() and key.isdigit()) or not isinstance(name, str) or not name.strip():
             raise InputError(f"{path}: a label's number with its name is expected, got {key!r}: {entry!r:.60}")

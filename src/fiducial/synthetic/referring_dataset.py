@@ -10,9 +10,8 @@ from typing import Any
 
 from fiducial.config import as_plain, read
 from fiducial.datasets import Dataset, DatasetConfig, Sample
-from fiducial.datasets.files import read_json, read_lines
 from fiducial.errors import InputError
-from fiducial.files import write_atomically
+from fiducial.files import read_json, read_json_lines, write_atomically
 from fiducial.geometry import Prompts
 from fiducial.synthetic.referring import AnnotatedImage, Expression, index_images, read_image_of
 
@@ -49,7 +48,7 @@ def read_expressions(path: str | Path) -> list[Expression]:
         InputError: the file is missing, a line is not JSON, or a value is missing or of another kind.
     """
     path = Path(path)
-    found = [_expression(row, f"{path}, line {number}") for number, row in read_lines(path)]
+    found = [_expression(row, f"{path}, line {number}") for number, row in read_json_lines(path)]
     repeated = len(found) - len({one.id for one in found})
     if repeated:
         raise InputError(f"{path}: {repeated} ids occur more than once")
@@ -59,7 +58,7 @@ def read_expressions(path: str | Path) -> list[Expression]:
 def read_source(path: Path) -> DatasetConfig | None:
     """Read what a file of expressions is about; None where nothing beside it says so."""
     beside = path.with_suffix(".source.json")
-    return read(DatasetConfig, read_json(beside), str(beside)) if beside.is_file() else None
+    return read(DatasetConfig, read_json(beside, kind=dict), str(beside)) if beside.is_file() else None
 
 
 class ReferringDataset:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -13,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fiducial.cache import LRUCache
 from fiducial.geometry import Box, Frame, Point, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer
@@ -65,8 +64,7 @@ class ClassicPrompter:
     """
 
     def __init__(self) -> None:
-        self._remembered: OrderedDict[str, Findings] = OrderedDict()
-        self._lock = threading.Lock()
+        self._remembered: LRUCache[str, Findings] = LRUCache(REMEMBERED)
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
         """Answer each instruction for the image beside it, found or no target.
@@ -85,14 +83,10 @@ class ClassicPrompter:
 
     def find(self, image: Image) -> Findings:
         """Find and measure the candidates of a picture, or remember them."""
-        with self._lock:
-            known = self._remembered.get(image.digest)
-        findings = _find(image) if known is None else known
-        with self._lock:
-            self._remembered[image.digest] = findings
-            self._remembered.move_to_end(image.digest)
-            while len(self._remembered) > REMEMBERED:
-                self._remembered.popitem(last=False)
+        findings = self._remembered.get(image.digest)
+        if findings is None:
+            findings = _find(image)
+            self._remembered.put(image.digest, findings)
         return findings
 
     def _answer(self, image: Image, instruction: str) -> Answer:

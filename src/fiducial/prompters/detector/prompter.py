@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from fiducial.cache import LRUCache
 from fiducial.contracts import Prompter
 from fiducial.errors import InputError
 from fiducial.geometry import Box, Prompt, Prompts
@@ -79,8 +78,7 @@ class DetectorPrompter:
         self.detector = detector
         self._threshold = threshold or 0.0
         self._regions = regions
-        self._remembered: OrderedDict[_Key, _ByName] = OrderedDict()
-        self._lock = threading.Lock()
+        self._remembered: LRUCache[_Key, _ByName] = LRUCache(REMEMBERED)
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
         """Answer each instruction for the image beside it: found, no target, or failed where a noun is not known.
@@ -112,17 +110,16 @@ class DetectorPrompter:
 
     def _find(self, questions: Sequence[_Question]) -> dict[_Key, _ByName]:
         """Return the candidates of each question's names; what is not remembered is detected in one call."""
-        with self._lock:
-            found = {one.key: self._remembered[one.key] for one in questions if one.key in self._remembered}
+        found = {one.key: self._remembered.get(one.key) or {} for one in questions}
         wanted: dict[_Key, tuple[Image, dict[str, None]]] = {}
         for one in questions:
-            known = found.setdefault(one.key, {})
             missing = wanted.setdefault(one.key, (one.image, {}))[1]
-            missing.update(dict.fromkeys(name for name in one.names if name not in known))
+            missing.update(dict.fromkeys(name for name in one.names if name not in found[one.key]))
         new = {key: (image, tuple(missing)) for key, (image, missing) in wanted.items() if missing}
         for key, by_name in self._detect(new):
             found[key] = {**found[key], **by_name}
-        self._remember(found)
+        for key, by_name in found.items():
+            self._remembered.put(key, by_name)
         return found
 
     def _detect(self, new: Mapping[_Key, tuple[Image, tuple[str, ...]]]) -> Iterable[tuple[_Key, _ByName]]:
@@ -134,14 +131,6 @@ class DetectorPrompter:
             (key, {name: tuple(as_candidate(image, one) for one in some if one.name == name) for name in asked})
             for (key, (image, asked)), some in zip(new.items(), detections, strict=True)
         ]
-
-    def _remember(self, found: Mapping[_Key, _ByName]) -> None:
-        with self._lock:
-            for key, by_name in found.items():
-                self._remembered[key] = by_name
-                self._remembered.move_to_end(key)
-            while len(self._remembered) > REMEMBERED:
-                self._remembered.popitem(last=False)
 
     def _answer(self, question: _Question, found: _ByName) -> Answer:
         image, read = question.image, question.read
