@@ -48,11 +48,7 @@ class Refinement:
         changed: whether what came out differs from what went in.
         reason: in plain words and on one line: what was done, or why nothing was.
         figures: what was measured on the way, by name; finite numbers and words.
-        pictures: (h, w, 3) uint8 RGB pictures of the way, by name and in the order of the work; empty unless they
-            were asked for.
-
-    Raises:
-        InputError: a figure that is not finite, or a picture of another shape or type.
+        pictures: (h, w, 3) uint8 RGB pictures of the way, by name, in order; empty unless they were asked for.
 
     Example:
         >>> Refinement("mbo", True, "kept", {"iterations": 2}).as_json()
@@ -80,12 +76,8 @@ class Refinement:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, without the pictures."""
-        return {
-            "refiner": self.refiner,
-            "changed": self.changed,
-            "reason": self.reason,
-            "figures": dict(self.figures),
-        }
+        named = {"refiner": self.refiner, "changed": self.changed, "reason": self.reason}
+        return {**named, "figures": dict(self.figures)}
 
 
 @runtime_checkable
@@ -96,11 +88,8 @@ class Prompter(Protocol):
         """Answer each instruction for the image beside it.
 
         Returns:
-            One answer per image, in order, its prompts in the pixel frame of that image
-            (``image.frame``). A reply of no use is an answer with an outcome that says so.
-
-        Raises:
-            ModelError: the model or server itself failed.
+            One answer per image, in order, its prompts in the pixel frame of that image. A reply of no use is an
+            answer with an outcome that says so; ModelError is for a model or server that failed itself.
         """
         ...
 
@@ -114,17 +103,9 @@ class Segmenter(Protocol):
         ...
 
     def decode(self, embedding: Embedding, prompts: Prompts) -> list[Mask]:
-        """Cut one mask per prompt, at the size of the original image.
+        """Cut one mask per prompt, in order and at the size of the original image; no prompt influences another.
 
-        Args:
-            embedding: what :meth:`encode` returned.
-            prompts: in pixels of the original image; no prompt influences another.
-
-        Returns:
-            One mask per prompt, in order; ``mask.score`` is the model's own estimate, if it has one.
-
-        Raises:
-            FrameError: the prompts are not in pixels of the original image.
+        The prompts are in pixels of the original image; ``mask.score`` is the model's own estimate, if it has one.
         """
         ...
 
@@ -154,13 +135,7 @@ class ReportingPromptRefiner(PromptRefiner, Protocol):
     def report(
         self, image: Image, prompts: Prompts, *, pictures: bool = False
     ) -> tuple[Prompts, tuple[Refinement, ...]]:
-        """Refine as calling does, and tell what was done to each prompt, in order.
-
-        Args:
-            image: the image.
-            prompts: as for calling.
-            pictures: also draw pictures of the way, for people; they cost time.
-        """
+        """Refine as calling does, and tell what was done to each prompt; pictures of the way cost time."""
         ...
 
 
@@ -169,7 +144,7 @@ class ReportingMaskRefiner(MaskRefiner, Protocol):
     """A mask refiner that also tells what it did."""
 
     def report(self, image: Image, mask: Mask, prompt: Prompt, *, pictures: bool = False) -> tuple[Mask, Refinement]:
-        """Refine as calling does, and tell what was done; arguments as for :class:`ReportingPromptRefiner`."""
+        """Refine as calling does, and tell what was done; pictures of the way cost time."""
         ...
 
 

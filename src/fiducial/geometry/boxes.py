@@ -37,11 +37,7 @@ _FROM_XYXY: dict[str, Callable[[Boxes], Boxes]] = {
 
 
 def as_boxes(boxes: ArrayLike) -> Boxes:
-    """Return boxes as a float64 array whose last axis holds four numbers.
-
-    Raises:
-        GeometryError: another shape, or something that is not a number.
-    """
+    """Return boxes as a float64 array (..., 4), or raise GeometryError."""
     try:
         array = np.asarray(boxes, dtype=np.float64)
     except (TypeError, ValueError):
@@ -56,13 +52,7 @@ def as_boxes(boxes: ArrayLike) -> Boxes:
 def convert(boxes: ArrayLike, source: BoxFormat, target: BoxFormat) -> Boxes:
     """Rewrite boxes from one format to another; the frame stays.
 
-    Args:
-        boxes: (..., 4) in ``source``.
-        source: ``xyxy`` corners, ``xywh`` corner and size (COCO), ``cxcywh`` centre and size, ``yxyx``.
-        target: likewise.
-
-    Raises:
-        GeometryError: an unknown format or shape.
+    Formats are ``xyxy`` corners, ``xywh`` corner and size (COCO), ``cxcywh`` centre and size, and ``yxyx``.
     """
     for name in (source, target):
         if name not in _TO_XYXY:
@@ -111,18 +101,9 @@ def validate(boxes: ArrayLike, *, degenerate: Degenerate = "error") -> Boxes:
 
 
 def iou(a: ArrayLike, b: ArrayLike, *, pairwise: bool = True) -> NDArray[np.float64]:
-    """Intersection over union.
+    """Intersection over union in 0..1 of (N, 4) and (M, 4) boxes of one frame; 0 where both are empty.
 
-    Args:
-        a: (N, 4).
-        b: (M, 4), in the same frame.
-        pairwise: every box of ``a`` with every box of ``b``; False goes row by row (N == M).
-
-    Returns:
-        (N, M), or (N,) row by row, in 0..1; 0 where both boxes are empty.
-
-    Raises:
-        GeometryError: shapes that do not fit.
+    The result is (N, M), every box of ``a`` with every box of ``b``; (N,) row by row where not ``pairwise``.
     """
     return _overlap(*_paired(a, b, pairwise))[0]
 
@@ -156,18 +137,10 @@ def ciou(a: ArrayLike, b: ArrayLike, *, pairwise: bool = True) -> NDArray[np.flo
 
 
 def nms(boxes: ArrayLike, scores: ArrayLike, threshold: float = 0.5) -> NDArray[np.int64]:
-    """Suppress boxes that overlap a better one by more than ``threshold`` IoU.
-
-    Args:
-        boxes: (N, 4).
-        scores: (N,); ties go to the earlier box.
-        threshold: IoU in 0..1; strictly more suppresses.
+    """Suppress those of (N, 4) boxes that overlap a better one by more than ``threshold`` IoU.
 
     Returns:
-        Indices of the kept boxes, best first.
-
-    Raises:
-        GeometryError: as many scores as boxes are needed.
+        Indices of the kept boxes, best first; of (N,) equal scores the earlier wins.
     """
     given = as_boxes(boxes)
     rank = np.asarray(scores, dtype=np.float64)

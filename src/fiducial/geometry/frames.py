@@ -73,14 +73,7 @@ class Frame:
 
     @classmethod
     def crop(cls, x: float, y: float, width: float, height: float) -> Frame:
-        """Pixels counted from the corner (x, y) of a crop of a width x height image.
-
-        Args:
-            x: left edge of the crop in pixels of the whole image.
-            y: top edge of the crop in pixels of the whole image.
-            width: width of the *whole* image in pixels.
-            height: height of the *whole* image in pixels.
-        """
+        """Pixels counted from the corner (x, y) of a crop; ``width`` and ``height`` are the *whole* image's."""
         return cls._sized(-x, -y, width, height)
 
     @classmethod
@@ -95,12 +88,7 @@ class Frame:
     ) -> Frame:
         """Pixels of a canvas into which the image was fitted with its aspect kept, then padded.
 
-        Args:
-            width: image width in pixels.
-            height: image height in pixels.
-            canvas_width: canvas width in pixels.
-            canvas_height: canvas height in pixels.
-            centred: padding on both sides; False puts the image at the top left, as SAM does.
+        The padding is on both sides, or, where not ``centred``, at the right and bottom, as SAM does it.
         """
         if min(width, height, canvas_width, canvas_height) <= 0:
             raise FrameError(
@@ -158,19 +146,9 @@ class Frame:
         return (*self.clip_point(box[:2]), *self.clip_point(box[2:]))
 
     def points_to(self, points: ArrayLike, other: Frame) -> NDArray[np.float64]:
-        """Convert points of this frame into another frame of the same image.
+        """Convert (..., 2) points x, y of this frame into another frame of the same image; a fresh float64 array.
 
-        The image's corners are mapped to the corners exactly, whatever the numbers.
-
-        Args:
-            points: (..., 2) x, y in this frame, any number, also outside the image.
-            other: the frame wanted.
-
-        Returns:
-            (..., 2) float64 array of x, y in ``other``; a fresh array.
-
-        Raises:
-            FrameError: the last axis does not hold x and y.
+        The image's corners are mapped to the corners exactly, whatever the numbers; points may lie outside.
         """
         given = np.array(_as_floats(points, "points"))
         if given.shape[-1:] != (2,):
@@ -186,16 +164,8 @@ class Frame:
     def boxes_to(self, boxes: ArrayLike, other: Frame) -> NDArray[np.float64]:
         """Convert boxes of this frame into another frame of the same image.
 
-        Args:
-            boxes: (..., 4) x1, y1, x2, y2 in this frame, with x1 <= x2 and y1 <= y2.
-            other: the frame wanted.
-
-        Returns:
-            (..., 4) float64 array in ``other``. Where an axis runs the other way there, its two
-            edges change places, so that x1 <= x2 and y1 <= y2 still hold.
-
-        Raises:
-            FrameError: the last axis does not hold four numbers.
+        Boxes are (..., 4) x1, y1, x2, y2 with x1 <= x2 and y1 <= y2. Where an axis runs the other way there, its two
+        edges change places, so that this still holds.
         """
         given = _as_floats(boxes, "boxes")
         if given.shape[-1:] != (4,):
@@ -209,11 +179,7 @@ class Frame:
         return corners.reshape(given.shape)
 
     def require(self, other: Frame, what: str = "coordinates") -> None:
-        """Raise when ``other`` is not this frame: mixing frames is an error, not a rescale.
-
-        Raises:
-            FrameError: the two frames differ.
-        """
+        """Raise FrameError when ``other`` is not this frame: mixing frames is an error, not a rescale."""
         if not isinstance(other, Frame):
             raise FrameError(f"{what} need a Frame, got {type(other).__name__}")
         if self != other:
@@ -224,16 +190,7 @@ class Frame:
 
 
 def numbers(values: Sequence[float], count: int, what: str) -> Any:
-    """Return so many finite numbers as a tuple of floats.
-
-    Args:
-        values: what should be such numbers.
-        count: how many are needed.
-        what: what they are, for the message.
-
-    Raises:
-        GeometryError: they are not.
-    """
+    """Return so many finite numbers as a tuple of floats, or raise GeometryError about what they are."""
     try:
         given = tuple(float(value) for value in values)
     except (TypeError, ValueError):

@@ -24,11 +24,7 @@ _MAX_REACH = 100
 
 
 def as_ring(points: ArrayLike) -> Ring:
-    """Check one ring: (K, 2) x, y, or a flat list x1, y1, x2, y2, ... of at least three points.
-
-    Raises:
-        GeometryError: fewer than three points, an odd count, or numbers that are not finite.
-    """
+    """Return a ring of at least three finite points as (K, 2) x, y; a flat list x1, y1, ... is one too."""
     try:
         ring = np.asarray(points, dtype=np.float64)
     except (TypeError, ValueError):

@@ -140,11 +140,7 @@ def expand(low: NDArray[np.int64], high: NDArray[np.int64]) -> tuple[NDArray[np.
 
 
 def label_columns(pieces: NDArray[np.int64], connectivity: int) -> NDArray[np.int64]:
-    """Number the connected components of column pieces.
-
-    Args:
-        pieces: (M, 3) rows of column, top, bottom, sorted.
-        connectivity: 4 (edges) or 8 (edges and corners).
+    """Number the components, connected by 4 (edges) or 8 (edges and corners), of sorted (M, 3) column pieces.
 
     Returns:
         (M,) component numbers 0..K-1, in the order in which components first appear.
@@ -186,11 +182,7 @@ def encode_counts(runs: Runs, total: int) -> NDArray[np.int64]:
 
 
 def decode_counts(counts: NDArray[np.int64], total: int) -> Runs:
-    """Turn alternating lengths into runs.
-
-    Raises:
-        GeometryError: a negative length, or lengths that do not add up to ``total``.
-    """
+    """Turn alternating lengths that add up to ``total`` into runs."""
     if counts.size and counts.min() < 0:
         raise GeometryError("a run-length code holds a negative length")
     edges = np.cumsum(counts)
@@ -222,11 +214,7 @@ def compress(counts: NDArray[np.int64]) -> str:
 
 
 def decompress(text: str | bytes) -> NDArray[np.int64]:
-    """Read lengths from COCO's string.
-
-    Raises:
-        GeometryError: a character outside the code, a number cut off or too long.
-    """
+    """Read lengths from COCO's string."""
     try:
         data = text.encode("ascii") if isinstance(text, str) else bytes(text)
     except UnicodeEncodeError:
@@ -252,14 +240,7 @@ def decompress(text: str | bytes) -> NDArray[np.int64]:
 
 
 def read_code(code: Any) -> tuple[int, int, Runs]:
-    """Read a COCO run-length code, compressed or not.
-
-    Returns:
-        height, width, runs.
-
-    Raises:
-        GeometryError: it is no such code.
-    """
+    """Read a COCO run-length code, compressed or not: height, width, runs."""
     try:
         height, width = (operator.index(side) for side in code["size"])
         counts = code["counts"]

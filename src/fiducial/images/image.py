@@ -26,9 +26,6 @@ class Image:
         pixels: (H, W, 3) uint8, RGB. The array is made read-only; a view of foreign memory is copied.
         name: where it came from, for messages and file names.
         notes: what reading it had to change ("16-bit values scaled from 12..4080", ...).
-
-    Raises:
-        ImageError: wrong shape or type, or no pixels.
     """
 
     pixels: NDArray[np.uint8]

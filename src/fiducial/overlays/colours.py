@@ -66,14 +66,11 @@ def palette_colour(number: int) -> Colour:
 
 
 def parse_colour(colour: str | Sequence[int]) -> Colour:
-    """Read a colour.
+    """Read a colour as red, green, blue in 0..255.
 
     Args:
         colour: a name (``"black"``), hex (``"#0af"``, ``"00aaff"``), ``"0,170,255"``, ``"rgb(0, 170, 255)"``,
             or three whole numbers in 0..255.
-
-    Returns:
-        red, green, blue in 0..255.
 
     Raises:
         InputError: it is none of these.
@@ -100,11 +97,7 @@ def readable_on(colour: Colour) -> Colour:
 
 
 def require_opacity(opacity: float) -> float:
-    """Check an opacity.
-
-    Raises:
-        InputError: outside 0..1.
-    """
+    """Return an opacity, or raise InputError outside 0..1."""
     if not 0 <= opacity <= 1:
         raise InputError(f"an opacity is in 0 (invisible) to 1 (solid), got {opacity}")
     return float(opacity)

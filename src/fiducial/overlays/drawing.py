@@ -24,15 +24,9 @@ def stroke_width(width: int, height: int) -> int:
 
 
 def tint(pixels: Pixels, coverage: NDArray[np.uint8], x: int, y: int, colour: Colour, opacity: float) -> None:
-    """Colour an area, in place.
+    """Colour an area that begins at (x, y) and lies inside the pixels, in place, with an opacity in 0..1.
 
-    Args:
-        pixels: (H, W, 3) uint8.
-        coverage: (h, w) uint8, 0 outside the area, 255 inside, between the two on soft edges.
-        x: column of the coverage's left edge; the coverage lies inside the pixels.
-        y: row of its top edge.
-        colour: red, green, blue in 0..255.
-        opacity: of the colour, 0..1.
+    The (h, w) uint8 coverage is 0 outside the area, 255 inside, between the two on soft edges.
     """
     import cv2
 
@@ -49,17 +43,9 @@ def tint(pixels: Pixels, coverage: NDArray[np.uint8], x: int, y: int, colour: Co
 
 
 def outline(pixels: Pixels, inside: NDArray[np.bool_], x: int, y: int, colour: Colour, width: int) -> None:
-    """Draw a smooth line around an area, in place, along its outermost pixels.
+    """Draw a smooth line around an (h, w) area that begins at (x, y), in place, along its outermost pixels.
 
     An area of more than 20,000 pieces and holes is noise: there the outermost pixels themselves are coloured.
-
-    Args:
-        pixels: (H, W, 3) uint8.
-        inside: (h, w) bool.
-        x: column of the area's left edge.
-        y: row of its top edge.
-        colour: red, green, blue in 0..255.
-        width: of the line in pixels.
     """
     import cv2
 
@@ -138,15 +124,7 @@ def point(pixels: Pixels, at: Sequence[float], radius: float, colour: Colour, *,
 
 
 def panel(pixels: Pixels, area: Sequence[int], radius: int, colour: Colour, rim: Colour | None = None) -> None:
-    """Fill a rectangle with round corners, in place; with a rim one pixel wide around it, if asked.
-
-    Args:
-        pixels: (H, W, 3) uint8.
-        area: x, y, width, height in pixels.
-        radius: of the corners in pixels.
-        colour: of the inside.
-        rim: colour of the rim, which lies outside the area.
-    """
+    """Fill an area x, y, width, height with round corners, in place; a rim lies outside it and is one pixel wide."""
     x, y, width, height = area
     if rim is not None:
         panel(pixels, (x - 1, y - 1, width + 2, height + 2), radius + 1, rim)

@@ -41,12 +41,7 @@ def text_width(text: str, size: int, *, bold: bool = False) -> int:
 
 
 def text_coverage(text: str, size: int, *, bold: bool = False) -> Coverage:
-    """Draw one line of text.
-
-    Args:
-        text: one line; line breaks count as spaces.
-        size: nominal height of the letters in pixels, at least 1.
-        bold: heavier strokes.
+    """Draw one line of text; line breaks count as spaces.
 
     Returns:
         (line_height(size), text_width(text, size)) uint8, 0 where no ink is, 255 in full ink.
@@ -74,15 +69,7 @@ def text_coverage(text: str, size: int, *, bold: bool = False) -> Coverage:
 
 
 def stamp(pixels: NDArray[np.uint8], coverage: Coverage, x: int, y: int, colour: Sequence[int]) -> None:
-    """Lay a coverage onto pixels, in place, clipped to them.
-
-    Args:
-        pixels: (H, W, 3) uint8.
-        coverage: (h, w) uint8.
-        x: column of the coverage's left edge; may lie outside.
-        y: row of its top edge.
-        colour: red, green, blue in 0..255.
-    """
+    """Lay a coverage onto (H, W, 3) pixels, in place; its corner (x, y) may lie outside."""
     top, left = max(y, 0), max(x, 0)
     bottom, right = min(y + coverage.shape[0], pixels.shape[0]), min(x + coverage.shape[1], pixels.shape[1])
     if top >= bottom or left >= right:
@@ -94,14 +81,9 @@ def stamp(pixels: NDArray[np.uint8], coverage: Coverage, x: int, y: int, colour:
 
 
 def wrap(text: str, size: int, width: int, *, bold: bool = False, max_lines: int | None = None) -> list[str]:
-    """Break a text into lines no wider than ``width``, at spaces where there are some.
+    """Break a text into lines no wider than ``width`` pixels, at spaces where there are some.
 
-    Args:
-        text: any text; runs of white space count as one space.
-        size: of the letters, in pixels.
-        width: of a line, in pixels.
-        bold: as it will be drawn.
-        max_lines: keep at most so many; the last one then ends with three dots.
+    Of more than ``max_lines`` the rest is cut off; the last line then ends with three dots.
     """
     lines: list[str] = []
     current = ""

@@ -41,12 +41,6 @@ class Segmentation:
         seconds: time per stage: "prompt", "encode", "decode", "refine", "total"; what nobody timed is missing.
         refinements: per prompt, what each refiner did to it and to its mask, in order; ``()`` when nobody told.
 
-    Raises:
-        FrameError: prompts that are not in pixels of the image.
-        GeometryError: not one mask per prompt, not one tuple of refinements per prompt, or a mask of another size than
-            the image.
-        InputError: a stage that does not exist.
-
     Example:
         >>> import numpy as np
         >>> image = Image(np.zeros((40, 60, 3), np.uint8), name="harbour.jpg")
@@ -156,8 +150,7 @@ class Segmentation:
             The path per kind of file; the format ``"mask"`` gives ``"mask"`` and ``"instances"``.
 
         Raises:
-            UnknownNameError: a format that does not exist; nothing is written then.
-            InputError: the folder or a file cannot be written, or is there and must not be replaced.
+            InputError: a format that does not exist, a file that cannot be written, or one that must not be replaced.
         """
         from fiducial.results.saving import save
 
@@ -169,15 +162,8 @@ class Segmentation:
         They are there when the pipeline was told to ``explain``. A file is called after the target, the step and the
         picture: ``harbour.jpg.target1.1-cfpg.2-clusters.png``.
 
-        Args:
-            folder: where to; made when it does not exist.
-            stem: how the names of the files begin, as for :meth:`save`.
-
         Returns:
             The paths, in the order of targets and steps; none when there are no pictures.
-
-        Raises:
-            InputError: the folder or a file cannot be written.
         """
         from fiducial.results.png import save_pictures
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,8 +50,4 @@ def subset(found: Sequence[T], limit: int | None, seed: int) -> list[T]:
 
 def hull_of(mask: Mask) -> NDArray[np.float64]:
     """Return the corners (N, 2) x, y of a mask's convex hull in pixels; the mask is not empty."""
-    x1, y1, x2, y2 = (int(edge) for edge in mask.box or (0, 0, 1, 1))
-    rows, columns = np.nonzero(mask.to_dense()[y1:y2, x1:x2])
-    # The corners of pixels, not their centres: boxes are edges.
-    corners = np.concatenate([np.stack([columns + dx, rows + dy], 1) for dx in (0, 1) for dy in (0, 1)])
-    return cv2.convexHull(corners.astype(np.int32))[:, 0].astype(np.float64) + np.array([x1, y1], np.float64)
+    return mask.convex_hull()
