@@ -139,3 +139,10 @@ def test_mixing_frames_is_an_error_that_names_both():
 def test_misuse_is_named(make, message):
     with pytest.raises(FrameError, match=message):
         make()
+
+
+def test_clipping_goes_by_the_images_corners_whichever_way_the_axes_run():
+    assert Frame.centred().extents == ((-1, 1), (-1, 1))
+    assert Frame.centred().clip_point((-2, 0.5)) == (-1, 0.5)
+    assert Frame.pixels(40, 30).clip_box((-5, 2, 50, 400)) == (0, 2, 40, 30)
+    assert Frame.pixels(40, 30).clip_box((50, 50, 60, 60)) == (40, 30, 40, 30)
