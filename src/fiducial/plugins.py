@@ -98,12 +98,13 @@ class Part:
         return found  # type: ignore[no-any-return]
 
 
-_VLM = "fiducial.prompters.vlm:VLMPrompter.from_pretrained"
+_PROMPTERS = "fiducial.prompters.configs"
 _SEGMENTERS = "fiducial.segmenters.configs"
 
 
-def _vlm(name: str, model: str, summary: str) -> Part:
-    return Part("prompter", name, _VLM, summary, extra="models", model=model, takes_model=True, takes_device=True)
+def _vlm(name: str, config: str, model: str, summary: str) -> Part:
+    target = f"{_PROMPTERS}:{config}"
+    return Part("prompter", name, target, summary, extra="models", model=model, takes_model=True, takes_device=True)
 
 
 def _sam(name: str, config: str, model: str, summary: str) -> Part:
@@ -115,26 +116,26 @@ BUILT_IN = (
     Part(
         "prompter",
         "classic",
-        "fiducial.prompters.classic:ClassicPrompter",
+        f"{_PROMPTERS}:ClassicConfig",
         "regions by colour and texture, picked by spatial phrases; no weights, recognises no nouns",
     ),
     Part(
         "prompter",
         "oracle",
-        "fiducial.prompters.oracle:OraclePrompter.from_file",
+        f"{_PROMPTERS}:OracleConfig",
         "prompts that you give: a JSON, JSONL or COCO file",
         takes_model=True,
     ),
-    _vlm("vlm", "", "any supported vision-language model; its family is read from its configuration"),
-    _vlm("qwen2-vl", "Qwen/Qwen2-VL-7B-Instruct", "Qwen2-VL, boxes in thousandths"),
-    _vlm("qwen2.5-vl", "Qwen/Qwen2.5-VL-3B-Instruct", "Qwen2.5-VL, boxes in pixels of the resized canvas"),
-    _vlm("qwen3-vl", "Qwen/Qwen3-VL-4B-Instruct", "Qwen3-VL, boxes in thousandths"),
-    _vlm("llava", "llava-hf/llava-1.5-7b-hf", "LLaVA, boxes in fractions"),
-    _vlm("internvl", "OpenGVLab/InternVL3-1B-hf", "InternVL, boxes in thousandths"),
+    _vlm("vlm", "VLMConfig", "", "any supported vision-language model; its family is read from its configuration"),
+    _vlm("qwen2-vl", "Qwen2VLConfig", "Qwen/Qwen2-VL-7B-Instruct", "Qwen2-VL, boxes in thousandths"),
+    _vlm("qwen2.5-vl", "Qwen25VLConfig", "Qwen/Qwen2.5-VL-3B-Instruct", "Qwen2.5-VL, pixels of the resized canvas"),
+    _vlm("qwen3-vl", "Qwen3VLConfig", "Qwen/Qwen3-VL-4B-Instruct", "Qwen3-VL, boxes in thousandths"),
+    _vlm("llava", "LlavaConfig", "llava-hf/llava-1.5-7b-hf", "LLaVA, boxes in fractions"),
+    _vlm("internvl", "InternVLConfig", "OpenGVLab/InternVL3-1B-hf", "InternVL, boxes in thousandths"),
     Part(
         "prompter",
         "endpoint",
-        "fiducial.prompters.endpoint:EndpointPrompter",
+        f"{_PROMPTERS}:EndpointConfig",
         "a vision-language model behind an OpenAI-compatible server: vLLM, SGLang, Ollama, hosted",
         extra="endpoint",
         takes_model=True,
@@ -142,7 +143,7 @@ BUILT_IN = (
     Part(
         "prompter",
         "nano",
-        "fiducial.prompters.grounder.prompter:nano_prompter",
+        f"{_PROMPTERS}:NanoConfig",
         "our own small detector for a closed vocabulary, spatial phrases pick; its weights come with the package",
         model="nano-grounder",
         takes_model=True,
@@ -151,7 +152,7 @@ BUILT_IN = (
     Part(
         "prompter",
         "grounding-dino",
-        "fiducial.prompters.open_vocabulary.grounding_dino:grounding_dino_prompter",
+        f"{_PROMPTERS}:GroundingDinoConfig",
         "Grounding DINO finds whatever nouns name, spatial phrases pick among them",
         extra="models",
         model="IDEA-Research/grounding-dino-tiny",
@@ -161,7 +162,7 @@ BUILT_IN = (
     Part(
         "prompter",
         "owlv2",
-        "fiducial.prompters.open_vocabulary.owlv2:owlv2_prompter",
+        f"{_PROMPTERS}:Owlv2Config",
         "OWLv2 finds whatever nouns name, spatial phrases pick among them",
         extra="models",
         model="google/owlv2-base-patch16-ensemble",

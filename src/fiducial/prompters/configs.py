@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from fiducial.checkpoints import Dtype
 from fiducial.config import Config, option
 from fiducial.errors import InputError
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from fiducial.prompters.oracle import OraclePrompter
     from fiducial.prompters.vlm import VLMPrompter
 
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 KEY_VARIABLE = "FIDUCIAL_API_KEY"
 _DEVICE = "auto, cpu, cuda, cuda:1, ..."
 _HUB = "a folder, or an id of the hub"

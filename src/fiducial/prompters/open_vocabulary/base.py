@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, locate, not_loaded, pick_device
+from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, locate, not_loaded, pick_device, pick_dtype
 from fiducial.errors import ModelError, UnknownNameError
 from fiducial.geometry import Frame, boxes
 from fiducial.images import Image
@@ -119,9 +119,8 @@ def load(config: GroundingDinoConfig | Owlv2Config, model_type: str) -> Loaded:
     except SafetensorError as error:
         raise ModelError(f"{source}: its weights cannot be read ({error}): fetch the files again") from error
     check_complete(source, model_class, report)
-    dtype: torch.dtype = getattr(torch, "float32" if config.dtype == "auto" else config.dtype)
     try:
-        return Loaded(model.eval().to(device), images, tokenizer, source, dtype)
+        return Loaded(model.eval().to(device), images, tokenizer, source, pick_dtype(config.dtype))
     except RuntimeError as error:
         raise ModelError(
             f"{source}: the model does not fit {device} ({_first_line(error)}): try device='cpu'"
