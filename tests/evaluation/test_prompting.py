@@ -10,7 +10,7 @@ from fiducial import Frame, Image, Mask, Outcome, Prompts
 from fiducial.datasets import Sample
 from fiducial.errors import InputError
 from fiducial.evaluation import BlindPrompts, TruthPrompts, parse_source
-from fiducial.evaluation.prompting import FixedPrompter, from_old_words
+from fiducial.evaluation.prompting import from_old_words
 
 
 def sample(*masks, **changes):
@@ -95,12 +95,6 @@ def test_blind_prompts_are_the_same_for_every_picture():
     blind = BlindPrompts(box=(0, 0, 0.5, 1))
     assert blind(sample(SQUARE)).prompts == blind(TinyDataset()[3]).prompts
     assert blind(sample(SQUARE)).prompts[0].box == (0, 0, 16, 24)
-
-
-def test_a_fixed_prompter_answers_in_the_frame_it_is_asked_about():
-    fixed = FixedPrompter(BlindPrompts()(sample(SQUARE)))
-    small = Image(np.zeros((12, 16, 3), np.uint8))
-    assert fixed.ask([small], ["it"])[0].prompts[0].box == (4, 3, 12, 9)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from fiducial.images import Image
 from fiducial.language import Outcome
 from fiducial.prompters.classic import ClassicPrompter
 from fiducial.prompters.classic.outlines import WORKING_PIXELS, WORKING_SIDE, make_canvas, working_size
-from fiducial.prompters.classic.regions import MOST_REGIONS, find_regions
+from fiducial.prompters.classic.regions import MAX_REGIONS, find_regions
 
 # centre x, y, radius, colour
 DISCS = [
@@ -283,7 +283,7 @@ class TestAnyPicture:
         )
         pixels = np.repeat(np.repeat(noise, grain, axis=0), grain, axis=1)[:height, :width]
         candidates = ClassicPrompter().candidates(Image(np.ascontiguousarray(pixels)))
-        assert len(candidates) <= MOST_REGIONS
+        assert len(candidates) <= MAX_REGIONS
         for candidate in candidates:
             left, top, right, bottom = candidate.prompt.box
             assert 0 <= left < right <= width
@@ -309,7 +309,7 @@ class TestAnyPicture:
     def test_texture_gives_no_more_than_the_limit(self):
         pixels = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
         _, regions = find_regions(Image(pixels))
-        assert len(regions) <= MOST_REGIONS
+        assert len(regions) <= MAX_REGIONS
         assert all(a.prominence >= b.prominence for a, b in pairwise(regions))
 
     def test_things_do_not_overlap(self):

@@ -19,13 +19,14 @@ from fiducial import recipes
 from fiducial.config import Config, option
 from fiducial.datasets import Dataset, DatasetConfig, Sample, describe_dataset
 from fiducial.errors import FiducialError, InputError, ModelError
-from fiducial.evaluation.prompting import FixedPrompter, PromptSource, TrueMasks
+from fiducial.evaluation.prompting import PromptSource, TrueMasks
 from fiducial.evaluation.record import Code, Record
 from fiducial.geometry import Box, Mask, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer
 from fiducial.metrics import Policy, policy, score_sample
 from fiducial.pipeline import Pipeline
+from fiducial.prompters.oracle import FixedPrompter
 from fiducial.recipes import PartSpec, Recipe
 from fiducial.results import Segmentation
 

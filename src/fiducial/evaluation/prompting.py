@@ -194,17 +194,6 @@ def from_old_words(text: str) -> str:
     return str(parse_source("truth?" + "&".join([*options, f"box={'box' in words}"])))
 
 
-class FixedPrompter:
-    """A prompter that gives one answer, whatever it is asked; its answer is in the frame of the picture asked about."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-
-    def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
-        """Give the answer, once per image."""
-        return [self._answer.to(image.frame) for image in images]
-
-
 class TrueMasks:
     """Gives the true masks of a sample, in the order of its targets, whatever the prompts are.
 

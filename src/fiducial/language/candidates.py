@@ -73,7 +73,7 @@ def colour_shares(rgb: ArrayLike) -> dict[str, float]:
     return {COLOURS[k]: float(counts[k] / counts.sum()) for k in order if counts[k]}
 
 
-def look_of(rgb: NDArray[np.uint8]) -> tuple[float, dict[str, float]]:
+def measure_colours(rgb: NDArray[np.uint8]) -> tuple[float, dict[str, float]]:
     """Return the mean luminance of pixels (..., 3) in 0..1, and their :func:`colour_shares`."""
     return float((rgb @ _LUMINANCE).mean() / 255), colour_shares(rgb)
 

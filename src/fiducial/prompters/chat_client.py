@@ -61,11 +61,8 @@ class Cause(StrEnum):
 class EndpointError(ModelError):
     """A request to a server gave no reply.
 
-    Args:
-        message: one line: what happened, and what to do.
-        cause: what sort of failure it is; unless it is ``REPLY``, the next request would fail alike.
-        passing: whether trying again may help.
-        wait: for how many seconds the server asked to be left alone.
+    Unless the ``cause`` is ``REPLY`` the next request would fail alike; ``passing`` says that trying again may help,
+    ``wait`` for how many seconds the server asked to be left alone.
     """
 
     def __init__(self, message: str, cause: Cause = Cause.REPLY, *, passing: bool = False, wait: float = 0.0) -> None:
@@ -276,6 +273,7 @@ class ChatClient:
 
     def __init__(self, address: Address, key: Key, *, timeout: float) -> None:
         self._address = address
+        self._at = f"the server at {address.url}"
         self._key = key
         self._timeout = timeout
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "fiducial"}
@@ -395,10 +393,6 @@ class ChatClient:
         if isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)):
             return EndpointError(f"{self._at} broke off ({why})", passing=True)
         return EndpointError(f"{self._at} cannot be asked ({why})")
-
-    @property
-    def _at(self) -> str:
-        return f"the server at {self._address.url}"
 
     def _too_long(self) -> EndpointError:
         return EndpointError(f"{self._at} replied with more than {MAX_REPLY_BYTES:,} bytes: not read further")

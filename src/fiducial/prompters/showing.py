@@ -176,8 +176,8 @@ def squared(image: Image, colour: Colour) -> Picture:
 
 def widened(image: Image, aspect: float, colour: Colour) -> Picture:
     """Show the image, padded at the right or the bottom until no side is ``aspect`` times the other."""
-    least = math.ceil(max(image.width, image.height) / aspect)
-    return _padded(image, max(image.width, least), max(image.height, least), (0, 0), colour)
+    shortest = math.ceil(max(image.width, image.height) / aspect)
+    return _padded(image, max(image.width, shortest), max(image.height, shortest), (0, 0), colour)
 
 
 def _padded(image: Image, width: int, height: int, corner: tuple[int, int], colour: Colour) -> Picture:
@@ -245,9 +245,10 @@ class ServerSizing:
         if not isinstance(sizing, SmartResize):
             return self.canvas or _within(width, height, self.max_pixels or MAX_PATCHES * _DEFAULT_FACTOR**2)
         usual = MAX_PATCHES * sizing.factor**2
-        most = self.max_pixels or (usual if (self.min_pixels or 0) < usual else sizing.max_pixels)
-        least = {} if self.min_pixels is None else {"min_pixels": self.min_pixels}
-        sizing = sizing.limited({"max_pixels": most, **least})
+        limits = {"max_pixels": self.max_pixels or (usual if (self.min_pixels or 0) < usual else sizing.max_pixels)}
+        if self.min_pixels is not None:
+            limits["min_pixels"] = self.min_pixels
+        sizing = sizing.limited(limits)
         shown = sizing.size(*(self.canvas or (width, height)))
         if self.dialect.extent is None and (max(shown) > 200 * min(shown) or sizing.size(*shown) != shown):
             raise InputError(
@@ -257,7 +258,7 @@ class ServerSizing:
         return shown
 
 
-def _within(width: int, height: int, most: int) -> Size:
+def _within(width: int, height: int, max_pixels: int) -> Size:
     """Shrink a size to an area, its aspect nearly kept; what is small enough stays as it is."""
-    shrink = max(1.0, math.sqrt(width * height / most))
+    shrink = max(1.0, math.sqrt(width * height / max_pixels))
     return max(1, math.floor(width / shrink)), max(1, math.floor(height / shrink))

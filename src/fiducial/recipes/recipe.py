@@ -63,7 +63,7 @@ class PartSpec:
         """
         name, model = plugins.split_reference(reference)
         new = plugins.find(self.kind, name)
-        same_code = new.target == self.part.target
+        same_code = new.target == self.part.target or _builder(self.kind, name) is _builder(self.kind, self.name)
         kept_model = self.model if name == self.name else None
         return PartSpec(self.kind, name, model or kept_model, self.options if same_code else {})
 
@@ -71,6 +71,12 @@ class PartSpec:
         """Return plain values: name, model when there is one, options."""
         model = {"model": self.model_name} if self.model_name else {}
         return {"name": self.name, **model, **self.options}
+
+
+def _builder(kind: plugins.Kind, name: str) -> object:
+    """Return what builds a part; parts that are not built by a description have each their own."""
+    described = plugins.description(kind, name)
+    return getattr(described, "build", described)
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,7 @@ def test_where_any_noun_may_be_asked_for_sets_of_names_stay_apart():
 
 
 def test_the_oldest_pictures_are_forgotten(monkeypatch):
-    monkeypatch.setattr("fiducial.prompters.detector.prompter.REMEMBERED", 1)
+    monkeypatch.setattr("fiducial.prompters.detector.prompter.MAX_REMEMBERED", 1)
     told = detector()
     prompter = DetectorPrompter(told)
     for image in (IMAGE, OTHER, IMAGE):

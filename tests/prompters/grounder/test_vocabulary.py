@@ -8,7 +8,7 @@ from fiducial.errors import InputError, UnknownNameError
 from fiducial.prompters.detector.reading import Reading
 from fiducial.prompters.grounder.vocabulary import (
     DESCRIBED,
-    MOST_INSTEAD,
+    MAX_INSTEAD,
     NARROWER,
     Vocabulary,
 )
@@ -159,7 +159,7 @@ def test_any_text_has_a_reading(noun):
     assert reading.name is None or reading.name in VOCABULARY.names
     assert 0 <= reading.similarity <= 1
     assert set(reading.instead) <= set(VOCABULARY.names)
-    assert len(reading.instead) <= MOST_INSTEAD
+    assert len(reading.instead) <= MAX_INSTEAD
 
 
 def test_part_of_a_vocabulary_knows_only_that():
@@ -204,7 +204,7 @@ def test_a_vocabulary_of_ones_own_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [", "cannot be read"),
+        ("a: [", "not valid YAML"),
         ("names: []", "needs a list 'entries'"),
         ("entries: []", "at least one entry"),
         ("entries: [{name: a, domain: b}, {name: a, domain: c}]", "each name once"),
@@ -220,5 +220,5 @@ def test_a_wrong_file_says_what_is_wrong(tmp_path, text, message):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"none\.yaml: the vocabulary cannot be read"):
+    with pytest.raises(InputError, match=r"none\.yaml: no such file"):
         Vocabulary.read(tmp_path / "none.yaml")

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from fiducial.prompters.grounder.words import (
     DIMENSIONS,
-    MOST_WORDS,
+    MAX_WORDS,
     Neighbours,
     WordTable,
-    one_slip,
+    is_one_typo,
     phrase_vectors,
     plain_words,
     word_table,
@@ -83,7 +83,7 @@ def test_what_has_no_letter_has_no_vector():
 
 def test_words_are_plain_and_not_too_many():
     assert plain_words("Café-Terrace's  Größe") == ("cafe", "terrace", "große".replace("ß", "ss"))
-    assert plain_words(" ".join(map(str, range(20)))) == tuple(map(str, range(20 - MOST_WORDS, 20)))
+    assert plain_words(" ".join(map(str, range(20)))) == tuple(map(str, range(20 - MAX_WORDS, 20)))
 
 
 @given(st.lists(st.text(max_size=30), max_size=4))
@@ -97,7 +97,7 @@ def test_any_text_has_a_finite_vector_of_length_one_or_zero(phrases):
 
 @given(st.text("abcde", min_size=1, max_size=6), st.text("abcde", min_size=1, max_size=6))
 def test_one_slip_is_the_same_both_ways(one, other):
-    assert one_slip(one, other) == one_slip(other, one) == (_slips(one, other))
+    assert is_one_typo(one, other) == is_one_typo(other, one) == (_slips(one, other))
 
 
 def _slips(one, other):

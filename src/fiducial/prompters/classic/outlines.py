@@ -93,7 +93,7 @@ Outline = NDArray[np.int32]
 
 LEVELS = 16
 """Levels of the lightness; the other channels have half as many."""
-MOST_CHANGES = 0.06
+MAX_CHANGES = 0.06
 """Share of neighbouring pixels on different sides of a channel's median above which it counts as noisy."""
 LARGEST_SHARE = 0.85
 """Regions that cover more of the picture than this are its ground, not something on it."""
@@ -151,7 +151,7 @@ def _channels(canvas: Canvas) -> list[tuple[NDArray[np.float32], NDArray[np.floa
 def _calmed(channel: NDArray[np.float32]) -> NDArray[np.float32]:
     """Smooth a channel while its middle level falls into specks: noise and grass would give thousands of blobs."""
     for sigma in (1.5, 3.0, 6.0):
-        if _changes(channel) <= MOST_CHANGES:
+        if _changes(channel) <= MAX_CHANGES:
             break
         blurred = cv2.GaussianBlur(channel, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
         channel = np.asarray(blurred, dtype=np.float32).reshape(channel.shape)

@@ -15,7 +15,7 @@ from fiducial.cache import LRUCache
 from fiducial.geometry import Box, Frame, Point, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer
-from fiducial.language.candidates import Candidate, look_of
+from fiducial.language.candidates import Candidate, measure_colours
 from fiducial.language.phrases import Order, Quantifier, Request, Resolution, Target, Trait, parse_instruction, resolve
 from fiducial.prompters.classic.outlines import Canvas
 from fiducial.prompters.classic.regions import Region, find_regions
@@ -23,7 +23,7 @@ from fiducial.prompters.showing import paired
 
 CLEAR = 0.5
 """A region is clear when it is at least this part as distinct as the things of the picture are (their median)."""
-REMEMBERED = 8
+MAX_REMEMBERED = 8
 """Pictures whose candidates are kept, so that further instructions for them cost next to nothing."""
 
 _ROUND_NOUNS = frozenset({"circle", "circles", "disc", "discs", "disk", "disks"})
@@ -218,7 +218,7 @@ def as_candidate(image: Image, canvas: Canvas, region: Region, label: str | None
     scale = np.array([canvas.scale_x, canvas.scale_y])
     area = float(mask.sum()) * canvas.scale_x * canvas.scale_y
     length = _length((region.outline + 0.5) * scale, float(scale.max()))
-    brightness, colours = look_of(canvas.rgb[top:bottom, left:right][_core(mask)])
+    brightness, colours = measure_colours(canvas.rgb[top:bottom, left:right][_core(mask)])
     prompt = Prompt(
         image.frame,
         box=_box(image.frame, (left, top, right, bottom), canvas),

@@ -118,15 +118,15 @@ def _fine(canvas: Canvas, points: NDArray[np.float64]) -> NDArray[np.float32]:
 # -- regions ---------------------------------------------------------------------------------------------
 
 
-MOST_REGIONS = 200
+MAX_REGIONS = 200
 """The most regions that are kept of one picture."""
 GROUND_RIM = 0.45
 """What takes more than this share of the picture's border is its ground, not something on it."""
 SAME_BOX = 0.75
 """Boxes with at least this intersection over union count as one region."""
-LEAST_DISTINCT = 0.05
+MIN_DISTINCTNESS = 0.05
 """What is less distinct than this cannot be seen."""
-MOST_SHARED = 0.3
+MAX_SHARED = 0.3
 """Of two things set apart, none shares more of its pixels with the other than this."""
 CLEARLY_LESS = 0.45
 """What is less distinct than this part of the most distinct region is no thing of its own."""
@@ -176,7 +176,7 @@ def set_apart(canvas: Canvas, regions: Sequence[Region]) -> list[Region]:
         mask = regions[k].mask().astype(bool)
         piece = taken[top:bottom, left:right]
         shared = np.bincount(piece[mask], minlength=len(areas))
-        if shared[1:].sum() > MOST_SHARED * mask.sum() or (shared[1:] > MOST_SHARED * np.array(areas[1:])).any():
+        if shared[1:].sum() > MAX_SHARED * mask.sum() or (shared[1:] > MAX_SHARED * np.array(areas[1:])).any():
             continue
         piece[mask] = len(areas)
         areas.append(float(mask.sum()))
@@ -212,7 +212,7 @@ def _ranked(canvas: Canvas, outlines: list[Outline], votes: NDArray[np.float64])
     boxes = np.array([cv2.boundingRect(outline) for outline in outlines], dtype=np.float64)
     boxes[:, 2:] += boxes[:, :2]
     worth = _prominence(measures, boxes)
-    worth[measures.distinctness < LEAST_DISTINCT] = 0.0
+    worth[measures.distinctness < MIN_DISTINCTNESS] = 0.0
     order = np.argsort(-worth, kind="stable")[:2000]
     order = order[worth[order] > 0]
     if not len(order):
@@ -220,7 +220,7 @@ def _ranked(canvas: Canvas, outlines: list[Outline], votes: NDArray[np.float64])
     chosen, agreed = _without_duplicates(boxes[order], votes[order])
     best = order[chosen]
     worth = worth[best] * agreed**0.6
-    ranking = np.argsort(-worth, kind="stable")[:MOST_REGIONS]
+    ranking = np.argsort(-worth, kind="stable")[:MAX_REGIONS]
     distinct = measures.distinctness
     scale = worth[ranking[0]]
     return [

@@ -16,13 +16,13 @@ from fiducial.errors import InputError
 from fiducial.geometry import Box, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
-from fiducial.language.candidates import Candidate, look_of
+from fiducial.language.candidates import Candidate, measure_colours
 from fiducial.language.phrases import Resolution, parse_instruction, resolve
 from fiducial.prompters.detector import reading
 from fiducial.prompters.detector.reading import Detection, Detector, ReadRequest, read_request
 from fiducial.prompters.showing import paired
 
-REMEMBERED = 32
+MAX_REMEMBERED = 32
 """Pictures whose detections are kept, so that further instructions for them cost next to nothing."""
 BY_REGIONS = "No kind of thing was named, so regions that stand out were chosen from."
 
@@ -198,7 +198,7 @@ def as_candidate(image: Image, detection: Detection) -> Candidate:
     """
     x1, y1, x2, y2 = detection.box
     width, height = x2 - x1, y2 - y1
-    brightness, colours = look_of(_of_thing(image.pixels, detection.box))
+    brightness, colours = measure_colours(_of_thing(image.pixels, detection.box))
     return Candidate(
         Prompt(image.frame, box=detection.box, label=detection.name, score=detection.score),
         length=math.hypot(width, height),

@@ -221,7 +221,7 @@ def _grey(word: str) -> str:
 
 UNSURE = 0.5
 """Scores below this are told."""
-MOST_LISTED = 40
+MAX_LISTED = 40
 """Of a vocabulary with more names than this the first ones are listed."""
 _BY_BOX = ("area", "length", "roundness", "width", "height")
 
@@ -281,9 +281,9 @@ def unknown_text(readings: Sequence[Reading], vocabulary: Sequence[str], *, regi
         parts.append(f"I do not know {_listing([repr(one.said) for one in strange])}, so nothing was looked for.")
     parts += [f"Instead of '{one.said}' try {_listing(one.instead)}." for one in strange if one.instead]
     if strange and vocabulary:
-        more = len(vocabulary) - MOST_LISTED
+        more = len(vocabulary) - MAX_LISTED
         rest = f" and {more} more" if more > 0 else ""
-        parts.append(f"Known are {', '.join(vocabulary[:MOST_LISTED])}{rest}.")
+        parts.append(f"Known are {', '.join(vocabulary[:MAX_LISTED])}{rest}.")
     if strange and regions:
         parts.append("Say 'region' for whatever stands out by its colour or texture.")
     return " ".join(parts)

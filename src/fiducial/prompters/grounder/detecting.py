@@ -23,12 +23,12 @@ from fiducial.prompters.detector.reading import Detection, Reading
 from fiducial.prompters.grounder.network import STRIDE, boxes_of, network_input
 from fiducial.prompters.grounder.weights import EMBEDDED, Grounder, load_grounder
 
-FAINT = 0.02
+MIN_LIKELIHOOD = 0.02
 """Likelihood of a heat map below which nothing is looked at further."""
-MOST = 200
+MAX_PEAKS = 200
 """Most peaks of one name in one window."""
 _GREY = 114
-_AT_ONCE = 8 * 640 * 640
+_PIXELS_AT_ONCE = 8 * 640 * 640
 """Pixels that the network sees at once."""
 
 
@@ -133,13 +133,13 @@ class NanoDetector:
         """Look at pictures of one padded size for the names at some places of the vocabulary."""
         heat, boxes = self._look(_stacked(pixels, self._network.shape.multiple), self._vectors[list(places)])
         tops = heat.masked_fill(functional.max_pool2d(heat, 3, stride=1, padding=1) > heat, -torch.inf)
-        count = min(MOST, tops.shape[2] * tops.shape[3])
+        count = min(MAX_PEAKS, tops.shape[2] * tops.shape[3])
         logits, order = tops.flatten(2).topk(count, dim=2)
         spread = boxes.flatten(2)[:, None].expand(-1, len(places), -1, -1)
         chosen = spread.gather(3, order[:, :, None].expand(-1, -1, 4, -1)).transpose(2, 3)
         every_logit, every_box = logits.cpu().double().numpy(), chosen.cpu().double().numpy()
         row_of, column_of = np.divmod(order.cpu().numpy(), tops.shape[3])
-        least = float(np.log(FAINT / (1 - FAINT)))
+        least = float(np.log(MIN_LIKELIHOOD / (1 - MIN_LIKELIHOOD)))
         result = []
         for number, one in enumerate(pixels):
             limit = np.array([one.shape[1], one.shape[0]] * 2)
@@ -187,7 +187,7 @@ def _groups(looks: Sequence[tuple[int, Window]]) -> Iterator[list[tuple[int, Win
     for look in looks:
         by_size.setdefault(look[1].seen, []).append(look)
     for (width, height), same in by_size.items():
-        count = max(1, _AT_ONCE // (width * height))
+        count = max(1, _PIXELS_AT_ONCE // (width * height))
         for start in range(0, len(same), count):
             yield same[start : start + count]
 
@@ -217,9 +217,9 @@ def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 HALF = 0.5
 """Scale of usual pictures: with it the network has half the pixels of both, and a quarter of the work."""
-LEAST = 256
+MIN_EDGE = 256
 """Shortest longest edge that is looked at, in pixels."""
-MOST_ENLARGED = 4.0
+MAX_ENLARGED = 4.0
 WHOLE = 800
 """Longest edge that is looked at in one piece."""
 WINDOW = 640
@@ -280,7 +280,7 @@ def scale_of(width: int, height: int, zoom: float = 1.0) -> float:
         >>> scale_of(1000, 800), scale_of(400, 300), scale_of(128, 128)
         (0.5, 0.64, 2.0)
     """
-    return min(max(HALF, LEAST / max(width, height)), MOST_ENLARGED) * zoom
+    return min(max(HALF, MIN_EDGE / max(width, height)), MAX_ENLARGED) * zoom
 
 
 def windows_of(width: int, height: int, zoom: float = 1.0) -> list[Window]:

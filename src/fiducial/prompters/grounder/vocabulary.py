@@ -13,7 +13,7 @@ from fiducial.errors import InputError, UnknownNameError
 from fiducial.files import read_yaml
 from fiducial.language.phrases.nouns import in_number, stem, words_of
 from fiducial.prompters.detector.reading import Reading
-from fiducial.prompters.grounder.words import Neighbours, one_slip, word_table
+from fiducial.prompters.grounder.words import Neighbours, is_one_typo, word_table
 
 NARROWER = 0.9
 """Similarity of a word for some of the things only: "truck" is read as vehicle."""
@@ -23,13 +23,13 @@ WORTH_SAYING = 0.5
 """Names whose words are less like a noun than this are not worth suggesting."""
 BEHIND = 0.15
 """Nor are those that are so much less like it than the first."""
-MOST_LIKE = 0.99
+MAX_SIMILARITY = 0.99
 """Similarity of a noun that is not listed, at most: 1 is for what is."""
-MOST_INSTEAD = 3
+MAX_INSTEAD = 3
 """Names that are suggested at most."""
-LEAST_LETTERS = 5
+MIN_LETTERS = 5
 """Shorter words are not taken for slips of the finger: too many words are one letter apart."""
-LEAST_START = 3
+MIN_START = 3
 """Letters at least of a word that makes one word with an ending."""
 _AMERICAN = (("tumour", "tumor"), ("harbour", "harbor"), ("aeroplane", "airplane"), ("disk", "disc"))
 """Two spellings of one word, brought to one of them on both sides."""
@@ -205,7 +205,7 @@ class Vocabulary:
         for entry in self.entries:
             for ending in entry.endings:
                 start = last.removesuffix(ending)
-                if start != last and len(start) >= LEAST_START and word_table().knows(start):
+                if start != last and len(start) >= MIN_START and word_table().knows(start):
                     return entry.name
         return None
 
@@ -217,21 +217,21 @@ class Vocabulary:
         near = self._neighbours.near(" ".join(stem(words)))
         best = near[0][1]
         likely = [name for name, similarity in near if similarity >= max(WORTH_SAYING, best - BEHIND)]
-        instead = tuple(dict.fromkeys((*meant, *likely)))[:MOST_INSTEAD]
-        return Reading(noun, None, min(max(0.0, best), MOST_LIKE), instead)
+        instead = tuple(dict.fromkeys((*meant, *likely)))[:MAX_INSTEAD]
+        return Reading(noun, None, min(max(0.0, best), MAX_SIMILARITY), instead)
 
     def _misspelt(self, words: tuple[str, ...]) -> list[str]:
         """Return the names of listed phrases that are one slip of the finger away from a noun's last words."""
-        if len(words[-1]) < LEAST_LETTERS or word_table().knows(words[-1]):
+        if len(words[-1]) < MIN_LETTERS or word_table().knows(words[-1]):
             return []
         singular = stem(words)
         ends = ["".join(singular[start:]) for start in range(len(words))]
-        return [name for phrase, name in self._spellings for end in ends if one_slip(end, phrase)]
+        return [name for phrase, name in self._spellings for end in ends if is_one_typo(end, phrase)]
 
     @cached_property
     def _spellings(self) -> list[tuple[str, str]]:
         listed = [(words_of(phrase), one.name) for one in self.entries for phrase in one.listed]
-        return [(joined, name) for words, name in listed if len(joined := "".join(words)) >= LEAST_LETTERS]
+        return [(joined, name) for words, name in listed if len(joined := "".join(words)) >= MIN_LETTERS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from fiducial.language.phrases.nouns import head_index, words_of
 DIMENSIONS = 64
 EMBEDDED = "nano-words"
 """The table that comes with the package."""
-MOST_WORDS = 8
+MAX_WORDS = 8
 """Words of a phrase that are used: the last ones, since the head stands at the end."""
 _LONGEST_WORD = 40
 
@@ -131,7 +131,7 @@ def plain_words(phrase: str) -> tuple[str, ...]:
         ('cafe', 'terrace')
     """
     folded = unicodedata.normalize("NFKD", phrase)
-    return words_of("".join(letter for letter in folded if not unicodedata.combining(letter)))[-MOST_WORDS:]
+    return words_of("".join(letter for letter in folded if not unicodedata.combining(letter)))[-MAX_WORDS:]
 
 
 @lru_cache(maxsize=1)
@@ -173,11 +173,11 @@ class Neighbours:
         return tuple(best.items())
 
 
-def one_slip(one: str, other: str) -> bool:
+def is_one_typo(one: str, other: str) -> bool:
     """Say whether two words differ by one letter that is missing, added, wrong or swapped with its neighbour.
 
     Example:
-        >>> one_slip("brigde", "bridge"), one_slip("brige", "bridge"), one_slip("bride", "ridge")
+        >>> is_one_typo("brigde", "bridge"), is_one_typo("brige", "bridge"), is_one_typo("bride", "ridge")
         (True, True, False)
     """
     shorter, longer = sorted((one, other), key=len)

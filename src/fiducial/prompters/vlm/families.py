@@ -230,19 +230,19 @@ class Family:
             return canvases
         return [picture.size if picture.forced else canvas for picture, canvas in zip(pictures, canvases, strict=True)]
 
-    def limit_pixels(self, image_processor: Any, least: int | None, greatest: int | None) -> None:
+    def limit_pixels(self, image_processor: Any, min_pixels: int | None, max_pixels: int | None) -> None:
         """Set the least and greatest area of the canvas; None keeps that of the checkpoint.
 
         Raises:
             InputError: this family knows no such limits, or they leave nothing.
         """
-        if least is None and greatest is None:
+        if min_pixels is None and max_pixels is None:
             return
         if not self.takes_pixels:
             raise InputError(f"{self.name} takes no min_pixels or max_pixels: the size of its canvas is fixed")
         size = image_processor.size
-        low = int(size["shortest_edge"]) if least is None else least
-        high = int(size["longest_edge"]) if greatest is None else greatest
+        low = int(size["shortest_edge"]) if min_pixels is None else min_pixels
+        high = int(size["longest_edge"]) if max_pixels is None else max_pixels
         if low > high:
             raise InputError(f"the canvas needs 1 <= min_pixels <= max_pixels, got {low} and {high}")
         image_processor.size = type(size)(shortest_edge=low, longest_edge=high)
