@@ -75,8 +75,8 @@ def _decoder(arguments: Namespace) -> Path:
 
 def _segmenter(arguments: Namespace) -> Path:
     from fiducial.training.configs import SegmenterConfig
-    from fiducial.training.segmenter import train
     from fiducial.training.recipes import load_config
+    from fiducial.training.segmenter import train
 
     config = load_config(SegmenterConfig, arguments.config, _settings(arguments))
     if arguments.steps is not None:
@@ -97,8 +97,8 @@ def _grounder(arguments: Namespace) -> Path:
 
 def _words(arguments: Namespace) -> Path:
     from fiducial.training.configs import WordsConfig
-    from fiducial.training.words import train
     from fiducial.training.recipes import load_config
+    from fiducial.training.words import train
 
     if arguments.steps is not None:
         raise InputError("train words takes no --steps: say how often it goes through its texts, --set epochs=N")

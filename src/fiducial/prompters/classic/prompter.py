@@ -64,7 +64,7 @@ class ClassicPrompter:
     """
 
     def __init__(self) -> None:
-        self._remembered: LRUCache[str, Findings] = LRUCache(REMEMBERED)
+        self._remembered: LRUCache[str, Findings] = LRUCache(MAX_REMEMBERED)
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
         """Answer each instruction for the image beside it, found or no target.

@@ -78,7 +78,7 @@ class DetectorPrompter:
         self.detector = detector
         self._threshold = threshold or 0.0
         self._regions = regions
-        self._remembered: LRUCache[_Key, _ByName] = LRUCache(REMEMBERED)
+        self._remembered: LRUCache[_Key, _ByName] = LRUCache(MAX_REMEMBERED)
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
         """Answer each instruction for the image beside it: found, no target, or failed where a noun is not known.
