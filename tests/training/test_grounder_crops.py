@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from fiducial.geometry import Mask
 from fiducial.training.grounder_crops import NO_LOSS, Seen, Thing, View, draw_view, targets_of
-from fiducial.training.sources import hull_of
 
 PLAIN = View(np.eye(2), np.array([50.0, 40.0]), 64)
 
@@ -30,7 +29,7 @@ def test_boxes_stay_true_under_any_turn_and_zoom(seed, scale):
     picture = np.zeros((400, 500, 3), np.uint8)
     triangle = np.array([(180, 150), (330, 190), (210, 300)], np.int32)
     picture = cv2.fillPoly(picture, [triangle], (255, 255, 255))
-    hull = hull_of(Mask.from_dense(picture[..., 0] > 0))
+    hull = Mask.from_dense(picture[..., 0] > 0).convex_hull()
     random = np.random.default_rng(seed)
     view = draw_view(picture.shape, Thing("ship", hull), 256, (scale, scale), 180, random)
     box, part = view.shown(hull)

@@ -5,7 +5,7 @@ from fiducial.datasets import Sample
 from fiducial.geometry import Mask
 from fiducial.images import Image
 from fiducial.metrics import InstanceSample, average_precision
-from fiducial.prompters.detector.contract import Detection
+from fiducial.prompters.detector.reading import Detection
 from fiducial.prompters.grounder.weights import Name
 from fiducial.training.grounder_crops import IGNORED, Thing
 from fiducial.training.grounder_data import LabelledPicture

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from fiducial.training.decoder_data import DecoderPicture, Embeddings, Portion, 
 from fiducial.training.decoder_model import TrainedModel
 from fiducial.training.prompting import PROMPTINGS, draw_prompts, jittered_box, score
 from fiducial.training.runs import read_tensors, write_tensors
-from fiducial.training.trainer import Task, Trainer
+from fiducial.training.trainer import Task, Trainer, TrainerOptions
 
 MODEL, BEST = "model", "best.safetensors"
 """What a run leaves: the folder of the whole model with the best decoder and its card, and that decoder alone."""
@@ -31,19 +31,11 @@ Batch = tuple[DecoderPicture, list[Mask], Prompts]
 """A picture, some of its targets and a prompt for each."""
 
 
-def train(
-    config: DecoderConfig,
-    data: str | Path,
-    out: str | Path,
-    *,
-    device: str = "auto",
-    command: Sequence[str] = (),
-    quiet: bool = False,
-) -> Path:
+def train(config: DecoderConfig, data: str | Path, out: str | Path, **options: Unpack[TrainerOptions]) -> Path:
     """Train a mask decoder, or go on where the run in the folder stopped.
 
     The image encoder is frozen: every picture is encoded once, and its embedding is kept on the disk.
-    ``data`` is the folder that ``DATA/`` stands for; the rest is as for :class:`fiducial.training.trainer.Trainer`.
+    ``data`` is the folder that ``DATA/`` stands for; options are those of :class:`fiducial.training.trainer.Trainer`.
 
     Returns:
         The folder of the best model, which ``SamSegmenter.from_pretrained`` loads; its card lies in it.
@@ -54,8 +46,8 @@ def train(
         HubError: the model's files are neither here nor to be had.
         ModelError: the loss is no longer a finite number.
     """
-    task = DecoderTask(config, data, pick_device(device), command)
-    return Trainer(task, out, device=device, command=command, quiet=quiet).fit()
+    task = DecoderTask(config, data, pick_device(options.get("device", "auto")), options.get("command", ()))
+    return Trainer(task, out, **options).fit()
 
 
 def losses(logits: Tensor, scores: Tensor, targets: Tensor, weights: DecoderLosses) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fiducial.checkpoints import tensors_digest
 from fiducial.errors import InputError
 from fiducial.files import write_atomically
 from fiducial.geometry import Frame, Mask
@@ -37,12 +37,8 @@ def encodes(name: str) -> bool:
 
 def encoder_fingerprint(model: Any) -> str:
     """Name the weights that shape embeddings: SHA-256 of those alone, so that training does not change it."""
-    digest = hashlib.sha256(f"encoder of {type(model).__name__}".encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        if encodes(name):
-            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    encoder = {name: tensor for name, tensor in model.state_dict().items() if encodes(name)}
+    return tensors_digest(f"encoder of {type(model).__name__}", encoder)
 
 
 class TrainedModel:
@@ -161,19 +157,16 @@ class Grid:
 
     @classmethod
     def of(cls, width: int, height: int, shown: Frame, size: int, grid: tuple[int, int]) -> Grid:
-        """Lay the grid over a picture.
+        """Lay the grid over a picture of so many pixels.
 
         Args:
-            width: width of the original picture in pixels.
-            height: height of the original picture in pixels.
+            width: of the original picture.
+            height: of the original picture.
             shown: the frame of the model's canvas for this picture, from (0, 0) on.
             size: edge of the model's square canvas in pixels, padding included.
             grid: rows and columns of the logits, which cover the whole canvas.
         """
-        return cls(
-            _edges(height, shown.bottom, size / grid[0]),
-            _edges(width, shown.right, size / grid[1]),
-        )
+        return cls(_edges(height, shown.bottom, size / grid[0]), _edges(width, shown.right, size / grid[1]))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -182,13 +175,11 @@ class Grid:
 
     def target(self, mask: Mask) -> NDArray[np.float32]:
         """Return (rows, columns) float32 in 0..1: how much of each cell's part of the picture the mask covers."""
-        box = mask.box
-        if box is None:
+        if not mask:
             return np.zeros(self.shape, dtype=np.float32)
-        x1, y1, x2, y2 = (int(edge) for edge in box)
-        piece = mask.to_dense()[y1:y2, x1:x2]
-        by_row = _sum_between(piece, self.y_edges - y1)
-        area = _sum_between(by_row.T, self.x_edges - x1).T
+        inside, x, y = mask.to_patch()
+        by_row = _sum_between(inside, self.y_edges - y)
+        area = _sum_between(by_row.T, self.x_edges - x).T
         cells = np.diff(self.y_edges)[:, None] * np.diff(self.x_edges)[None, :]
         return np.clip(area / cells, 0, 1).astype(np.float32)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fiducial.errors import InputError
 from fiducial.files import write_atomically
 from fiducial.prompters.grounder.detecting import NanoDetector
 from fiducial.prompters.grounder.network import GrounderNetwork, Shape, boxes_of, network_input
@@ -19,7 +18,7 @@ from fiducial.prompters.grounder.weights import Grounder, Name, load_grounder, s
 from fiducial.training.configs import GrounderConfig, GrounderLosses
 from fiducial.training.grounder_data import Batch, GrounderBatches, LabelledPicture, Lexicon, Store, read_store
 from fiducial.training.grounder_scoring import calibrated, findings_of, mean_precision
-from fiducial.training.trainer import Task, Trainer
+from fiducial.training.trainer import Task, Trainer, TrainerOptions, initial_network
 
 WEIGHTS = "nano-grounder.safetensors"
 """What a run leaves: the averaged weights with the best held-out score, calibrated, in half precision."""
@@ -30,16 +29,14 @@ def train(
     data: str | Path,
     out: str | Path,
     *,
-    device: str = "auto",
-    command: Sequence[str] = (),
-    quiet: bool = False,
     lexicon: Lexicon | None = None,
+    **options: Unpack[TrainerOptions],
 ) -> Path:
     """Train the nano grounder, or go on where the run in the folder stopped.
 
     ``lexicon`` holds names with their phrases, by default the vocabulary and word table of the package; only names of
     which the data shows something are learned.
-    ``data`` is the folder that ``DATA/`` stands for; the rest is as for :class:`fiducial.training.trainer.Trainer`.
+    ``data`` is the folder that ``DATA/`` stands for; options are those of :class:`fiducial.training.trainer.Trainer`.
 
     Returns:
         The file of the best weights, which ``NanoDetector.from_pretrained`` loads.
@@ -49,7 +46,7 @@ def train(
     """
     words = Lexicon.shipped() if lexicon is None else lexicon
     task, digests = GrounderTask(config, data, words), {"words": words.digest}
-    return Trainer(task, out, device=device, command=command, quiet=quiet, data_digests=digests).fit()
+    return Trainer(task, out, data_digests=digests, **options).fit()
 
 
 class GrounderTask(Task[Batch]):
@@ -71,7 +68,12 @@ class GrounderTask(Task[Batch]):
             figures = {"pictures": len(store.pictures), "held_out": len(store.held_out), "names": store.names}
             trainer.run.log(0, source=store.source.title, **figures)
         self._lexicon = self._lexicon.only([name for store in self._stores for name in store.names])
-        network = _initial(self._config, self._lexicon.size)
+        made = self._config.network
+        network = initial_network(
+            self._config.initial_weights,
+            GrounderNetwork(Shape(made.widths, made.blocks, made.pyramid, made.embedding, self._lexicon.size)),
+            lambda weights: load_grounder(weights)[0].network,
+        )
         return network.to(trainer.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def batches(self, start: int) -> Iterable[Sequence[Batch]]:
@@ -125,21 +127,6 @@ class GrounderTask(Task[Batch]):
         assert isinstance(network, GrounderNetwork)
         names = zip(self._lexicon.names, self._lexicon.domains, strict=True)
         return Grounder(network, tuple(Name(*pair) for pair in names), self._lexicon.mean_vectors())
-
-
-def _initial(config: GrounderConfig, words: int) -> GrounderNetwork:
-    """Return the network to begin with; weights of another make-up are refused."""
-    made = config.network
-    shape = Shape(made.widths, made.blocks, made.pyramid, made.embedding, words)
-    if not config.initial_weights:
-        return GrounderNetwork(shape)
-    network = load_grounder(config.initial_weights)[0].network
-    if network.shape != shape:
-        raise InputError(
-            f"initial_weights: {config.initial_weights} holds a network of {network.shape}, "
-            f"the configuration one of {shape}"
-        )
-    return network
 
 
 # -- losses ---------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from fiducial.synthetic.scenes import SceneDataset
 from fiducial.training.augmentation import recoloured
 from fiducial.training.configs import GrounderConfig, GrounderSource, shares
 from fiducial.training.grounder_crops import IGNORED, Seen, Targets, Thing, View, draw_view, targets_of
-from fiducial.training.sources import expand_data_folder, hull_of
+from fiducial.training.sources import expand_data_folder
 from fiducial.training.trainer import StepBatches
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -220,7 +220,7 @@ def _hulls(sample: Sample) -> list[NDArray[np.float64] | None]:
     if sample.instances is None:
         boxes = [prompt.box for prompt in sample.prompts()]
         return [None if box is None else np.array([(x, y) for x in box[::2] for y in box[1::2]]) for box in boxes]
-    return [hull_of(mask) if mask else None for mask in sample.instances]
+    return [mask.convex_hull() if mask else None for mask in sample.instances]
 
 
 def _name(label: str, pairs: Mapping[str, str], vocabulary: Sequence[str]) -> str:

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.geometry import boxes as box_arrays
-from fiducial.prompters.detector.contract import Detector
+from fiducial.metrics.instances import match, precision_of_hits
+from fiducial.prompters.detector.reading import Detector
 from fiducial.prompters.grounder.weights import Name
 from fiducial.training.grounder_crops import IGNORED
 from fiducial.training.grounder_data import LabelledPicture
@@ -86,7 +87,8 @@ def findings_of(detector: Detector, pictures: Sequence[LabelledPicture]) -> list
         for labelled, detections in zip(some, answers, strict=True):
             ignored = _boxes([thing.box for thing in labelled.things if thing.name == IGNORED])
             for name in labelled.names:
-                mine = [one for one in detections if one.name == name][:_MAX_DETECTIONS]
+                mine = sorted((one for one in detections if one.name == name), key=lambda one: -one.score)
+                mine = mine[:_MAX_DETECTIONS]
                 truth = _boxes([thing.box for thing in labelled.things if thing.name == name])
                 scores = np.array([one.score for one in mine], dtype=np.float64)
                 found.append(Finding(name, truth, ignored, _boxes([one.box for one in mine]), scores))
@@ -109,7 +111,7 @@ def matches_of(
     for finding in findings:
         inside = _of_size(finding.truth, size)
         things += int(inside.sum())
-        partners = _partners(finding, min_iou, inside)
+        partners = match(box_arrays.iou(finding.boxes, finding.truth), [min_iou], inside)[0]
         right = partners >= 0
         # As in COCO: what found a thing of another size does not count, nor does a wrong box of another size.
         counts = np.where(right, inside[partners] if len(inside) else False, _of_size(finding.boxes, size))
@@ -122,14 +124,7 @@ def matches_of(
 
 def precision(matches: Matches) -> float | None:
     """Return the average precision in 0..1; None where there is nothing to find."""
-    if not matches.things:
-        return None
-    hits = matches.hits[np.argsort(-matches.scores, kind="mergesort")]
-    right = np.cumsum(hits)
-    exact = right / np.arange(1, len(hits) + 1)
-    exact = np.maximum.accumulate(exact[::-1])[::-1]
-    places = np.searchsorted(right / matches.things, np.linspace(0, 1, 101), side="left")
-    return float(np.append(exact, 0.0)[places].mean())
+    return precision_of_hits(matches.scores, matches.hits, matches.things)
 
 
 def mean_precision(findings: Sequence[Finding], min_iou: float = 0.5) -> float:
@@ -188,21 +183,6 @@ def by_name(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
     return sorted_out
 
 
-def _partners(finding: Finding, min_iou: float, inside: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return (K,) the thing that each detection finds, or -1; things that count are taken before others."""
-    overlaps = box_arrays.iou(finding.boxes, finding.truth)
-    free = np.ones(len(finding.truth), dtype=bool)
-    partners = np.full(len(finding.boxes), -1)
-    for number in np.argsort(-finding.scores, kind="mergesort") if len(free) else ():
-        for kind in (inside, ~inside):
-            fitting = np.where(free & kind, overlaps[number], -1.0)
-            if fitting.max() >= min_iou:
-                partners[number] = int(fitting.argmax())
-                free[partners[number]] = False
-                break
-    return partners
-
-
 def _of_size(boxes: Array, size: tuple[float, float]) -> NDArray[np.bool_]:
     edge = np.sqrt(box_arrays.area(boxes))
     return np.asarray((edge >= size[0]) & (edge <= size[1]))
@@ -237,14 +217,11 @@ def _boxes(boxes: Iterable[Sequence[float]]) -> Array:
 
 
 def platt(logits: Array, hits: NDArray[np.bool_]) -> tuple[float, float]:
-    """Fit slope and intercept by maximum likelihood, lightly held to 1 and 0.
+    """Fit a slope above 0 and an intercept by maximum likelihood, lightly held to 1 and 0.
 
     Args:
         logits: (K,) of detections.
         hits: (K,) whether each is right.
-
-    Returns:
-        Slope, above 0, and intercept.
     """
     from scipy.optimize import minimize
 
@@ -258,13 +235,7 @@ def platt(logits: Array, hits: NDArray[np.bool_]) -> tuple[float, float]:
 
 
 def expected_error(likelihoods: Array, hits: NDArray[np.bool_], bins: int = 10) -> float:
-    """Return the expected calibration error: mean gap of likelihood and share of hits over bins of equal width.
-
-    Args:
-        likelihoods: (K,) in 0..1.
-        hits: (K,) whether each is right.
-        bins: number of bins.
-    """
+    """Return the expected calibration error: mean gap of likelihoods (K,) and share of hits, bins of equal width."""
     if not len(hits):
         return 0.0
     places = np.minimum((likelihoods * bins).astype(int), bins - 1)

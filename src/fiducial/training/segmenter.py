@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from fiducial.datasets import Sample
-from fiducial.errors import InputError
 from fiducial.files import write_atomically
 from fiducial.geometry import Mask
 from fiducial.segmenters.configs import NanoConfig
@@ -20,24 +20,16 @@ from fiducial.training import losses as mask_losses
 from fiducial.training.configs import SegmenterConfig, SegmenterLosses
 from fiducial.training.prompting import score, targets_of, true_box
 from fiducial.training.segmenter_data import Batch, SegmenterBatches, read_store
-from fiducial.training.trainer import Task, Trainer
+from fiducial.training.trainer import Task, Trainer, TrainerOptions, initial_network
 
 WEIGHTS = "nano-segmenter.safetensors"
 """What a run leaves: the averaged weights with the best held-out score, in half precision."""
 
 
-def train(
-    config: SegmenterConfig,
-    data: str | Path,
-    out: str | Path,
-    *,
-    device: str = "auto",
-    command: Sequence[str] = (),
-    quiet: bool = False,
-) -> Path:
+def train(config: SegmenterConfig, data: str | Path, out: str | Path, **options: Unpack[TrainerOptions]) -> Path:
     """Train the nano segmenter, or go on where the run in the folder stopped.
 
-    ``data`` is the folder that ``DATA/`` stands for; the rest is as for :class:`fiducial.training.trainer.Trainer`.
+    ``data`` is the folder that ``DATA/`` stands for; options are those of :class:`fiducial.training.trainer.Trainer`.
 
     Returns:
         The file of the best weights, which ``NanoSegmenter.from_pretrained`` loads.
@@ -45,7 +37,7 @@ def train(
     Raises:
         InputError: the data cannot be read, or the folder holds another run.
     """
-    return Trainer(SegmenterTask(config, data), out, device=device, command=command, quiet=quiet).fit()
+    return Trainer(SegmenterTask(config, data), out, **options).fit()
 
 
 def losses(
@@ -98,7 +90,12 @@ class SegmenterTask(Task[Batch]):
             for store in self._stores
             if store.source.scored
         }
-        network = _initial(config)
+        made = config.network
+        network = initial_network(
+            config.initial_weights,
+            NanoNetwork(Shape(made.widths, made.encoder, made.decoder)),
+            lambda weights: load_network(weights)[0],
+        )
         return network.to(trainer.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def batches(self, start: int) -> Iterable[Sequence[Batch]]:
@@ -132,17 +129,3 @@ class SegmenterTask(Task[Batch]):
     def finish(self, network: nn.Module) -> Path:
         """Return the file of the best weights."""
         return self._trainer.run.folder / WEIGHTS
-
-
-def _initial(config: SegmenterConfig) -> NanoNetwork:
-    """Return the network to begin with; weights of another make-up are refused."""
-    shape = Shape(config.network.widths, config.network.encoder, config.network.decoder)
-    if not config.initial_weights:
-        return NanoNetwork(shape)
-    network, _ = load_network(config.initial_weights)
-    if network.shape != shape:
-        raise InputError(
-            f"initial_weights: {config.initial_weights} holds a network of {network.shape}, "
-            f"the configuration one of {shape}"
-        )
-    return network

@@ -22,7 +22,7 @@ from fiducial.geometry.prompts import Box
 from fiducial.segmenters.nano_network import CONTEXT, Array, network_input
 from fiducial.training.augmentation import corrupted, recoloured
 from fiducial.training.configs import SegmenterConfig, SegmenterPrompting, Source, shares
-from fiducial.training.sources import expand_data_folder, hull_of, instances_of
+from fiducial.training.sources import expand_data_folder, instances_of
 from fiducial.training.trainer import StepBatches
 
 Matrix = NDArray[np.float64]
@@ -111,14 +111,12 @@ def read_store(source: Source, data: Path, min_size: float) -> Store:
 
 def training_object(mask: Mask, picture: int) -> TrainingObject:
     """Prepare a mask that is not empty; ``picture`` is its picture's index."""
-    x1, y1, x2, y2 = (int(edge) for edge in mask.box or (0, 0, 1, 1))
-    piece = mask.to_dense()[y1:y2, x1:x2].astype(np.uint8) * 255
-    hull = hull_of(mask)
+    inside, x, y = mask.to_patch()
+    piece = inside.astype(np.uint8) * 255
     depth = cv2.distanceTransform(np.pad(piece, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
     deep = np.argwhere(depth >= 0.6 * depth.max())[:, ::-1]
-    corner = np.array([x1, y1], dtype=np.float64)
-    inner = deep[:: max(1, len(deep) // 64)] + corner + 0.5
-    return TrainingObject(picture, piece, x1, y1, hull, inner)
+    inner = (deep[:: max(1, len(deep) // 64)] + (x, y) + 0.5).astype(np.float64)
+    return TrainingObject(picture, piece, x, y, mask.convex_hull(), inner)
 
 
 # -- crops ----------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fiducial.datasets import Sample
 from fiducial.errors import InputError
@@ -46,8 +45,3 @@ def subset(found: Sequence[T], limit: int | None, seed: int) -> list[T]:
         return list(found)
     chosen = np.random.default_rng(seed).permutation(len(found))[:limit]
     return [found[int(index)] for index in sorted(chosen)]
-
-
-def hull_of(mask: Mask) -> NDArray[np.float64]:
-    """Return the corners (N, 2) x, y of a mask's convex hull in pixels; the mask is not empty."""
-    return mask.convex_hull()

@@ -23,9 +23,9 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar
 
 import numpy as np
 import torch
@@ -33,12 +33,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from fiducial.checkpoints import pick_device
-from fiducial.errors import ModelError
+from fiducial.errors import InputError, ModelError
 from fiducial.training.configs import RunConfig
 from fiducial.training.optimisers import make_optimiser
 from fiducial.training.runs import TrainingRun
 
 Batch = TypeVar("Batch")
+N = TypeVar("N", bound=nn.Module)
 _NETWORK, _AVERAGE = "network", "average"
 
 
@@ -95,6 +96,14 @@ class Task(ABC, Generic[Batch]):
         return warmup_cosine(step, self.steps, self.config.learning_rate, self.warmup_ratio)
 
 
+class TrainerOptions(TypedDict, total=False):
+    """What every ``train`` hands on to its :class:`Trainer`."""
+
+    device: str
+    command: Sequence[str]
+    quiet: bool
+
+
 class Trainer(Generic[Batch]):
     """Runs a :class:`Task`, or goes on where the run in the folder stopped.
 
@@ -123,8 +132,7 @@ class Trainer(Generic[Batch]):
         self.task = task
         self.device = pick_device(device)
         self.run = TrainingRun(out, task.config, command, data_digests=data_digests, quiet=quiet)
-        self.step = 0
-        """Steps done."""
+        self.step = 0  # steps done
         self.before: dict[str, float] = {}
         """Scores before the first step, where the task asks for them."""
         self.network: nn.Module
@@ -245,6 +253,18 @@ class StepBatches(Dataset[Batch]):
         """Yield the batches from a step on, prepared ahead of time, as :meth:`Task.batches` does."""
         loader = DataLoader(self, batch_size=None, sampler=range(start, len(self)), num_workers=self._num_workers)
         return ((batch,) for batch in loader)
+
+
+def initial_network(initial_weights: str, made: N, load: Callable[[str], N]) -> N:
+    """Return the network as it was made, or that of the weights to begin with, if it is of the same ``shape``."""
+    if not initial_weights:
+        return made
+    network = load(initial_weights)
+    if network.shape != made.shape:
+        raise InputError(
+            f"initial_weights: {initial_weights} holds a network of {network.shape}, not of {made.shape}, as configured"
+        )
+    return network
 
 
 def update_ema(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from fiducial.prompters.grounder.words import WordTable
 from fiducial.training.configs import WordsConfig
 from fiducial.training.runs import TrainingRun
 from fiducial.training.sources import expand_data_folder
-from fiducial.training.trainer import Task, Trainer
+from fiducial.training.trainer import Task, Trainer, TrainerOptions
 from fiducial.training.words_student import Cut, Student, Teacher, cosine_to, padded, reduced, reduction
 
 WEIGHTS = "nano-words.safetensors"
@@ -37,19 +38,11 @@ LONGEST_PIECE = 18
 """Letters of the longest piece that is kept, with its ``##``: the width of a row in the table of pieces."""
 
 
-def train(
-    config: WordsConfig,
-    data: str | Path,
-    out: str | Path,
-    *,
-    device: str = "auto",
-    command: Sequence[str] = (),
-    quiet: bool = False,
-) -> Path:
+def train(config: WordsConfig, data: str | Path, out: str | Path, **options: Unpack[TrainerOptions]) -> Path:
     """Make the word table, or go on where the run in the folder stopped.
 
     The device is not used: a processor takes minutes.
-    ``data`` is the folder that ``DATA/`` stands for; the rest is as for :class:`fiducial.training.trainer.Trainer`.
+    ``data`` is the folder that ``DATA/`` stands for; options are those of :class:`fiducial.training.trainer.Trainer`.
 
     Returns:
         The table's file.
@@ -57,7 +50,8 @@ def train(
     Raises:
         InputError: teacher or list of words cannot be read, or the folder holds another run.
     """
-    return Trainer(WordsTask(config, data), out, device="cpu", command=command, quiet=quiet).fit()
+    options["device"] = "cpu"
+    return Trainer(WordsTask(config, data), out, **options).fit()
 
 
 class WordsTask(Task[Tensor]):
