@@ -186,7 +186,7 @@ def test_a_dataset_without_masks_is_refused(monkeypatch):
 def test_a_source_that_is_not_scored_needs_nothing_held_out():
     other = Source("scenes:shapes?count=5&seed=4&size=96", held_out=0.0, scored=False)
     portions = read_portions(replace(CONFIG, data=(SCENES, other)), ".")
-    assert [portion.title for portion in portions] == ["shapes", "scenes:shapes"]
+    assert [portion.source.title for portion in portions] == ["shapes", "scenes:shapes"]
     assert not portions[1].held_out
 
 

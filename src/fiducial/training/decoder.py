@@ -95,7 +95,7 @@ class DecoderTask(Task[Batch]):
         self._model = TrainedModel(config.model, device, prompt_encoder=config.prompt_encoder, masks=config.masks)
         self._shares = shares(config.data)
         self._held_out = {
-            portion.title: portion.sampled(config.eval_limit, config.seed)
+            portion.source.title: portion.sampled(config.eval_limit, config.seed)
             for portion in self._portions
             if portion.source.scored
         }
@@ -213,7 +213,7 @@ class Card:
 
     def _data(self) -> str:
         rows = [
-            f"| {portion.title} | `{portion.source.dataset}` | {len(portion.training)} | "
+            f"| {portion.source.title} | `{portion.source.dataset}` | {len(portion.training)} | "
             f"{sum(len(picture.targets) for picture in portion.training)} | "
             f"{portion.source.held_out:.0%} by {portion.source.group or 'picture'} | "
             f"{portion.source.licence or 'not stated in the configuration'} |"
@@ -236,10 +236,10 @@ class Card:
         prompts = _PROMPTS[self.config.eval_prompt].format(self.config.prompts.jitter)
         rows = []
         for portion in self.portions:
-            if portion.title in self.before:
+            if (name := portion.source.title) in self.before:
                 count = len(portion.sampled(self.config.eval_limit, self.config.seed))
-                before, after = self.before[portion.title], self.best["held_out"][portion.title]
-                rows.append(f"| {portion.title} | {count} | {before:.3f} | {after:.3f} | {after - before:+.3f} |")
+                before, after = self.before[name], self.best["held_out"][name]
+                rows.append(f"| {name} | {count} | {before:.3f} | {after:.3f} | {after - before:+.3f} |")
         lines = [
             "## Held-out score\n",
             f"Mean IoU of held-out targets cut from {prompts}.\n",

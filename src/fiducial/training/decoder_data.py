@@ -51,11 +51,6 @@ class Portion:
     training: tuple[DecoderPicture, ...]
     held_out: tuple[DecoderPicture, ...]
 
-    @property
-    def title(self) -> str:
-        """The source's name for reports."""
-        return self.source.title
-
     def sampled(self, limit: int, seed: int) -> list[tuple[DecoderPicture, Mask]]:
         """List the held-out targets, or as many of them as the limit says, drawn by the seed."""
         return subset([(picture, mask) for picture in self.held_out for mask in picture.targets], limit, seed)
@@ -72,7 +67,7 @@ def read_portions(config: DecoderConfig, data: Path) -> list[Portion]:
         InputError: a dataset cannot be opened or has no masks, two have one name, or one of the parts is empty.
     """
     portions = [_read(source, config, data) for source in config.data]
-    names = [portion.title for portion in portions]
+    names = [portion.source.title for portion in portions]
     if len({*names}) < len(names):
         raise InputError(f"data: give datasets that are called alike a name of their own: {', '.join(names)}")
     return portions

@@ -18,7 +18,7 @@ from fiducial.files import write_atomically
 from fiducial.geometry import Frame, Mask
 from fiducial.segmenters.configs import SamConfig
 from fiducial.segmenters.sam import SamSegmenter, batches, prompt_arguments
-from fiducial.segmenters.sam_models import Family, load_model
+from fiducial.segmenters.sam_models import load_model
 
 CARD = "README.md"
 _ENCODER = ("vision_encoder.", "mask_decoder.conv_s0.", "mask_decoder.conv_s1.", "no_memory_embedding")
@@ -59,7 +59,10 @@ class TrainedModel:
     def __init__(
         self, source: str, device: torch.device, *, prompt_encoder: bool, masks: Literal["single", "best"]
     ) -> None:
-        loaded, self.family = _load(source)
+        if ":" in source and not Path(source).exists():
+            name, _, rest = source.partition(":")
+            raise InputError(f"model: write the folder or the hub's id alone, {rest!r}, without {name!r}")
+        loaded, self.family = load_model(Path(source) if Path(source).is_dir() else source)
         self.model = loaded.to(device).eval().requires_grad_(False)
         self.device = device
         self._multimask = masks == "best"
@@ -75,11 +78,6 @@ class TrainedModel:
             family=self.family,
             fingerprint=encoder_fingerprint(self.model),
         )
-
-    @property
-    def trained(self) -> list[nn.Parameter]:
-        """The weights that are trained."""
-        return [weight for weight in self.parts.parameters() if weight.requires_grad]
 
     def trust_the_trained_mask(self) -> None:
         """Keep SAM 2 and SAM 3 from cutting another mask, which is not trained, where the one mask is unstable."""
@@ -131,13 +129,6 @@ class TrainedModel:
             shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
             raise InputError(f"{folder}: the model cannot be written ({error})") from error
-
-
-def _load(source: str) -> tuple[Any, Family]:
-    if ":" in source and not Path(source).exists():
-        name, _, rest = source.partition(":")
-        raise InputError(f"model: write the folder or the hub's id alone, {rest!r}, without {name!r}")
-    return load_model(Path(source) if Path(source).is_dir() else source)
 
 
 # -- targets --------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Losses of masks: how far logits are from their targets, one number per mask.
 
-All take logits and targets of one shape (else InputError) and return one loss per mask, unreduced, so that the best of
-several masks can be picked before the mean is taken. Targets are soft: a cell that the target covers by half is 0.5.
+All take logits (..., h, w) and targets in 0..1 of the same shape (else InputError) and return (...), one per mask, so
+that the best of several masks can be picked before the mean is taken. Targets are soft: a cell that the target covers
+by half is 0.5.
 """
 
 from __future__ import annotations
@@ -14,21 +15,13 @@ from fiducial.errors import InputError
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy, the mean over the pixels of each mask.
-
-    Args:
-        logits: (..., h, w) float, any finite number.
-        targets: (..., h, w) float in 0..1.
-
-    Returns:
-        (...) of 0 or more.
-    """
+    """Binary cross-entropy, the mean over the pixels of each mask."""
     _require_alike(logits, targets)
     return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean((-2, -1))
 
 
 def dice(logits: Tensor, targets: Tensor) -> Tensor:
-    """One minus the soft Dice coefficient of each mask, arguments as for :func:`cross_entropy`.
+    """One minus the soft Dice coefficient of each mask.
 
     1 - (2 sum(p t) + 1) / (sum(p^2) + sum(t^2) + 1), the squares as in V-Net (Milletari et al., 2016); the ones
     make two empty masks agree.
@@ -45,11 +38,8 @@ def dice(logits: Tensor, targets: Tensor) -> Tensor:
 def focal(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, alpha: float = 0.25) -> Tensor:
     """Focal loss: cross-entropy in which pixels that are right already count little (Lin et al., 2017, eq. 5).
 
-    Args:
-        logits: (..., h, w) float.
-        targets: (..., h, w) float in 0..1.
-        gamma: how fast certain pixels lose weight; 0 is the cross-entropy weighted by ``alpha``.
-        alpha: weight of the foreground in 0..1; the background has the rest.
+    ``gamma`` says how fast certain pixels lose weight: 0 is the cross-entropy, weighted by ``alpha``, in 0..1, for the
+    foreground and by the rest for the background.
 
     Returns:
         (...) of 0 or more, the mean over the pixels of each mask.
@@ -68,11 +58,7 @@ def structure(logits: Tensor, targets: Tensor, *, window: int = 31, emphasis: fl
     A pixel weighs 1 + emphasis * |mean of the target around it - target|, so that edges and thin parts rule.
     The sum of both terms as in F3Net (Wei et al., 2020, eq. 6-9).
 
-    Args:
-        logits: (..., h, w) float.
-        targets: (..., h, w) float in 0..1.
-        window: edge of the square around a pixel that is averaged over, in pixels; odd.
-        emphasis: 0 weighs all pixels alike.
+    ``window`` is the edge of the square around a pixel, odd, in pixels; an ``emphasis`` of 0 weighs all pixels alike.
 
     Returns:
         (...) of 0 or more.
@@ -98,10 +84,7 @@ def structure(logits: Tensor, targets: Tensor, *, window: int = 31, emphasis: fl
 def true_iou(logits: Tensor, targets: Tensor, outside: Tensor | float = 0.0) -> Tensor:
     """Return the IoU that the masks of logits above 0 have with their targets above 0.5, without gradient.
 
-    Args:
-        logits: (..., h, w) float.
-        targets: (..., h, w) float in 0..1.
-        outside: (...) pixels of each target that the logits do not show: they count as missed.
+    ``outside`` (...) are pixels of each target that the logits do not show: they count as missed.
 
     Returns:
         (...) in 0..1; 0 where both are empty.

@@ -81,7 +81,10 @@ class WordsTask(Task[Tensor]):
         student = Student(len(self._pieces), config.hidden_size)
         cutter = WordTable.of(student.arrays(self._pieces, LONGEST_PIECE))
         cuts = [cutter.cut_phrase(text) for text in texts]
-        _start_from(student, cuts, targets)
+        with torch.no_grad():
+            for (rows, _), target in zip(cuts, targets, strict=True):
+                if len(rows) == 1:  # a piece that is a word begins with the teacher's vector of it
+                    student.table.weight[rows[0]] = torch.from_numpy(target)
         weights = np.array([1.0 if " " in text else config.word_weight for text in texts], dtype=np.float32)
         weights[len(general) :] = config.listed_weight
         held_out = slice(len(general) - config.held_out, len(general))
@@ -157,14 +160,6 @@ def _embedded(teacher: Teacher, texts: Sequence[str], run: TrainingRun) -> NDArr
     # half precision on both ways, so that a run that goes on gives the very same table
     write_atomically(path, save({"vectors": vectors.astype(np.float16)}))
     return vectors.astype(np.float16).astype(np.float32)
-
-
-def _start_from(student: Student, cuts: Sequence[Cut], targets: NDArray[np.float32]) -> None:
-    """Let each piece that is a word begin with the teacher's vector of it."""
-    with torch.no_grad():
-        for (rows, _), target in zip(cuts, targets, strict=True):
-            if len(rows) == 1:
-                student.table.weight[rows[0]] = torch.from_numpy(target)
 
 
 # -- texts ----------------------------------------------------------------------------------------

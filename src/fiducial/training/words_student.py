@@ -57,7 +57,13 @@ class Teacher:
         Returns:
             Unit vectors, float32, shape (n, 384).
         """
-        tokenizer, network = self._load()
+        from tokenizers import Tokenizer
+        from transformers import BertModel
+
+        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        tokenizer.no_padding()
+        network: Any = BertModel.from_pretrained(self.folder)
+        network.eval()
         ids = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
         # texts of one length need no padding, and padding is most of the work with phrases
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
@@ -73,15 +79,6 @@ class Teacher:
                 if report is not None:
                     report(done)
         return out
-
-    def _load(self) -> tuple[Any, Any]:
-        from tokenizers import Tokenizer
-        from transformers import BertModel
-
-        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-        tokenizer.no_padding()
-        network: Any = BertModel.from_pretrained(self.folder)
-        return tokenizer, network.eval()
 
 
 class Student(nn.Module):
