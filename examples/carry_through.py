@@ -14,13 +14,11 @@ import numpy as np
 import torch
 
 from fiducial import Prompts
-from fiducial.datasets import Sample
-from fiducial.datasets.parts import PartDataset
-from fiducial.evaluation.opening import open_spec
+from fiducial.datasets import Sample, open_dataset
 from fiducial.evaluation.report.plots import PALETTE, Plot, share_axis, standalone
 from fiducial.geometry import boxes as box_arrays
-from fiducial.plugins import find
 from fiducial.prompters.grounder.detecting import NanoDetector
+from fiducial.segmenters.nano import NanoSegmenter
 
 NAMES = {"ground_track_field": "running track"}
 STEPS = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -33,11 +31,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("carry-through.svg"), help="the plot to write")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    aerial = PartDataset(open_spec(f"coco:{arguments.data}/aerial_vhr10?per=image"), held_out=0.15)
-    brain = open_spec(f"folder:{arguments.data}/brain_mri_lgg?instruction=the tumour")
-    parts = {"aerial": aerial, "brain MRI": PartDataset(brain, held_out=0.15, group="patient")}
+    brain = f"folder:{arguments.data}/brain_mri_lgg?instruction=the tumour&held_out=0.15&group=patient"
+    aerial = f"coco:{arguments.data}/aerial_vhr10?per=image&held_out=0.15"
+    parts = {"aerial": open_dataset(aerial), "brain MRI": open_dataset(brain)}
     detector = NanoDetector.from_pretrained(device="cpu", threshold=0.05)
-    segmenter = find("segmenter", "nano").build(device="cpu")
+    segmenter = NanoSegmenter.from_pretrained(device="cpu")
     plot = Plot(share_axis("IoU of the found box"), share_axis("IoU of the mask"), "Box error and mask error")
     plot.line([(0, 0), (1, 1)], "#8a93a3", "mask as good as its box", dashed=True)
     for (name, dataset), colour in zip(parts.items(), PALETTE, strict=False):

@@ -17,7 +17,7 @@ import skimage.data
 
 import fiducial
 from fiducial import Image, Segmentation
-from fiducial.evaluation.opening import open_spec
+from fiducial.datasets import open_dataset
 from fiducial.overlays import BoxOverlay, MaskOverlay
 
 INSTRUCTIONS = [
@@ -57,7 +57,7 @@ def picture(name: str) -> Image:
     """Return the last picture of a set of drawn scenes, or a photograph."""
     if not name.startswith("scenes:"):
         return Image.from_array(getattr(skimage.data, name)(), name=f"{name}.png")
-    *_, last = open_spec(name)
+    *_, last = open_dataset(name)
     return Image.from_array(last.image().pixels, name=f"{last.id}.png")
 
 

@@ -15,9 +15,10 @@ import PIL.ImageOps
 import skimage.data
 
 from fiducial import Image, Prompts
-from fiducial.evaluation.opening import open_spec
+from fiducial.datasets import open_dataset
 from fiducial.overlays import BoxOverlay, MaskOverlay
-from fiducial.plugins import find
+from fiducial.segmenters.grabcut import GrabCutSegmenter
+from fiducial.segmenters.nano import NanoSegmenter
 
 PHOTOGRAPHS = {
     "astronaut": [(100, 0, 330, 210)],
@@ -36,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("segmenters.jpg"), help="the picture to write")
     arguments = parser.parse_args()
-    segmenters = [find("segmenter", "nano").build(device="cpu"), find("segmenter", "grabcut").build()]
+    segmenters = [NanoSegmenter.from_pretrained(device="cpu"), GrabCutSegmenter()]
     pairs = []
     for image, prompts in [*photographs(), *scenes()]:
         shown = [panel(image, prompts, one.decode(one.encode(image), prompts)) for one in segmenters]
@@ -57,7 +58,7 @@ def photographs() -> list[tuple[Image, Prompts]]:
 
 def scenes() -> list[tuple[Image, Prompts]]:
     """Return one drawn scene of each style with the boxes of the things that its first instruction names."""
-    samples = [next(iter(open_spec(f"scenes:{style}?count=1&seed=5"))) for style in SCENES]
+    samples = [next(iter(open_dataset(f"scenes:{style}?count=1&seed=5"))) for style in SCENES]
     return [(sample.image(), sample.prompts()) for sample in samples]
 
 

@@ -1,6 +1,8 @@
-"""The committed benchmark results say what made them, where, and with which versions."""
+"""Benchmarks and examples import what is there; committed results say what made them, where, and with what."""
 
+import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,14 @@ def test_a_result_says_how_it_was_measured(path):
     assert {"cpu", "cores", "python"} <= set(result["machine"])
     assert result["versions"]["fiducial"]
     assert result["measured"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*ROOT.glob("benchmarks/*.py"), *ROOT.glob("examples/*.py")]), ids=lambda path: path.stem
+)
+def test_a_script_imports_what_is_there(path, monkeypatch):
+    monkeypatch.syspath_prepend(str(path.parent))
+    spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
+    monkeypatch.setitem(sys.modules, spec.name, module := importlib.util.module_from_spec(spec))
+    spec.loader.exec_module(module)
+    assert path.stem == "recording" or callable(module.main)

@@ -1,6 +1,8 @@
 import dataclasses
+import sys
+import types
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pytest
 
@@ -19,7 +21,6 @@ from fiducial.config import (
     type_name,
 )
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.plugins import Part, parts
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,22 +57,17 @@ class Square(Config):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Config):
-    segmenter: "SegmenterConfig" = option(help="what cuts")
-
-
-class SegmenterConfig(Config):
-    __slots__ = ()
-    kind: ClassVar[str] = "segmenter"
+    segmenter: Annotated[Config, "segmenter"] = option(help="what cuts")
+    rows: tuple[Inner, ...] = option((), "several of a kind")
 
 
 @pytest.fixture(autouse=True)
 def square(monkeypatch):
-    part = Part("segmenter", "square", f"{__name__}:Square")
-    monkeypatch.setattr(plugins, "BUILT_IN", (*plugins.BUILT_IN, part))
-    monkeypatch.setattr(Part, "_load", lambda self, what: Square if self.name == "square" else None)
-    parts.cache_clear()
+    monkeypatch.setitem(plugins.BUILT_IN["segmenter"], "square", f"{__name__}:Square")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__, types.SimpleNamespace(Square=Square)))
+    plugins.parts.cache_clear()
     yield
-    parts.cache_clear()
+    plugins.parts.cache_clear()
 
 
 def test_defaults_stand_and_plain_values_come_back():
@@ -152,6 +148,7 @@ def test_parts_nest_and_settings_reach_into_them():
     assert read(Run, {"segmenter": {"name": "square", "side": 2}}, "run") == run
     changed = run.with_settings(read_settings(["segmenter.inner.rate=0.5", "segmenter.model=x=y"]))
     assert changed.segmenter == Square(side=2, model="x=y", inner=Inner(rate=0.5))
+    assert run.with_settings({"rows": Text("[{rate: 0.2}, {rate: 1e-3}]")}).rows == (Inner(rate=0.2), Inner(rate=1e-3))
     with pytest.raises(UnknownNameError, match="option of Run: 'segmentr'"):
         run.with_settings({"segmentr.side": 1})
     with pytest.raises(InputError, match="'side' of segmenter 'square' has no parts"):

@@ -1,99 +1,96 @@
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 
 from fiducial import plugins
+from fiducial.config import Config, build, class_value, fields_of, option, read_part, summary
 from fiducial.errors import InputError, MissingExtraError, UnknownNameError
-from fiducial.plugins import Part, find, parts, split_reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Square(Config):
+    """Cuts squares."""
+
+    kind: ClassVar[str] = "segmenter"
+    name: ClassVar[str] = "square"
+    extra: ClassVar[str] = "models"
+    side: int = option(4, "edge", minimum=1)
+
+    def build(self):
+        if self.side == 9:
+            import no_such_package_at_all  # noqa: F401
+        return ["square", self.side]
 
 
 @pytest.fixture
 def plugged(monkeypatch):
-    """Makes entry points that give what a test wants."""
+    """Makes entry points that give, or do, what a test wants."""
 
-    class Entry:
-        name = "other"
-
-        def __init__(self, given):
-            self.load = lambda: given
-
-    def plug(given):
-        monkeypatch.setattr(plugins, "entry_points", lambda group: [Entry(given)])
-        parts.cache_clear()
+    def plug(load):
+        entry = type("Entry", (), {"name": "other", "load": staticmethod(load)})
+        monkeypatch.setattr(plugins, "entry_points", lambda group: [entry()])
+        plugins.parts.cache_clear()
 
     yield plug
-    parts.cache_clear()
+    plugins.parts.cache_clear()
 
 
-def test_every_built_in_part_can_be_imported():
-    for part in parts().values():
-        assert callable(part._load(part.name)), part
+@pytest.mark.parametrize("kind", plugins.BUILT_IN)
+def test_every_built_in_part_is_a_description_of_its_name(kind):
+    for name in plugins.names(kind):
+        described = plugins.find(kind, name)
+        assert issubclass(described, Config)
+        assert (class_value(described, "kind"), class_value(described, "name")) == (kind, name)
+        assert summary(described)
+        for field, _ in fields_of(described):
+            assert field.metadata.get("help"), f"{kind} {name}: {field.name} has no help"
 
 
 def test_unknown_names_come_with_a_suggestion():
     with pytest.raises(UnknownNameError, match=r"unknown prompter 'qwen3': did you mean 'qwen3-vl'\?"):
-        find("prompter", "qwen3")
+        plugins.find("prompter", "qwen3")
 
 
-def test_parts_of_other_packages_join(plugged):
-    plugged(lambda: [Part("segmenter", "square", "collections:OrderedDict", "a stand-in")])
-    assert find("segmenter", "square").build() == {}
-    plugged([Part("segmenter", "square", "collections:OrderedDict", "a stand-in")])
-    assert find("segmenter", "square").build(a=1) == {"a": 1}
+@pytest.mark.parametrize("given", [Square, [Square], lambda: [Square], lambda: Square])
+def test_parts_of_other_packages_join(plugged, given):
+    plugged(lambda: given)
+    assert build(read_part("segmenter", "square?side=3")) == ["square", 3]
+    assert "square" in plugins.names("segmenter")
 
 
 def test_plugins_that_make_no_sense_are_refused(plugged):
-    plugged(["square"])
-    with pytest.raises(InputError, match=r"no fiducial\.plugins\.Part"):
-        parts()
-    plugged([Part("segmenter", "grabcut", "x:y", "")])
+    plugged(lambda: ["square"])
+    with pytest.raises(InputError, match="no fiducial"):
+        plugins.parts()
+    taken = type("Taken", (Square,), {"name": "grabcut"})
+    plugged(lambda: taken)
     with pytest.raises(InputError, match="there is a segmenter 'grabcut' already"):
-        parts()
+        plugins.parts()
 
 
-def test_models_only_where_they_make_sense():
-    with pytest.raises(InputError, match="takes no"):
-        find("segmenter", "grabcut").build("some/model")
-    with pytest.raises(InputError, match="needs model"):
-        find("prompter", "oracle").build()
+@pytest.mark.parametrize("error", [ImportError("gone"), RuntimeError("boom"), SyntaxError("x"), SystemExit(3)])
+def test_a_broken_plugin_is_left_out_and_named(plugged, error):
+    def load():
+        raise error
+
+    plugged(load)
+    with pytest.warns(UserWarning, match="'other' cannot be loaded"):
+        assert "nano" in plugins.names("segmenter")
 
 
-def test_unknown_options_are_named():
-    with pytest.raises(InputError, match="'gird'"):
-        find("overlay", "grid").build(gird=3)
-    with pytest.raises(InputError, match="unknown option"):
-        find("segmenter", "grabcut").build(nope=1)
-    with pytest.raises(TypeError, match="missing string argument"):
-        Part("overlay", "x", "builtins:int", "").build(base=8)
+def test_missing_packages_are_named_with_their_extra(plugged):
+    plugged(lambda: Square)
+    with pytest.raises(MissingExtraError, match=r"segmenter 'square'.*fiducial\[models\]"):
+        build(read_part("segmenter", "square?side=9"))
 
 
-def test_missing_packages_name_the_extra():
-    with pytest.raises(MissingExtraError, match=r"pip install 'fiducial\[models\]'"):
-        Part("segmenter", "x", "no_such_package.module:Thing", "", extra="models").build()
-    with pytest.raises(ModuleNotFoundError):
-        Part("segmenter", "x", "fiducial.no_such_module:Thing", "").build()
-
-
-@pytest.mark.parametrize(
-    ("reference", "expected"),
-    [
-        ("Classic", ("classic", None)),
-        ("sam2:/a/b", ("sam2", "/a/b")),
-        ("vlm:C:\\models", ("vlm", "C:\\models")),
-        ("x:", ("x", None)),
-    ],
-)
-def test_references(reference, expected):
-    assert split_reference(reference) == expected
-
-
-def test_a_broken_plugin_is_left_out_and_said(monkeypatch):
-    class Broken:
-        name = "broken"
-
-        def load(self):
-            raise ImportError("no module named 'gone'")
-
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [Broken()])
-    plugins.parts.cache_clear()
-    with pytest.warns(UserWarning, match="plugin 'broken' cannot be loaded.*gone"):
-        assert find("segmenter", "grabcut")
-    plugins.parts.cache_clear()
+def test_values_only_where_they_make_sense():
+    with pytest.raises(InputError, match="takes nothing behind a colon"):
+        read_part("segmenter", "grabcut:some/model")
+    with pytest.raises(InputError, match=r"oracle.*needs"):
+        read_part("prompter", "oracle")
+    with pytest.raises(InputError, match="written \\?key=value"):
+        read_part("segmenter", "nano?name=sam2")
+    with pytest.raises(UnknownNameError, match="'gird'"):
+        read_part("segmenter", "nano?gird=1")

@@ -22,11 +22,12 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import parse_qsl
 
 from fiducial import plugins
-from fiducial.errors import FiducialError, InputError, UnknownNameError
+from fiducial.errors import FiducialError, InputError, MissingExtraError, UnknownNameError
+from fiducial.files import parse_yaml
 
 T = TypeVar("T", bound="Config")
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -71,7 +72,8 @@ class Config:
     """Base of all descriptions: checks and converts every field when it is made.
 
     Subclasses that can be named set the class variables ``kind`` and ``name``, and ``extra`` when they need more than
-    the base install; a class that sets ``kind`` alone stands, as a field's type, for any description of that kind.
+    the base install. A field of type ``Annotated[Config, "prompter"]``, or of a class that sets ``kind`` alone, takes
+    any description of that kind.
 
     Raises:
         InputError: a value of another type or out of its range, or fields that do not go together (:meth:`check`).
@@ -115,7 +117,7 @@ def summary(kind: type[Config]) -> str:
 def fields_of(kind: type[Config]) -> tuple[tuple[dataclasses.Field[Any], Any], ...]:
     """Return the fields of a description with their types, in order."""
     if kind not in _FIELDS:
-        hints = typing.get_type_hints(kind)
+        hints = typing.get_type_hints(kind, include_extras=True)
         _FIELDS[kind] = tuple((one, hints[one.name]) for one in dataclasses.fields(typing.cast(Any, kind)))
     return _FIELDS[kind]
 
@@ -202,9 +204,27 @@ def read_part(kind: str, data: Any, where: str = "") -> Config:
         data = read_short(kind, data)
     if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
         raise InputError(f"{where or kind}: write NAME, NAME?key=value or a mapping with a name, got {data!r}")
-    described: type[Config] = plugins.description(kind, data["name"].strip().lower())
+    described: type[Config] = plugins.find(kind, data["name"].strip().lower())
     values = {str(key): value for key, value in data.items() if key != "name"}
     return read(described, values, f"{where}: {title(described)}" if where else title(described))
+
+
+def build(config: Config) -> Any:
+    """Make the real thing that a description describes; one without ``build()`` is the thing itself.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+    """
+    make = getattr(config, "build", None)
+    if make is None:
+        return config
+    try:
+        return make()
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("fiducial"):
+            raise
+        extra = class_value(type(config), "extra") or "models"
+        raise MissingExtraError(title(type(config)), extra, f"no module {error.name!r}") from error
 
 
 def read_short(kind: str, text: str) -> dict[str, Any]:
@@ -216,7 +236,7 @@ def read_short(kind: str, text: str) -> dict[str, Any]:
     """
     head = min((place for mark in ":?" if (place := text.find(mark)) >= 0), default=len(text))
     name, rest = text[:head].strip().lower(), text[head:]
-    described = plugins.description(kind, name)
+    described = plugins.find(kind, name)
     value, query = (rest[1:], "") if rest.startswith(":") and _exists(rest[1:]) else _split_query(rest)
     found: dict[str, Any] = {"name": name}
     if value:
@@ -225,7 +245,7 @@ def read_short(kind: str, text: str) -> dict[str, Any]:
             raise InputError(f"{title(described)} takes nothing behind a colon, got {text!r}: write just {name!r}")
         found[field] = Text(value)
     for pair in query.split("&") if query else ():
-        if "=" not in pair:
+        if "=" not in pair or pair.startswith("name="):
             raise InputError(f"{title(described)}: options are written ?key=value&key=value, got {pair!r}")
     return {**found, **{key: Text(part) for key, part in parse_qsl(query, keep_blank_values=True)}}
 
@@ -266,6 +286,8 @@ def type_name(hint: Any) -> str:
         ('whole number or none', 'cpu | cuda', '2 x whole number')
     """
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return str(inner[1]).replace("_", " ")
     if origin in (typing.Union, types.UnionType):
         return " or ".join("none" if one is type(None) else type_name(one) for one in inner)
     if origin is Literal:
@@ -345,6 +367,10 @@ def _numbers(value: Any) -> Sequence[float]:
 
 def _converted(hint: Any, value: Any, where: str) -> Any:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if isinstance(value, Text) and value[:1] in ("[", "{") and hint is not str:
+        value = parse_yaml(value, where)  # somebody typed a list or mapping as YAML writes it
+    if origin is Annotated:
+        return read_part(inner[1], value, where)
     if origin in (typing.Union, types.UnionType):
         return _one_of(inner, value, where)
     if origin is Literal:
@@ -379,9 +405,7 @@ def _one_of(hints: tuple[Any, ...], value: Any, where: str) -> Any:
 
 def _row(hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if isinstance(value, Text):
-        bare = value.strip()
-        bare = bare[1:-1] if bare[:1] + bare[-1:] in ("[]", "()") else bare
-        value = [Text(part.strip()) for part in bare.split(",")] if bare.strip() else []
+        value = [Text(part.strip()) for part in value.split(",")] if value.strip() else []
     if not isinstance(value, (list, tuple)):
         raise InputError(f"{where}: needs a list, got {value!r}")
     if len(hints) == 2 and hints[1] is Ellipsis:

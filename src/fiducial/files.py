@@ -187,8 +187,8 @@ def read_json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
     return [(number, parse_json(line, f"{path}, line {number}", kind=dict)) for number, line in lines if line.strip()]
 
 
-def parse_yaml(text: str, where: object) -> Any:
-    """Read YAML's plain values; ``where`` names the text in errors.
+def parse_yaml(text: str, where: object, *, kind: type[Any] | None = None) -> Any:
+    """Read YAML's plain values; ``where`` names the text in errors, ``kind`` is what the top level has to be.
 
     Raises:
         InputError: it is not valid YAML, or nested too deeply.
@@ -196,20 +196,20 @@ def parse_yaml(text: str, where: object) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         raise InputError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from None
     except RecursionError:
         raise InputError(f"{where}: not valid YAML (nested too deeply)") from None
+    if kind is not None and not isinstance(value, kind):
+        wanted = "a list" if kind is list else "a mapping"
+        raise InputError(f"{where}: {wanted} is expected at the top, got {type(value).__name__}")
+    return value
 
 
-def read_yaml(path: Path | Traversable) -> Any:
-    """Read a YAML file's plain values.
-
-    Raises:
-        InputError: missing, not readable, not text or not valid YAML.
-    """
-    return parse_yaml(read_text(path), path)
+def read_yaml(path: Path | Traversable, *, kind: type[Any] | None = None) -> Any:
+    """Read a YAML file's plain values; arguments as for :func:`read_text` and :func:`parse_yaml`."""
+    return parse_yaml(read_text(path), path, kind=kind)
 
 
 # -- locking ------------------------------------------------------------------------------------

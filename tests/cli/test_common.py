@@ -1,9 +1,27 @@
-import argparse
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from fiducial.cli import common
-from fiducial.errors import InputError, UnknownNameError
+from fiducial.config import option
+from fiducial.errors import InputError
+from fiducial.prompters.configs import ClassicConfig, VLMConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(common.Running, common.Output):
+    """Do something."""
+
+    things: tuple[Path, ...] = option(help="what to do it with", positional=True)
+    word: str | None = option(None, "how", positional=True)
+    box: tuple[tuple[float, float, float, float], ...] = option((), "where", unit="x1,y1,x2,y2")
+    images: bool = option(True, "no pictures")
+    count: int = option(3, "how often", unit="N", minimum=1)
+
+
+def read(*words):
+    return common.parse(Options, "do", words)
 
 
 def test_values_may_start_with_a_minus():
@@ -24,41 +42,59 @@ def test_sizes_that_are_none(text):
         common.read_size("--image", text)
 
 
-def test_numbers_are_counted():
-    assert common.read_numbers("--box", "1,2.5,3,4e2", "x1,y1,x2,y2") == [1, 2.5, 3, 400]
-    for text in ("1,2,3", "a,b,c,d", ""):
-        with pytest.raises(InputError, match="--box needs x1,y1,x2,y2"):
-            common.read_numbers("--box", text, "x1,y1,x2,y2")
+def test_fields_become_options():
+    options = read("a.png", "--box", "-5,0,1,1", "--json", "b.png", "--box", "1,2,3,4", "--no-images")
+    assert options.things == (Path("a.png"), Path("b.png"))
+    assert options.box == ((-5.0, 0.0, 1.0, 1.0), (1.0, 2.0, 3.0, 4.0))
+    assert (options.json, options.images, options.count, options.format) == (True, False, 3, ("png", "json"))
+    assert read("a", "--format", "png, COCO".lower(), "--count", "7").format == ("png", "coco")
 
 
-def test_formats_are_checked():
-    assert common.read_formats("png, COCO") == ("png", "coco")
-    with pytest.raises(UnknownNameError, match="did you mean 'json'"):
-        common.read_formats("jsn")
-    with pytest.raises(InputError, match="at least one"):
-        common.read_formats(" , ")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "do: .*required: THING"),
+        (("a", "--bx", "1"), "unrecognized arguments: --bx"),
+        (("a", "--box", "1,2,3"), "--box 1: needs 4 values, got 3"),
+        (("a", "--box", "a,b,c,d"), "--box 1: needs a value of type 'number', got 'a'"),
+        (("a", "--count", "0"), "--count: needs at least 1, got 0"),
+        (("a", "--max-pixels", "many"), "--max-pixels: needs a value of type 'whole number'"),
+        (("a", "--format", "jsn"), "unknown value of --format 1: 'jsn': did you mean 'json'"),
+    ],
+)
+def test_words_that_make_no_sense_are_named(words, message):
+    with pytest.raises(InputError, match=message):
+        read(*words)
 
 
-def test_settings_are_typed():
-    arguments = argparse.Namespace(
-        set=["prompter.max_new_tokens=64", "segmenter.multimask=best", "prompter.canvas=[840, 840]"],
-        device="cpu",
-        dtype=None,
-    )
-    assert common.read_settings(arguments, ["prompter"]) == {
+def test_help_names_options_defaults_and_units(capsys):
+    with pytest.raises(SystemExit):
+        read("--help")
+    shown = capsys.readouterr().out
+    for words in ("THING", "--count N", "(default: 3)", "--no-images", "Do something.", "--out DIR"):
+        assert words in shown
+    assert shown.index("--count") < shown.index("--device")  # the command's own first
+
+
+def test_settings_reach_the_parts_that_take_them():
+    words = ("a", "--device", "cpu", "--set", "prompter.max_new_tokens=64", "--set", "prompter.canvas=[840, 840]")
+    settings = read(*words).settings({"prompter": VLMConfig(model="x"), "segmenter": ClassicConfig()})
+    assert settings == {
         "prompter.device": "cpu",
-        "prompter.max_new_tokens": 64,
-        "segmenter.multimask": "best",
-        "prompter.canvas": [840, 840],
+        "prompter.max_new_tokens": "64",
+        "prompter.canvas": "[840, 840]",
     }
-    for text in ("prompter.x", "prompter.x=["):
-        with pytest.raises(InputError, match="--set"):
-            common.read_settings(argparse.Namespace(set=[text], device=None, dtype=None), [])
+    with pytest.raises(InputError, match=r"--set 'prompter.x': write KEY=VALUE"):
+        read("a", "--set", "prompter.x").settings({})
+    with pytest.raises(InputError, match="--device: no part here"):
+        read("a", "--device", "cpu").settings({"prompter": ClassicConfig()})
 
 
 def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
-        common.output_folder(argparse.Namespace(out=tmp_path / "file", json=False))
-    assert common.output_folder(argparse.Namespace(out=None, json=True)) is None
-    assert common.output_folder(argparse.Namespace(out=None, json=False)).name == "out"
+        read("a", "--out", str(tmp_path / "file")).folder()
+    with pytest.raises(InputError, match="at least one"):
+        read("a", "--format", "").folder()
+    assert read("a", "--json").folder() is None
+    assert read("a").folder() == Path("out")

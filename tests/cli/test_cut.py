@@ -5,8 +5,8 @@ import PIL.Image
 import pytest
 
 from fiducial import Frame, Mask
-from fiducial.cli import main
-from fiducial.cli.cut import read_prompts
+from fiducial.cli import common, main
+from fiducial.cli.cut import Cut, make_prompts
 from fiducial.errors import InputError, ModelError
 
 FRAME = Frame.pixels(60, 40)
@@ -21,20 +21,26 @@ def picture(tmp_path):
     return tmp_path / "squares.png"
 
 
+def read_prompts(boxes, points):
+    words = [word for box in boxes for word in ("--box", box)] + [word for one in points for word in ("--point", one)]
+    options = common.parse(Cut, "cut", ["picture.png", *words])
+    return make_prompts(options.box, options.point, FRAME)
+
+
 def test_each_box_is_a_target_and_loose_points_are_one():
-    prompts = read_prompts(["0,0,10,10", "20,20,30,30"], ["25,25,1", "50,5,1", "55,5,0"], FRAME)
+    prompts = read_prompts(["0,0,10,10", "20,20,30,30"], ["25,25,1", "50,5,1", "55,5,0"])
     assert [prompt.box for prompt in prompts] == [(0, 0, 10, 10), (20, 20, 30, 30), None]
     assert prompts[1].points == ((25, 25),)
     assert prompts[2].labels == (1, 0)
 
 
 def test_a_point_belongs_to_the_smallest_box_around_it():
-    prompts = read_prompts(["0,0,30,30", "10,10,20,20"], ["15,15,0"], FRAME)
+    prompts = read_prompts(["0,0,30,30", "10,10,20,20"], ["15,15,0"])
     assert [len(prompt.points) for prompt in prompts] == [0, 1]
 
 
 def test_with_one_box_every_point_refines_it():
-    [prompt] = read_prompts(["0,0,10,10"], ["5,5,1", "30,30,0"], FRAME)
+    [prompt] = read_prompts(["0,0,10,10"], ["5,5,1", "30,30,0"])
     assert prompt.labels == (1, 0)
 
 
@@ -42,18 +48,18 @@ def test_with_one_box_every_point_refines_it():
     ("boxes", "points", "message"),
     [
         ([], [], "at least one --box"),
-        (["1,2,3"], [], "--box needs x1,y1,x2,y2"),
+        (["1,2,3"], [], "--box 1: needs 4 values, got 3"),
         (["5,5,1,9"], [], "--box 5,5,1,9: a box needs x1 < x2"),
         (["0,0,nan,5"], [], "finite"),
         (["5,5,5,9"], [], "x1 < x2"),
-        ([], ["1,2"], "--point needs x,y,1|0"),
+        ([], ["1,2"], "--point 1: needs 3 values, got 2"),
         ([], ["1,2,3"], "the third number is 1"),
         ([], ["1,2,0"], "need a box or a point on it"),
     ],
 )
 def test_impossible_coordinates_are_refused(boxes, points, message):
     with pytest.raises(InputError) as caught:
-        read_prompts(boxes, points, FRAME)
+        read_prompts(boxes, points)
     assert message in str(caught.value)
 
 
@@ -115,7 +121,7 @@ def test_refiners_are_recognised_by_name_and_say_what_they_did(picture, tmp_path
     assert [step["refiner"] for step in found["refinements"][0]] == ["cfpg", "mbo"]
     assert found["refinements"][0][0]["figures"]["convexity"] == 1
     card = json.loads((tmp_path / "o" / "run.json").read_text())
-    assert {"name": "cfpg", "colour_space": "rgb"} in card["recipe"]["refiners"]
+    assert card["recipe"]["prompt_refiners"][0]["colour_space"] == "rgb"
 
 
 @pytest.mark.parametrize(

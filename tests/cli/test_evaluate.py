@@ -98,8 +98,8 @@ def test_failed_samples_are_status_one_and_can_be_asked_again(data, tmp_path, ca
         (["evaluate", "{data}", "--out", "{out}", "--policy", "liza"], "did you mean 'lisa'?"),
         (["evaluate", "{data}", "--out", "{out}", "--shard", "3"], "--shard is written as 2/4"),
         (["evaluate", "{data}", "--out", "{out}", "--shard", "3/2"], "1/2 to 2/2"),
-        (["evaluate", "{data}", "--out", "{out}", "--limit", "0"], "at least 1 sample"),
-        (["evaluate", "{data}", "--out", "{out}", "--workers", "0"], "workers is 1 or more"),
+        (["evaluate", "{data}", "--out", "{out}", "--limit", "0"], "--limit: needs at least 1"),
+        (["evaluate", "{data}", "--out", "{out}", "--workers", "0"], "--workers: needs at least 1"),
         (["evaluate", "{data}", "--out", "{out}", "--prompter", "truth?boxes=1"], "did you mean 'box'"),
         (["evaluate", "{data}", "--out", "{out}", "--prompter", "clasic"], "did you mean 'classic'?"),
         (["merge", "{out}", "--out", "{out}2"], "not a folder of `fiducial evaluate`"),
@@ -108,7 +108,7 @@ def test_failed_samples_are_status_one_and_can_be_asked_again(data, tmp_path, ca
         (["score", "nowhere.json", "nowhere.json"], "no such file"),
         (["study", "gird", "{data}", "--out", "{out}"], "did you mean 'grid'?"),
         (["study", "recipes", "{data}", "--values", "classic", "--out", "{out}"], "name at least two"),
-        (["study", "grid", "{data}", "--values", "grid?columns=0", "--out", "{out}"], "at least 1"),
+        (["study", "grid", "{data}", "--values", "grid?columns=0", "--out", "{out}"], "columns: needs at least 1"),
     ],
 )
 def test_bad_input_is_one_line_and_status_two(data, tmp_path, capsys, words, message):
@@ -158,7 +158,7 @@ def test_score_reads_folders(tmp_path, capsys):
     assert "Hausdorff 95, mm" in capsys.readouterr().out
     assert main([*words, "--boundaries"]) == 0
     assert "Hausdorff 95, px" in capsys.readouterr().out
-    for wrong, message in (("0.5,0.5", "add --boundaries"), ("wide", "--spacing is written as 0.5,0.5")):
+    for wrong, message in (("0.5,0.5", "add --boundaries"), ("wide", "(written H,W)")):
         assert main([*words, "--spacing", wrong]) == 2
         assert message in capsys.readouterr().err
 

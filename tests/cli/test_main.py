@@ -46,7 +46,7 @@ def test_version(capsys):
         (["segment", "nowhere.png", "the dog", "--recipe", "clasic"], "did you mean 'classic'?"),
         (["segment", "nowhere.png", "the dog", "--segmenter", "grabcat"], "did you mean 'grabcut'?"),
         (["segment", "nowhere.png", "the dog", "--format", "jsn"], "did you mean 'json'?"),
-        (["segment", "nowhere.png", "the dog", "--set", "oops"], "PART.OPTION=VALUE"),
+        (["segment", "nowhere.png", "the dog", "--set", "oops"], "write KEY=VALUE"),
         (["cut", "nowhere.png"], "no such file"),
         (["cut", "nowhere.png", "--set", "prompter.x=1"], "prompter"),
         (["parse"], "needs --dialect"),

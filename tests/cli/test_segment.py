@@ -121,7 +121,7 @@ def test_a_model_that_fails_is_status_one_and_still_a_line(folder, capsys, monke
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (["--quantize", "int3"], "invalid choice"),
+        (["--quantize", "int3"], "did you mean 'int8'?"),
         (["--quantize", "int8"], "'quantize'"),
         (["--max-pixels", "100"], "more than the limit"),
         (["--out", "{file}"], "is a file"),
@@ -146,8 +146,8 @@ def test_any_recipe_takes_refiners_and_explains_them(folder, tmp_path, capsys):
     [steps] = json.loads(capsys.readouterr().out)["refinements"]
     assert [step["refiner"] for step in steps] == ["cfpg", "mbo"]
     card = json.loads((out / "run.json").read_text())["recipe"]
-    assert card["prompt_refiners"] == [{"name": "cfpg", "reach": 2}]
-    assert card["mask_refiners"] == [{"name": "mbo"}]
+    assert (card["prompt_refiners"][0]["name"], card["prompt_refiners"][0]["reach"]) == ("cfpg", 2)
+    assert card["mask_refiners"][0]["name"] == "mbo"
     assert main(["segment", str(folder / "a.png"), "the red region", "--explain", "--out", str(out)]) == 2
     assert "add --refine cfpg,mbo" in capsys.readouterr().err
 
@@ -165,4 +165,4 @@ def test_options_that_would_do_nothing_are_refused(tmp_path, capsys):
     assert main([*words, "--device", "cpu"]) == 2
     assert "--device: no part here runs on a device" in capsys.readouterr().err
     assert main([*words, "--max-pixels", "0"]) == 2
-    assert "needs to be at least 1" in capsys.readouterr().err
+    assert "needs at least 1" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import pytest
 
 from evaluation_fakes import ENVIRONMENT, die, numbers, write_folder
 from fiducial import Pipeline
+from fiducial.config import read_part
 from fiducial.errors import InputError, ModelError, UnknownNameError
 from fiducial.evaluation import Job, TruthPrompts, evaluate, summarise
 from fiducial.evaluation import job as job_module
@@ -44,12 +45,12 @@ def test_a_loader_loads_a_part_again_only_when_it_changes(tmp_path):
     loader, first = Loader(), job("scenes:shapes")
     assert loader(first).segmenter is loader(replace(first, source=None)).segmenter
     recipe = read_recipe("classic")
-    other = replace(recipe, segmenter=replace(recipe.segmenter, name="grabcut", options={}))
+    other = replace(recipe, segmenter=read_part("segmenter", "grabcut"))
     assert loader(replace(first, recipe=other)).segmenter is loader(first).segmenter
     silent = loader(first)
     assert isinstance(silent, Pipeline)
     with pytest.raises(InputError, match="no prompter"):
-        silent.prompter.ask([], [])
+        silent.segment([], [])
 
 
 def test_a_worker_opens_its_job_once_and_tells_errors(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 
 from evaluation_fakes import write_folder
 from fiducial import Image, Mask, Prompts
+from fiducial.config import build, read_part
 from fiducial.datasets import Sample, describe_dataset, open_dataset
 from fiducial.errors import InputError
 from fiducial.evaluation import Job, Selection, TruthPrompts, evaluate
@@ -19,8 +20,7 @@ from fiducial.evaluation.studies import (
     prompt_variants,
     run_study,
 )
-from fiducial.recipes import PartSpec, read_recipe
-from fiducial.recipes.loading import resolve
+from fiducial.recipes import read_recipe, resolve
 from fiducial.synthetic import expression_lines, read_expressions, referring_expressions, write_expressions
 
 
@@ -36,9 +36,9 @@ def test_the_grid_is_varied_as_the_papers_did(job):
     assert "9 x 9 white, opacity 1" in names
     assert len(names) == len(set(names)) == 1 + 5 + 4 + 5
     assert variants[0].job.recipe.overlays == ()
-    assert variants[1].job.recipe.overlays[0].options["columns"] == 3
+    assert variants[1].job.recipe.overlays[0].columns == 3
     [none, nine] = grid_variants(job, ["grid?columns=9&rows=7"])
-    assert nine.job.recipe.overlays[0].build().rows == 7
+    assert nine.job.recipe.overlays[0].rows == 7
     assert none.name == "no grid"
     with pytest.raises(InputError, match="do not look at it"):
         grid_variants(Job(dataset="scenes:shapes", recipe=read_recipe("classic"), source=TruthPrompts()))
@@ -117,7 +117,7 @@ def test_a_recipes_own_refiners_do_not_get_into_it(objects):
     refined = Job(dataset=objects.dataset, recipe=resolve("classic", refine="cfpg,mbo"))
     assert not mbo_variants(refined)[0].job.recipe.mask_refiners
     assert not mbo_variants(refined)[1].job.recipe.prompt_refiners
-    assert mbo_variants(refined)[2].job.recipe.mask_refiners[0].options["min_area"] == 1
+    assert mbo_variants(refined)[2].job.recipe.mask_refiners[0].min_area == 1
 
 
 def test_true_masks_are_perfect_before_they_are_refined(objects, tmp_path):
@@ -144,7 +144,7 @@ def test_one_jitter_is_read():
 
 def test_the_truth_is_known_in_evaluations_only():
     image = Image(np.zeros((10, 10, 3), np.uint8), name="p")
-    segmenter, prompts = PartSpec("segmenter", "truth").build(), Prompts.from_boxes(image.frame, [(0, 0, 5, 5)])
+    segmenter, prompts = build(read_part("segmenter", "truth")), Prompts.from_boxes(image.frame, [(0, 0, 5, 5)])
     with pytest.raises(InputError, match="in evaluations only"):
         segmenter.decode(segmenter.encode(image), prompts)
     mask = Mask.from_box((1, 1, 3, 3), 10, 10)

@@ -151,7 +151,7 @@ def test_without_the_hub_the_error_says_what_to_do(name, tmp_path, capsys, monke
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
-    assert fiducial.recipes.read_recipe(name).prompter.model_name in captured.err
+    assert fiducial.recipes.read_recipe(name).prompter.model in captured.err
     assert "classic" in captured.err
 
 

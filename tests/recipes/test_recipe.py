@@ -1,10 +1,10 @@
 import pytest
 
+from fiducial.config import class_value
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.recipes import checkpoints, load, read_recipe, recipe_names
 from fiducial.recipes.catalogue import local_folder
-from fiducial.recipes.loading import resolve
-from fiducial.recipes.recipe import parse_recipe
+from fiducial.recipes.recipe import changed_options, model_of, parse_recipe, resolve
 
 MINIMAL = "prompter: classic\nsegmenter: grabcut\n"
 
@@ -20,21 +20,16 @@ def test_every_shipped_recipe_reads_and_says_what_it_is():
 
 def test_the_published_settings_are_kept():
     sjtu = read_recipe("sjtu")
-    assert sjtu.overlays[0].options == {
-        "columns": 9,
-        "rows": 9,
-        "colour": "black",
-        "opacity": 0.3,
-        "line_width": 1,
-    }
-    assert sjtu.prompter.model_name == "Qwen/Qwen2-VL-7B-Instruct"
-    assert sjtu.prompter.options["canvas"] == [512, 512]
+    grid = sjtu.overlays[0]
+    assert (grid.columns, grid.rows, grid.colour, grid.opacity, grid.line_width) == (9, 9, "black", 0.3, 1)
+    assert model_of(sjtu.prompter) == "Qwen/Qwen2-VL-7B-Instruct"
+    assert sjtu.prompter.canvas == (512, 512)
     think = read_recipe("think2seg-rs")
-    assert think.prompter.model_name == "RicardoString/Think2Seg-RS-3B"
-    assert think.segmenter.model_name == "facebook/sam2.1-hiera-small"
-    assert think.prompter.options["canvas"] == [840, 840]
-    assert think.prompter.options["suppress"] == 0.5
-    assert read_recipe("visionreasoner").segmenter.options["multimask"] == "best"
+    assert think.prompter.model == "RicardoString/Think2Seg-RS-3B"
+    assert think.segmenter.model == "facebook/sam2.1-hiera-small"
+    assert think.prompter.canvas == (840, 840)
+    assert think.prompter.suppress == 0.5
+    assert read_recipe("visionreasoner").segmenter.multimask == "best"
 
 
 def test_a_recipe_of_ones_own(tmp_path):
@@ -43,49 +38,61 @@ def test_a_recipe_of_ones_own(tmp_path):
         "prompter: vlm:/models/mine\nsegmenter: {name: SAM2, multimask: best}\noverlay_for_segmenter: true\n"
     )
     recipe = read_recipe(path)
-    assert (recipe.name, recipe.prompter.model, recipe.segmenter.name) == ("mine", "/models/mine", "sam2")
+    assert (recipe.name, recipe.prompter.model, name_of(recipe.segmenter)) == ("mine", "/models/mine", "sam2")
     assert recipe.overlay_for_segmenter
     assert read_recipe(str(path)) == recipe
 
 
 def test_overriding_keeps_the_options_of_the_same_code_only():
     kept = resolve("think2seg-rs", prompter="vlm:/mine", segmenter="sam:/other")
-    assert (kept.prompter.model, kept.prompter.options["dialect"]) == ("/mine", "think2seg")
-    assert (kept.segmenter.name, kept.segmenter.model) == ("sam", "/other")
+    assert (kept.prompter.model, kept.prompter.dialect) == ("/mine", "think2seg")
+    assert (name_of(kept.segmenter), kept.segmenter.model) == ("sam", "/other")
     same = resolve("think2seg-rs", segmenter="sam2")
     assert same.segmenter.model == "facebook/sam2.1-hiera-small"
-    assert resolve("think2seg-rs", segmenter="grabcut").segmenter.options == {}
-    assert resolve("think2seg-rs", prompter="classic").prompter.model_name == ""
+    assert resolve("visionreasoner", segmenter="sam").segmenter.multimask == "best"
+    assert resolve("visionreasoner", segmenter="sam?multimask=single").segmenter.multimask == "single"
+    assert changed_options(resolve("think2seg-rs", segmenter="grabcut").segmenter) == {}
+    assert model_of(resolve("think2seg-rs", prompter="classic").prompter) == ""
+
+
+def name_of(part):
+    return class_value(type(part), "name")
 
 
 def test_the_grid_can_be_set_and_taken_away():
     assert resolve("sjtu", grid=0).overlays == ()
-    look = resolve("sjtu", grid="5x3").overlays[0].options
-    assert (look["columns"], look["rows"], look["opacity"]) == (5, 3, 0.3)
-    assert resolve("classic", grid=4).overlays[0].options == {"columns": 4, "rows": 4}
+    grid = resolve("sjtu", grid="5x3").overlays[0]
+    assert (grid.columns, grid.rows, grid.opacity) == (5, 3, 0.3)
+    assert changed_options(resolve("classic", grid=4).overlays[0]) == {"columns": 4, "rows": 4}
 
 
 def test_refiners_are_replaced_by_name_and_keep_their_options():
     recipe = read_recipe("pslg-sam")
-    assert [spec.name for spec in (*recipe.prompt_refiners, *recipe.mask_refiners)] == ["cfpg", "mbo"]
-    assert recipe.segmenter.model_name == "facebook/sam-vit-base"
+    assert [name_of(part) for part in (*recipe.prompt_refiners, *recipe.mask_refiners)] == ["cfpg", "mbo"]
+    assert recipe.segmenter.model == "facebook/sam-vit-base"
     tuned = recipe.with_options({"mbo.band": 0.1, "cfpg.reach": 2})
-    assert tuned.mask_refiners[0].options == {"band": 0.1, "max_score": 1}
+    assert changed_options(tuned.mask_refiners[0]) == {"band": 0.1, "max_score": 1}
     again = tuned.with_refiners("MBO, cfpg")
     assert (again.prompt_refiners, again.mask_refiners) == (tuned.prompt_refiners, tuned.mask_refiners)
-    alone = tuned.with_refiners(["mbo"])
-    assert (alone.prompt_refiners, alone.mask_refiners) == ((), tuned.mask_refiners)
+    alone = tuned.with_refiners(["mbo?min_area=5"])
+    assert (alone.prompt_refiners, alone.mask_refiners[0].band, alone.mask_refiners[0].min_area) == ((), 0.1, 5)
     for none in ("none", "", []):
         assert tuned.with_refiners(none).parts == (tuned.prompter, tuned.segmenter)
     added = resolve("classic", refine="cfpg,mbo", options={"cfpg.colour_space": "hsv"})
-    assert added.prompt_refiners[0].options == {"colour_space": "hsv"}
-    assert added.prompt_refiners[0].build().colour_space == "hsv"
+    assert added.prompt_refiners[0].colour_space == "hsv"
     with pytest.raises(UnknownNameError, match="unknown refiner 'mob': did you mean 'mbo'"):
         resolve("classic", refine="mob")
-    with pytest.raises(
-        InputError, match=r"cannot set 'mbo.band': write prompter.OPTION=VALUE or segmenter.OPTION=VALUE"
-    ):
+    with pytest.raises(InputError, match=r"cannot set 'mbo.band': write prompter.OPTION=VALUE or segmenter"):
         resolve("classic", options={"mbo.band": 1})
+
+
+def test_a_cache_is_a_part_of_the_recipe_and_no_part_of_its_identity(tmp_path):
+    kept = resolve("sjtu", cache=tmp_path, options={"cache.max_bytes": 5})
+    assert (kept.cache.folder, kept.cache.max_bytes) == (tmp_path, 5)
+    assert kept.as_json() == read_recipe("sjtu").as_json()
+    assert parse_recipe("mine", MINIMAL + f"cache: {{folder: {tmp_path}}}", "mine").cache.folder == tmp_path
+    with pytest.raises(InputError, match=r"cannot set 'cache.max_bytes'"):
+        resolve("sjtu", options={"cache.max_bytes": 5})
 
 
 def test_a_pipeline_is_loaded_with_refiners():
@@ -96,9 +103,9 @@ def test_a_pipeline_is_loaded_with_refiners():
 
 def test_options_can_be_set():
     recipe = resolve("sjtu", options={"prompter.max_new_tokens": 64, "segmenter.multimask": "best"})
-    assert recipe.prompter.options["max_new_tokens"] == 64
-    assert recipe.segmenter.options["multimask"] == "best"
-    for key in ("prompter", "max_new_tokens", "grid.columns", "prompter."):
+    assert recipe.prompter.max_new_tokens == 64
+    assert recipe.segmenter.multimask == "best"
+    for key in ("prompter", "max_new_tokens", "cfpg.reach", "prompter."):
         with pytest.raises(InputError, match=r"prompter\.OPTION=VALUE"):
             resolve("sjtu", options={key: 1})
 
@@ -109,10 +116,11 @@ def test_options_can_be_set():
         ("- a", "a recipe is a mapping"),
         ("a: [", "not valid YAML"),
         ("segmenter: grabcut", "needs a prompter"),
-        ("prompter: classic", "needs a segmenter"),
+        ("prompter: classic", "needs segmenter"),
         (MINIMAL + "segmentor: x", "did you mean 'segmenter'"),
         ("prompter: clasic\nsegmenter: grabcut", "did you mean 'classic'"),
-        ("prompter: [1]\nsegmenter: grabcut", "a part is NAME"),
+        ("prompter: [1]\nsegmenter: grabcut", "write NAME"),
+        ("prompter: {name: classic, levls: 3}\nsegmenter: grabcut", "option of .*'levls'"),
         (MINIMAL + "overlays: grid", "needs a list"),
         (MINIMAL + "overlays: [{name: gird}]", "did you mean 'grid'"),
     ],
@@ -125,7 +133,7 @@ def test_recipes_that_make_no_sense_are_refused(text, message):
 def test_unknown_recipes_come_with_a_suggestion(tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean 'think2seg-rs'"):
         read_recipe("think2seg")
-    with pytest.raises(InputError, match="no such recipe file"):
+    with pytest.raises(InputError, match=r"mine.yaml: no such file"):
         read_recipe(tmp_path / "mine.yaml")
 
 

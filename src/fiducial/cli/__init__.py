@@ -27,6 +27,7 @@ COMMANDS = {
     "train": "train a mask decoder or the nano segmenter; can be stopped and goes on",
     "refer": "make referring expressions with exact truth from instance annotations",
     "recipes": "list the recipes",
+    "describe": "list the parts that can be named, or the options of one",
     "models": "list checkpoints, their licences, and which are on this machine",
     "doctor": "show versions, devices, memory, cache, and what each recipe still needs",
 }

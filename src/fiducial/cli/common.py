@@ -1,186 +1,228 @@
-"""What several commands share: options, their checks, one-line errors, output."""
+"""What the commands share: options made from typed descriptions, groups of options, what is printed."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import re
 import sys
+import typing
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from inspect import get_annotations
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, TypeVar
 
-import yaml
-
+from fiducial.config import Config, Text, fields_of, option, read, read_settings, type_name
 from fiducial.errors import InputError
 from fiducial.images import DEFAULT_MAX_PIXELS
 from fiducial.language import Outcome
-from fiducial.results import FORMATS, Segmentation
+from fiducial.recipes import DEFAULT_RECIPE, Recipe, resolve
+from fiducial.recipes.recipe import takes_device
+from fiducial.results import Segmentation
 
-DEFAULT_FORMATS = "png,json"
+Options = TypeVar("Options", bound=Config)
+Format = Literal["png", "mask", "json", "coco", "labelme"]
 
 
-class Parser(argparse.ArgumentParser):
+# -- from a description to the options of a command ---------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are InputErrors of one line."""
-
-    def __init__(self, command: str, summary: str) -> None:
-        super().__init__(prog=f"fiducial {command}", description=summary, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing usage and leaving."""
         raise InputError(f"{self.prog.removeprefix('fiducial ')}: {message} (see {self.prog} --help)")
 
-    def read(self, arguments: Sequence[str], *, joined: Iterable[str] = ()) -> argparse.Namespace:
-        """Parse arguments; values of ``joined`` options may start with a minus."""
-        return self.parse_intermixed_args(join_values(arguments, frozenset(joined)))
 
+def parse(options: type[Options], command: str, words: Sequence[str]) -> Options:
+    """Read the words behind a command into the command's description.
 
-def join_values(arguments: Sequence[str], options: frozenset[str]) -> list[str]:
-    """Write ``--box -5,0,10,10`` as ``--box=-5,0,10,10``, which argparse takes for a value."""
-    words: list[str] = []
-    for word in arguments:
-        if words and words[-1] in options:
-            words[-1] = f"{words[-1]}={word}"
-        else:
-            words.append(word)
-    return words
-
-
-def add_output(parser: Parser) -> None:
-    """Add --out, --format and --json."""
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the files (default: out, none with --json)")
-    parser.add_argument(
-        "--format",
-        default=DEFAULT_FORMATS,
-        metavar="F,F",
-        help=f"what to write: {', '.join(FORMATS)} (default: {DEFAULT_FORMATS})",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object per image and nothing else")
-
-
-def add_reading(parser: Parser) -> None:
-    """Add --max-pixels."""
-    parser.add_argument(
-        "--max-pixels",
-        type=_at_least_one,
-        default=DEFAULT_MAX_PIXELS,
-        metavar="N",
-        help=f"refuse larger pictures before decoding (default: {DEFAULT_MAX_PIXELS:,})",
-    )
-
-
-def _at_least_one(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"needs to be at least 1, got {value}")
-    return value
-
-
-def add_running(parser: Parser) -> None:
-    """Add the options that models take."""
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    parser.add_argument("--dtype", help="float32, bfloat16, float16 (default: the device's best)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="PART.OPTION=VALUE",
-        help="any option of a part: prompter.max_new_tokens=256, segmenter.multimask=best, cfpg.colour_space=hsv",
-    )
-
-
-def add_refining(parser: Parser) -> None:
-    """Add --refine and --explain."""
-    parser.add_argument(
-        "--refine",
-        metavar="NAME,NAME",
-        help="refiners of prompts (cfpg) and of masks (mbo), in order, instead of the recipe's; none takes them away",
-    )
-    parser.add_argument(
-        "--explain", action="store_true", help="save pictures of what the refiners did, beside the files"
-    )
-
-
-def check_explain(arguments: argparse.Namespace, folder: Path | None, refiners: Iterable[object]) -> None:
-    """Refuse --explain where there is nothing to explain, or no place for the pictures.
+    Every field is an option: ``max_pixels`` is ``--max-pixels``. ``positional`` fields stand without a name, a truth
+    value is a flag (``--no-NAME`` where it is true by default), and what is a row of rows may be given several times.
 
     Raises:
-        InputError: one of the two.
+        InputError: words that the command does not know, or values that make no sense.
     """
-    if not arguments.explain:
-        return
-    if folder is None:
-        raise InputError("--explain writes pictures: give a folder with --out")
-    if not any(True for _ in refiners):
-        raise InputError("--explain shows what refiners do, and there are none: add --refine cfpg,mbo")
-
-
-def read_settings(arguments: argparse.Namespace, kinds: Sequence[str]) -> dict[str, Any]:
-    """Collect --set, --device and --dtype into options of parts.
-
-    Args:
-        arguments: the parsed arguments.
-        kinds: the parts that load a model, which take device and dtype.
-    """
-    settings: dict[str, Any] = {}
-    for option in ("device", "dtype"):
-        if getattr(arguments, option, None) and not kinds:
-            raise InputError(f"--{option}: no part here runs on a device that can be chosen")
-    for kind in kinds:
-        for option in ("device", "dtype"):
-            if getattr(arguments, option, None):
-                settings[f"{kind}.{option}"] = getattr(arguments, option)
-    for text in arguments.set:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"--set {text!r}: write PART.OPTION=VALUE, such as prompter.max_new_tokens=256")
-        try:
-            settings[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"--set {text!r}: the value is neither a number, a word nor a list") from None
-    return settings
-
-
-def read_formats(text: str) -> tuple[str, ...]:
-    """Split --format, checking each name."""
-    from fiducial.errors import UnknownNameError
-
-    names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
-    for name in names:
-        if name not in FORMATS:
-            raise UnknownNameError("format", name, FORMATS)
-    if not names:
-        raise InputError(f"--format needs at least one of {', '.join(FORMATS)}")
-    return names
-
-
-def read_numbers(option: str, text: str, names: str) -> list[float]:
-    """Read ``1,2,3`` with as many numbers as ``names`` has, such as ``x1,y1,x2,y2``."""
+    parser = _Parser(prog=f"fiducial {command}", description=options.__doc__, allow_abbrev=False)
+    # a command's own options come before those of the groups that it takes in
+    depth = {name: at for at, base in reversed([*enumerate(options.__mro__)]) for name in get_annotations(base)}
+    for field, hint in sorted(fields_of(options), key=lambda pair: depth[pair[0].name]):
+        _add_option(parser, field, hint)
+    joined = {f"--{field.name}" for field, hint in fields_of(options) if "number" in type_name(hint)}
+    found = vars(parser.parse_intermixed_args(join_values(words, joined)))
+    values = {key: _as_typed(value) for key, value in found.items() if value is not None and value != []}
     try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) != len(names.split(",")):
-        raise InputError(f"{option} needs {names}, got {text!r}")
-    return values
+        return read(options, values, command)
+    except InputError as error:
+        named = re.search(rf"\b{command}, (\w+)", str(error))
+        if named is None:
+            raise
+        units = {field.name: field.metadata["unit"] for field, _ in fields_of(options)}
+        written = f" (written {units[named[1]]})" if "," in units.get(named[1], "") else ""
+        text = str(error).replace(named[0], f"--{named[1].replace('_', '-')}")
+        raise InputError(text + written) from None
 
 
-def read_size(option: str, text: str) -> tuple[int, int]:
+def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: Any) -> None:
+    about, inner = field.metadata, typing.get_args(hint)
+    repeated = typing.get_origin(hint) is tuple and (typing.get_origin(inner[0]) is tuple or inner[0] is Text)
+    needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    words = str(about["help"]).replace("%", "%%")
+    if about["positional"]:
+        several = typing.get_origin(hint) is tuple
+        parser.add_argument(
+            field.name,
+            metavar=field.name.removesuffix("s" if several else "").upper(),
+            nargs="+" if several else None if needed else "?",
+            help=words,
+        )
+        return
+    name = f"--{'no-' if field.default is True else ''}{field.name.replace('_', '-')}"
+    if hint is bool:
+        value = Text("false" if field.default else "true")
+        parser.add_argument(name, dest=field.name, action="store_const", const=value, help=words)
+        return
+    if not needed and field.default not in (None, "", ()):
+        default: Any = field.default
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        words += f" (default: {f'{shown:,}' if isinstance(shown, int) else shown})"
+    parser.add_argument(
+        name,
+        dest=field.name,
+        required=needed,
+        metavar=about["unit"] or field.name.upper(),
+        action="append" if repeated else "store",
+        help=words,
+    )
+
+
+def _as_typed(value: Any) -> Any:
+    return [_as_typed(one) for one in value] if isinstance(value, list) else Text(value)
+
+
+def join_values(words: Sequence[str], options: Iterable[str]) -> list[str]:
+    """Write ``--box -5,0,10,10`` as ``--box=-5,0,10,10``, which argparse takes for a value."""
+    known, joined = frozenset(options), list[str]()
+    for word in words:
+        if joined and joined[-1] in known:
+            joined[-1] = f"{joined[-1]}={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+# -- groups of options ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output(Config):
+    """Options of commands that write results."""
+
+    out: Path | None = option(None, "folder for the files (default: out, none with --json)", unit="DIR")
+    format: tuple[Format, ...] = option(("png", "json"), "what to write: png, mask, json, coco, labelme", unit="F,F")
+    json: bool = option(False, "print one JSON object per image and nothing else")
+    max_pixels: int = option(DEFAULT_MAX_PIXELS, "refuse larger pictures before decoding", unit="N", minimum=1)
+
+    def folder(self) -> Path | None:
+        """Return where files go: --out, or ``out`` when nothing is printed as JSON."""
+        if not self.format:
+            raise InputError("--format needs at least one of png, mask, json, coco, labelme")
+        if self.out is None:
+            return None if self.json else Path("out")
+        if self.out.exists() and not self.out.is_dir():
+            raise InputError(f"--out {self.out}: is a file, not a folder")
+        return self.out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running(Config):
+    """Options of commands that load models."""
+
+    device: str | None = option(None, "cpu, cuda, cuda:1, mps (default: the best there is)", unit="D")
+    dtype: str | None = option(None, "float32, bfloat16, float16 (default: the device's best)", unit="T")
+    cache: Path | None = option(None, "keep what the segmenter encodes in this folder, for the next run", unit="DIR")
+    set: tuple[Text, ...] = option(
+        (),
+        "any option of a part: prompter.max_new_tokens=256, segmenter.multimask=best, cfpg.colour_space=hsv",
+        unit="PART.OPTION=VALUE",
+    )
+
+    def settings(self, parts: dict[str, Config]) -> dict[str, Any]:
+        """Collect --device, --dtype and --set into options of parts.
+
+        Args:
+            parts: those that may take a device and a dtype, by address.
+        """
+        found: dict[str, Any] = {}
+        learned = [address for address, part in parts.items() if takes_device(part)]
+        for name in ("device", "dtype"):
+            if (value := getattr(self, name)) is not None:
+                if not learned:
+                    raise InputError(f"--{name}: no part here runs on a device that can be chosen")
+                found |= {f"{address}.{name}": value for address in learned}
+        return found | read_settings(self.set)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refining(Config):
+    """Options of commands that refine."""
+
+    refine: str | None = option(
+        None,
+        "refiners of prompts (cfpg) and of masks (mbo), in order, instead of the recipe's; none takes them away",
+        unit="NAME,NAME",
+    )
+    explain: bool = option(False, "save pictures of what the refiners did, beside the files")
+
+    def check_explain(self, folder: Path | None, refiners: Sequence[object]) -> None:
+        """Refuse --explain where there is nothing to explain, or no place for the pictures."""
+        if self.explain and folder is None:
+            raise InputError("--explain writes pictures: give a folder with --out")
+        if self.explain and not refiners:
+            raise InputError("--explain shows what refiners do, and there are none: add --refine cfpg,mbo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choosing(Running):
+    """Options of commands that take a recipe."""
+
+    recipe: str = option(DEFAULT_RECIPE, "a recipe's name or YAML file", unit="R")
+    prompter: str | None = option(None, "instead of the recipe's", unit="NAME[:MODEL][?key=value]")
+    segmenter: str | None = option(None, "instead of the recipe's", unit="NAME[:MODEL][?key=value]")
+    grid: str | None = option(None, "grid drawn for the prompter: N or NxM cells, 0 for none", unit="N")
+
+    def resolved(self, recipe: str | None = None, *, prompter: bool = True, refine: str | None = None) -> Recipe:
+        """Return the recipe with everything that the options override.
+
+        Args:
+            recipe: in place of --recipe.
+            prompter: whether the prompter is asked at all; without it only the segmenter takes the device.
+            refine: refiners in place of the recipe's.
+        """
+        found = resolve(
+            recipe or self.recipe,
+            prompter=self.prompter if prompter else None,
+            segmenter=self.segmenter,
+            grid=self.grid,
+            refine=refine,
+            cache=self.cache,
+        )
+        parts = {"prompter": found.prompter} if prompter and found.prompter is not None else {}
+        return found.with_options(self.settings({**parts, "segmenter": found.segmenter}))
+
+
+def read_size(name: str, text: str) -> tuple[int, int]:
     """Read ``WxH``."""
     match = re.fullmatch(r"\s*(\d{1,7})\s*[xX×]\s*(\d{1,7})\s*", text)
     if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
-        raise InputError(f"{option} needs WIDTHxHEIGHT in pixels, such as 640x480, got {text!r}")
+        raise InputError(f"{name} needs WIDTHxHEIGHT in pixels, such as 640x480, got {text!r}")
     return int(match[1]), int(match[2])
 
 
-def output_folder(arguments: argparse.Namespace) -> Path | None:
-    """Return where files go: --out, or ``out`` when nothing is printed as JSON."""
-    if arguments.out is None:
-        return None if arguments.json else Path("out")
-    folder: Path = arguments.out
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder}: is a file, not a folder")
-    return folder
+# -- what is printed --------------------------------------------------------------------------------
 
 
 def print_json(value: Any) -> None:

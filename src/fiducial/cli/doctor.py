@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fiducial.cli import common
-from fiducial.cli.environment import devices, memory_bytes
+from fiducial.config import Config, class_value, option
 from fiducial.provenance import versions
 from fiducial.recipes import Recipe, read_recipe, recipe_names
 from fiducial.recipes.catalogue import local_folder
+from fiducial.recipes.recipe import model_of
 
 _EXTRA_PACKAGES = {"models": ("torch", "transformers", "safetensors", "accelerate"), "quantize": ("torchao",)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Config):
+    """Show versions, devices, memory, cache, and what each recipe still needs."""
+
+    json: bool = option(False, "print one JSON object")
+
+
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
-    parser = common.Parser("doctor", "Show versions, devices, memory, cache, and what each recipe still needs.")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    arguments = parser.read(words)
+    arguments = common.parse(Doctor, "doctor", words)
     report = examine()
     if arguments.json:
         common.print_json(report)
@@ -59,13 +67,14 @@ def examine() -> dict[str, Any]:
 def needs(recipe: Recipe, installed: dict[str, str | None]) -> list[str]:
     """Say what a recipe still needs on this machine: packages, weights."""
     missing = []
-    extras = sorted({spec.part.extra for spec in recipe.parts if spec.part.extra})
+    extras = sorted({class_value(type(part), "extra") for part in recipe.parts} - {""})
     for extra in extras:
         if any(installed.get(package) is None for package in _EXTRA_PACKAGES.get(extra, ())):
             missing.append(f"pip install 'fiducial[{extra}]'")
-    for spec in recipe.parts:
-        if spec.part.extra and spec.model_name and local_folder(spec.model_name) is None:
-            missing.append(f"weights {spec.model_name} (loaded from the hub when first used)")
+    for part in recipe.parts:
+        model = model_of(part)
+        if class_value(type(part), "extra") == "models" and model and local_folder(model) is None:
+            missing.append(f"weights {model} (loaded from the hub when first used)")
     return missing
 
 
@@ -75,3 +84,26 @@ def _cache() -> dict[str, Any]:
     size = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
     offline = os.environ.get("HF_HUB_OFFLINE", "0") == "1"
     return {"folder": str(folder), "size_mb": round(size / 1e6), "offline": offline}
+
+
+def memory_bytes() -> tuple[int, int] | None:
+    """Return total and available memory in bytes, where the system tells."""
+    try:
+        page = os.sysconf("SC_PAGE_SIZE")
+        return page * os.sysconf("SC_PHYS_PAGES"), page * os.sysconf("SC_AVPHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def devices() -> list[str]:
+    """Name the devices that models can run on."""
+    found = [f"cpu ({os.cpu_count()} cores, {platform.machine()})"]
+    try:
+        import torch
+    except ImportError:
+        return found
+    for index in range(torch.cuda.device_count()):
+        found.append(f"cuda:{index} ({torch.cuda.get_device_name(index)})")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return found

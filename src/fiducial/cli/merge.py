@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fiducial.cli import common
 from fiducial.cli.evaluate import report
+from fiducial.config import Config, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merge(Config):
+    """Merge the shards of a run; with --policy count its samples anew, asking no model."""
+
+    runs: tuple[Path, ...] = option(help="folders of fiducial evaluate", positional=True)
+    out: Path = option(help="folder of the merged run", unit="DIR")
+    policy: str | None = option(None, "count by another policy than the runs did", unit="P")
+    partial: bool = option(False, "allow that samples of the whole are missing")
+    images: bool = option(True, "no pictures in the report")
+    json: bool = option(False, "print the numbers as one JSON object and nothing else")
 
 
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
-    arguments = _parser().read(words)
+    options = common.parse(Merge, "merge", words)
     from fiducial.evaluation.report import write_reports
     from fiducial.evaluation.running import merge
 
-    merged = merge(arguments.runs, arguments.out, policy_name=arguments.policy, partial=arguments.partial)
-    summary, written = write_reports(merged, images=arguments.images)
-    return report(summary, written, as_json=arguments.json)
-
-
-def _parser() -> common.Parser:
-    parser = common.Parser("merge", "Merge the shards of a run; with --policy count its samples anew, asking no model.")
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of fiducial evaluate")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the merged run")
-    parser.add_argument("--policy", metavar="P", help="count by another policy than the runs did")
-    parser.add_argument("--partial", action="store_true", help="allow that samples of the whole are missing")
-    parser.add_argument("--no-images", dest="images", action="store_false", help="no pictures in the report")
-    parser.add_argument("--json", action="store_true", help="print the numbers as one JSON object and nothing else")
-    return parser
+    merged = merge(options.runs, options.out, policy_name=options.policy, partial=options.partial)
+    summary, written = write_reports(merged, images=options.images)
+    return report(summary, written, as_json=options.json)

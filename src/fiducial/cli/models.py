@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fiducial.cli import common
+from fiducial.config import Config, option
 from fiducial.errors import InputError
 from fiducial.models import model_names, read_card
 from fiducial.recipes import checkpoints, read_recipe, recipe_names
+from fiducial.recipes.recipe import model_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models(Config):
+    """List the checkpoints that recipes name, and their licences."""
+
+    name: str | None = option(
+        None,
+        "show the card of weights that come with the package, or of those that a recipe uses; with the words that can "
+        "be asked for",
+        positional=True,
+    )
+    json: bool = option(False, "print one JSON object per checkpoint")
 
 
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
-    parser = common.Parser("models", "List the checkpoints that recipes name, and their licences.")
-    parser.add_argument(
-        "name",
-        nargs="?",
-        metavar="NAME",
-        help="show the card of weights that come with the package, or of those that a recipe uses; "
-        "with the words that can be asked for",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object per checkpoint")
-    arguments = parser.read(words)
+    arguments = common.parse(Models, "models", words)
     if arguments.name:
         for name in _embedded(arguments.name):
             _show_card(name, as_json=arguments.json)
@@ -52,7 +59,7 @@ def _embedded(name: str) -> list[str]:
     """Return the embedded weights that a name stands for: its own, or those of a recipe's parts."""
     if name in model_names() or name not in recipe_names():
         return [name]
-    used = dict.fromkeys(part.model_name for part in read_recipe(name).parts)
+    used = dict.fromkeys(model_of(part) for part in read_recipe(name).parts)
     found = [model for model in used if model in model_names()]
     if not found:
         raise InputError(f"the recipe {name!r} uses no weights that come with the package: see fiducial models")

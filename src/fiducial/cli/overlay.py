@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 import PIL.Image
 
 from fiducial.cli import common
+from fiducial.config import Config, option
 from fiducial.errors import InputError
-from fiducial.images import Image, read_image
+from fiducial.files import write_atomically
+from fiducial.images import DEFAULT_MAX_PIXELS, Image, read_image
 from fiducial.overlays import GridOverlay, parse_grid
-from fiducial.results import write_atomically
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlay(Config):
+    """Draw a grid onto an image, as a prompter would see it."""
+
+    image: Path = option(help="a picture file", positional=True)
+    grid: str = option("9", "cells per axis: N or NxM", unit="N")
+    colour: str = option("black", "a name or #rrggbb", unit="C")
+    opacity: float = option(0.3, "0 (unseen) to 1 (solid)", unit="A")
+    line_width: int = option(1, "in pixels", unit="PX")
+    out: Path = option(help="the picture to write", unit="FILE")
+    max_pixels: int = option(DEFAULT_MAX_PIXELS, "refuse larger pictures before decoding", unit="N", minimum=1)
 
 
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
-    parser = common.Parser("overlay", "Draw a grid onto an image, as a prompter would see it.")
-    parser.add_argument("image", metavar="IMAGE", help="a picture file")
-    parser.add_argument("--grid", default="9", metavar="N", help="cells per axis: N or NxM (default: 9)")
-    parser.add_argument("--colour", "--color", default="black", help="a name or #rrggbb (default: black)")
-    parser.add_argument("--opacity", type=float, default=0.3, help="0 (unseen) to 1 (solid); default 0.3")
-    parser.add_argument("--line-width", type=int, default=1, metavar="PX", help="in pixels; default 1")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the picture to write")
-    common.add_reading(parser)
-    arguments = parser.read(words)
-    columns, rows = parse_grid(arguments.grid)
-    look = {"colour": arguments.colour, "opacity": arguments.opacity, "line_width": arguments.line_width}
-    if arguments.out.is_dir():
-        raise InputError(f"--out {arguments.out}: is a folder; name a file such as {arguments.out / 'grid.png'}")
-    image = read_image(arguments.image, max_pixels=arguments.max_pixels)
-    drawn = GridOverlay(columns, rows, **look)(image)
-    print(f"wrote {write_atomically(arguments.out, _encode(drawn, arguments.out))}")
+    options = common.parse(Overlay, "overlay", words)
+    columns, rows = parse_grid(options.grid)
+    if options.out.is_dir():
+        raise InputError(f"--out {options.out}: is a folder; name a file such as {options.out / 'grid.png'}")
+    grid = GridOverlay(
+        columns=columns,
+        rows=rows,
+        colour=options.colour,
+        opacity=options.opacity,
+        line_width=options.line_width,
+    )
+    drawn = grid(read_image(options.image, max_pixels=options.max_pixels))
+    print(f"wrote {write_atomically(options.out, _encode(drawn, options.out))}")
     return 0
 
 

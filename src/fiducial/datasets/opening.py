@@ -11,6 +11,7 @@ from fiducial.config import Text
 from fiducial.datasets.configs import DatasetConfig, PathConfig
 from fiducial.datasets.sample import Dataset
 from fiducial.errors import InputError, UnknownNameError
+from fiducial.files import read_yaml
 
 # One letter before a colon is a drive of Windows.
 _NAMED = re.compile(r"[a-z][a-z0-9+_-]+[:?].*", re.DOTALL | re.IGNORECASE)
@@ -24,7 +25,8 @@ def open_dataset(spec: str | Path | DatasetConfig, *, split: str | None = None, 
 
     Args:
         spec: ``"FORMAT:PATH"``, ``"scenes:STYLE"``, ``"referring:FILE"``, a path whose layout is recognised, or a
-            description. Options may follow as in an address: ``"coco:/data?per=image&held_out=0.15&part=rest"``.
+            description, in Python or as a YAML file. Options may follow as in an address:
+            ``"coco:/data?per=image&held_out=0.15&part=rest"``.
         split: the split wanted, such as ``"test"``; None reads what the spec says, or all.
         options: what the description takes; see :mod:`fiducial.datasets.configs`.
 
@@ -60,8 +62,8 @@ def describe_dataset(spec: str | Path | DatasetConfig, *, split: str | None = No
 
 def layouts() -> dict[str, type[PathConfig]]:
     """Return the descriptions of all datasets that lie on disk, by name."""
-    known = {name: plugins.description(kind, name) for kind, name in plugins.parts() if kind == "dataset"}
-    return {name: one for name, one in sorted(known.items()) if issubclass(one, PathConfig)}
+    known = {name: plugins.find("dataset", name) for name in sorted(plugins.names("dataset"))}
+    return {name: one for name, one in known.items() if issubclass(one, PathConfig)}
 
 
 def recognise(path: Path) -> str:
@@ -83,6 +85,8 @@ def recognise(path: Path) -> str:
 
 def _values(spec: str) -> dict[str, Any]:
     """Take a text apart into the name and options of a description; a path that exists is taken as it stands."""
+    if spec.endswith((".yaml", ".yml")):
+        return dict(read_yaml(Path(spec), kind=dict))
     if Path(spec).exists():
         return {"name": recognise(Path(spec)), "path": Path(spec)}
     if found := _NESTED.fullmatch(spec):

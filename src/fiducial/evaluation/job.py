@@ -16,18 +16,17 @@ from multiprocessing.connection import wait as wait_for_end
 from typing import Any
 
 from fiducial import recipes
-from fiducial.config import Config, option
+from fiducial.config import Config, build, option
 from fiducial.datasets import Dataset, DatasetConfig, Sample, describe_dataset
 from fiducial.errors import FiducialError, InputError, ModelError
 from fiducial.evaluation.prompting import PromptSource, TrueMasks
 from fiducial.evaluation.record import Code, Record
 from fiducial.geometry import Box, Mask, Prompts
 from fiducial.images import Image
-from fiducial.language import Answer
 from fiducial.metrics import Policy, policy, score_sample
 from fiducial.pipeline import Pipeline
 from fiducial.prompters.oracle import FixedPrompter
-from fiducial.recipes import PartSpec, Recipe
+from fiducial.recipes import Recipe
 from fiducial.results import Segmentation
 
 
@@ -184,29 +183,21 @@ class Loader:
     """Builds the pipelines of jobs one after the other, and loads a model again only when it is another one."""
 
     def __init__(self) -> None:
-        self._held: dict[str, tuple[PartSpec, Any]] = {}
+        self._held: dict[str, tuple[Config | None, Any]] = {}
 
     def __call__(self, job: Job) -> Pipeline:
         """Build the pipeline of a job; where a source answers no prompter is loaded."""
-        prompter = None if job.source is not None else self._part(job.recipe.prompter)
-        segmenter = self._part(job.recipe.segmenter)
-        return recipes.load(job.recipe, prompter=prompter or _NoPrompter(), segmenter=segmenter)
+        recipe = replace(job.recipe, prompter=None) if job.source is not None else job.recipe
+        prompter = self._part("prompter", recipe.prompter)
+        return recipes.load(recipe, prompter=prompter, segmenter=self._part("segmenter", recipe.segmenter))
 
-    def _part(self, spec: PartSpec) -> Any:
-        held, part = self._held.get(spec.kind, (None, None))
-        if held != spec:
-            self._held.pop(spec.kind, None)  # two large models need not fit side by side
-            part = spec.build()
-            self._held[spec.kind] = spec, part
+    def _part(self, kind: str, config: Config | None) -> Any:
+        held, part = self._held.get(kind, (None, None))
+        if held != config:
+            self._held.pop(kind, None)  # two large models need not fit side by side
+            part = None if config is None else build(config)
+            self._held[kind] = config, part
         return part
-
-
-class _NoPrompter:
-    """Stands where a source answers instead, so that no prompter is loaded for nothing."""
-
-    def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
-        """Refuse: nobody should ask."""
-        raise InputError("this pipeline has a source of prompts and no prompter")
 
 
 def measure_with_workers(job: Job, indices: Sequence[int], workers: int) -> Iterator[Record]:

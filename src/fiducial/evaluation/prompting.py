@@ -194,6 +194,18 @@ def from_old_words(text: str) -> str:
     return str(parse_source("truth?" + "&".join([*options, f"box={'box' in words}"])))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrueMasksConfig(Config):
+    """The true masks themselves, in evaluations: what do refiners do to them?"""
+
+    kind: ClassVar[str] = "segmenter"
+    name: ClassVar[str] = "truth"
+
+    def build(self) -> TrueMasks:
+        """Return the segmenter, which gets to know the truth sample by sample."""
+        return TrueMasks()
+
+
 class TrueMasks:
     """Gives the true masks of a sample, in the order of its targets, whatever the prompts are.
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from fiducial.config import read_part
 from fiducial.errors import InputError
@@ -20,7 +19,7 @@ from fiducial.evaluation.run import Run
 from fiducial.evaluation.running import OnRecord, Selection, evaluate
 from fiducial.evaluation.summary import summarise
 from fiducial.overlays import GridOverlay
-from fiducial.recipes import PartSpec
+from fiducial.refiners.configs import BoundaryOptimisation, ForegroundPoint
 
 GRIDS = (
     *(f"grid?columns={cells}&rows={cells}" for cells in (3, 5, 7, 9, 20)),
@@ -50,10 +49,10 @@ PROMPTS = (
 )
 """From good prompts to none."""
 
-PUBLISHED_CFPG = {"reach": 2.0}
-"""Options of CFPG as it was published: it never abstains."""
-PUBLISHED_MBO = {"min_area": 1, "min_gain": -1.0, "max_score": 1.0}
-"""Options of MBO as it was published: it never abstains."""
+PUBLISHED_CFPG = ForegroundPoint(reach=2.0)
+"""CFPG as it was published: it never abstains."""
+PUBLISHED_MBO = BoundaryOptimisation(min_area=1, min_gain=-1.0, max_score=1.0)
+"""MBO as it was published: it never abstains."""
 _TRUE_POINTS: tuple[tuple[str, Place], ...] = (
     ("box + true centroid", "centroid"),
     ("box + deepest point", "deepest"),
@@ -90,21 +89,15 @@ def grid_variants(job: Job, grids: Iterable[str] = GRIDS) -> list[Variant]:
     """
     if job.source is not None:
         raise InputError("a grid is drawn for a prompter; prompts of the truth do not look at it")
-    found = {"no grid": _with_grid(job, None)}
+    found = {"no grid": replace(job, recipe=job.recipe.with_grid(0))}
+    others = found["no grid"].recipe.overlays
     for text in grids:
         grid = read_part("overlay", text)
         if not isinstance(grid, GridOverlay):
             raise InputError(f"a study of grids takes grid?key=value&..., got {text!r}")
-        options = {key: getattr(grid, key) for key in ("columns", "rows", "colour", "opacity", "line_width")}
         name = f"{grid.columns} x {grid.rows} {grid.colour}, opacity {grid.opacity:g}"
-        found[name] = _with_grid(job, options)
+        found[name] = replace(job, recipe=replace(job.recipe, overlays=(*others, grid)))
     return [Variant(name, each) for name, each in found.items()]
-
-
-def _with_grid(job: Job, options: dict[str, Any] | None) -> Job:
-    others = tuple(spec for spec in job.recipe.overlays if spec.name != "grid")
-    added = () if options is None else (PartSpec("overlay", "grid", options=options),)
-    return replace(job, recipe=replace(job.recipe, overlays=(*others, *added)))
 
 
 def prompt_variants(job: Job, prompts: Iterable[str] = PROMPTS, seed: int = 0) -> list[Variant]:
@@ -129,14 +122,14 @@ def cfpg_variants(job: Job, jitter: float = 0.0, seed: int = 0) -> list[Variant]
     """
     truth = TruthPrompts(jitter=jitter, seed=seed)
     box = replace(job, source=truth)
-    pointed: list[tuple[str, dict[str, Any]]] = [
-        ("box + CFPG point", {}),
+    pointed = [
+        ("box + CFPG point", ForegroundPoint()),
         ("box + CFPG point as published", PUBLISHED_CFPG),
-        ("CFPG point as published, alone", {**PUBLISHED_CFPG, "keep_box": False}),
+        ("CFPG point as published, alone", replace(PUBLISHED_CFPG, keep_box=False)),
     ]
     return [
         Variant("box", _refined(box)),
-        *(Variant(name, _refined(box, prompt=("cfpg", options))) for name, options in pointed),
+        *(Variant(name, _refined(box, refiner)) for name, refiner in pointed),
         *(Variant(name, _refined(replace(job, source=replace(truth, points=1, at=at)))) for name, at in _TRUE_POINTS),
     ]
 
@@ -152,8 +145,8 @@ def mbo_variants(job: Job, jitter: float = 0.0, seed: int = 0) -> list[Variant]:
     box = replace(job, source=TruthPrompts(jitter=jitter, seed=seed))
     return [
         Variant("as cut", _refined(box)),
-        Variant("MBO", _refined(box, mask=("mbo", {}))),
-        Variant("MBO as published", _refined(box, mask=("mbo", PUBLISHED_MBO))),
+        Variant("MBO", _refined(box, BoundaryOptimisation())),
+        Variant("MBO as published", _refined(box, PUBLISHED_MBO)),
     ]
 
 
@@ -170,14 +163,12 @@ def parse_jitter(values: Sequence[str]) -> float:
     return jitter
 
 
-def _refined(
-    job: Job, *, prompt: tuple[str, dict[str, Any]] | None = None, mask: tuple[str, dict[str, Any]] | None = None
-) -> Job:
+def _refined(job: Job, *refiners: ForegroundPoint | BoundaryOptimisation) -> Job:
     """Return the job with these refiners and no others."""
     recipe = replace(
         job.recipe,
-        prompt_refiners=() if prompt is None else (PartSpec("prompt_refiner", prompt[0], options=prompt[1]),),
-        mask_refiners=() if mask is None else (PartSpec("mask_refiner", mask[0], options=mask[1]),),
+        prompt_refiners=tuple(one for one in refiners if isinstance(one, ForegroundPoint)),
+        mask_refiners=tuple(one for one in refiners if isinstance(one, BoundaryOptimisation)),
     )
     return replace(job, recipe=recipe)
 

@@ -1,16 +1,26 @@
 """Recipes: named combinations of parts that reproduce a published system, as small YAML files."""
 
 from fiducial.recipes.catalogue import Checkpoint, checkpoints
-from fiducial.recipes.loading import load
-from fiducial.recipes.recipe import DEFAULT_RECIPE, PartSpec, Recipe, read_recipe, recipe_names
+from fiducial.recipes.recipe import (
+    DEFAULT_RECIPE,
+    PrompterConfig,
+    Recipe,
+    SegmenterConfig,
+    load,
+    read_recipe,
+    recipe_names,
+    resolve,
+)
 
 __all__ = [
     "DEFAULT_RECIPE",
     "Checkpoint",
-    "PartSpec",
+    "PrompterConfig",
     "Recipe",
+    "SegmenterConfig",
     "checkpoints",
     "load",
     "read_recipe",
     "recipe_names",
+    "resolve",
 ]

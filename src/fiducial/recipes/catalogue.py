@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-import yaml
-
 from fiducial import models, plugins
-from fiducial.recipes.recipe import read_recipe, recipe_names
+from fiducial.config import fields_of
+from fiducial.files import read_yaml
+from fiducial.recipes.recipe import model_of, read_recipe, recipe_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,18 @@ class Checkpoint:
 
 def checkpoints() -> list[Checkpoint]:
     """List every checkpoint that a recipe or part names, sorted by role and name."""
-    text = files("fiducial.recipes").joinpath("models.yaml").read_text(encoding="utf-8")
-    known = yaml.safe_load(text) | {name: models.read_card(name).facts for name in models.model_names()}
+    known = read_yaml(files("fiducial.recipes").joinpath("models.yaml"))
+    known |= {name: models.read_card(name).facts for name in models.model_names()}
     users: dict[str, list[str]] = {}
     for recipe in map(read_recipe, recipe_names()):
-        for spec in recipe.parts:
-            if spec.model_name:
-                users.setdefault(spec.model_name, []).append(f"recipe {recipe.name}")
-    for part in plugins.parts().values():
-        if part.model:
-            users.setdefault(part.model, []).append(f"{part.kind} {part.name}")
+        for part in recipe.parts:
+            if name := model_of(part):
+                users.setdefault(name, []).append(f"recipe {recipe.name}")
+    for kind in ("prompter", "segmenter"):
+        for part_name in plugins.names(kind):
+            default = {field.name: field.default for field, _ in fields_of(plugins.find(kind, part_name))}.get("model")
+            if isinstance(default, str) and default:
+                users.setdefault(default, []).append(f"{kind} {part_name}")
     found = [
         Checkpoint(
             name=name,

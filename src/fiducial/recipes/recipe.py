@@ -1,200 +1,258 @@
-"""The recipe file: reading, checking, writing back."""
+"""Recipes: reading the files, applying what a caller overrides, and building the pipeline."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Annotated, Any, TypeVar, cast
 
 from fiducial import plugins
+from fiducial.config import (
+    Config,
+    as_fields,
+    as_plain,
+    build,
+    class_value,
+    fields_of,
+    option,
+    read,
+    read_part,
+    read_short,
+    title,
+)
+from fiducial.contracts import Prompter, Segmenter
 from fiducial.errors import InputError, UnknownNameError
+from fiducial.files import parse_yaml, read_text
+from fiducial.overlays import parse_grid
+from fiducial.pipeline import Pipeline
+from fiducial.segmenters.configs import CacheConfig
 
 DEFAULT_RECIPE = "nano"
-_SINGLE = ("prompter", "segmenter")
-_REFINERS: tuple[plugins.Kind, ...] = ("prompt_refiner", "mask_refiner")
-_LISTS = {"overlays": "overlay", "prompt_refiners": "prompt_refiner", "mask_refiners": "mask_refiner"}
-_KEYS = ("summary", "source", "overlay_for_segmenter", *_SINGLE, *_LISTS)
+_REFINERS = ("prompt_refiner", "mask_refiner")
+P = TypeVar("P", bound=Config)
 
 
-@dataclass(frozen=True, slots=True)
-class PartSpec:
-    """One part of a recipe: its name, the model it loads, its options.
+PrompterConfig = Annotated[Config, "prompter"]
+SegmenterConfig = Annotated[Config, "segmenter"]
 
-    Args:
-        kind: what it implements.
-        name: its name in the manifest.
-        model: hub name, folder or file; None takes the part's own default.
-        options: further keyword arguments.
-    """
 
-    kind: plugins.Kind
-    name: str
-    model: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe(Config):
+    """A named combination of parts, each by its description."""
 
-    @property
-    def part(self) -> plugins.Part:
-        """The manifest's entry; UnknownNameError when there is none."""
-        return plugins.find(self.kind, self.name)
+    name: str = option("", "how it is asked for")
+    prompter: PrompterConfig | None = option(None, "instruction and image to prompts; without one it can only cut")
+    segmenter: SegmenterConfig = option(help="image and prompts to masks")
+    overlays: tuple[Annotated[Config, "overlay"], ...] = option((), "drawn for the prompter, in order")
+    prompt_refiners: tuple[Annotated[Config, "prompt_refiner"], ...] = option((), "applied to the prompts, in order")
+    mask_refiners: tuple[Annotated[Config, "mask_refiner"], ...] = option((), "applied to the masks, in order")
+    overlay_for_segmenter: bool = option(False, "let the segmenter see the overlays too")
+    cache: CacheConfig | None = option(None, "keep what the segmenter encodes on disk")
+    summary: str = option("", "one sentence for people")
+    source: str = option("", "what it reproduces")
 
     @property
-    def model_name(self) -> str:
-        """The model that will be loaded, or "" for a part without one."""
-        return self.model or self.part.model
-
-    @property
-    def address(self) -> str:
-        """What stands before the dot when one of its options is set: its kind, or a refiner's own name."""
-        return self.name if self.kind in _REFINERS else self.kind
-
-    def build(self) -> Any:
-        """Load the code and build the part."""
-        return self.part.build(self.model, **self.options)
-
-    def overridden(self, reference: str) -> PartSpec:
-        """Return this part replaced by ``NAME`` or ``NAME:MODEL``.
-
-        Options are kept when the new name runs the same code (another checkpoint of the same
-        family still writes the same dialect), and dropped otherwise.
-        """
-        name, model = plugins.split_reference(reference)
-        new = plugins.find(self.kind, name)
-        same_code = new.target == self.part.target or _builder(self.kind, name) is _builder(self.kind, self.name)
-        kept_model = self.model if name == self.name else None
-        return PartSpec(self.kind, name, model or kept_model, self.options if same_code else {})
+    def parts(self) -> tuple[Config, ...]:
+        """Every part, in the order in which data passes it."""
+        asked = () if self.prompter is None else (self.prompter,)
+        return (*self.overlays, *asked, *self.prompt_refiners, self.segmenter, *self.mask_refiners)
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values: name, model when there is one, options."""
-        model = {"model": self.model_name} if self.model_name else {}
-        return {"name": self.name, **model, **self.options}
-
-
-def _builder(kind: plugins.Kind, name: str) -> object:
-    """Return what builds a part; parts that are not built by a description have each their own."""
-    described = plugins.description(kind, name)
-    return getattr(described, "build", described)
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """A named combination of parts.
-
-    Args:
-        name: how it is asked for.
-        prompter: instruction and image to prompts.
-        segmenter: image and prompts to masks.
-        overlays: drawn for the prompter, in order.
-        prompt_refiners: applied to the prompts, in order.
-        mask_refiners: applied to the masks, in order.
-        overlay_for_segmenter: let the segmenter see the overlays too.
-        summary: one sentence for people.
-        source: what it reproduces.
-    """
-
-    name: str
-    prompter: PartSpec
-    segmenter: PartSpec
-    overlays: tuple[PartSpec, ...] = ()
-    prompt_refiners: tuple[PartSpec, ...] = ()
-    mask_refiners: tuple[PartSpec, ...] = ()
-    overlay_for_segmenter: bool = False
-    summary: str = ""
-    source: str = ""
-
-    @property
-    def parts(self) -> tuple[PartSpec, ...]:
-        """Every part, in the order in which data passes it."""
-        return (*self.overlays, self.prompter, *self.prompt_refiners, self.segmenter, *self.mask_refiners)
+        """Return the resolved recipe as plain values, without what changes no result: summary, source and cache."""
+        return {key: value for key, value in as_plain(self).items() if key not in ("summary", "source", "cache")}
 
     def with_options(self, settings: Mapping[str, Any]) -> Recipe:
-        """Return the recipe with options set, such as ``{"prompter.max_new_tokens": 256}``.
+        """Return the recipe with options set, such as ``{"prompter.max_new_tokens": 256, "mbo.band": 0.1}``.
 
         Raises:
-            InputError: a key that is not ``prompter.OPTION``, ``segmenter.OPTION`` or ``NAME.OPTION`` of a refiner
-                that the recipe has.
+            InputError: a key that is not ``prompter.OPTION``, ``segmenter.OPTION``, or ``NAME.OPTION`` of an overlay or
+                refiner that the recipe has, or ``cache.OPTION`` where it has a cache.
         """
-        parts = with_settings((self.prompter, self.segmenter, *self.prompt_refiners, *self.mask_refiners), settings)
-        return replace(self, prompter=parts[0], segmenter=parts[1])._refined_by(parts[2:])
+        recipe = self
+        for key, value in settings.items():
+            recipe = recipe._with_option(key, value)
+        return recipe
+
+    def _with_option(self, key: str, value: Any) -> Recipe:
+        address, _, name = key.partition(".")
+        lists = ("overlays", "prompt_refiners", "mask_refiners")
+        asked = () if self.prompter is None else ("prompter",)
+        cached = () if self.cache is None else ("cache",)
+        known = [*asked, "segmenter", *cached] + [class_value(type(one), "name") for one in self._listed()]
+        if not name or address not in known:
+            raise InputError(f"cannot set {key!r}: write {' or '.join(f'{one}.OPTION=VALUE' for one in known)}")
+        if address in ("prompter", "segmenter", "cache"):
+            part: Any = getattr(self, address).with_settings({name: value})
+            return replace(self, **{address: part})
+        changed: dict[str, Any] = {
+            field: tuple(
+                one.with_settings({name: value}) if class_value(type(one), "name") == address else one
+                for one in getattr(self, field)
+            )
+            for field in lists
+        }
+        return replace(self, **changed)
+
+    def _listed(self) -> tuple[Config, ...]:
+        return (*self.overlays, *self.prompt_refiners, *self.mask_refiners)
 
     def with_refiners(self, names: str | Sequence[str]) -> Recipe:
         """Return the recipe with other refiners; those that it has already keep their options.
 
         Args:
             names: as for :func:`read_refiners`.
-
-        Raises:
-            UnknownNameError: nobody registered a refiner of that name.
         """
-        return self._refined_by(read_refiners(names, (*self.prompt_refiners, *self.mask_refiners)))
-
-    def _refined_by(self, specs: Sequence[PartSpec]) -> Recipe:
-        prompts, masks = (tuple(spec for spec in specs if spec.kind == kind) for kind in _REFINERS)
+        prompts, masks = read_refiners(names, (*self.prompt_refiners, *self.mask_refiners))
         return replace(self, prompt_refiners=prompts, mask_refiners=masks)
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the resolved recipe as plain values, to write beside a result."""
-        listed = {key: [spec.as_json() for spec in getattr(self, key)] for key in _LISTS}
-        return {
-            "name": self.name,
-            "prompter": self.prompter.as_json(),
-            "segmenter": self.segmenter.as_json(),
-            **listed,
-            "overlay_for_segmenter": self.overlay_for_segmenter,
-        }
+    def with_grid(self, grid: int | str) -> Recipe:
+        """Return the recipe with a grid of ``9`` or ``"9x7"`` cells drawn for the prompter; 0 draws none."""
+        others = tuple(one for one in self.overlays if class_value(type(one), "name") != "grid")
+        if str(grid).strip() == "0":
+            return replace(self, overlays=others)
+        columns, rows = parse_grid(str(grid))
+        drawn = next((one for one in self.overlays if class_value(type(one), "name") == "grid"), None)
+        drawn = drawn or read_part("overlay", "grid")
+        return replace(self, overlays=(*others, drawn.with_settings({"columns": columns, "rows": rows})))
 
 
-def with_settings(specs: Sequence[PartSpec], settings: Mapping[str, Any]) -> list[PartSpec]:
-    """Return parts with options set, such as ``{"cfpg.colour_space": "hsv"}``; every part of that address gets it.
-
-    Raises:
-        InputError: a key without an option, or of no part here.
-    """
-    changed = list(specs)
-    for key, value in settings.items():
-        address, _, option = key.partition(".")
-        known = dict.fromkeys(spec.address for spec in specs)
-        if not option or address not in known:
-            raise InputError(f"cannot set {key!r}: write {' or '.join(f'{name}.OPTION=VALUE' for name in known)}")
-        changed = [
-            replace(spec, options={**spec.options, option: value}) if spec.address == address else spec
-            for spec in changed
-        ]
-    return changed
-
-
-def read_refiners(names: str | Sequence[str], known: Sequence[PartSpec] = ()) -> tuple[PartSpec, ...]:
-    """Find refiners by name; whether one refines prompts or masks is told by its name.
+def read_refiners(
+    names: str | Sequence[str], known: Sequence[Config] = ()
+) -> tuple[tuple[Config, ...], tuple[Config, ...]]:
+    """Find refiners of prompts and of masks by name; whether one refines prompts or masks is told by its name.
 
     Args:
-        names: ``"cfpg,mbo"``, or a list of names; ``""`` and ``"none"`` are none. Prompt refiners run before the cut
-            and mask refiners after it, each in the order given.
-        known: parts whose options are kept when their name comes again.
+        names: ``"cfpg,mbo?band=0.1"``, or a list of such; ``""`` and ``"none"`` are none. Prompt refiners run before
+            the cut and mask refiners after it, each in the order given.
+        known: refiners whose options are kept when their name comes again.
 
     Raises:
         UnknownNameError: nobody registered a refiner of that name.
     """
     given = names.split(",") if isinstance(names, str) else names
-    wanted = [name.strip().lower() for name in given if name.strip()]
-    if wanted == ["none"]:
-        return ()
-    found: list[PartSpec] = []
-    for name in wanted:
-        kinds = [kind for kind in _REFINERS if (kind, name) in plugins.parts()]
+    wanted = [text.strip() for text in given if text.strip()]
+    found: dict[str, list[Config]] = {kind: [] for kind in _REFINERS}
+    for text in wanted if wanted != ["none"] else ():
+        name = text.partition("?")[0].partition(":")[0].strip().lower()
+        kinds = [kind for kind in _REFINERS if name in plugins.names(kind)]
         if not kinds:
-            raise UnknownNameError("refiner", name, [n for kind, n in plugins.parts() if kind in _REFINERS])
-        kept = {spec.kind: spec for spec in known if spec.name == name}
-        found += [kept.get(kind, PartSpec(kind, name)) for kind in kinds]
-    return tuple(found)
+            raise UnknownNameError("refiner", name, [one for kind in _REFINERS for one in plugins.names(kind)])
+        kept = next((one for one in known if class_value(type(one), "name") == name), None)
+        found[kinds[0]].append(replaced(kept, text) if kept else read_part(kinds[0], text))
+    prompts, masks = (tuple(found[kind]) for kind in _REFINERS)
+    return prompts, masks
+
+
+def replaced(part: P, reference: str) -> P:
+    """Return a part replaced by ``NAME[:MODEL][?key=value&...]``.
+
+    Options are kept when the new name runs the same code (another checkpoint of the same family still writes the same
+    dialect), its model only when the name stays, and all are dropped otherwise.
+    """
+    given = read_short(class_value(type(part), "kind"), reference)
+    name = given.pop("name")
+    new: type[Config] = plugins.find(class_value(type(part), "kind"), name)
+    kept: dict[str, Any] = {}
+    if getattr(new, "build", None) is getattr(type(part), "build", part):
+        same = name == class_value(type(part), "name")
+        for field, _ in fields_of(type(part)):
+            value = getattr(part, field.name)
+            if value != field.default and (same or not field.metadata.get("positional")):
+                kept[field.name] = value
+    return cast(P, read(new, {**kept, **given}, title(new)))
+
+
+def load(
+    name_or_path: str | Path | Recipe = DEFAULT_RECIPE,
+    *,
+    prompter: str | Prompter | None = None,
+    segmenter: str | Segmenter | None = None,
+    grid: int | str | None = None,
+    refine: str | Sequence[str] | None = None,
+    cache: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Pipeline:
+    """Build a pipeline from a recipe; every part can be replaced.
+
+    Args:
+        name_or_path: a shipped recipe's name, a YAML file, or a Recipe.
+        prompter: instead of the recipe's: ``"NAME[:MODEL][?key=value&...]"``, or an object.
+        segmenter: instead of the recipe's, in the same way.
+        grid: cells per axis of the grid drawn for the prompter (``9`` or ``"9x7"``); 0 draws none.
+        refine: refiners instead of the recipe's: ``"cfpg,mbo"`` or a list of names; ``"none"`` for none.
+        cache: folder that keeps what the segmenter encodes, for the next run over the same pictures.
+        options: options of parts, such as ``{"prompter.max_new_tokens": 256, "cfpg.colour_space": "hsv"}``.
+
+    Returns:
+        The pipeline, with its models loaded.
+
+    Raises:
+        UnknownNameError: no recipe, part or option of that name.
+        MissingExtraError: a package is not installed.
+        HubError: weights are neither here nor to be had.
+        InputError: a recipe file or option that makes no sense.
+
+    Example:
+        >>> import fiducial
+        >>> fiducial.load("classic").name
+        'classic'
+    """
+    recipe = resolve(
+        name_or_path,
+        prompter=prompter if isinstance(prompter, str) else None,
+        segmenter=segmenter if isinstance(segmenter, str) else None,
+        grid=grid,
+        refine=refine,
+        cache=cache,
+        options=options,
+    )
+    asked = prompter if prompter is not None and not isinstance(prompter, str) else None
+    cutter = segmenter if segmenter is not None and not isinstance(segmenter, str) else build(recipe.segmenter)
+    return Pipeline(
+        prompter=build(recipe.prompter) if asked is None and recipe.prompter is not None else asked,
+        segmenter=recipe.cache.wrap(cutter) if recipe.cache else cutter,
+        overlays=tuple(build(one) for one in recipe.overlays),
+        prompt_refiners=tuple(build(one) for one in recipe.prompt_refiners),
+        mask_refiners=tuple(build(one) for one in recipe.mask_refiners),
+        name=recipe.name,
+        overlay_for_segmenter=recipe.overlay_for_segmenter,
+    )
+
+
+def resolve(
+    name_or_path: str | Path | Recipe = DEFAULT_RECIPE,
+    *,
+    prompter: str | None = None,
+    segmenter: str | None = None,
+    grid: int | str | None = None,
+    refine: str | Sequence[str] | None = None,
+    cache: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Apply what the caller overrides to a recipe without loading anything; arguments as for :func:`load`."""
+    recipe = name_or_path if isinstance(name_or_path, Recipe) else read_recipe(name_or_path)
+    if prompter is not None:
+        new = replaced(recipe.prompter, prompter) if recipe.prompter else read_part("prompter", prompter)
+        recipe = replace(recipe, prompter=new)
+    if segmenter is not None:
+        recipe = replace(recipe, segmenter=replaced(recipe.segmenter, segmenter))
+    if grid is not None:
+        recipe = recipe.with_grid(grid)
+    if refine is not None:
+        recipe = recipe.with_refiners(refine)
+    if cache is not None:
+        kept = recipe.cache.with_settings({"folder": Path(cache)}) if recipe.cache else CacheConfig(folder=Path(cache))
+        recipe = replace(recipe, cache=kept)
+    return recipe.with_options(options or {})
 
 
 def recipe_names() -> list[str]:
     """Name the recipes that come with the package, sorted."""
-    folder = files("fiducial.recipes")
-    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml") and _is_recipe(entry))
+    names = [entry.name for entry in files("fiducial.recipes").iterdir() if entry.name.endswith(".yaml")]
+    return sorted(name[:-5] for name in names if name != "models.yaml")
 
 
 def read_recipe(name_or_path: str | Path) -> Recipe:
@@ -209,70 +267,34 @@ def read_recipe(name_or_path: str | Path) -> Recipe:
     """
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise InputError(f"{path}: no such recipe file")
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from None
-        return parse_recipe(path.stem, text, str(path))
+        return parse_recipe(path.stem, read_text(path), str(path))
     name = str(name_or_path).lower()
     if name not in recipe_names():
         raise UnknownNameError("recipe", str(name_or_path), recipe_names())
-    text = files("fiducial.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    return parse_recipe(name, text, f"recipe {name!r}")
+    return parse_recipe(name, read_text(files("fiducial.recipes").joinpath(f"{name}.yaml")), f"recipe {name!r}")
 
 
 def parse_recipe(name: str, text: str, where: str) -> Recipe:
     """Read a recipe from YAML text; ``where`` names it in errors."""
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from None
+    data = parse_yaml(text, where)
     if not isinstance(data, dict):
-        raise InputError(f"{where}: a recipe is a mapping with the keys {', '.join(_KEYS)}")
-    for key in data:
-        if key not in _KEYS:
-            raise UnknownNameError(f"key in {where}:", str(key), _KEYS)
-    for key in _SINGLE:
-        if key not in data:
-            raise InputError(f"{where}: needs a {key}, such as {key}: {{name: {_EXAMPLES[key]}}}")
-    lists = {key: _read_list(kind, data.get(key), f"{where}, {key}") for key, kind in _LISTS.items()}
-    return Recipe(
-        name=name,
-        prompter=_read_part("prompter", data["prompter"], f"{where}, prompter"),
-        segmenter=_read_part("segmenter", data["segmenter"], f"{where}, segmenter"),
-        overlay_for_segmenter=bool(data.get("overlay_for_segmenter", False)),
-        summary=str(data.get("summary", "")),
-        source=str(data.get("source", "")),
-        **lists,
-    )
+        raise InputError(f"{where}: a recipe is a mapping with a prompter and a segmenter")
+    if not data.get("prompter"):
+        raise InputError(f"{where}: needs a prompter, such as prompter: classic")
+    return read(Recipe, {"name": name, **{key: value for key, value in data.items() if value is not None}}, where)
 
 
-_EXAMPLES = {"prompter": "classic", "segmenter": "grabcut"}
+def model_of(part: Config) -> str:
+    """Return the model that a part loads, "" for one without."""
+    return str(getattr(part, "model", "") or "")
 
 
-def _read_list(kind: str, data: Any, where: str) -> tuple[PartSpec, ...]:
-    if data is None:
-        return ()
-    if not isinstance(data, list):
-        raise InputError(f"{where}: needs a list of parts")
-    return tuple(_read_part(kind, item, where) for item in data)
+def takes_device(part: Config) -> bool:
+    """Tell whether a part runs on a device that can be chosen."""
+    return any(field.name == "device" for field in dataclasses.fields(cast(Any, type(part))))
 
 
-def _read_part(kind: Any, data: Any, where: str) -> PartSpec:
-    if isinstance(data, str):
-        name, model = plugins.split_reference(data)
-        spec = PartSpec(kind, name, model)
-    elif isinstance(data, dict) and isinstance(data.get("name"), str):
-        options = {str(key): value for key, value in data.items() if key not in ("name", "model")}
-        model = data.get("model")
-        spec = PartSpec(kind, data["name"].lower(), None if model is None else str(model), options)
-    else:
-        raise InputError(f"{where}: a part is NAME, NAME:MODEL or a mapping with a name, got {data!r}")
-    _ = spec.part  # an unknown name is an error now, not when it is built
-    return spec
-
-
-def _is_recipe(entry: Any) -> bool:
-    return bool(entry.name != "models.yaml")
+def changed_options(part: Config) -> dict[str, Any]:
+    """Return the options of a part that differ from their defaults, without its model."""
+    defaults = {field.name: field.default for field, _ in fields_of(type(part))}
+    return {key: value for key, value in as_fields(part).items() if value != defaults[key] and key != "model"}

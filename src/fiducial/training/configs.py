@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
-from fiducial.config import Config, option
+from fiducial.config import Config, class_value, option
 from fiducial.errors import InputError
 
 # -- data -----------------------------------------------------------------------------------------
@@ -70,6 +72,7 @@ def _check_data(sources: Sequence[Source]) -> None:
 class RunConfig(Config):
     """What every training run has; read by :class:`fiducial.training.trainer.Trainer`."""
 
+    kind: ClassVar[str] = "training"
     changeable: ClassVar[frozenset[str]] = frozenset({"num_threads", "save_every"})
     """Fields that may differ when a run is gone on with."""
 
@@ -81,6 +84,22 @@ class RunConfig(Config):
     num_threads: int = option(
         0, "of torch, 0 leaves it to torch; one beside other work is far faster than two", minimum=0
     )
+
+    def train(self, data: Path, out: Path, **options: Any) -> Path:
+        """Train, or go on where the run in the folder stopped, and return what the run leaves.
+
+        Args:
+            data: the folder that ``DATA/`` stands for.
+            out: the run's folder.
+            options: those of :class:`fiducial.training.trainer.Trainer`.
+        """
+        module = importlib.import_module(f"fiducial.training.{class_value(type(self), 'name')}")
+        left: Path = module.train(self, data, out, **options)
+        return left
+
+    def with_steps(self, steps: int) -> Self:
+        """Return the configuration with another number of optimiser steps."""
+        return self.with_settings({"steps": steps})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +137,13 @@ class PhasedConfig(RunConfig):
     def steps(self) -> int:
         """All steps."""
         return sum(phase.steps for phase in self.phases)
+
+    def with_steps(self, steps: int) -> Self:
+        """Return the configuration with another number of steps; phases keep their shares, empty ones are left out."""
+        ends = [steps * done // self.steps for done in accumulate(phase.steps for phase in self.phases)]
+        counts = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+        phases = zip(self.phases, counts, strict=True)
+        return replace(self, phases=tuple(replace(phase, steps=count) for phase, count in phases if count))
 
     def phase_index(self, step: int) -> int:
         """Return the index of the phase of a step, counted from 0."""
@@ -194,6 +220,8 @@ class SegmenterLosses(Config):
 class SegmenterConfig(PhasedConfig):
     """A training run of the nano segmenter."""
 
+    name: ClassVar[str] = "segmenter"
+
     phases: tuple[SegmenterPhase, ...] = option(help="input sizes and steps, in order")
     batch_size: int = option(32, "crops per step; normalisation needs two", minimum=2)
     ema_decay: float = option(
@@ -234,6 +262,8 @@ class GrounderLosses(Config):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrounderConfig(PhasedConfig):
     """A training run of the nano grounder."""
+
+    name: ClassVar[str] = "grounder"
 
     data: tuple[GrounderSource, ...] = option(help="what to learn from")
     network: GrounderNetworkConfig = option(GrounderNetworkConfig(), "make-up of the network")
@@ -304,6 +334,7 @@ class DecoderLosses(Config):
 class DecoderConfig(RunConfig):
     """A training run of the mask decoder of a SAM-family model, its image encoder frozen."""
 
+    name: ClassVar[str] = "decoder"
     changeable: ClassVar[frozenset[str]] = RunConfig.changeable | {"embeddings"}
 
     model: str = option(help="the model to start from: a folder or an id of the hub")
@@ -354,6 +385,8 @@ class DecoderConfig(RunConfig):
 class WordsConfig(RunConfig):
     """A run that makes the word table: a small student of a MiniLM's sentence embeddings."""
 
+    name: ClassVar[str] = "words"
+
     teacher: str = option(
         help="folder of a MiniLM (config.json, model.safetensors, tokenizer.json, vocab.txt); may begin with DATA/"
     )
@@ -374,6 +407,10 @@ class WordsConfig(RunConfig):
     learning_rate: float = option(0.003, "the first one; it falls to zero along a cosine", above=0)
     weight_decay: float = option(0.0, "none, so that pieces that a batch does not show stay as they are", minimum=0)
     num_threads: int = option(1, "of torch; 0 leaves it to torch", minimum=0)
+
+    def with_steps(self, steps: int) -> Self:
+        """Refuse: the number of steps follows from the texts."""
+        raise InputError("train words takes no --steps: say how often it goes through its texts, --set epochs=N")
 
     def check(self) -> None:
         """Refuse a run that holds out all that it could learn from."""

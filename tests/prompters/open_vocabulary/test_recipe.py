@@ -19,11 +19,11 @@ def sam_folder(tmp_path_factory):
 
 def test_what_the_recipe_is_made_of():
     recipe = read_recipe("grounded-sam")
-    assert (recipe.prompter.name, recipe.prompter.model_name) == (
+    assert (type(recipe.prompter).name, recipe.prompter.model) == (
         "grounding-dino",
         "IDEA-Research/grounding-dino-tiny",
     )
-    assert (recipe.segmenter.name, recipe.segmenter.model_name) == ("sam2", "facebook/sam2.1-hiera-small")
+    assert (type(recipe.segmenter).name, recipe.segmenter.model) == ("sam2", "facebook/sam2.1-hiera-small")
     licences = {checkpoint.name: checkpoint.licence for checkpoint in checkpoints()}
     assert licences["IDEA-Research/grounding-dino-tiny"] == "Apache-2.0"
     assert licences["google/owlv2-base-patch16-ensemble"] == "Apache-2.0"
