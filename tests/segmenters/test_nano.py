@@ -5,11 +5,11 @@ import pytest
 import skimage.data
 import torch
 
+from fiducial.config import class_value, read_part
 from fiducial.contracts import Embedding, Segmenter
 from fiducial.errors import FrameError, InputError
 from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
-from fiducial.plugins import find
 from fiducial.segmenters.configs import NanoConfig
 from fiducial.segmenters.nano import NanoSegmenter
 from fiducial.segmenters.nano_network import SIZE, NanoNetwork, Shape, save_network
@@ -199,6 +199,6 @@ def test_a_drawn_square_is_cut_well(segmenter):
 
 
 def test_it_is_a_part_that_needs_no_extra():
-    part = find("segmenter", "nano")
-    assert part.extra == ""
-    assert isinstance(part.build(device="cpu"), NanoSegmenter)
+    part = read_part("segmenter", "nano?device=cpu")
+    assert class_value(type(part), "extra") == ""
+    assert isinstance(part.build(), NanoSegmenter)

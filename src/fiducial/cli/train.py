@@ -29,6 +29,7 @@ class Train(Config):
     data: Path = option(Path(), "what DATA/ in the configuration means", unit="DIR")
     out: Path = option(help="the run's folder; one that exists goes on", unit="RUN")
     steps: int | None = option(None, "another number of steps (nano: phases in proportion)", unit="N", minimum=1)
+    cache: Path | None = option(None, "decoder: folder for embeddings, which runs with one encoder share", unit="DIR")
     device: str = option("auto", "cpu, cuda, cuda:1, mps", unit="D")
     quiet: bool = option(False, "write the log without printing it")
     set: tuple[Text, ...] = option(
@@ -43,6 +44,8 @@ def run(words: Sequence[str]) -> int:
     from fiducial.training.recipes import load_config
 
     settings = read_settings(options.set, "learning_rate=3e-4 or losses.dice=2")
+    if options.cache is not None:
+        settings["embeddings"] = Text(options.cache)
     config: RunConfig = load_config(kind, options.config, settings)
     if options.steps is not None:
         config = config.with_steps(options.steps)

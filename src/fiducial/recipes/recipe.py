@@ -210,9 +210,11 @@ def load(
         options=options,
     )
     asked = prompter if prompter is not None and not isinstance(prompter, str) else None
+    if asked is None and recipe.prompter is not None:
+        asked = build(recipe.prompter)
     cutter = segmenter if segmenter is not None and not isinstance(segmenter, str) else build(recipe.segmenter)
     return Pipeline(
-        prompter=build(recipe.prompter) if asked is None and recipe.prompter is not None else asked,
+        prompter=asked,
         segmenter=recipe.cache.wrap(cutter) if recipe.cache else cutter,
         overlays=tuple(build(one) for one in recipe.overlays),
         prompt_refiners=tuple(build(one) for one in recipe.prompt_refiners),

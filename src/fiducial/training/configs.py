@@ -72,7 +72,6 @@ def _check_data(sources: Sequence[Source]) -> None:
 class RunConfig(Config):
     """What every training run has; read by :class:`fiducial.training.trainer.Trainer`."""
 
-    kind: ClassVar[str] = "training"
     changeable: ClassVar[frozenset[str]] = frozenset({"num_threads", "save_every"})
     """Fields that may differ when a run is gone on with."""
 
@@ -220,6 +219,7 @@ class SegmenterLosses(Config):
 class SegmenterConfig(PhasedConfig):
     """A training run of the nano segmenter."""
 
+    kind: ClassVar[str] = "training"
     name: ClassVar[str] = "segmenter"
 
     phases: tuple[SegmenterPhase, ...] = option(help="input sizes and steps, in order")
@@ -263,6 +263,7 @@ class GrounderLosses(Config):
 class GrounderConfig(PhasedConfig):
     """A training run of the nano grounder."""
 
+    kind: ClassVar[str] = "training"
     name: ClassVar[str] = "grounder"
 
     data: tuple[GrounderSource, ...] = option(help="what to learn from")
@@ -334,6 +335,7 @@ class DecoderLosses(Config):
 class DecoderConfig(RunConfig):
     """A training run of the mask decoder of a SAM-family model, its image encoder frozen."""
 
+    kind: ClassVar[str] = "training"
     name: ClassVar[str] = "decoder"
     changeable: ClassVar[frozenset[str]] = RunConfig.changeable | {"embeddings"}
 
@@ -385,6 +387,7 @@ class DecoderConfig(RunConfig):
 class WordsConfig(RunConfig):
     """A run that makes the word table: a small student of a MiniLM's sentence embeddings."""
 
+    kind: ClassVar[str] = "training"
     name: ClassVar[str] = "words"
 
     teacher: str = option(
