@@ -1,9 +1,6 @@
 """Frames: which numbers mean which place in one image.
 
-A frame says where the image's top-left and bottom-right corners lie in it, and nothing else.
-Coordinates are continuous: pixel (row i, column j) covers x in [j, j + 1) and y in [i, i + 1), so
-the corners of a W x H image are (0, 0) and (W, H) in its pixel frame and no conversion ever needs
-half a pixel.
+Coordinates are continuous: pixel (row i, column j) covers x in [j, j + 1) and y in [i, i + 1).
 """
 
 from __future__ import annotations
@@ -21,16 +18,13 @@ from fiducial.errors import FrameError, GeometryError
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A coordinate frame of one image.
+    """A coordinate frame of one image: where its top left and bottom right corners lie, and nothing else.
 
     Args:
         left: x of the image's left edge.
         top: y of the image's top edge.
         right: x of the image's right edge; may be smaller than ``left`` (a mirrored axis).
         bottom: y of the image's bottom edge; may be smaller than ``top`` (y pointing up).
-
-    Raises:
-        FrameError: an edge is not finite, or the image has no extent along an axis.
 
     Example:
         >>> Frame.thousand().points_to([[500, 250]], Frame.pixels(640, 480)).tolist()
@@ -78,13 +72,7 @@ class Frame:
 
     @classmethod
     def letterbox(
-        cls,
-        width: float,
-        height: float,
-        canvas_width: float,
-        canvas_height: float,
-        *,
-        centred: bool = True,
+        cls, width: float, height: float, canvas_width: float, canvas_height: float, *, centred: bool = True
     ) -> Frame:
         """Pixels of a canvas into which the image was fitted with its aspect kept, then padded.
 

@@ -23,14 +23,11 @@ _COARSE = 512
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """A set of pixels of one image.
-
-    Only the foreground's runs are stored, so memory follows the target and not the picture. Masks
-    with the same pixels on the same canvas are equal, whatever their score.
+    """A set of pixels of one image; equal pixels on equal canvases are equal masks, whatever their score.
 
     Args:
-        height: height of the canvas in pixels.
-        width: width of the canvas in pixels.
+        height: of the canvas in pixels.
+        width: of the canvas in pixels.
         runs: (N, 2) half-open runs over column-major pixel numbers, sorted and apart.
         score: the segmenter's own estimate of the quality (predicted IoU in 0..1), or None.
 
@@ -91,9 +88,6 @@ class Mask:
             offset: x, y of the patch's corner on the canvas.
             size: height, width of the canvas; default: that of the array.
             score: the segmenter's own estimate.
-
-        Raises:
-            GeometryError: not two axes, or the patch does not lie on the canvas.
         """
         patch = np.asarray(dense)
         if patch.ndim != 2:
@@ -127,10 +121,6 @@ class Mask:
             width: of the canvas in pixels.
             rule: ``"centre"`` takes pixels whose centre lies inside, holes by the even-odd rule;
                 ``"coco"`` is what pycocotools gives, ring by ring (it knows no holes).
-
-        Raises:
-            GeometryError: a ring of fewer than three points, numbers that are not finite, or a hole
-                under the rule ``"coco"``.
         """
         filled = []
         for polygon in polygons:
@@ -168,10 +158,7 @@ class Mask:
         return _runs.to_dense(self._wide, self.height, self.width)
 
     def to_patch(self) -> tuple[NDArray[np.bool_], int, int]:
-        """Return the dense pixels of the tight box, and the x, y of its corner; (0, 0) pixels for an empty mask.
-
-        Only the box's columns are made dense, so a small target costs little on a picture of any size.
-        """
+        """Return the dense pixels of the tight box, and the x, y of its corner; (0, 0) pixels for an empty mask."""
         if self.box is None:
             return np.zeros((0, 0), dtype=np.bool_), 0, 0
         left, top, right, bottom = (int(edge) for edge in self.box)
@@ -253,9 +240,6 @@ class Mask:
     def contains(self, points: ArrayLike) -> bool | NDArray[np.bool_]:
         """Say whether points lie on the mask: one bool for one point x, y in pixels, (...) bools for (..., 2) of them.
 
-        Raises:
-            GeometryError: the last axis does not hold x and y.
-
         Example:
             >>> mask = Mask.from_box((1, 1, 4, 3), height=5, width=6)
             >>> mask.contains((2, 2)), mask.contains([(2, 2), (5, 2)]).tolist()
@@ -285,13 +269,13 @@ class Mask:
 
     def intersection(self, other: Mask) -> Mask:
         """Keep the pixels that are in both."""
-        self._require(other)
+        self.require_canvas(other)
         return Mask(self.height, self.width, _runs.intersection(self._wide, other._wide))
 
     def union(self, *others: Mask) -> Mask:
         """Join the pixels of this mask and others."""
         for other in others:
-            self._require(other)
+            self.require_canvas(other)
         return Mask(self.height, self.width, _runs.union([self._wide, *(other._wide for other in others)]))
 
     def difference(self, other: Mask) -> Mask:
@@ -301,6 +285,13 @@ class Mask:
     def inverse(self) -> Mask:
         """Keep the pixels that are not in this mask."""
         return Mask(self.height, self.width, _runs.complement(self._wide, self.height * self.width))
+
+    def shared_area(self, other: Mask) -> int:
+        """Count the pixels that are in both, without building their intersection."""
+        self.require_canvas(other)
+        many, few = (self, other) if len(self.runs) > len(other.runs) else (other, self)
+        below = _runs.count_below(many._wide, few._wide)
+        return int((below[:, 1] - below[:, 0]).sum())
 
     def iou(self, other: Mask) -> float:
         """Intersection over union in 0..1; 0 when both are empty (policies decide otherwise)."""
@@ -324,14 +315,15 @@ class Mask:
 
     @property
     def _wide(self) -> _runs.Runs:
-        # Made anew each time: kept, it would take twice the memory of the runs themselves.
+        # made anew each time: kept, it would take twice the memory of the runs themselves
         return self.runs.astype(np.int64, copy=False)
 
     @property
     def _columns(self) -> NDArray[np.int64]:
         return _runs.columns(self._wide, self.height)
 
-    def _require(self, other: Mask) -> None:
+    def require_canvas(self, other: Mask) -> None:
+        """Raise GeometryError when another mask has a canvas of another size."""
         if (self.height, self.width) != (other.height, other.width):
             raise GeometryError(
                 f"masks of {self.height} x {self.width} and {other.height} x {other.width} do not share a canvas"
@@ -344,15 +336,11 @@ def _is_whole(value: object) -> bool:
 
 
 def mask_iou(a: Sequence[Mask], b: Sequence[Mask]) -> NDArray[np.float64]:
-    """Return the (N, M) float64 intersection over union of N and M masks, in 0..1; 0 where both are empty.
-
-    Raises:
-        GeometryError: the masks do not share one canvas.
-    """
+    """Return the (N, M) float64 IoU in 0..1 of N and M masks of one canvas; 0 where both are empty."""
     if not a or not b:
         return np.zeros((len(a), len(b)))
     for mask in (*a, *b):
-        a[0]._require(mask)
+        a[0].require_canvas(mask)
     areas_a, areas_b = (np.array([mask.area for mask in masks], dtype=np.float64) for masks in (a, b))
     overlaps = np.zeros((len(a), len(b)))
     others = [mask._wide for mask in b]

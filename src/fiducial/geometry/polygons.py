@@ -1,9 +1,4 @@
-"""Polygons to runs and back.
-
-Two rules turn a polygon into pixels. ``"centre"`` takes the pixels whose centre lies inside, holes by
-the even-odd rule; outlines traced from a mask give that mask back exactly. ``"coco"`` follows the
-boundary walk of pycocotools (five-fold oversampled), for parity with masks made from COCO annotations.
-"""
+"""Polygons to runs and back: by the pixels' centres, or as pycocotools walks the boundary (five-fold oversampled)."""
 
 from __future__ import annotations
 

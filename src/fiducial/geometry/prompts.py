@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import numpy as np
@@ -29,10 +29,6 @@ class Prompt:
         label: what the target is called, or None.
         score: confidence in 0..1, or None when nobody measured one.
 
-    Raises:
-        GeometryError: neither box nor points, a number that is not finite, an inverted or empty
-            box, or labels that do not fit the points.
-
     Example:
         >>> Prompt(Frame.unit(), box=(0.1, 0.2, 0.5, 0.6)).to(Frame.pixels(100, 200)).box
         (10.0, 40.0, 50.0, 120.0)
@@ -41,7 +37,7 @@ class Prompt:
     frame: Frame
     box: Box | None = None
     points: tuple[Point, ...] = ()
-    point_labels: tuple[int, ...] | None = field(default=None)
+    point_labels: tuple[int, ...] | None = None
     label: str | None = None
     score: float | None = None
 
@@ -86,12 +82,8 @@ class Prompt:
         """Return the same prompt with its coordinates in another frame of the same image."""
         if frame == self.frame:
             return self
-        box = None
-        if self.box is not None:
-            box = tuple(self.frame.boxes_to(self.box, frame).tolist())
-        points = self.points
-        if points:
-            points = tuple(map(tuple, self.frame.points_to(points, frame).tolist()))
+        box = None if self.box is None else tuple(self.frame.boxes_to(self.box, frame).tolist())
+        points = tuple(map(tuple, self.frame.points_to(self.points, frame).tolist())) if self.points else ()
         return replace(self, frame=frame, box=box, points=points)
 
     def with_points(self, points: Iterable[Point], labels: Iterable[int] | None = None) -> Prompt:
@@ -113,15 +105,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Prompts(Sequence[Prompt]):
-    """All prompts of one answer, in one frame.
-
-    Args:
-        frame: the frame of every prompt.
-        items: the prompts, in the order in which they were written.
-
-    Raises:
-        FrameError: a prompt is in another frame.
-    """
+    """All prompts of one answer, in one frame, in the order in which they were written."""
 
     frame: Frame
     items: tuple[Prompt, ...] = ()
@@ -144,29 +128,17 @@ class Prompts(Sequence[Prompt]):
         labels: Sequence[str | None] | None = None,
         scores: Sequence[float | None] | None = None,
     ) -> Prompts:
-        """Make one prompt per box.
-
-        Args:
-            frame: the frame of the boxes.
-            boxes: x1, y1, x2, y2 each.
-            labels: what each target is called.
-            scores: the confidence of each.
-
-        Raises:
-            GeometryError: a box is not valid, or the lists differ in length.
-        """
+        """Make one prompt per box x1, y1, x2, y2 of the frame, with the label and the score of each."""
         rows = list(boxes)
         names = [None] * len(rows) if labels is None else list(labels)
         trust = [None] * len(rows) if scores is None else list(scores)
         if not len(rows) == len(names) == len(trust):
             raise GeometryError(f"{len(rows)} boxes, {len(names)} labels, {len(trust)} scores")
-        return cls(
-            frame,
-            tuple(
-                Prompt(frame, box=numbers(box, 4, "a box"), label=name, score=score)
-                for box, name, score in zip(rows, names, trust, strict=True)
-            ),
+        prompts = (
+            Prompt(frame, box=numbers(box, 4, "a box"), label=name, score=score)
+            for box, name, score in zip(rows, names, trust, strict=True)
         )
+        return cls(frame, tuple(prompts))
 
     @property
     def boxes(self) -> NDArray[np.float64]:

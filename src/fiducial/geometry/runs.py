@@ -142,8 +142,7 @@ def expand(low: NDArray[np.int64], high: NDArray[np.int64]) -> tuple[NDArray[np.
 def label_columns(pieces: NDArray[np.int64], connectivity: int) -> NDArray[np.int64]:
     """Number the components, connected by 4 (edges) or 8 (edges and corners), of sorted (M, 3) column pieces.
 
-    Returns:
-        (M,) component numbers 0..K-1, in the order in which components first appear.
+    The (M,) numbers 0..K-1 are in the order in which components first appear.
     """
     count = len(pieces)
     if not count:

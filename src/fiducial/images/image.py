@@ -57,9 +57,6 @@ class Image:
                 or floating point with values in 0..1. Alpha is laid over white. 16-bit values become
                 8-bit ones as those of files do, see :func:`to_eight_bits`, and ``notes`` says so.
             name: for messages and file names.
-
-        Raises:
-            ImageError: another shape, another type, or floating values outside 0..1.
         """
         given = np.asarray(array)
         if given.ndim == 3 and given.shape[2] == 1:
@@ -122,9 +119,6 @@ def to_eight_bits(values: NDArray[np.generic]) -> tuple[NDArray[np.uint8], tuple
 
     Args:
         values: (H, W) grey of any finite numbers, or (H, W, 3 or 4) uint16 colours.
-
-    Returns:
-        The uint8 values, and one note that says what was done.
     """
     if values.ndim == 3:
         return (values.astype(np.uint16) >> np.uint16(8)).astype(np.uint8), (UPPER_BITS,)

@@ -1,8 +1,4 @@
-"""Boxes of one sample: how well what was predicted overlaps what is true.
-
-The overlap of two boxes itself is in :mod:`fiducial.geometry.boxes`; here is which boxes are compared, and what is
-said where there is none.
-"""
+"""Boxes of one sample: which are compared, how well they overlap, and what is said where there is none."""
 
 from __future__ import annotations
 
@@ -22,11 +18,9 @@ Array = NDArray[np.float64]
 class BoxOverlap:
     """Four measures of one pair of boxes; ciou <= diou <= iou and giou <= iou.
 
-    Args:
-        iou: 0..1.
-        giou: -1..1.
-        diou: -1..1.
-        ciou: -1.5..1.
+    GIoU in -1..1 is IoU less the empty share of the enclosing box (Rezatofighi et al. 2019). DIoU in -1..1 is IoU less
+    (centre distance / enclosing diagonal)^2, CIoU in -1.5..1 is DIoU less alpha v, with v = (4 / pi^2) (atan(w/h) -
+    atan(w'/h'))^2 and alpha = v / (1 - IoU + v) (Zheng et al. 2020).
     """
 
     iou: float
@@ -48,10 +42,6 @@ def box_array(given: ArrayLike | Prompts | None, frame: Frame | None) -> Array |
         given: boxes as numbers, or prompts. Prompts without a box are left out; if that leaves none of several, no
             boxes were given.
         frame: the pixel frame that prompts need to be in, where it is known.
-
-    Raises:
-        FrameError: prompts of another frame.
-        GeometryError: numbers that are no boxes.
     """
     if given is None:
         return None
@@ -97,11 +87,7 @@ def overlap(truth: Array, prediction: Array, *, any_box: bool = False, agreed: b
 
 
 def pair_overlap(one: Sequence[float], other: Sequence[float]) -> BoxOverlap:
-    """Measure one pair of boxes x1, y1, x2, y2.
-
-    The same numbers as :func:`fiducial.geometry.boxes.iou` and its sisters give, which are made for many boxes and take
-    fifty times as long for one pair.
-    """
+    """Measure one pair of boxes x1, y1, x2, y2; arrays would take fifty times as long."""
     (a1, b1, a2, b2), (c1, d1, c2, d2) = one, other
     shared = max(min(a2, c2) - max(a1, c1), 0.0) * max(min(b2, d2) - max(b1, d1), 0.0)
     union = (a2 - a1) * (b2 - b1) + (c2 - c1) * (d2 - d1) - shared
@@ -132,13 +118,7 @@ def last_pixel_overlap(truth: Mask, prediction: Mask) -> BoxOverlap:
 def mixed_ciou(truth: Mask, prediction: Mask, iou: float) -> float:
     """Return SJTU's CIoU: the *mask's* IoU less the penalties of CIoU between the last-pixel boxes.
 
-    The penalties are (centre distance / enclosing diagonal)^2 and alpha v, with v = (4 / pi^2) (atan(w/h) -
-    atan(w'/h'))^2 and alpha = v / (1 - IoU + v), where IoU is the mask's too. A box without height gives 0.
-
-    Args:
-        truth: a mask, on the canvas that is scored.
-        prediction: a mask on the same canvas.
-        iou: their mask IoU.
+    In alpha (see :class:`BoxOverlap`) IoU is the mask's too. A box without height gives 0.
     """
     tiny = 1e-7
     (one,), (two,) = last_pixel_box(truth), last_pixel_box(prediction)

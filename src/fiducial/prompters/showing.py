@@ -119,7 +119,8 @@ def without_duplicates(answer: Answer, threshold: float) -> Answer:
     if len(boxed) < 2:
         return answer
     places = list(boxed)
-    lost = set(places) - {places[row] for row in boxes.nms_by_area(list(boxed.values()), threshold)}
+    corners = list(boxed.values())
+    lost = set(places) - {places[row] for row in boxes.nms(corners, boxes.area(corners), threshold)}
     if not lost:
         return answer
     left = tuple(prompt for place, prompt in enumerate(answer.prompts) if place not in lost)

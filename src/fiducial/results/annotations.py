@@ -22,7 +22,6 @@ import PIL.Image
 from fiducial.errors import MissingExtraError
 from fiducial.files import json_text, rounded
 from fiducial.geometry import Box, Mask, Prompt
-from fiducial.geometry.boxes import convert
 from fiducial.geometry.polygons import Polygon, Ring
 from fiducial.results.segmentation import COORDINATE_DIGITS, SCORE_DIGITS
 
@@ -64,7 +63,7 @@ def write_coco(segmentation: Segmentation, folder: Path) -> str:
                 "category_id": categories[prompt.label or UNNAMED],
                 "segmentation": mask.to_coco(),
                 "area": mask.area,
-                "bbox": [0.0] * 4 if mask.box is None else convert(mask.box, "xyxy", "xywh").tolist(),
+                "bbox": _xywh(mask.box or (0.0, 0.0, 0.0, 0.0)),
                 "iscrowd": 0,
                 "score": rounded(score, SCORE_DIGITS),
             }
@@ -108,6 +107,11 @@ def simplify(ring: Ring, tolerance: float = TOLERANCE) -> Ring:
     """
     kept = cv2.approxPolyDP(ring.astype(np.float32).reshape(-1, 1, 2), tolerance, closed=True)
     return kept.reshape(-1, 2).astype(np.float64)
+
+
+def _xywh(box: Box) -> list[float]:
+    x1, y1, x2, y2 = box
+    return [x1, y1, x2 - x1, y2 - y1]
 
 
 def _shape(label: str, number: int, note: str, **values: Any) -> dict[str, Any]:

@@ -156,7 +156,8 @@ def pixel_boxes(centred: ArrayLike, frame: Frame, image: Image) -> boxes.Boxes:
         frame: where the image lies in the model's numbers.
         image: the image, whose pixels (Q, 4) x1, y1, x2, y2 are returned in, clipped; what lies outside has no area.
     """
-    corners = boxes.convert(centred, "cxcywh", "xyxy")
+    middles, halves = np.split(boxes.as_boxes(centred) / [1, 1, 2, 2], 2, axis=-1)
+    corners = np.concatenate([middles - halves, middles + halves], axis=-1)
     return boxes.clip(frame.boxes_to(corners, image.frame), image.frame)
 
 
