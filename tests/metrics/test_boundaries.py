@@ -8,9 +8,17 @@ from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from fiducial.errors import GeometryError, InputError
 from fiducial.geometry import Mask
-from fiducial.metrics import boundary, boundary_f, hausdorff95
+from fiducial.metrics import boundary, outline_measures
 from fiducial.metrics.boundaries import default_tolerance
 from metrics.strategies import dense_masks, dense_pairs
+
+
+def boundary_f(truth, prediction, tolerance=None):
+    return outline_measures(truth, prediction, tolerance)[0]
+
+
+def hausdorff95(truth, prediction, spacing=(1.0, 1.0)):
+    return outline_measures(truth, prediction, spacing=spacing)[1]
 
 
 def edge(dense):

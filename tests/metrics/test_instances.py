@@ -32,46 +32,35 @@ def samples():
             x, y, right, _ = (int(edge) for edge in mask.box)
             shift = int(generator.integers(0, 8))
             guesses.append(square(x + shift, y, right - x, float(generator.uniform())))
-        found.append(InstanceSample(tuple(truth), tuple(guesses), ("a", "b", "a"), ("a", "b", "b")))
-    found.append(InstanceSample((), (square(0, 0, 20, 0.4),), (), ("a",)))
-    found.append(InstanceSample((square(0, 0, 40),), (square(60, 60, 30, 0.9),), ("a",), ("a",), square(50, 50, 60)))
+        found.append(InstanceSample(tuple(truth), tuple(guesses)))
+    found.append(InstanceSample((), (square(0, 0, 20, 0.4),)))
+    found.append(InstanceSample((square(0, 0, 40),), (square(60, 60, 30, 0.9),), square(50, 50, 60)))
     return found
 
 
 def coco_documents(samples):
     """Write samples as COCO annotations and COCO results; number i becomes image i + 1."""
-    names = sorted({name for each in samples for name in (*_labels(each, "truth"), *_labels(each, "predictions"))})
-    category = {name: number for number, name in enumerate(names, start=1)}
     images, annotations, results = [], [], []
     for image, each in enumerate(samples, start=1):
         every = (*each.truth, *each.predictions)
         height, width = (every[0].height, every[0].width) if every else (1, 1)
         images.append({"id": image, "height": height, "width": width, "file_name": f"{image}"})
-        crowds = [] if not each.ignore else [(each.ignore, name, None, 1) for name in names]
+        crowds = [(each.ignore, None, 1)] if each.ignore else []
         boxes = each.truth_boxes or (None,) * len(each.truth)
-        true = zip(each.truth, _labels(each, "truth"), boxes, strict=True)
-        for mask, name, box, crowd in (*((*one, 0) for one in true), *crowds):
-            place = {"id": len(annotations) + 1, "iscrowd": crowd}
-            annotations.append({**_entry(mask, box, image, category[name]), **place})
+        for mask, box, crowd in (*((*one, 0) for one in zip(each.truth, boxes, strict=True)), *crowds):
+            annotations.append({**_entry(mask, box, image), "id": len(annotations) + 1, "iscrowd": crowd})
         boxes = each.predicted_boxes or (None,) * len(each.predictions)
-        for mask, name, box in zip(each.predictions, _labels(each, "predictions"), boxes, strict=True):
-            score = 1.0 if mask.score is None else mask.score
-            results.append({**_entry(mask, box, image, category[name]), "score": score})
-    categories = [{"id": number, "name": name} for name, number in category.items()]
+        for mask, box in zip(each.predictions, boxes, strict=True):
+            results.append({**_entry(mask, box, image), "score": 1.0 if mask.score is None else mask.score})
+    categories = [{"id": 1, "name": "object"}]
     return {"info": {}, "images": images, "annotations": annotations, "categories": categories}, results
 
 
-def _labels(sample, side):
-    if side == "truth":
-        return sample.truth_labels or ("object",) * len(sample.truth)
-    return sample.predicted_labels or ("object",) * len(sample.predictions)
-
-
-def _entry(mask, box, image, category):
+def _entry(mask, box, image):
     x1, y1, x2, y2 = box or mask.box or (0.0, 0.0, 0.0, 0.0)
     return {
         "image_id": image,
-        "category_id": category,
+        "category_id": 1,
         "segmentation": mask.to_coco(),
         "bbox": [x1, y1, x2 - x1, y2 - y1],
         "area": mask.area,
@@ -122,16 +111,15 @@ def test_random_samples_have_pycocotools_numbers():
 
 
 def random_sample(draw):
-    """Some things of two classes, guesses near them and elsewhere, equal and missing scores, an ignored region."""
+    """Some things, guesses near them and elsewhere, equal and missing scores, an ignored region."""
     truth = [square(*draw.integers(0, 70, 2).tolist(), int(draw.integers(4, 50))) for _ in range(draw.integers(0, 5))]
     found = [square(*draw.integers(0, 70, 2).tolist(), int(draw.integers(4, 50))) for _ in range(draw.integers(1, 4))]
     for mask in truth:
         x, y, right, _ = (int(edge) for edge in mask.box)
         found.append(square(x + int(draw.integers(0, 6)), y, right - x))
     found = [mask.with_score(None if draw.random() < 0.1 else round(draw.random(), 1)) for mask in found]
-    labels = [tuple(str(draw.choice(["a", "b"])) for _ in masks) for masks in (truth, found)]
     ignore = square(*draw.integers(0, 60, 2).tolist(), 40) if draw.random() < 0.4 else None
-    return InstanceSample(tuple(truth), tuple(found), *labels, ignore)
+    return InstanceSample(tuple(truth), tuple(found), ignore)
 
 
 def test_what_is_not_defined_is_none():
@@ -161,15 +149,11 @@ def test_precision_of_plain_hits():
     assert precision_of_hits(np.array([0.5]), np.array([False]), 0) is None
 
 
-def test_labels_and_sizes_need_to_fit():
-    with pytest.raises(InputError, match="1 true instances need as many labels, got 2"):
-        InstanceSample((square(0, 0, 4),), (), ("a", "b"))
+def test_boxes_and_sizes_need_to_fit():
     with pytest.raises(InputError, match="1 predictions need as many boxes, got 2"):
         InstanceSample((), (square(0, 0, 4),), predicted_boxes=((0, 0, 4, 4), (0, 0, 1, 1)))
     with pytest.raises(InputError, match="share a canvas"):
         InstanceSample((square(0, 0, 4),), (Mask.empty(4, 4),))
-    with pytest.raises(InputError, match="'segm' or 'bbox', got 'mask'"):
-        average_precision([], kind="mask")
 
 
 def test_boxes_that_are_given_are_compared_as_they_are():

@@ -45,8 +45,6 @@ def test_the_width_is_that_of_the_normal_law():
     values = np.array([score.iou for score in run])
     low, high = bootstrap(run, OURS, "mean_iou", seed=0)
     assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
-    narrow = bootstrap(run, OURS, "mean_iou", seed=0, confidence=0.5)
-    assert low < narrow[0] < narrow[1] < high
 
 
 def test_groups_that_succeed_together_widen_the_interval():
@@ -109,8 +107,6 @@ def test_uncounted_samples_are_skipped():
         (lambda run: bootstrap([], OURS, "mean_iou", 0), InputError, "no sample has the statistic 'mean_iou'"),
         (lambda run: bootstrap(run, OURS, "n_acc", 0), InputError, "no sample has the statistic 'n_acc'"),
         (lambda run: bootstrap(run, OURS, "miou", 0), UnknownNameError, "unknown statistic 'miou'"),
-        (lambda run: bootstrap(run, OURS, "dice", 0, confidence=95), InputError, "between 0 and 1, got 95"),
-        (lambda run: bootstrap(run, OURS, "dice", 0, resamples=0), InputError, "at least one draw"),
         (lambda run: bootstrap(run, OURS, "dice", 0, groups=[1]), InputError, "3 scores need as many group labels"),
         (
             lambda run: paired_bootstrap({"a": run[0]}, {"b": run[0]}, OURS, "dice", 0),

@@ -1,11 +1,6 @@
-"""Metrics: masks, boxes, boundaries and instances, counted by a named policy.
+"""Metrics: masks, boxes, boundaries and instances, counted by a named :class:`Policy`, for papers count differently."""
 
-Papers that compare themselves with one another count differently: an empty truth, an answer that cannot be read, the
-size at which masks are compared. A :class:`Policy` names those choices; every score carries the name of its policy, and
-scores of two policies never meet in one total.
-"""
-
-from fiducial.metrics.boundaries import boundary, boundary_f, hausdorff95
+from fiducial.metrics.boundaries import boundary, outline_measures
 from fiducial.metrics.instances import InstanceSample, average_precision
 from fiducial.metrics.intervals import Difference, bootstrap, paired_bootstrap
 from fiducial.metrics.policies import POLICIES, Policy, Resize, policy
@@ -24,8 +19,7 @@ __all__ = [
     "average_precision",
     "bootstrap",
     "boundary",
-    "boundary_f",
-    "hausdorff95",
+    "outline_measures",
     "paired_bootstrap",
     "policy",
     "resize_mask",

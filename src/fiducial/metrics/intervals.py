@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,13 +45,12 @@ def bootstrap(
     *,
     groups: Sequence[Hashable] | None = None,
     resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
 ) -> tuple[float, float]:
-    """Return a percentile bootstrap interval of a statistic.
+    """Return the lower and upper end of a 95 % percentile bootstrap interval of a statistic.
 
-    Samples are drawn with replacement, as many as there are; the interval holds the middle ``confidence`` of the
-    statistic over all draws. The result depends on the seed and on which scores there are, not on their order. Draws
-    in which the statistic does not exist (none of the few samples without a target was drawn) are left out.
+    Samples are drawn with replacement, as many as there are. The result depends on the seed and on which scores there
+    are, not on their order. Draws in which the statistic does not exist (none of the few samples without a target was
+    drawn) are left out.
 
     Args:
         scores: the samples' scores; those that the policy does not count are skipped.
@@ -61,18 +60,9 @@ def bootstrap(
         groups: one label per score, such as its image; then whole groups are drawn, because sentences about one image
             succeed and fail together and single draws would give too narrow an interval.
         resamples: number of draws.
-        confidence: share of draws inside the interval, in (0, 1).
-
-    Returns:
-        Lower and upper end.
-
-    Raises:
-        InputError: no sample has the statistic, or an option is out of range.
-        UnknownNameError: no such statistic.
     """
     rows = _rows([list(scores)], statistic(policy, name), groups)
-    values = _ratios(_draws(rows, seed, resamples))[:, 0]
-    return _interval(values, confidence, name)
+    return _interval(_ratios(_draws(rows, seed, resamples))[:, 0], name)
 
 
 def paired_bootstrap(
@@ -83,8 +73,6 @@ def paired_bootstrap(
     seed: int,
     *,
     groups: Mapping[str, Hashable] | None = None,
-    resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
 ) -> Difference:
     """Compare two runs on the same samples: the same draw is made from both, so what is hard for both cancels out.
 
@@ -94,12 +82,7 @@ def paired_bootstrap(
         policy: the policy by which both were counted.
         name: a key of the report.
         seed: of the draws.
-        groups: label per sample id; see :func:`bootstrap`, also for the rest.
-        resamples: number of draws.
-        confidence: share of draws inside the interval, in (0, 1).
-
-    Raises:
-        InputError: the runs do not hold the same samples, or none has the statistic.
+        groups: label per sample id; see :func:`bootstrap`.
     """
     apart = sorted(set(first) ^ set(second))
     if apart:
@@ -108,9 +91,9 @@ def paired_bootstrap(
     labels = None if groups is None else [groups[each] for each in ids]
     rows = _rows([[run[each] for each in ids] for run in (first, second)], statistic(policy, name), labels)
     whole = _ratios(rows.sum(axis=0, keepdims=True))[0]
-    values = _ratios(_draws(rows, seed, resamples))
+    values = _ratios(_draws(rows, seed, RESAMPLES))
     apart_by = values[:, 0] - values[:, 1]
-    low, high = _interval(apart_by, confidence, name)
+    low, high = _interval(apart_by, name)
     known = apart_by[~np.isnan(apart_by)]
     better = ((known > 0).sum() + (known == 0).sum() / 2) / len(known)
     return Difference(float(whole[0] - whole[1]), low, high, float(better))
@@ -141,18 +124,14 @@ def _rows(runs: list[list[SampleScore]], share: Statistic, groups: Sequence[Hash
 
 def _draws(rows: Rows, seed: int, resamples: int) -> Rows:
     """Return (resamples, columns): the sums of each draw."""
-    if resamples < 1:
-        raise InputError(f"a bootstrap needs at least one draw, got {resamples}")
     if not len(rows):
         return np.zeros((0, rows.shape[1]))
-    return np.concatenate(list(_chunks(rows, np.random.default_rng(seed), resamples)))
-
-
-def _chunks(rows: Rows, generator: np.random.Generator, resamples: int) -> Iterator[Rows]:
-    at_once = max(1, _DRAWN_AT_ONCE // len(rows))
+    generator, at_once = np.random.default_rng(seed), max(1, _DRAWN_AT_ONCE // len(rows))
+    sums = []
     for start in range(0, resamples, at_once):
         drawn = generator.integers(0, len(rows), size=(min(at_once, resamples - start), len(rows)))
-        yield np.stack([column[drawn].sum(axis=1) for column in rows.T], axis=1)
+        sums.append(np.stack([column[drawn].sum(axis=1) for column in rows.T], axis=1))
+    return np.concatenate(sums)
 
 
 def _ratios(sums: Rows) -> Rows:
@@ -161,11 +140,9 @@ def _ratios(sums: Rows) -> Rows:
     return np.asarray(np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0))
 
 
-def _interval(values: Rows, confidence: float, name: str) -> tuple[float, float]:
-    if not 0 < confidence < 1:
-        raise InputError(f"a confidence lies between 0 and 1, got {confidence}")
+def _interval(values: Rows, name: str) -> tuple[float, float]:
     known = values[~np.isnan(values)]
     if not len(known):
         raise InputError(f"no sample has the statistic {name!r}")
-    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)

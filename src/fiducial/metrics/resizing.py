@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.errors import GeometryError, InputError
+from fiducial.errors import GeometryError
 from fiducial.geometry import Mask
 from fiducial.geometry import runs as _runs
 from fiducial.metrics.policies import Rule
@@ -21,20 +21,10 @@ def resize_mask(mask: Mask, height: int, width: int, rule: Rule = "pillow") -> M
       shifts the picture by up to half an old pixel.
 
     Both are done in the same floating-point steps as in those libraries, so that masks agree pixel for pixel also where
-    a position falls on an edge. Work and memory follow the runs, not the canvas.
-
-    Args:
-        mask: any mask.
-        height: rows of the new canvas.
-        width: columns of the new canvas.
-        rule: ``"pillow"`` or ``"opencv"``.
+    a position falls on an edge.
 
     Returns:
         A mask of (height, width); its score is kept. The very same mask where the size does not change.
-
-    Raises:
-        GeometryError: a size that is not positive.
-        InputError: an unknown rule.
 
     Example:
         >>> resize_mask(Mask.from_box((1, 0, 2, 1), 2, 2), 4, 4).box
@@ -56,18 +46,12 @@ def resize_mask(mask: Mask, height: int, width: int, rule: Rule = "pillow") -> M
 
 
 def source_pixels(old: int, new: int, rule: Rule) -> NDArray[np.int64]:
-    """List, for each of ``new`` pixels along an axis, the one of ``old`` pixels that it takes.
-
-    Raises:
-        InputError: an unknown rule.
-    """
+    """List, for each of ``new`` pixels along an axis, the one of ``old`` pixels that it takes."""
     if rule == "opencv":
         place = np.arange(new) * (1.0 / (new / old))
-    elif rule == "pillow":
+    else:
         # Pillow walks: it adds the step again and again, and the rounding of that walk decides on edges.
         steps = np.full(new, old / new)
         steps[0] /= 2
         place = np.cumsum(steps)
-    else:
-        raise InputError(f"unknown resize rule {rule!r}: known: opencv, pillow")
     return np.asarray(np.minimum(np.floor(place), old - 1), dtype=np.int64)

@@ -10,11 +10,10 @@ from numpy.typing import ArrayLike
 
 from fiducial.errors import GeometryError, InputError
 from fiducial.geometry import Mask, Prompts
-from fiducial.geometry import runs as _runs
 from fiducial.language import Outcome
 from fiducial.metrics.boundaries import Spacing, outline_measures
 from fiducial.metrics.boxes import BoxOverlap, box_array, last_pixel_overlap, mask_boxes, mixed_ciou, overlap
-from fiducial.metrics.policies import Policy, Resize
+from fiducial.metrics.policies import Policy
 from fiducial.metrics.resizing import resize_mask
 
 _WITHOUT_ANSWER = (Outcome.NO_TARGET, Outcome.MALFORMED, Outcome.FAILED)
@@ -22,9 +21,7 @@ _WITHOUT_ANSWER = (Outcome.NO_TARGET, Outcome.MALFORMED, Outcome.FAILED)
 
 @dataclass(frozen=True, slots=True)
 class SampleScore:
-    """What one sample contributes: everything that totals and intervals need, and nothing more.
-
-    Areas are in pixels of the canvas that the policy scores. What needs masks is None where the truth has only boxes.
+    """What one sample contributes to totals and intervals; None where the truth has only boxes and masks are needed.
 
     Args:
         policy: the name of the policy it was counted by.
@@ -33,7 +30,7 @@ class SampleScore:
         read: whether the answer could be read and holds something to score, or says that there is no target.
         has_target: whether the truth holds anything.
         presence_right: whether the answer is right about there being a target.
-        truth_area: pixels of the truth.
+        truth_area: pixels of the truth, on the canvas that the policy scores, as all areas here.
         predicted_area: pixels of the prediction.
         intersection: pixels of both.
         iou: mask IoU in 0..1 as the policy counts it.
@@ -41,10 +38,10 @@ class SampleScore:
         cum_intersection: what is added to the numerator of cumulative IoU.
         cum_union: what is added to its denominator.
         in_precision: whether the sample is in the denominator of P@t.
-        box_iou: overlap of the boxes, 0..1.
-        box_giou: generalised IoU, -1..1.
-        box_diou: distance IoU, -1..1.
-        box_ciou: complete IoU, -1.5..1.
+        box_iou: overlap of the boxes, 0..1; for this and the next three see :class:`BoxOverlap`.
+        box_giou: -1..1.
+        box_diou: -1..1.
+        box_ciou: -1.5..1.
         mixed_ciou: SJTU's mix of mask IoU and box penalties; None under other policies.
         boundary_f: boundary F-score in 0..1, where it was asked for.
         hausdorff95: 95 % Hausdorff distance in the unit of the spacing, where it was asked for and there is one.
@@ -78,11 +75,7 @@ class SampleScore:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> SampleScore:
-        """Read what :meth:`as_json` wrote; further keys are left alone.
-
-        Raises:
-            InputError: a key is missing, or the outcome is none.
-        """
+        """Read what :meth:`as_json` wrote; further keys are left alone."""
         missing = [each.name for each in fields(cls) if each.name not in values]
         if missing:
             raise InputError(f"a sample's score lacks {', '.join(missing)}")
@@ -130,7 +123,6 @@ def score_sample(
     truth_boxes: ArrayLike | Prompts | None = None,
     predicted_boxes: ArrayLike | Prompts | None = None,
     boundaries: bool = False,
-    tolerance: float | None = None,
     spacing: Spacing = (1.0, 1.0),
 ) -> SampleScore:
     """Count one sample.
@@ -146,16 +138,7 @@ def score_sample(
             box of the truth. (0, 4) says that there is no target. Prompts of points only are as if not given.
         predicted_boxes: likewise; default: the tight box of the prediction.
         boundaries: also measure boundary F-score and Hausdorff 95, which takes longer than the rest.
-        tolerance: of the boundary F-score, in scored pixels; default: 0.008 of the diagonal, rounded up.
         spacing: height, width of a pixel of the original image, for Hausdorff 95.
-
-    Returns:
-        The score; what it cannot know is None.
-
-    Raises:
-        GeometryError: masks that do not share a canvas, or boxes that are none.
-        FrameError: prompts that are not in pixels of the original image.
-        InputError: no truth at all, or an answer without content that comes with a mask or boxes.
 
     Example:
         >>> from fiducial.metrics import policy
@@ -171,11 +154,20 @@ def score_sample(
     truth, predicted = _scored_masks(policy, sample_truth, prediction, ignore)
     case = _Case(policy, outcome, _is_read(outcome, prediction, predicted_boxes), truth, predicted)
     boxes = _box_overlap(case, sample_truth, prediction, truth_boxes, predicted_boxes)
-    distance = f_score = None
+    f_score: float | None = None
+    distance: float | None = None
     if boundaries and truth is not None and predicted is not None and sample_truth is not None:
-        f_score, distance = _outlines(case, truth, predicted, tolerance, _rescaled(spacing, sample_truth, truth))
+        # the size of a scored pixel, so that distances keep the unit of the original image
+        sides = spacing[0] * sample_truth.height / truth.height, spacing[1] * sample_truth.width / truth.width
+        if truth or predicted:
+            f_score, distance = outline_measures(truth, predicted, spacing=sides)
+        else:
+            f_score, distance = float(case.empty_is_right), 0.0 if case.empty_is_right else None
     has_target = bool(truth) if truth is not None else _some(truth_boxes)
     counts = _mask_counts(case)
+    mixed = None
+    if policy.box_rule == "last_pixel" and truth is not None and predicted is not None:
+        mixed = mixed_ciou(truth, predicted, counts["iou"])
     return SampleScore(
         policy=policy.name,
         outcome=outcome,
@@ -189,25 +181,10 @@ def score_sample(
         box_giou=boxes.giou,
         box_diou=boxes.diou,
         box_ciou=boxes.ciou,
-        mixed_ciou=_mixed(case, counts["iou"]),
+        mixed_ciou=mixed,
         boundary_f=f_score,
         hausdorff95=distance,
     )
-
-
-def shared_area(one: Mask, other: Mask) -> int:
-    """Count the pixels that two masks on one canvas share, without building their intersection.
-
-    Raises:
-        GeometryError: the masks do not share a canvas.
-    """
-    if (one.height, one.width) != (other.height, other.width):
-        raise GeometryError(
-            f"masks of {one.height} x {one.width} and {other.height} x {other.width} do not share a canvas"
-        )
-    many, few = (one, other) if len(one.runs) > len(other.runs) else (other, one)
-    below = _runs.count_below(many.runs.astype(np.int64), few.runs.astype(np.int64))
-    return int((below[:, 1] - below[:, 0]).sum())
 
 
 def _some(boxes: ArrayLike | Prompts | None) -> bool:
@@ -243,7 +220,9 @@ def _scored_masks(
         )
     predicted = Mask.empty(truth.height, truth.width) if prediction is None else prediction
     if policy.resize is not None:
-        truth, predicted, ignore = _resized(policy.resize, truth, predicted, ignore)
+        height, width = policy.resize.size or (truth.height, truth.width)
+        truth, predicted = (resize_mask(mask, height, width, policy.resize.rule) for mask in (truth, predicted))
+        ignore = None if ignore is None else resize_mask(ignore, height, width, policy.resize.rule)
     if not ignore:
         return truth, predicted
     if policy.ignored_pixels == "foreground":
@@ -252,21 +231,12 @@ def _scored_masks(
     return truth.intersection(kept), predicted.intersection(kept)
 
 
-def _resized(resize: Resize, truth: Mask, predicted: Mask, ignore: Mask | None) -> tuple[Mask, Mask, Mask | None]:
-    height, width = resize.size or (truth.height, truth.width)
-    return (
-        resize_mask(truth, height, width, resize.rule),
-        resize_mask(predicted, height, width, resize.rule),
-        None if ignore is None else resize_mask(ignore, height, width, resize.rule),
-    )
-
-
 def _mask_counts(case: _Case) -> dict[str, Any]:
     """Count areas and what follows from them."""
     if case.truth is None or case.prediction is None:
         nothing = dict.fromkeys(("truth_area", "predicted_area", "intersection", "iou", "dice"))
         return {**nothing, "cum_intersection": 0, "cum_union": 0}
-    shared = shared_area(case.truth, case.prediction)
+    shared = case.truth.shared_area(case.prediction)
     true, predicted = case.truth.area, case.prediction.area
     union = true + predicted - shared
     if union:
@@ -323,22 +293,3 @@ def _box_overlap(
             predicted = prediction.frame.boxes_to(predicted, frame)
     agreed = case.policy.empty_truth != "zero" and not case.wrong_anyway
     return overlap(true, predicted, any_box=case.policy.box_rule == "any", agreed=agreed)
-
-
-def _mixed(case: _Case, iou: float | None) -> float | None:
-    if case.policy.box_rule != "last_pixel" or case.truth is None or case.prediction is None or iou is None:
-        return None
-    return mixed_ciou(case.truth, case.prediction, iou)
-
-
-def _rescaled(spacing: Spacing, original: Mask, scored: Mask) -> Spacing:
-    """Return the size of a scored pixel, so that distances keep the unit of the original image."""
-    return spacing[0] * original.height / scored.height, spacing[1] * original.width / scored.width
-
-
-def _outlines(
-    case: _Case, truth: Mask, predicted: Mask, tolerance: float | None, spacing: Spacing
-) -> tuple[float, float | None]:
-    if not truth and not predicted:
-        return float(case.empty_is_right), 0.0 if case.empty_is_right else None
-    return outline_measures(truth, predicted, tolerance, spacing)

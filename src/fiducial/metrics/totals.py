@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 
@@ -17,7 +16,7 @@ Statistic = Callable[[SampleScore], Share]
 
 _NOTHING: Share = (0, 0)
 _MEANS = ("boundary_f", "hausdorff95", "box_iou", "box_giou", "box_diou", "box_ciou", "mixed_ciou")
-_BITS = 1074  # every finite double is a whole multiple of 2**-1074
+_BITS = 1074
 
 
 def statistics(policy: Policy) -> dict[str, Statistic]:
@@ -30,9 +29,6 @@ def statistics(policy: Policy) -> dict[str, Statistic]:
     * ``cum_iou``: intersections over unions;
     * ``p@T``: the share of samples whose mask IoU passes T; ``box_acc@T``: likewise of boxes;
     * ``n_acc``, ``t_acc``: the share of samples without, and with, a target that were taken for what they are.
-
-    Args:
-        policy: whose thresholds and comparisons are used.
     """
     table: dict[str, Statistic] = {"mean_iou": _mean("iou"), "cum_iou": _cumulative}
     table |= {f"p@{threshold:g}": _precision(policy, threshold) for threshold in policy.thresholds}
@@ -43,11 +39,7 @@ def statistics(policy: Policy) -> dict[str, Statistic]:
 
 
 def statistic(policy: Policy, name: str) -> Statistic:
-    """Return one statistic.
-
-    Raises:
-        UnknownNameError: the policy's reports have none of that name.
-    """
+    """Return one statistic, or raise UnknownNameError."""
     table = statistics(policy)
     if name not in table:
         raise UnknownNameError("statistic", name, table)
@@ -89,63 +81,20 @@ def _presence(*, target: bool) -> Statistic:
     return share
 
 
-class ExactSum:
-    """A sum of numbers without any rounding, so that neither order nor grouping matters.
+def scaled(value: float) -> int:
+    """Return a whole number or finite double times 2**1074: every double is a whole multiple of 2**-1074.
 
-    A double is a whole number times 2**-1074; the sum is kept as such a whole number, however long (a few hundred
-    bytes whatever the count). Only :meth:`over` rounds, once, to the nearest double.
-
-    Example:
-        >>> total = ExactSum()
-        >>> for value in (1e16, 1.0, -1e16):
-        ...     total.add(value)
-        >>> total.over(1)
-        1.0
+    Such numbers are summed without any rounding, so that neither order nor grouping matters; a sum is a few hundred
+    bytes long, whatever the count.
     """
-
-    __slots__ = ("scaled",)
-
-    def __init__(self, scaled: int = 0) -> None:
-        """Start from a sum times 2**1074."""
-        self.scaled = scaled
-
-    def add(self, value: float) -> None:
-        """Add a whole number or a finite double.
-
-        Raises:
-            InputError: infinite, or not a number.
-        """
-        if isinstance(value, int):
-            self.scaled += value << _BITS
-            return
-        if not math.isfinite(value):
-            raise InputError(f"a sum needs finite numbers, got {value}")
-        top, bottom = value.as_integer_ratio()
-        self.scaled += top << (_BITS + 1 - bottom.bit_length())
-
-    def merge(self, other: ExactSum) -> None:
-        """Add another sum."""
-        self.scaled += other.scaled
-
-    def over(self, count: int) -> float:
-        """Divide by a whole number that is not 0, rounding once to the nearest double."""
-        return self.scaled / (count << _BITS)
-
-    def __eq__(self, other: object) -> bool:
-        return self.scaled == other.scaled if isinstance(other, ExactSum) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self.scaled)
-
-    def __repr__(self) -> str:
-        return f"ExactSum({self.over(1)!r})"
+    top, bottom = value.as_integer_ratio()
+    return top << (_BITS + 1 - bottom.bit_length())
 
 
 class Totals:
     """Sums from which every statistic of a report follows.
 
-    Nothing is rounded before the report, so any order, any sharding and any interruption give the same numbers to the
-    last bit. Memory does not grow with the samples: one exact sum (a few hundred bytes) and one count per statistic.
+    Nothing is rounded before the report, so any order and any interruption give the same numbers to the last bit.
 
     Example:
         >>> from fiducial.geometry import Mask
@@ -159,24 +108,16 @@ class Totals:
     """
 
     def __init__(self, policy: Policy) -> None:
-        """Start with no sample.
-
-        Args:
-            policy: the policy by which every score to come was counted.
-        """
+        """Start with no sample; every score to come was counted by this policy."""
         self.policy = policy
         self._statistics = statistics(policy)
-        self._above = {name: ExactSum() for name in self._statistics}
+        self._above = dict.fromkeys(self._statistics, 0)
         self._below = dict.fromkeys(self._statistics, 0)
         self._outcomes: Counter[str] = Counter()
         self._scored = 0
 
     def add(self, score: SampleScore) -> None:
-        """Count one sample.
-
-        Raises:
-            InputError: the score was counted by another policy.
-        """
+        """Count one sample, whose score needs to be counted by this policy."""
         if score.policy != self.policy.name:
             raise InputError(f"a score counted by policy {score.policy!r} cannot join totals of {self.policy.name!r}")
         self._outcomes[score.outcome.value] += 1
@@ -186,7 +127,7 @@ class Totals:
         for name, share in self._statistics.items():
             above, below = share(score)
             if below:
-                self._above[name].add(above)
+                self._above[name] += scaled(above)
                 self._below[name] += below
 
     def extend(self, scores: Iterable[SampleScore]) -> Totals:
@@ -194,20 +135,6 @@ class Totals:
         for score in scores:
             self.add(score)
         return self
-
-    def merge(self, other: Totals) -> None:
-        """Add the totals of other samples, such as another shard's.
-
-        Raises:
-            InputError: they were counted by another policy.
-        """
-        if other.policy != self.policy:
-            raise InputError(f"totals of policy {other.policy.name!r} cannot join those of {self.policy.name!r}")
-        self._outcomes += other._outcomes
-        self._scored += other._scored
-        for name, total in other._above.items():
-            self._above[name].merge(total)
-            self._below[name] += other._below[name]
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -220,12 +147,11 @@ class Totals:
         return self._outcomes.total()
 
     def report(self) -> dict[str, float | int | None]:
-        """Return the numbers, each rounded once from its exact value.
+        """Return the numbers, each rounded once from its exact value; None where no sample has it.
 
-        Returns:
-            ``n`` (samples added), ``n_scored`` (those in the policy's prediction set), ``n_no_target`` (those of them
-            without a target), ``n_hausdorff95`` (those of them with a Hausdorff distance), and every statistic of
-            :func:`fiducial.metrics.statistics`; None where no sample has it.
+        They are ``n`` (samples added), ``n_scored`` (those in the policy's prediction set), ``n_no_target`` (those of
+        them without a target), ``n_hausdorff95`` (those of them with a Hausdorff distance), and every statistic of
+        :func:`fiducial.metrics.statistics`.
         """
         report: dict[str, float | int | None] = {
             "n": self.count,
@@ -235,13 +161,5 @@ class Totals:
         }
         for name, above in self._above.items():
             below = self._below[name]
-            report[name] = above.over(below) if below else None
+            report[name] = above / (below << _BITS) if below else None
         return report
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Totals):
-            return NotImplemented
-        same = self.policy == other.policy and self._scored == other._scored and self.outcomes == other.outcomes
-        return same and self._above == other._above and self._below == other._below
-
-    __hash__ = None  # type: ignore[assignment]  # totals change
