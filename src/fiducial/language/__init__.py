@@ -1,8 +1,4 @@
-"""Words and coordinates: answers, dialects, reply parsing, spatial phrases.
-
-``language.dialects`` reads and writes coordinates as each model family does; ``language.phrases``
-picks among candidates as people say places; both give answers.
-"""
+"""Words and coordinates: answers, the dialects in which models write coordinates, spatial phrases of people."""
 
 from fiducial.language.answers import Answer, Outcome
 from fiducial.language.candidates import Candidate

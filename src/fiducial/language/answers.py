@@ -30,7 +30,7 @@ class Answer:
 
     Args:
         outcome: how it ended.
-        prompts: the prompts, in the frame that they say.
+        prompts: in the frame that they say.
         thinking: what the model wrote between its thinking tags.
         text: plain words for a person: how the choice was made, what the model said around the
             coordinates, or why there is nothing.
@@ -55,15 +55,7 @@ MAX_INSTRUCTION = 2000
 
 
 def check_instruction(text: str, where: str = "") -> str:
-    """Return an instruction without the white space around it.
-
-    Args:
-        text: what the user wrote.
-        where: names the image in errors.
-
-    Raises:
-        InputError: nothing was said, or more than ``MAX_INSTRUCTION`` characters.
-    """
+    """Return an instruction without the white space around it; errors name the image by ``where``."""
     place = f"{where}: " if where else ""
     cleaned = text.strip()
     if not cleaned:

@@ -47,27 +47,13 @@ _STEPS = 32
 
 
 def colour_names(rgb: ArrayLike) -> NDArray[np.uint8]:
-    """Name the colour of each pixel.
-
-    Args:
-        rgb: (..., 3) uint8 red, green, blue.
-
-    Returns:
-        (...) uint8 index into :data:`COLOURS`.
-    """
+    """Name the colour of each of (..., 3) uint8 RGB pixels: (...) uint8 indices into :data:`COLOURS`."""
     cells = np.asarray(rgb, dtype=np.uint8) // (256 // _STEPS)
     return np.asarray(_table()[cells[..., 0], cells[..., 1], cells[..., 2]])
 
 
 def colour_shares(rgb: ArrayLike) -> dict[str, float]:
-    """Return the share of each basic colour term among pixels, the most frequent first.
-
-    Args:
-        rgb: (..., 3) uint8 red, green, blue; one pixel at least.
-
-    Returns:
-        Shares in 0..1 that add up to 1, of the terms that occur.
-    """
+    """Return the shares in 0..1 of the basic colour terms among (..., 3) uint8 RGB pixels, the most frequent first."""
     counts = np.bincount(colour_names(rgb).ravel(), minlength=len(COLOURS))
     order = np.argsort(-counts, kind="stable")
     return {COLOURS[k]: float(counts[k] / counts.sum()) for k in order if counts[k]}

@@ -249,7 +249,7 @@ class ServerSizing:
         limits = {"max_pixels": self.max_pixels or (usual if (self.min_pixels or 0) < usual else sizing.max_pixels)}
         if self.min_pixels is not None:
             limits["min_pixels"] = self.min_pixels
-        sizing = sizing.limited(limits)
+        sizing = replace(sizing, **limits)
         shown = sizing.size(*(self.canvas or (width, height)))
         if self.dialect.extent is None and (max(shown) > 200 * min(shown) or sizing.size(*shown) != shown):
             raise InputError(

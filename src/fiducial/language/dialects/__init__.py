@@ -1,8 +1,7 @@
 """Dialects: words to coordinates and back, one value per model family.
 
-The way of a reply: ``base.Dialect.decode`` asks its grammar (``json_grammar``, ``tag_grammar``, ``token_grammar``)
-for the exact form; what breaks that is taken apart (``replies``) and mended; ``answering`` reads what stands in it
-(text to ``values``, values to ``items``) and places the items in the frame: prompts, with every repair named.
+``base.Dialect.decode`` asks its grammar for the exact form; what breaks that is taken apart (``replies``), read (text
+to ``values``, values to ``items``) and placed in the frame (``answering``): prompts, with every repair named.
 
 >>> from fiducial.geometry import Frame, Prompts
 >>> gemini = dialect("gemini")

@@ -65,18 +65,17 @@ def read_json_like(
     values = _relevant(document, notes)
     for value in values:
         collector.walk(value)
-    found = collector.found
     words = clean(document.words)
     words = words if any(letter.isalnum() for letter in words) else ""
-    if found.items:
+    if collector.items:
         _note_shape(values, listed, notes)
-        if found.empty:
+        if collector.empty:
             notes.add("empty lists beside the items")
         if words:
             notes.add(WORDS)
     said = not document.values and clean(text).strip(" .`").lower() in ("null", "none", "nil")
-    nothing = not found.items and not found.spoilt and (found.empty > 0 or said)
-    return ParsedReply(found.items, nothing, found.spoilt, document.cut_off, words=words)
+    nothing = not collector.items and not collector.spoilt and (collector.empty > 0 or said)
+    return ParsedReply(collector.items, nothing, collector.spoilt, document.cut_off, words=words)
 
 
 def _relevant(document: Document, notes: Notes) -> list[Any]:
@@ -119,7 +118,7 @@ def to_answer(
         strict: whether an item that cannot be used spoils the answer.
         clip: whether a strict answer may hold numbers a little past the picture.
     """
-    placer = Placer(frame, notes)
+    placer = _Placer(frame, notes)
     prompts = placer.place(parsed.items)
     problem = parsed.problem
     if strict and not problem and len(parsed.items) > MAX_ITEMS:
@@ -153,8 +152,8 @@ FAR = 0.5
 """A number further past the picture than this share of its extent means another frame, not a slip."""
 
 
-class Placer:
-    """Turns items into prompts of one frame, and counts what it had to do to them.
+class _Placer:
+    """Turns items into prompts of one frame, and counts what was dropped, put in order and clipped for that.
 
     Numbers are never rescaled to make them fit. What lies a little past the picture is clipped; what
     lies far past it was meant in another frame, and a note says which one that seems to be.
@@ -164,12 +163,7 @@ class Placer:
         self._frame = frame
         self._notes = notes
         self._x, self._y = frame.extents
-        self.dropped = 0
-        """Boxes and points that could not be used."""
-        self.swapped = 0
-        """Boxes whose corners were put in order."""
-        self.clipped = 0
-        """Boxes and points that were clipped."""
+        self.dropped = self.swapped = self.clipped = 0
 
     def place(self, items: Sequence[Item]) -> Prompts:
         """Return the prompts of the items that can be used, in order."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
-from typing import Protocol, Self
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from fiducial.errors import InputError
 from fiducial.geometry import Frame, Prompts
@@ -19,25 +19,11 @@ MAX_ASPECT = 200
 
 @dataclass(frozen=True)
 class Sizing:
-    """Which size a model is shown: the image's own, unless a subclass has another rule; its fields are its limits."""
+    """Which size a model is shown: the image's own, unless a subclass has another rule."""
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Return the width and height in pixels of what the model sees."""
         return width, height
-
-    def limited(self, limits: dict[str, int]) -> Self:
-        """Return the same rule with other limits.
-
-        Raises:
-            InputError: the rule knows no such limit, or it is not positive.
-        """
-        known = [field.name for field in fields(self)]
-        for name, value in limits.items():
-            if name not in known:
-                raise InputError(f"this dialect's canvas has no limit {name!r}: known: {', '.join(known) or 'none'}")
-            if value <= 0:
-                raise InputError(f"the canvas limit {name} needs to be positive, got {value}")
-        return replace(self, **limits)
 
 
 @dataclass(frozen=True)
@@ -53,14 +39,9 @@ class Square(Sizing):
 
 @dataclass(frozen=True)
 class SmartResize(Sizing):
-    """Qwen's rule: sides that are multiples of a factor, a number of pixels within bounds, the aspect nearly kept.
+    """Qwen's rule, ``smart_resize`` in transformers: an area within bounds, the aspect nearly kept.
 
-    This gives the same sizes as ``smart_resize`` in transformers.
-
-    Args:
-        factor: both sides are multiples of this: patch size times merge size.
-        min_pixels: least number of pixels, width times height.
-        max_pixels: greatest number of pixels.
+    Both sides are multiples of ``factor``, patch size times merge size.
     """
 
     factor: int
@@ -68,11 +49,7 @@ class SmartResize(Sizing):
     max_pixels: int
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size to which the processor resizes.
-
-        Raises:
-            InputError: one side is more than 200 times the other.
-        """
+        """Return the size to which the processor resizes; one side may be 200 times the other at most."""
         if max(width, height) > MAX_ASPECT * min(width, height):
             raise InputError(
                 f"a {width} x {height} image is too narrow: Qwen's processors take sides up to 1 : {MAX_ASPECT}; cut it"
@@ -94,19 +71,12 @@ class Grammar(Protocol):
 
     def write(self, prompts: Prompts, thinking: str) -> str:
         """Write prompts, already in the dialect's frame."""
-        ...
 
     def read(self, reply: Reply, notes: Notes) -> ParsedReply:
         """Read whatever a model made of the form; thinking and its tags are taken off already."""
-        ...
 
     def read_strict(self, text: str) -> ParsedReply:
-        """Read the form itself, letter by letter.
-
-        Raises:
-            NotExact: the text is anything else.
-        """
-        ...
+        """Read the form itself, letter by letter, or raise NotExact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +84,7 @@ class Dialect:
     """How one model family writes coordinates.
 
     Args:
-        name: the dialect's name, such as ``"qwen2.5-vl"``.
+        name: such as ``"qwen2.5-vl"``.
         families: the model families that speak it: ``model_type`` of transformers, and everyday names.
         summary: one line on the form, and what it cannot hold.
         grammar: the text form.
@@ -139,11 +109,10 @@ class Dialect:
     sizing: Sizing = Sizing()
 
     def encode(self, prompts: Prompts, frame: Frame, *, thinking: str = "") -> str:
-        """Write prompts as this model family would.
+        """Write prompts, in any frame of the image, as this model family would.
 
         Numbers are rounded to the dialect's step; a box thinner than one step is widened to it; boxes
-        are clipped to the image. What the dialect cannot hold (see ``summary``) is left out. Scores
-        are never written.
+        are clipped to the image. What the dialect cannot hold (see ``summary``) and scores are left out.
 
         Args:
             prompts: in any frame of the image.
@@ -153,16 +122,13 @@ class Dialect:
         Raises:
             GeometryError: a prompt cannot be written at all, such as a point in a dialect of boxes, or
                 one that lies wholly outside the image.
-            InputError: the thinking holds tags that would end it.
         """
         if any(mark in thinking.lower() for mark in ("<think", "</think", "<answer", "</answer")):
             raise InputError("the thinking holds a <think> or <answer> tag, which would end it")
         return self.grammar.write(prompts.to(frame), thinking)
 
     def decode(self, text: str, frame: Frame, *, strict: bool = False) -> Answer:
-        """Read a reply; a reply of no use is an answer with an outcome that says so.
-
-        Any text is read in time linear in its length, and nothing is ever raised for what it holds.
+        """Read a whole reply in time linear in its length; nothing is ever raised for what it holds.
 
         Args:
             text: the whole reply.
@@ -196,34 +162,14 @@ class Dialect:
         except NotExact as error:
             return ParsedReply(problem=str(error))
 
-    def canvas(self, width: int, height: int, **limits: int) -> tuple[int, int]:
-        """Return the width and height in pixels at which the model is really shown an image.
-
-        Args:
-            width: image width in pixels.
-            height: image height in pixels.
-            limits: other limits than the family's own: ``min_pixels``, ``max_pixels`` and ``factor``
-                for the Qwen dialects, ``side`` for those that squash to a square.
-
-        Raises:
-            InputError: a size that is not positive, an unknown limit, or an image that is too narrow.
-        """
+    def canvas(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and height in pixels at which the model is really shown an image."""
         if width <= 0 or height <= 0:
             raise InputError(f"an image needs a positive size, got {width} x {height}")
-        return self.sizing.limited(limits).size(width, height)
+        return self.sizing.size(width, height)
 
     def frame(self, width: int, height: int, canvas: tuple[int, int] | None = None) -> Frame:
-        """Return the frame in which this family writes coordinates of an image.
-
-        Args:
-            width: image width in pixels.
-            height: image height in pixels.
-            canvas: width and height of what the model is shown; default: what :meth:`canvas` says.
-        """
+        """Return the frame in which this family writes coordinates of an image, shown at ``canvas`` (width, height)."""
         if self.extent is not None:
             return Frame.thousand(self.extent)
         return Frame.canvas(*(canvas or self.canvas(width, height)))
-
-    def named(self, name: str) -> Dialect:
-        """Return the same dialect under another name."""
-        return replace(self, name=name)

@@ -33,21 +33,16 @@ _BOX_TOKENS = TagGrammar(
 
 
 def think2seg(positive: int = 2, negative: int = 0, side: int = 840) -> Dialect:
-    """Return Think2Seg-RS's dialect: thinking, then a fenced JSON array of boxes with points.
+    """Return Think2Seg-RS's dialect: thinking, then a fenced JSON array of boxes with points, without labels.
 
     Strictly read, a number up to half a canvas past the square is clipped, as the published code clips
     boxes instead of refusing them; further out the reply is malformed.
 
-    Labels are not written. Of a prompt's points the first ``positive`` (and ``negative``) are written.
-
     Args:
-        positive: how many ``positive_points`` each item holds.
+        positive: how many ``positive_points`` each item holds: the first ones of a prompt are written.
         negative: how many ``negative_points``; 0 means that the key must not appear.
         side: side of the square to which the image is squashed: 840 for Qwen2.5-VL, 896 for InternVL3,
             672 for LLaVA.
-
-    Raises:
-        InputError: fewer than one positive or than zero negative points.
     """
     if positive < 1 or negative < 0:
         raise InputError(f"think2seg needs at least 1 positive and 0 negative points, got {positive} and {negative}")
@@ -198,31 +193,22 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.name: dialect for di
 
 
 def dialect(name: str) -> Dialect:
-    """Return a dialect by its name.
-
-    Raises:
-        UnknownNameError: there is none of that name; the closest one is suggested.
+    """Return a dialect by its name, or raise UnknownNameError.
 
     Example:
         >>> dialect("gemini").frame(640, 480).right
         1000.0
     """
-    found = DIALECTS.get(name.strip().lower())
-    if found is None:
+    plain = name.strip().lower()
+    if plain not in DIALECTS:
         raise UnknownNameError("dialect", name, DIALECTS)
-    return found
+    return DIALECTS[plain]
 
 
 def dialect_for_family(name: str) -> Dialect:
-    """Return the dialect of a model family.
+    """Return the dialect of a ``model_type`` of transformers, or of a model or checkpoint, or raise UnknownNameError.
 
-    Args:
-        name: a ``model_type`` of transformers, or the name of a model or checkpoint, such as
-            ``"qwen2_5_vl"`` or ``"Qwen/Qwen2.5-VL-7B-Instruct-AWQ"``. The longest family name with which
-            its last part begins counts.
-
-    Raises:
-        UnknownNameError: no dialect is known for that family.
+    The longest family name with which the last part of the name begins counts.
 
     Example:
         >>> dialect_for_family("Qwen/Qwen2.5-VL-7B-Instruct-AWQ").name

@@ -16,11 +16,7 @@ _SLACK = 1e-9
 
 
 def fitted_box(prompt: Prompt) -> Box | None:
-    """Return a prompt's box clipped to the image, or None when it has none.
-
-    Raises:
-        GeometryError: the box lies wholly outside the image.
-    """
+    """Return a prompt's box clipped to the image, or None when it has none; one wholly outside is an error."""
     if prompt.box is None:
         return None
     box = prompt.frame.clip_box(prompt.box)
@@ -30,11 +26,7 @@ def fitted_box(prompt: Prompt) -> Box | None:
 
 
 def fitted_points(prompt: Prompt, kind: int = 1) -> list[Point]:
-    """Return a prompt's points of one kind.
-
-    Raises:
-        GeometryError: a point lies outside the image.
-    """
+    """Return a prompt's points of one kind; one outside the image is an error."""
     points = []
     for x, y in prompt.positive_points if kind == 1 else prompt.negative_points:
         inside = prompt.frame.clip_point((x, y))
@@ -123,9 +115,11 @@ def exact_json(text: str) -> Any:
 
 def exact_numbers(value: Any, count: int, what: str) -> tuple[float, ...]:
     """Return a list of exactly so many finite numbers."""
-    if not isinstance(value, list) or len(value) != count:
-        raise NotExact(f"{what} needs to be a list of {count} numbers")
-    if any(isinstance(part, bool) or not isinstance(part, int | float) for part in value):
+    if (
+        not isinstance(value, list)
+        or len(value) != count
+        or any(isinstance(part, bool) or not isinstance(part, int | float) for part in value)
+    ):
         raise NotExact(f"{what} needs to be a list of {count} numbers")
     numbers = tuple(map(float, value))
     if not all(map(math.isfinite, numbers)):

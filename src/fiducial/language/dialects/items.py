@@ -1,14 +1,9 @@
-"""Items: targets as a reply names them, whatever the keys, before anybody asks where they lie.
-
-Numbers go through three hands: :class:`Collector` walks through the values and tells targets from what
-stands around them; a target's keys say which of its values are boxes, points, a label, a score; and each box
-or point is put in the order x, y. Whatever is not quite the form is noted, and what cannot be used is counted.
-"""
+"""Items: targets as a reply names them, whatever the keys, before anybody asks where they lie."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from fiducial.language.dialects.replies import MAX_NUMBER, MAX_POINTS, MAX_RESCANS, Notes, clean, clean_label
@@ -78,17 +73,6 @@ class Item:
     score: float | None = None
 
 
-@dataclass(slots=True)
-class Found:
-    """What the values of a reply amount to."""
-
-    items: list[Item] = field(default_factory=list)
-    empty: int = 0
-    """How many lists or dictionaries say plainly that there is nothing."""
-    spoilt: int = 0
-    """How many targets could not be read."""
-
-
 def number(value: object) -> float | None:
     """Return a value as a number, also when it was written as a string; None when it is none."""
     if isinstance(value, str) and len(value) <= MAX_NUMBER:
@@ -101,6 +85,8 @@ def number(value: object) -> float | None:
 
 class Collector:
     """Walks through values and gathers the targets in them.
+
+    Whatever is not quite the form is noted, and what cannot be used is counted.
 
     Args:
         notes: where repairs are noted.
@@ -117,7 +103,11 @@ class Collector:
         self._order = order
         self._points = points
         self._unwraps = 0
-        self.found = Found()
+        self.items: list[Item] = []
+        self.empty = 0
+        """How many lists or dictionaries say plainly that there is nothing."""
+        self.spoilt = 0
+        """How many targets could not be read."""
 
     def walk(self, value: Any, label: str | None = None) -> None:
         """Gather the targets of one value; its depth is bounded by the reader."""
@@ -126,14 +116,14 @@ class Collector:
         elif isinstance(value, list):
             self._list(value, label)
         elif value is None and label is not None:
-            self.found.empty += 1
+            self.empty += 1
 
     # -- dictionaries ---------------------------------------------------------------------------
 
     def _dictionary(self, fields: dict[str, Any], value: dict[str, Any], label: str | None) -> None:
         if not fields:
             if not isinstance(value, CutDictionary):
-                self.found.empty += 1
+                self.empty += 1
             return
         if not _is_target(fields):  # what stands around targets: its values may hold them
             for key, content in fields.items():
@@ -171,19 +161,19 @@ class Collector:
 
     def _target(self, fields: dict[str, Any], label: str | None, score: float | None) -> None:
         fields = {"point" if _is_pair(key, content) else key: content for key, content in fields.items()}
-        empty_before = self.found.empty
+        empty_before = self.empty
         boxes = [box for key, content in fields.items() if key in BOX_KEYS for box in self._boxes(content)]
         own = _named_box(fields, self._notes)  # corners that stand in the item itself
         if own and not any(key in BOX_KEYS for key in fields):
             boxes.append(own)
         points, kinds = self._all_points(fields)
         if boxes or points:
-            self.found.items.append(Item(boxes[0] if boxes else None, tuple(points), tuple(kinds), label, score))
-        elif self.found.empty == empty_before:
+            self.items.append(Item(boxes[0] if boxes else None, tuple(points), tuple(kinds), label, score))
+        elif self.empty == empty_before:
             self._spoil("an item without readable coordinates was dropped")
         if len(boxes) > 1:  # points belong to the first
             self._notes.add("several boxes in one item")
-            self.found.items += [Item(box=box, label=label, score=score) for box in boxes[1:]]
+            self.items += [Item(box=box, label=label, score=score) for box in boxes[1:]]
 
     def _boxes(self, content: Any) -> Iterator[tuple[float, ...]]:
         """Read what stands under a box key: one box however written, or several."""
@@ -199,11 +189,11 @@ class Collector:
         elif isinstance(content, list):
             yield from self._boxes_of_list(content)
         elif content is None:
-            self.found.empty += 1
+            self.empty += 1
 
     def _boxes_of_list(self, content: list[Any]) -> Iterator[tuple[float, ...]]:
         if not content:
-            self.found.empty += 1
+            self.empty += 1
         elif all(isinstance(part, list) for part in content):
             corners = _corners(content)
             if corners:
@@ -267,7 +257,7 @@ class Collector:
     def _list(self, value: list[Any], label: str | None) -> None:
         if not value:
             if not isinstance(value, CutList):
-                self.found.empty += 1
+                self.empty += 1
             return
         if any(isinstance(part, list | dict) for part in value):
             self._nested(value, label)
@@ -279,13 +269,13 @@ class Collector:
         elif len(words) < len(value):
             self._numbers(rest, label if len(words) != 1 else clean_label(words[0]))
         elif all(part is None for part in value):
-            self.found.empty += 1
+            self.empty += 1
 
     def _nested(self, value: list[Any], label: str | None) -> None:
         corners = _corners(value)
         if corners and not isinstance(value, CutList):
             self._notes.add("a box written as two corners")
-            self.found.items.append(Item(box=self._ordered(corners), label=label))
+            self.items.append(Item(box=self._ordered(corners), label=label))
             return
         if any(number(part) is not None for part in value):
             self._broken_brackets(value, label)
@@ -303,7 +293,7 @@ class Collector:
         numbers = self._numbers_of(flat)
         if len(flat) == 4 and numbers is not None and not isinstance(value, CutList):
             self._notes.add("too many brackets around a box")
-            self.found.items.append(Item(self._ordered(numbers), label=label))
+            self.items.append(Item(self._ordered(numbers), label=label))
             return
         self._spoil("a list of numbers and lists was dropped")
         for part in value:
@@ -316,7 +306,7 @@ class Collector:
             point = self._numbers_of(value)
             if point is not None:
                 self._notes.add("two bare numbers read as a point")
-                self.found.items.append(Item(points=(self._ordered(point),), point_labels=(1,), label=label))
+                self.items.append(Item(points=(self._ordered(point),), point_labels=(1,), label=label))
             return
         if len(value) < 3 or not any(number(part) is not None for part in value):
             return  # a footnote such as [1], a range such as [0, 1]
@@ -324,9 +314,7 @@ class Collector:
         if box:
             if self._keys is not None:
                 self._notes.add("bare numbers read as a box")
-            self.found.items.append(Item(box=box, label=label))
-
-    # -- helpers --------------------------------------------------------------------------------
+            self.items.append(Item(box=box, label=label))
 
     def _numbers_of(self, values: Sequence[Any]) -> list[float] | None:
         """Return values as numbers, None where one is none, and note those that were written as strings."""
@@ -340,7 +328,7 @@ class Collector:
         return x_first(values, self._order)
 
     def _spoil(self, why: str) -> None:
-        self.found.spoilt += 1
+        self.spoilt += 1
         self._notes.add(why)
 
 

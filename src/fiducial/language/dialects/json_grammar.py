@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fiducial.errors import GeometryError
-from fiducial.geometry import Prompt, Prompts
+from fiducial.geometry import Point, Prompt, Prompts
 from fiducial.language.dialects.answering import ParsedReply, read_json_like
 from fiducial.language.dialects.base import Grammar
 from fiducial.language.dialects.exact import (
@@ -29,14 +29,7 @@ from fiducial.language.dialects.replies import Notes, Reply, clean_label
 
 @dataclass(frozen=True, slots=True)
 class PointKey:
-    """A key that holds points.
-
-    Args:
-        name: the key.
-        count: how many points it holds.
-        kind: 1 for points on the target, 0 for points off it.
-        nested: whether it holds a list of points, rather than one point.
-    """
+    """A key that holds ``count`` points; ``kind`` 1 means on the target, ``nested`` a list of points, not one point."""
 
     name: str
     count: int = 1
@@ -97,31 +90,25 @@ class JsonGrammar:
         elif self.box_required and not self.either:
             raise GeometryError(f"{self.name} needs a box, and this prompt has points only: give it a box")
         if not self.either:
-            item |= self._all_points(prompt)
+            left = {kind: fitted_points(prompt, kind) for kind in {key.kind for key in self.points} | {1}}
+            for key in self.points:
+                written = [self._point(point) for point in self._some(left[key.kind], key)]
+                left[key.kind] = left[key.kind][key.count :]
+                item[key.name] = written if key.nested else written[0]
         elif box is None:
             key = self.points[0]
-            item[key.name] = self._point(self._some(fitted_points(prompt), 1, key)[0])
+            item[key.name] = self._point(self._some(fitted_points(prompt), key)[0])
         if self.label_key and prompt.label:
             item[self.label_key] = prompt.label
         return item
 
-    def _all_points(self, prompt: Prompt) -> dict[str, Any]:
-        left = {kind: fitted_points(prompt, kind) for kind in {key.kind for key in self.points} | {1}}
-        item: dict[str, Any] = {}
-        for key in self.points:
-            taken = self._some(left[key.kind], key.count, key)
-            left[key.kind] = left[key.kind][key.count :]
-            written = [self._point(point) for point in taken]
-            item[key.name] = written if key.nested else written[0]
-        return item
-
-    def _some(self, points: list[tuple[float, float]], count: int, key: PointKey) -> list[tuple[float, float]]:
-        if len(points) < count:
+    def _some(self, points: list[Point], key: PointKey) -> list[Point]:
+        if len(points) < key.count:
             which = "positive" if key.kind == 1 else "negative"
-            raise GeometryError(f"{self.name} needs {count} {which} point(s) for {key.name!r}, got {len(points)}")
-        return points[:count]
+            raise GeometryError(f"{self.name} needs {key.count} {which} point(s) for {key.name!r}, got {len(points)}")
+        return points[: key.count]
 
-    def _point(self, point: tuple[float, float]) -> list[Number]:
+    def _point(self, point: Point) -> list[Number]:
         return list(x_first([rounded(value, 0) for value in point], self.order))
 
     # -- reading, mending -----------------------------------------------------------------------
@@ -208,12 +195,7 @@ class JsonGrammar:
 
 @dataclass(frozen=True, slots=True)
 class ListGrammar:
-    """A nested list of boxes; points and labels are not written.
-
-    Args:
-        name: the dialect's name, for messages.
-        decimals: decimals of each number.
-    """
+    """A nested list of boxes, so many decimals each; points and labels are not written."""
 
     name: str
     decimals: int

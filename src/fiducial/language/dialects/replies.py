@@ -1,7 +1,6 @@
 """Replies as text: how much is read of one, what was thought, what was answered, and what had to be mended.
 
-A reply is written by a model, and so in the end by whoever writes into the picture or the prompt.
-The bounds here keep the work for any text small; what lies past them is left out and noted.
+A reply is written in the end by whoever writes into the picture: bounds keep the work for any text small.
 """
 
 from __future__ import annotations
@@ -54,12 +53,10 @@ class Notes:
 
     def add(self, line: str) -> None:
         """Remember a repair, unless it is known already or the list is full."""
-        if line in self._lines:
-            return
-        if len(self._lines) < MAX_NOTES:
-            self._lines[line] = None
-        else:
+        if line not in self._lines and len(self._lines) >= MAX_NOTES:
             self._left_out += 1
+        else:
+            self._lines[line] = None
 
     def lines(self) -> tuple[str, ...]:
         """Return the repairs, one short line each."""

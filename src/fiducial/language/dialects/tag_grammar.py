@@ -35,31 +35,17 @@ def _labelled(items: list[Item], label: str | None) -> list[Item]:
     return [replace(item, label=item.label or label) for item in items]
 
 
-def _breaks_off(text: str, tags: tuple[str, ...]) -> bool:
-    """Say whether a text ends in the first part of a tag."""
-    last = text.rfind("<")
-    return last >= 0 and any(tag.startswith(text[last:]) and tag != text[last:] for tag in tags)
-
-
 @dataclass(frozen=True, slots=True)
 class TagGrammar:
-    """Labels and boxes between tags; points are not written.
+    """Labels and boxes, each between an opening and a closing tag; points are not written.
 
-    Signs in a label that could be taken for a tag are written as spaces.
-
-    Args:
-        name: the dialect's name, for messages.
-        label_tags: the opening and closing tag of a label.
-        box_tags: the opening and closing tag of boxes.
-        style: ``"nested"`` for [[x1,y1,x2,y2]], ``"pairs"`` for (x1,y1),(x2,y2).
+    Boxes are [[x1,y1,x2,y2]] in the style ``"nested"``, (x1,y1),(x2,y2) in the style ``"pairs"``.
     """
 
     name: str
     label_tags: tuple[str, str]
     box_tags: tuple[str, str]
     style: Literal["nested", "pairs"]
-
-    # -- writing --------------------------------------------------------------------------------
 
     def write(self, prompts: Prompts, thinking: str) -> str:
         """Write prompts one after the other; "[]" when there are none (the families define nothing for that)."""
@@ -120,7 +106,9 @@ class TagGrammar:
             if match:
                 place, since = kinds[match[0]], match.end()
                 label = None if place == "label" else label
-        whole.cut_off = whole.cut_off or (not ended and (place != "between" or _breaks_off(text, tuple(kinds))))
+        last = text[text.rfind("<") :] if "<" in text else "none"
+        half_tag = any(tag.startswith(last) and tag != last for tag in kinds)
+        whole.cut_off = whole.cut_off or (not ended and (place != "between" or half_tag))
         whole.nothing = whole.nothing and not whole.items and not whole.spoilt
         whole.words = clean(" ".join(words))
         if whole.items and any(letter.isalnum() for letter in whole.words):
@@ -235,7 +223,9 @@ class MolmoGrammar:
             since = content.end() if content else match.end()
             if not content and match[2]:
                 notes.add("point tag not closed")
-                if not reply.ended and _is_last(reply.answer, match.end()):
+                following = reply.answer.find("<", match.end())
+                last = following < 0 or "</points>".startswith(reply.answer[following:].lower())
+                if not reply.ended and last:  # nothing but the words of a tag, and perhaps a part of its end
                     parsed.cut_off, since = True, len(reply.answer)
             ended = bool(match[2]) or reply.ended or match.end() < len(reply.answer)
             self._tag_items(match[1], content[1] if content else "", ended, parsed, notes)
@@ -270,17 +260,7 @@ class MolmoGrammar:
                 numbers[match[1].lower(), match[2]] = number(value.strip(" %"))
             elif match[1].lower() == "alt":
                 label = clean_label(value) or label
-        self._pairs(numbers, label, ended, parsed, notes)
         parsed.cut_off = parsed.cut_off or not ended
-
-    def _pairs(
-        self,
-        numbers: dict[tuple[str, str], float | None],
-        label: str | None,
-        ended: bool,
-        parsed: ParsedReply,
-        notes: Notes,
-    ) -> None:
         for which in dict.fromkeys(which for _, which in numbers):
             x, y = numbers.get(("x", which)), numbers.get(("y", which))
             if x is not None and y is not None:
@@ -324,12 +304,6 @@ class MolmoGrammar:
         if not all(_EXACT_NUMBER.fullmatch(value) for value in fields.values()):
             raise NotExact("a point needs numbers in percent")
         return [Item(points=((float(fields[x]), float(fields[y])),), point_labels=(1,), label=label) for x, y in names]
-
-
-def _is_last(text: str, start: int) -> bool:
-    """Say whether nothing but the words of a tag, and perhaps a part of its closing tag, comes after a place."""
-    following = text.find("<", start)
-    return following < 0 or "</points>".startswith(text[following:].lower())
 
 
 def _said(text: str) -> str:

@@ -26,15 +26,10 @@ _OPENERS = (
 _NOISE = re.compile(r"<[^<>]{1,40}>")
 _SEPARATOR = re.compile(r"\s*+(?:</delimiter_of_multi_objects/>\s*+)?+")
 
-ToBox = Callable[[tuple[int, ...]], tuple[float, ...]]
-ToTokens = Callable[[Box], tuple[int, ...]]
-
 
 @dataclass(frozen=True, slots=True)
 class TokenGrammar:
     """Runs of location tokens with a label before or behind; points are not written.
-
-    Signs in a label that could be taken for a tag or separator are written as spaces.
 
     Args:
         name: the dialect's name, for messages.
@@ -50,8 +45,8 @@ class TokenGrammar:
     token: str
     count: int
     bins: int
-    to_tokens: ToTokens
-    to_box: ToBox
+    to_tokens: Callable[[Box], tuple[int, ...]]
+    to_box: Callable[[tuple[int, ...]], tuple[float, ...]]
     labels: Literal["behind", "before", "phrase"]
 
     # -- writing --------------------------------------------------------------------------------
@@ -96,7 +91,7 @@ class TokenGrammar:
             behind = answer[end : runs[i + 1][0] if i + 1 < len(runs) else len(answer)]
             last = i + 1 == len(runs) and not behind.strip() and not reply.ended
             self._run(numbers, self._label(before, behind), last, parsed, notes)
-        parsed.words = self._words(answer) if self.labels == "phrase" or not runs else ""
+        parsed.words = clean(_NOISE.sub("", answer)) if self.labels == "phrase" or not runs else ""
         return parsed
 
     def _runs(self, text: str) -> Iterator[tuple[int, int, list[int]]]:
@@ -140,9 +135,6 @@ class TokenGrammar:
                 parsed.spoilt += 1
                 notes.add(f"a location token past {self.bins - 1}: its box was dropped")
 
-    def _words(self, text: str) -> str:
-        return clean(_NOISE.sub("", text))
-
     # -- parsed, strict ------------------------------------------------------------------------
 
     def read_strict(self, text: str) -> ParsedReply:
@@ -162,7 +154,7 @@ class TokenGrammar:
                 above = items[-1].label if items and self.labels == "before" else None
                 items += self._exact_items(match, above)
                 position = match.end()
-        return ParsedReply(items, words=self._words(text) if self.labels == "phrase" else "")
+        return ParsedReply(items, words=clean(_NOISE.sub("", text)) if self.labels == "phrase" else "")
 
     def _exact_piece(self) -> re.Pattern[str]:
         token = re.escape(self.token).replace(r"\{:04d\}", r"[0-9]{4}").replace(r"\{\}", r"[0-9]{1,3}")

@@ -1,8 +1,6 @@
-"""A tolerant reader of JSON-like values: one pass, bounded, and it never evaluates or raises.
+"""A tolerant reader of JSON-like values: in linear time, without recursion, and it never evaluates or raises.
 
-It finds every list and every dictionary in a text and reads it as a person would: whatever the
-quotation marks, commas, comments and brackets look like. It takes time linear in the length of the
-text: each character is looked at a bounded number of times, and nothing recurses.
+It finds every list and every dictionary in a text, whatever quotation marks, commas, comments and brackets look like.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from fiducial.language.dialects.replies import MAX_CHARACTERS, MAX_DEPTH, MAX_NUMBER, MAX_RESCANS, Notes
+from fiducial.language.dialects.replies import MAX_DEPTH, MAX_NUMBER, MAX_RESCANS, Notes
 
 _DOUBLE, _SINGLE = '"“”„‟＂', "'‘’‚‛`´＇"
 _CHUNKS = {
@@ -58,39 +56,22 @@ class CutDictionary(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One list or dictionary that stands in a text.
-
-    Args:
-        data: lists, dictionaries, strings, numbers, booleans and None, nested.
-        start: where it begins in the text.
-        end: where it ends.
-        fenced: whether it stands in a code fence.
-    """
+    """One list or dictionary that stands in a text (as strings, numbers, booleans and None, nested), or in a fence."""
 
     data: Any
-    start: int
-    end: int
     fenced: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """All values of a text.
-
-    Args:
-        values: the values, in order.
-        words: the text around them.
-        cut_off: whether the text broke off inside a value.
-    """
+    """All values of a text in order, the words around them, and whether it broke off inside a value."""
 
     values: tuple[Value, ...]
     words: str
     cut_off: bool
 
 
-def read_values(
-    text: str, notes: Notes | None = None, *, ended: bool = False, limit: int | None = MAX_CHARACTERS
-) -> Document:
+def read_values(text: str, notes: Notes | None = None, *, ended: bool = False) -> Document:
     """Read every list and dictionary of a text.
 
     Args:
@@ -98,15 +79,12 @@ def read_values(
         notes: where repairs are noted.
         ended: whether the text is known to be complete (a closing tag followed): brackets that are
             missing at its end were then forgotten, not cut off.
-        limit: characters that are read at most; None for no limit.
 
     Example:
         >>> document = read_values("Sure: [{'box': [1, 2, 3, 4,], 'name': None}, {'box': [5,")
         >>> document.values[0].data[0], document.words, document.cut_off
         ({'box': [1, 2, 3, 4], 'name': None}, 'Sure:', True)
     """
-    if limit is not None and len(text) > limit:
-        text, ended = text[:limit], False
     return _Reader(text, notes or Notes(), ended).document()
 
 
@@ -136,8 +114,6 @@ class _Reader:
         self._position = 0
         self._result: Any = None
         self._cut = False
-
-    # -- the whole text -------------------------------------------------------------------------
 
     def document(self) -> Document:
         values, words = [], []
@@ -180,7 +156,7 @@ class _Reader:
                 break
             self._position = match.end()
             self._take(match)
-        return Value(self._result, start, self._position, fenced)
+        return Value(self._result, fenced)
 
     def _take(self, match: re.Match[str]) -> None:
         kind, token = match.lastgroup, match[0]

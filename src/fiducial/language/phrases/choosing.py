@@ -28,8 +28,7 @@ class Filter:
         recognises_nouns: False lets every candidate fit every noun.
         unknown: words that played no part, filled while filtering.
         unmet: what could not be had or checked, filled while filtering.
-        inner: what was chosen for the inner half of "the leftmost of the two largest", by the identity
-            of the outer target.
+        inner: what was chosen for the inner half of "the leftmost of the two largest", by ``id`` of the outer target.
     """
 
     scene: Scene
@@ -95,8 +94,6 @@ class Filter:
     def references(self, relation: Relation) -> list[list[int]]:
         """Return, per target of a relation, the candidates it may mean, likeliest first."""
         return [self._reference(self.interpret(target), relation) for target in relation.targets]
-
-    # -- one filter each -------------------------------------------------------------------------
 
     def _named(self, target: Target, pool: list[int]) -> list[int]:
         if not target.noun or not self.recognises_nouns:
@@ -169,8 +166,6 @@ class Filter:
         """Note that a candidate's property is needed, but nobody measured it."""
         if missing:
             self.unmet.append(f"the {what} of {len(missing)} of {len(pool)} candidates is not known: left out")
-
-    # -- references ------------------------------------------------------------------------------
 
     def _reference(self, target: Target, relation: Relation) -> list[int]:
         fits = self.fitting(target, range(len(self.scene.candidates)))

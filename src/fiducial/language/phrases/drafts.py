@@ -29,18 +29,11 @@ class DraftRelation:
 
 @dataclass
 class Draft:
-    """One noun phrase: its tokens by their place around the noun, and what was attached to it.
-
-    Args:
-        before: tokens before the noun, in order.
-        noun: the noun's words; empty when none was said.
-        pronoun: "one", "things", "everything": a noun that says nothing.
-        after: tokens after the noun, in order.
-    """
+    """One noun phrase: its tokens by their place around the noun, and what was attached to it."""
 
     before: list[Token]
     noun: list[str]
-    pronoun: str = ""
+    pronoun: str = ""  # "one", "things", "everything": a noun that says nothing
     after: list[Token] = field(default_factory=list)
     regions: list[Region] = field(default_factory=list)
     relations: list[DraftRelation] = field(default_factory=list)
@@ -84,8 +77,6 @@ class Draft:
             said = said[1:]  # "the left side cow"
         self.noun = said[-MAX_NOUN_WORDS:]
         self.unknown += said[:-MAX_NOUN_WORDS]
-
-    # -- asking ---------------------------------------------------------------------------------
 
     def all_of(self, *kinds: str) -> list[Token]:
         """Return the tokens of these types, in order."""

@@ -98,14 +98,10 @@ def head_index(words: tuple[str, ...]) -> int:
 
 
 def same_noun(noun: str, label: str | None) -> bool:
-    """Say whether a label is what a noun names: the default of ``match`` in :func:`resolve`.
+    """Say whether a label is what a noun names; no label fits no noun.
 
     Case, number, hyphens and underscores do not matter. A label may say more than the noun in front
     of the same head: "ship" fits ``cargo_ship``, but "cargo ship" does not fit ``ship``.
-
-    Args:
-        noun: as said, such as ``"traffic lights"``.
-        label: what a candidate is called; None fits no noun.
 
     Example:
         >>> same_noun("Ships", "cargo_ship"), same_noun("cargo ship", "ship"), same_noun("ship", "ship wreck")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -28,15 +28,6 @@ def parse_instruction(text: str) -> Request:
     things ("left of", "near", "between A and B"); "and"; and exclusions ("except the leftmost"). What is not
     understood is named in ``unknown``, as said. What follows "near", "in" or "of" belongs to the nearest noun
     before it; after a comma or an "and" it goes back to the first noun.
-
-    Args:
-        text: the instruction, at most 2,000 characters.
-
-    Returns:
-        The request: at least one target.
-
-    Raises:
-        InputError: the text is empty, has no word, or is too long.
 
     Example:
         >>> request = parse_instruction("Show me the two largest shiny ships near the pier, please")
@@ -91,27 +82,20 @@ _PART_OF_NOUN = ("SIDE", "COLOUR", "TRAIT", "SUPERLATIVE", "PLAIN")
 
 
 def _to_target(draft: Draft, *, together: bool = False) -> Target:
-    """Turn a draft into a target.
-
-    Args:
-        draft: the phrase, with its references.
-        together: there are other targets, so that "the largest and smallest ships" means one of each.
-    """
+    """Turn a draft into a target; ``together`` with others "the largest and smallest ships" means one of each."""
     # references are read once, for all readings of the phrase: chains would explode else
-    refs = _References(
-        tuple(
-            Relation(relation.kind, tuple(_to_target(child) for child in relation.drafts), relation.words)
-            for relation in draft.relations
-        ),
-        None if draft.of is None else _to_target(draft.of),
+    relations = tuple(
+        Relation(relation.kind, tuple(_to_target(child) for child in relation.drafts), relation.words)
+        for relation in draft.relations
     )
+    of = None if draft.of is None else _to_target(draft.of)
     if draft.line_kind:
-        return _of_line(draft, together, refs)
-    if refs.of is not None and _part_of(draft, refs.of):
-        return replace(refs.of, unknown=(*refs.of.unknown, *draft.unknown, f"{draft.words} of"))
-    target = _target(draft, together, refs)
+        return _of_line(draft, together, relations, of)
+    if of is not None and _part_of(draft, of):
+        return replace(of, unknown=(*of.unknown, *draft.unknown, f"{draft.words} of"))
+    target = replace(_target(draft, together), relations=relations, of=of)
     # readings leave out what all share, so that a tree stays as small as its text
-    others = [replace(_target(other, together, refs), relations=(), of=None) for other in _compounds(draft)]
+    others = [_target(other, together) for other in _compounds(draft)]
     if draft.is_place and draft.place_word and draft.sides and not draft.all_of("SUPERLATIVE") and draft.of is None:
         # "the upper left corner" on its own: what lies there, unless something bears that name
         there = Region(draft.region("").places, draft.region("").share, f"in {draft.words}")
@@ -120,48 +104,40 @@ def _to_target(draft: Draft, *, together: bool = False) -> Target:
     return replace(target, compounds=tuple(others))
 
 
-def _of_line(draft: Draft, together: bool, refs: _References) -> Target:
+def _of_line(draft: Draft, together: bool, relations: tuple[Relation, ...], of: Target | None) -> Target:
     """Read "the top row of cars" as the cars that stand in it, unless something is called a row itself."""
     line = line_of(draft)
-    members = refs.of or Target(quantifier=Quantifier.ALL)
+    members = of or Target(quantifier=Quantifier.ALL)
     unknown = [*draft.unknown]
     if line is None and (draft.before or draft.after) and not draft.plural:
         unknown.append(draft.words)
     elif line is None:
         unknown += [str(token) for token in draft.all_of("COLOUR", "TRAIT", "SUPERLATIVE", "SIDE", "COUNT")]
     unknown += [str(token) for token in draft.all_of("QUANTIFIER") if token == "both"]
-    words = f"{draft.words} of {members.words}" if refs.of else draft.words
+    words = f"{draft.words} of {members.words}" if of else draft.words
     plain, whole = copy(draft), copy(draft)
-    if refs.of is not None:
-        whole.noun = [*draft.noun, "of", *refs.of.noun]
-        plain.unknown = [*draft.unknown, f"of {refs.of.words}"]
-    bare = _References((), None)
-    readings = (whole, plain) if refs.of is not None else (plain,)
-    others = [_target(other, together, bare) for other in readings]
+    if of is not None:
+        whole.noun = [*draft.noun, "of", *of.noun]
+        plain.unknown = [*draft.unknown, f"of {of.words}"]
+    others = [_target(other, together) for other in ((plain,) if of is None else (whole, plain))]
     return replace(
         members,
         quantifier=Quantifier.ALL,
         lines=(*members.lines, *draft.lines, *([line] if line else [])),
         regions=(*members.regions, *draft.regions),
-        relations=(*members.relations, *refs.relations),
+        relations=(*members.relations, *relations),
         words=words,
         unknown=tuple(dict.fromkeys((*members.unknown, *unknown))),
         compounds=tuple(others),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _References:
-    """The other phrases by which one says what it means."""
-
-    relations: tuple[Relation, ...]
-    of: Target | None
-
-
 def _compounds(draft: Draft) -> list[Draft]:
     """Return the phrase with one or two adjectives moved into its noun, longest noun first."""
     others = []
-    for many in range(_adjacent(draft), 0, -1):
+    last = reversed(draft.before[-2:] if draft.noun else [])
+    adjacent = len(list(takewhile(lambda token: token.type in _PART_OF_NOUN, last)))
+    for many in range(adjacent, 0, -1):
         moved = draft.before[-many:]
         aside = [str(token) for token in moved if token.type == "PLAIN"]
         other = copy(draft)
@@ -172,13 +148,8 @@ def _compounds(draft: Draft) -> list[Draft]:
     return others
 
 
-def _adjacent(draft: Draft) -> int:
-    """Return how many adjectives in front of the noun may be part of it: at most two."""
-    last = reversed(draft.before[-2:] if draft.noun else [])
-    return len(list(takewhile(lambda token: token.type in _PART_OF_NOUN, last)))
-
-
-def _target(draft: Draft, together: bool, refs: _References) -> Target:
+def _target(draft: Draft, together: bool) -> Target:
+    """Read a phrase by itself, without the other phrases by which it says what it means."""
     quantifier, count = _how_many(draft, together)
     several = quantifier in (Quantifier.ALL, Quantifier.ANY)
     orders, traits, regions = _superlatives(draft), list[Trait](), list(draft.regions)
@@ -217,11 +188,9 @@ def _target(draft: Draft, together: bool, refs: _References) -> Target:
         any_colour=any_colour,
         traits=tuple(traits),
         regions=tuple(regions),
-        relations=refs.relations,
         lines=tuple(draft.lines),
         step=step,
         share=share,
-        of=refs.of,
         words=draft.words,
         unknown=tuple(dict.fromkeys(unknown)),
     )
@@ -260,15 +229,11 @@ def _unnumbered(draft: Draft, together: bool) -> Quantifier:
 
 
 def _superlatives(draft: Draft) -> list[Order]:
+    """Return what the phrase sorts by; "top" and "leftmost" become one corner when both were said."""
     orders = [lexicon.superlative(str(token)) for token in draft.all_of("SUPERLATIVE")]
     orders += [lexicon.place_order(sides, closest=closest) for sides, closest in draft.toward]
     if draft.counted_from:
         orders.append(lexicon.place_order(draft.counted_from))
-    return _corners(orders)
-
-
-def _corners(orders: list[Order]) -> list[Order]:
-    """Join "top" and "leftmost" into one corner when both were said."""
     sides = [order.sides[0] for order in orders if len(order.sides) == 1 and order.sides[0] in lexicon.OPPOSITE]
     upright = [side for side in sides if side in ("top", "bottom")]
     level = [side for side in sides if side in ("left", "right")]

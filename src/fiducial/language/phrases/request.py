@@ -1,8 +1,4 @@
-"""Requests: what an instruction asks for, as a small typed tree.
-
-The tree holds words and their meaning but no pixels: it is made from the text alone, can be
-printed, compared and edited, and is resolved against candidates by :func:`resolve`.
-"""
+"""Requests: what an instruction asks for, as a small typed tree made from the text alone, without pixels."""
 
 from __future__ import annotations
 
@@ -47,12 +43,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """A vague adjective used as a filter, such as "large" or "round".
-
-    Args:
-        order: the superlative of the adjective.
-        words: the adjective as said.
-    """
+    """A vague adjective used as a filter, such as "large" or "round": its superlative, and the adjective as said."""
 
     order: Order
     words: str
@@ -173,14 +164,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An instruction, parsed.
-
-    Args:
-        text: the instruction as given.
-        targets: what is asked for, in the order said.
-        exclusions: what is to be left out of all of it.
-        strays: what belonged to no phrase and was not understood.
-    """
+    """An instruction, parsed: what is asked for, what is left out of all of it, and what belonged to no phrase."""
 
     text: str
     targets: tuple[Target, ...]

@@ -86,21 +86,13 @@ def resolve(
 
     Args:
         request: an instruction, or one that was parsed.
-        candidates: what can be chosen, all in ``frame``; their order does not matter, except
-            between candidates that are alike in every respect.
-        frame: the frame of the candidates: the pixels of the image.
+        candidates: what can be chosen, all in ``frame``.
+        frame: the pixels of the image.
         match: tells whether a label (which may be None) is what a noun names, to bring synonyms or
             embeddings. Default: :func:`same_noun`.
         recognises_nouns: False when the candidates are regions of which nobody knows what they show:
             every candidate then fits every noun, references that are only a noun are not used, and
             the text says so.
-
-    Returns:
-        The choice, as a value also when nothing fits.
-
-    Raises:
-        InputError: the instruction is empty, has no word, or is too long.
-        FrameError: a candidate is in another frame.
 
     Example:
         >>> from fiducial.geometry import Prompt

@@ -1,9 +1,4 @@
-"""Tokens: words with two readings settled.
-
-Lark's lexer cuts the text by the terminals of the grammar. Some words can only be read by looking
-at what stands beside them; :class:`PostLexer` does that in small passes, one decision each, and leaves
-a sequence that the grammar always accepts.
-"""
+"""Tokens: words that can only be read by what stands beside them, settled in small passes, one decision each."""
 
 from __future__ import annotations
 
@@ -38,7 +33,7 @@ _THINGS_IN_ING = word_set(
 
 
 class PostLexer:
-    """Settles every token of an instruction whose reading depends on its neighbours."""
+    """Settles every token whose reading depends on its neighbours; the grammar accepts what it leaves."""
 
     always_accept = ("REQUEST", "COURTESY", "COPULA", "IMAGE", "SHADE", "STRANGE", "COMMA", "COMPOUND")
     """Terminals that only :meth:`process` sees; without this list lark would drop them as unused."""
@@ -47,19 +42,9 @@ class PostLexer:
         """Return the tokens as the grammar needs them (the hook that lark calls after lexing)."""
         tokens = _opening(list(stream))
         # in this order: each step finds the tokens as those before it left them
-        for step in (
-            _numbers,
-            _closest,
-            _participles,
-            _swallowed,
-            _listed,
-            _separators,
-            _capped,
-            _pairs,
-            _ahead,
-            _behind,
-        ):
-            tokens = step(tokens)
+        passes = (_numbers, _closest, _participles, _swallowed, _listed, _separators, _capped, _pairs, _ahead, _behind)
+        for settle in passes:
+            tokens = settle(tokens)
         return iter(tokens)
 
 
@@ -126,14 +111,9 @@ def _participles(tokens: list[Token]) -> list[Token]:
     for index, token in enumerate(tokens):
         said = token.type in ("WORD", "PLAIN") and token.endswith(("ing", "parked", "moored", "docked", "painted"))
         after = _kind(tokens, index - 1) in _NAMING and _kind(tokens, index + 1) not in _NAMING
-        if said and after and len(token) > 4 and singular_thing(str(token)) not in _THINGS_IN_ING:
+        if said and after and len(token) > 4 and token.split()[-1].removesuffix("s") not in _THINGS_IN_ING:
             settled[index] = _as(token, "STRANGE")
     return settled
-
-
-def singular_thing(word: str) -> str:
-    """Return the last word without an s, to look it up among the things whose names end in -ing."""
-    return word.split()[-1].removesuffix("s")
 
 
 def _swallowed(tokens: list[Token]) -> list[Token]:

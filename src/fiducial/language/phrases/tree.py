@@ -1,8 +1,4 @@
-"""The tree: phrases as the grammar finds them, and what belongs to what.
-
-What follows "near", "in" or "of" belongs to the nearest noun before it; after a comma or an "and" it
-goes back to the noun of the clause.
-"""
+"""The tree: phrases as the grammar finds them, and what belongs to what (see ``parsing.parse_instruction``)."""
 
 from __future__ import annotations
 
@@ -41,9 +37,6 @@ def _parser() -> Lark:
     return Lark(grammar, start="request", parser="lalr", lexer="basic", postlex=PostLexer())
 
 
-# -- the tree ------------------------------------------------------------------------------------
-
-
 def _trees(tree: Tree[Token], *names: str) -> list[Tree[Token]]:
     return [child for child in tree.children if isinstance(child, Tree) and child.data in names]
 
@@ -55,9 +48,8 @@ def _clauses(tree: Tree[Token]) -> list[Draft]:
 
 def _clause(tree: Tree[Token]) -> Draft:
     head = _phrase(_trees(tree, "phrase")[0])
-    _chain(head, [_link(child) for child in _trees(tree, "link", "between")])
-    for also in _trees(tree, "also"):
-        _chain(head, [_link(child) for child in _trees(also, "link", "between")])
+    for part in (tree, *_trees(tree, "also")):
+        _chain(head, [_link(child) for child in _trees(part, "link", "between")])
     return head
 
 
