@@ -65,8 +65,6 @@ class Mask:
         put(self, "width", int(self.width))
         put(self, "runs", runs)
 
-    # -- making ---------------------------------------------------------------------------------
-
     @classmethod
     def empty(cls, height: int, width: int) -> Mask:
         """Make a mask without a pixel."""
@@ -151,8 +149,6 @@ class Mask:
             raise GeometryError("polygons need the height and width of their image")
         return cls.from_polygons(segmentation, height, width, rule="coco")
 
-    # -- leaving --------------------------------------------------------------------------------
-
     def to_dense(self) -> NDArray[np.bool_]:
         """Return a dense (height, width) bool array."""
         return _runs.to_dense(self._wide, self.height, self.width)
@@ -176,8 +172,6 @@ class Mask:
     def to_polygons(self) -> list[Polygon]:
         """Trace the outlines, one polygon per 4-connected part; ``from_polygons`` gives exactly this mask back."""
         return _polygons.trace(self._wide, self.height)
-
-    # -- measuring ------------------------------------------------------------------------------
 
     @cached_property
     def area(self) -> int:
@@ -264,8 +258,6 @@ class Mask:
         pieces = np.split(self._columns[order], cuts) if len(labels) else []
         parts = [Mask(self.height, self.width, _runs.from_columns(part, self.height)) for part in pieces]
         return sorted(parts, key=lambda part: -part.area)
-
-    # -- combining ------------------------------------------------------------------------------
 
     def intersection(self, other: Mask) -> Mask:
         """Keep the pixels that are in both."""

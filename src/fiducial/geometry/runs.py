@@ -171,9 +171,6 @@ def label_columns(pieces: NDArray[np.int64], connectivity: int) -> NDArray[np.in
     return np.unique(parent, return_inverse=True)[1].astype(np.int64)
 
 
-# -- COCO's code --------------------------------------------------------------------------------
-
-
 def encode_counts(runs: Runs, total: int) -> NDArray[np.int64]:
     """Turn runs on a canvas of ``total`` pixels into alternating lengths."""
     counts = np.diff(np.concatenate([[0], runs.ravel(), [total]]))

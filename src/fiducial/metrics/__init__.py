@@ -3,9 +3,8 @@
 from fiducial.metrics.boundaries import boundary, outline_measures
 from fiducial.metrics.instances import InstanceSample, average_precision
 from fiducial.metrics.intervals import Difference, bootstrap, paired_bootstrap
-from fiducial.metrics.policies import POLICIES, Policy, Resize, policy
-from fiducial.metrics.resizing import resize_mask
-from fiducial.metrics.scoring import SampleScore, score_sample
+from fiducial.metrics.policies import POLICIES, Policy, policy
+from fiducial.metrics.scoring import SampleScore, resize_mask, score_sample
 from fiducial.metrics.totals import Totals, statistics
 
 __all__ = [
@@ -13,7 +12,6 @@ __all__ = [
     "Difference",
     "InstanceSample",
     "Policy",
-    "Resize",
     "SampleScore",
     "Totals",
     "average_precision",

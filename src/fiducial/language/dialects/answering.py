@@ -18,25 +18,15 @@ WORDS = "words around the coordinates"
 
 @dataclass(slots=True)
 class ParsedReply:
-    """What a grammar understood of a reply, before its numbers are placed in a frame.
-
-    Args:
-        items: the targets.
-        nothing: whether the reply says plainly that there is no target.
-        spoilt: how many targets could not be read.
-        cut_off: whether the reply broke off.
-        thinking: what stands between the thinking tags.
-        words: the words around the coordinates.
-        problem: why the reply breaks the strict format, or nothing.
-    """
+    """What a grammar understood of a reply, before its numbers are placed in a frame."""
 
     items: list[Item] = field(default_factory=list)
-    nothing: bool = False
-    spoilt: int = 0
+    nothing: bool = False  # whether the reply says plainly that there is no target
+    spoilt: int = 0  # how many targets could not be read
     cut_off: bool = False
     thinking: str = ""
-    words: str = ""
-    problem: str = ""
+    words: str = ""  # those around the coordinates
+    problem: str = ""  # why the reply breaks the strict format
 
 
 def read_json_like(
@@ -51,14 +41,8 @@ def read_json_like(
 ) -> ParsedReply:
     """Read targets from lists and dictionaries, however they are written.
 
-    Args:
-        text: the answer, without thinking and tags.
-        notes: where repairs are noted.
-        ended: whether the text is known to be complete.
-        order: which comes first where a list holds coordinates.
-        points: whether two bare numbers are a point.
-        keys: the keys of the form; others are noted. None: the form has no dictionaries.
-        listed: whether the form is a list, rather than one dictionary.
+    For ``ended`` see :func:`read_values`, for ``order``, ``points`` and ``keys`` :class:`Collector`; ``listed`` says
+    whether the form is a list, rather than one dictionary.
     """
     document = read_values(text, notes, ended=ended)
     collector = Collector(notes, order=order, points=points, keys=keys)
@@ -110,13 +94,7 @@ def to_answer(
 ) -> Answer:
     """Place what was parsed in a frame and say how asking ended.
 
-    Args:
-        parsed: what the grammar understood.
-        frame: the frame of the numbers.
-        raw: the reply.
-        notes: the repairs so far.
-        strict: whether an item that cannot be used spoils the answer.
-        clip: whether a strict answer may hold numbers a little past the picture.
+    Where ``strict``, an item that cannot be used spoils the answer, and one a little past the picture unless ``clip``.
     """
     placer = _Placer(frame, notes)
     prompts = placer.place(parsed.items)

@@ -56,15 +56,7 @@ WRAPPERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One target as it was written.
-
-    Args:
-        box: x1, y1, x2, y2 in the reply's own numbers, perhaps with swapped corners, or None.
-        points: (x, y) pairs.
-        point_labels: 1 or 0 for each point.
-        label: what the reply calls it.
-        score: what the reply says about its certainty, in 0..1.
-    """
+    """One target as it was written, in the reply's own numbers: the box x1, y1, x2, y2 perhaps with swapped corners."""
 
     box: tuple[float, ...] | None = None
     points: tuple[tuple[float, ...], ...] = ()
@@ -117,8 +109,6 @@ class Collector:
             self._list(value, label)
         elif value is None and label is not None:
             self.empty += 1
-
-    # -- dictionaries ---------------------------------------------------------------------------
 
     def _dictionary(self, fields: dict[str, Any], value: dict[str, Any], label: str | None) -> None:
         if not fields:
@@ -251,8 +241,6 @@ class Collector:
         if len(numbers) > 2:
             self._notes.add("points in one flat list")
         yield from (self._ordered(numbers[i : i + 2]) for i in range(0, len(numbers), 2))
-
-    # -- lists ----------------------------------------------------------------------------------
 
     def _list(self, value: list[Any], label: str | None) -> None:
         if not value:

@@ -67,8 +67,6 @@ class JsonGrammar:
     single: bool = False
     native: Grammar | None = None
 
-    # -- writing --------------------------------------------------------------------------------
-
     def write(self, prompts: Prompts, thinking: str) -> str:
         """Write prompts; one item a line."""
         items = [self._item(prompt) for prompt in prompts]
@@ -111,8 +109,6 @@ class JsonGrammar:
     def _point(self, point: Point) -> list[Number]:
         return list(x_first([rounded(value, 0) for value in point], self.order))
 
-    # -- reading, mending -----------------------------------------------------------------------
-
     def read(self, reply: Reply, notes: Notes) -> ParsedReply:
         """Read whatever a model made of it."""
         parsed = read_json_like(
@@ -148,8 +144,6 @@ class JsonGrammar:
     @property
     def _keys(self) -> set[str]:
         return {self.box_key, *(key.name for key in self.points)} | ({self.label_key} if self.label_key else set())
-
-    # -- reading, strict ------------------------------------------------------------------------
 
     def read_strict(self, text: str) -> ParsedReply:
         """Read exactly this form."""

@@ -80,21 +80,13 @@ def clean_label(value: object) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply taken apart.
-
-    Args:
-        thinking: what stands between the thinking tags.
-        answer: what is left to be read for coordinates.
-        ended: whether something after the answer says that it is complete.
-        cut_off: whether the reply is known to have broken off (while thinking, or past the limit).
-        tagged: whether the answer stood between answer tags.
-    """
+    """A reply taken apart: what stands between the thinking tags, and what is left to be read for coordinates."""
 
     thinking: str
     answer: str
-    ended: bool
-    cut_off: bool
-    tagged: bool
+    ended: bool  # something after the answer says that it is complete
+    cut_off: bool  # known to have broken off, while thinking or past the limit
+    tagged: bool  # the answer stood between answer tags
 
 
 def split_reply(text: str, notes: Notes) -> Reply:

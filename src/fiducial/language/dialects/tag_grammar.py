@@ -60,8 +60,6 @@ class TagGrammar:
         name = f"{self.label_tags[0]}{label}{self.label_tags[1]}" if named else ""
         return f"{name}{self.box_tags[0]}{body}{self.box_tags[1]}"
 
-    # -- parsed, mending -----------------------------------------------------------------------
-
     def read(self, reply: Reply, notes: Notes) -> ParsedReply:
         """Read tags and what stands between them; without any tag, boxes wherever they stand."""
         tagged = self.box_tags[0] in reply.answer or self.box_tags[1] in reply.answer
@@ -131,8 +129,6 @@ class TagGrammar:
             whole.spoilt += 1
             notes.add("a box without readable corners was dropped")
 
-    # -- parsed, strict ------------------------------------------------------------------------
-
     def read_strict(self, text: str) -> ParsedReply:
         """Read exactly tags and boxes, with nothing but white space between."""
         if text == "[]":
@@ -189,8 +185,6 @@ class MolmoGrammar:
 
     name: str = "molmo"
 
-    # -- writing --------------------------------------------------------------------------------
-
     def write(self, prompts: Prompts, thinking: str) -> str:
         """Write prompts; "There are none." when there are none."""
         groups = groupby(prompts, key=lambda prompt: plain_label(prompt.label))
@@ -210,8 +204,6 @@ class MolmoGrammar:
             raise GeometryError(f"{self.name} writes points only: give each prompt a positive point")
         x, y = (f"{rounded(value, 1):.1f}" for value in points[0])
         return x, y
-
-    # -- parsed, mending -----------------------------------------------------------------------
 
     def read(self, reply: Reply, notes: Notes) -> ParsedReply:
         """Read the points of every tag; each point is one target."""
@@ -273,8 +265,6 @@ class MolmoGrammar:
         if not numbers and ended:
             parsed.spoilt += 1
             notes.add("a point tag without coordinates was dropped")
-
-    # -- parsed, strict ------------------------------------------------------------------------
 
     def read_strict(self, text: str) -> ParsedReply:
         """Read exactly point tags, or exactly what Molmo says for nothing."""

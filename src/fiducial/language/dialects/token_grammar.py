@@ -49,8 +49,6 @@ class TokenGrammar:
     to_box: Callable[[tuple[int, ...]], tuple[float, ...]]
     labels: Literal["behind", "before", "phrase"]
 
-    # -- writing --------------------------------------------------------------------------------
-
     def write(self, prompts: Prompts, thinking: str) -> str:
         """Write prompts one after the other; "[]" when there are none (the families define nothing for that)."""
         glue = " ; " if self.labels == "behind" else ""
@@ -69,8 +67,6 @@ class TokenGrammar:
         if self.labels == "before":
             return f"{label}{tokens}"
         return (f"<phrase>{label}</phrase>" if label else "") + f"<object>{tokens}</object>"
-
-    # -- parsed, mending -----------------------------------------------------------------------
 
     def read(self, reply: Reply, notes: Notes) -> ParsedReply:
         """Read every run of tokens, with the label that belongs to it."""
@@ -134,8 +130,6 @@ class TokenGrammar:
             else:
                 parsed.spoilt += 1
                 notes.add(f"a location token past {self.bins - 1}: its box was dropped")
-
-    # -- parsed, strict ------------------------------------------------------------------------
 
     def read_strict(self, text: str) -> ParsedReply:
         """Read exactly tokens and labels."""

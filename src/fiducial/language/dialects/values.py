@@ -194,8 +194,6 @@ class _Reader:
         if token != plain:
             self._notes.add("other brackets, commas or colons than those of JSON")
 
-    # -- brackets -------------------------------------------------------------------------------
-
     def _push(self, dictionary: bool) -> None:
         if self._skipped or len(self._stack) >= MAX_DEPTH:
             self._skipped += 1
@@ -260,8 +258,6 @@ class _Reader:
             self._cut = True
         while self._stack:
             self._pop(cut=not ended)
-
-    # -- what stands in brackets ----------------------------------------------------------------
 
     def _quoted(self, start: int) -> None:
         top = self._stack[-1]

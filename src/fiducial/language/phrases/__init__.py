@@ -2,16 +2,12 @@
 
 from fiducial.language.phrases.nouns import same_noun
 from fiducial.language.phrases.parsing import parse_instruction
-from fiducial.language.phrases.request import Line, Order, Quantifier, Region, Relation, Request, Target, Trait
-from fiducial.language.phrases.resolving import Match, Resolution, resolve
+from fiducial.language.phrases.request import Order, Quantifier, Request, Target, Trait
+from fiducial.language.phrases.resolving import Resolution, resolve
 
 __all__ = [
-    "Line",
-    "Match",
     "Order",
     "Quantifier",
-    "Region",
-    "Relation",
     "Request",
     "Resolution",
     "Target",

@@ -22,21 +22,15 @@ DISTANCES = ("closest", "furthest")
 class Filter:
     """Sieves candidates by everything that a phrase says, and keeps account of what it could not do.
 
-    Args:
-        scene: the candidates.
-        match: tells whether a label is what a noun names.
-        recognises_nouns: False lets every candidate fit every noun.
-        unknown: words that played no part, filled while filtering.
-        unmet: what could not be had or checked, filled while filtering.
-        inner: what was chosen for the inner half of "the leftmost of the two largest", by ``id`` of the outer target.
+    ``match`` tells whether a label is what a noun names; without ``recognises_nouns`` every candidate fits every noun.
     """
 
     scene: Scene
     match: Callable[[str, str | None], bool]
     recognises_nouns: bool = True
-    unknown: list[str] = field(default_factory=list)
-    unmet: list[str] = field(default_factory=list)
-    inner: dict[int, Pick] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)  # words that played no part
+    unmet: list[str] = field(default_factory=list)  # what could not be had or checked
+    inner: dict[int, Pick] = field(default_factory=dict)  # for "of the two largest", by the id of the outer target
 
     def interpret(self, target: Target) -> Target:
         """Return the reading of a phrase that fits how the candidates are called.
@@ -219,15 +213,11 @@ def shorter_nouns(noun: tuple[str, ...]) -> list[tuple[tuple[str, ...], list[str
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """What one target chose.
+    """What one target chose out of what fits it, both best first.
 
-    Args:
-        target: the target.
-        fits: the candidates that fit it, best first.
-        chosen: those that were taken, best first.
-        orders: what they were put in order by, when something in the phrase said so.
-        by_score: ties, and choices by no superlative, went to the best score rather than the largest.
-        inner: what the choice was made among ("the leftmost of the two largest"), or None for everything.
+    ``orders`` says what they were put in order by, when something in the phrase said so. Where ``by_score``, ties and
+    choices by no superlative went to the best score rather than the largest. ``inner`` is what the choice was made
+    among ("the leftmost of the two largest"), or None for everything.
     """
 
     target: Target

@@ -27,7 +27,7 @@ BRIGHT = 0.6
 """Bright: mean luminance is at least this; dark: at most 1 minus this."""
 SAME_LINE = 0.5
 """Two extents lie on one line when they share at least this part of the smaller one."""
-MOST = 2 / 3
+FILLS = 2 / 3
 """A thing that takes more than this of both axes lies nowhere in particular."""
 
 _NINTHS = (
@@ -106,8 +106,6 @@ class Scene:
         middle = median(values)
         return value >= middle if order.largest else value <= middle
 
-    # -- places ----------------------------------------------------------------------------------
-
     def distance(self, index: int, sides: Sequence[str]) -> float:
         """Return how far a candidate's centre is from a side, a corner, the centre or the closest edge."""
         x, y = self.centre(index)
@@ -150,8 +148,6 @@ class Scene:
         x1, y1, x2, y2 = self.boxes[index]
         reach = {"left": x1, "right": self.width - x2, "top": y1, "bottom": self.height - y2}
         return reach[side] <= EDGE_SHARE * (self.width if side in ("left", "right") else self.height)
-
-    # -- two candidates --------------------------------------------------------------------------
 
     def holds(self, kind: str, index: int, other: int) -> bool:
         """Say whether a relation holds between a candidate and a reference.
@@ -256,7 +252,7 @@ def where(boxes: Sequence[Box], frame: Frame) -> str:
     if not boxes:
         return ""
     shares = frame.boxes_to(boxes, Frame.unit())
-    if len(boxes) == 1 and (shares[0, 2:] - shares[0, :2] > MOST).all():
+    if len(boxes) == 1 and (shares[0, 2:] - shares[0, :2] > FILLS).all():
         return "It takes up most of the picture."
     centres = [((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in boxes]
     x, y = np.clip(frame.points_to(centres, Frame.unit()), 0, 1).T

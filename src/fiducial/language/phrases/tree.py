@@ -73,9 +73,6 @@ def _chain(head: Draft, links: list[Link]) -> None:
         _attach(owner, links[index])
 
 
-# -- what belongs to what ------------------------------------------------------------------------
-
-
 def _attach(owner: Draft, link: Link) -> None:
     kind, word, phrases = link
     if kind == "UNKNOWN":
@@ -200,9 +197,6 @@ def _in_full(draft: Draft) -> str:
     attached = [region.words for region in draft.regions] + [relation.words for relation in draft.relations]
     inner = [f"of {_in_full(draft.of)}"] if draft.of is not None else []
     return " ".join([draft.words, *inner, *dict.fromkeys(attached), *draft.unknown])
-
-
-# -- nouns left unsaid ---------------------------------------------------------------------------
 
 
 def _lend_nouns(drafts: list[Draft]) -> None:
