@@ -19,12 +19,10 @@ from fiducial.language.answers import Answer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """What a segmenter keeps of one image: computed once, used for any number of prompts.
+    """What a segmenter keeps of one image, ``width`` x ``height`` pixels; used for any number of prompts.
 
     Args:
         key: names image content, model, preprocessing and dtype; equal keys mean equal contents.
-        width: width of the original image in pixels.
-        height: height of the original image in pixels.
         tensors: the features by name; nobody may change them in place.
         image: the image itself, for segmenters that work on its pixels.
     """
@@ -76,8 +74,7 @@ class Refinement:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, without the pictures."""
-        named = {"refiner": self.refiner, "changed": self.changed, "reason": self.reason}
-        return {**named, "figures": dict(self.figures)}
+        return {name: getattr(self, name) for name in ("refiner", "changed", "reason")} | {"figures": {**self.figures}}
 
 
 @runtime_checkable
@@ -91,7 +88,6 @@ class Prompter(Protocol):
             One answer per image, in order, its prompts in the pixel frame of that image. A reply of no use is an
             answer with an outcome that says so; ModelError is for a model or server that failed itself.
         """
-        ...
 
 
 @runtime_checkable
@@ -100,14 +96,12 @@ class Segmenter(Protocol):
 
     def encode(self, image: Image) -> Embedding:
         """Compute what decoding needs; the costly half."""
-        ...
 
     def decode(self, embedding: Embedding, prompts: Prompts) -> list[Mask]:
         """Cut one mask per prompt, in order and at the size of the original image; no prompt influences another.
 
         The prompts are in pixels of the original image; ``mask.score`` is the model's own estimate, if it has one.
         """
-        ...
 
 
 @runtime_checkable
@@ -116,7 +110,6 @@ class PromptRefiner(Protocol):
 
     def __call__(self, image: Image, prompts: Prompts) -> Prompts:
         """Return as many prompts, in the same frame and order."""
-        ...
 
 
 @runtime_checkable
@@ -125,7 +118,6 @@ class MaskRefiner(Protocol):
 
     def __call__(self, image: Image, mask: Mask, prompt: Prompt) -> Mask:
         """Return a mask of the same size."""
-        ...
 
 
 @runtime_checkable
@@ -136,7 +128,6 @@ class ReportingPromptRefiner(PromptRefiner, Protocol):
         self, image: Image, prompts: Prompts, *, pictures: bool = False
     ) -> tuple[Prompts, tuple[Refinement, ...]]:
         """Refine as calling does, and tell what was done to each prompt; pictures of the way cost time."""
-        ...
 
 
 @runtime_checkable
@@ -145,7 +136,6 @@ class ReportingMaskRefiner(MaskRefiner, Protocol):
 
     def report(self, image: Image, mask: Mask, prompt: Prompt, *, pictures: bool = False) -> tuple[Mask, Refinement]:
         """Refine as calling does, and tell what was done; pictures of the way cost time."""
-        ...
 
 
 @runtime_checkable
@@ -154,4 +144,3 @@ class Overlay(Protocol):
 
     def __call__(self, image: Image) -> Image:
         """Return an image of the same size."""
-        ...

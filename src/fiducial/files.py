@@ -26,16 +26,9 @@ except ImportError:  # not a POSIX system: the caller has to take care there
 
 
 def write_atomically(path: str | Path, data: bytes | str) -> Path:
-    """Write a file so that nobody ever sees half of it, not even after a crash.
+    """Write a file, text as UTF-8, so that nobody ever sees half of it, not even after a crash; returns the path.
 
     The data goes to a hidden file in the same folder, is forced to the disk, and takes the name only then.
-
-    Args:
-        path: the file; its folder has to exist.
-        data: the whole content; text is written as UTF-8.
-
-    Returns:
-        The path.
 
     Raises:
         InputError: the file cannot be written (no permission, no room, no such folder); what was there before
@@ -61,12 +54,10 @@ def write_atomically(path: str | Path, data: bytes | str) -> Path:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force the new name itself to the disk, where the system can do that.
-
-    Some network file systems refuse; the file is whole and in its place by then, so that is no failure.
-    """
+    """Force the new name itself to the disk, where the system can do that."""
     if os.name != "posix":
         return
+    # Some network file systems refuse; the file is whole and in its place by then.
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -105,11 +96,7 @@ def rounded(value: float | None, digits: int) -> float | None:
 
 
 def read_text(path: Path | Traversable, *, fallback: str | None = None) -> str:
-    """Read a UTF-8 text file, with or without a byte order mark.
-
-    Args:
-        path: the file.
-        fallback: another encoding for files that are not UTF-8; None refuses them.
+    """Read a UTF-8 text file, with or without a byte order mark; ``fallback`` is the encoding of files that are not.
 
     Raises:
         InputError: missing, not readable, or not text.
@@ -140,7 +127,7 @@ def parse_json(
     Args:
         text: the JSON.
         where: names it in errors: a path, or a path and a line.
-        kind: what the top level has to be, ``dict`` or ``list``; None takes anything.
+        kind: what the top level has to be, ``dict`` or ``list``.
         hook: is given each object as soon as it is complete and may return something smaller.
 
     Raises:
@@ -157,8 +144,12 @@ def parse_json(
         raise InputError(f"{where}: not valid JSON: {error}") from None
     except RecursionError:
         raise InputError(f"{where}: not valid JSON: nested too deeply") from None
+    return _of_kind(value, kind, where, "an object")
+
+
+def _of_kind(value: Any, kind: type[Any] | None, where: object, mapping: str) -> Any:
     if kind is not None and not isinstance(value, kind):
-        wanted = "a list" if kind is list else "an object"
+        wanted = "a list" if kind is list else mapping
         raise InputError(f"{where}: {wanted} is expected at the top, got {type(value).__name__}")
     return value
 
@@ -175,14 +166,7 @@ def read_json(
 
 
 def read_json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """Read a JSONL file of objects.
-
-    Returns:
-        The number of each line that is not empty, from 1, and its object.
-
-    Raises:
-        InputError: a line is not a JSON object.
-    """
+    """Read a JSONL file: the number, from 1, of each line that is not empty, and its object."""
     lines = enumerate(read_text(path).split("\n"), start=1)  # not splitlines: a text may hold U+2028
     return [(number, parse_json(line, f"{path}, line {number}", kind=dict)) for number, line in lines if line.strip()]
 
@@ -201,10 +185,7 @@ def parse_yaml(text: str, where: object, *, kind: type[Any] | None = None) -> An
         raise InputError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from None
     except RecursionError:
         raise InputError(f"{where}: not valid YAML (nested too deeply)") from None
-    if kind is not None and not isinstance(value, kind):
-        wanted = "a list" if kind is list else "a mapping"
-        raise InputError(f"{where}: {wanted} is expected at the top, got {type(value).__name__}")
-    return value
+    return _of_kind(value, kind, where, "a mapping")
 
 
 def read_yaml(path: Path | Traversable, *, kind: type[Any] | None = None) -> Any:
@@ -216,11 +197,7 @@ def read_yaml(path: Path | Traversable, *, kind: type[Any] | None = None) -> Any
 
 
 def lock_file(descriptor: int, path: Path) -> None:
-    """Take the lock of an open file, which the system lifts when the process ends, however it ends.
-
-    Args:
-        descriptor: of the open file.
-        path: names it in errors.
+    """Take the lock of an open file, which the system lifts when the process ends; ``path`` names it in errors.
 
     Raises:
         InputError: another process holds the lock.

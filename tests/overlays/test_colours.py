@@ -8,7 +8,7 @@ from skimage.color import rgb2lab
 
 from fiducial.errors import InputError
 from fiducial.overlays import PALETTE, palette_colour, parse_colour
-from fiducial.overlays.colours import NAMED, readable_on, require_opacity
+from fiducial.overlays.colours import NAMED, readable_on
 
 # Machado, Oliveira and Fernandes 2009, severity 1: linear RGB to what a dichromat sees.
 SIGHT = {
@@ -84,9 +84,3 @@ def test_letters_contrast_with_their_ground(colour):
 
     light, dark = sorted((luminance(colour), luminance(readable_on(colour))), reverse=True)
     assert (light + 0.05) / (dark + 0.05) >= 4.5
-
-
-@pytest.mark.parametrize("opacity", [-0.1, 1.1, float("nan")])
-def test_refuses_an_impossible_opacity(opacity):
-    with pytest.raises(InputError, match="opacity"):
-        require_opacity(opacity)

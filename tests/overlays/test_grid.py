@@ -116,16 +116,3 @@ def test_reads_a_grid(text, grid):
 def test_refuses_other_grids(text):
     with pytest.raises(InputError, match="grid"):
         parse_grid(text)
-
-
-def test_lines_survive_the_shrinking_that_they_are_drawn_for():
-    import PIL.Image
-
-    white = Image(np.full((3000, 4000, 3), 255, np.uint8))
-    for canvas in ((512, 512), None):
-        drawn = GridOverlay(canvas=canvas)(white).pixels
-        small = np.asarray(PIL.Image.fromarray(drawn).resize((512, 512), PIL.Image.Resampling.LANCZOS))
-        columns = small[5, :, 0]
-        assert (columns.min() < 200) == (canvas is not None)
-    with pytest.raises(InputError, match="canvas"):
-        GridOverlay(canvas=(0, 5))

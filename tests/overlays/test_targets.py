@@ -243,8 +243,9 @@ def test_boxes_and_masks_refuse_what_does_not_fit():
         MaskOverlay([], line_width=-1)
     with pytest.raises(InputError, match="unknown colour"):
         MaskOverlay([], colour="blurple")
-    with pytest.raises(InputError, match="opacity"):
-        MaskOverlay([], opacity=2)
+    for opacity in (-0.1, 2, float("nan")):
+        with pytest.raises(InputError, match="opacity"):
+            MaskOverlay([], opacity=opacity)
     with pytest.raises(GeometryError, match="does not fit"):
         MaskOverlay([Mask.empty(9, 10)])(grey(10, 10))
 

@@ -8,7 +8,7 @@ from fiducial.errors import InputError
 from fiducial.geometry import Mask, Prompt
 from fiducial.images import Image
 from fiducial.language import Outcome
-from fiducial.overlays import PALETTE, legend
+from fiducial.overlays import PALETTE
 from fiducial.overlays import page as pages
 from fiducial.overlays.page import MAX_PIXELS, MAX_SIDE, MIN_SIDE, Display
 from fiducial.results import png
@@ -20,7 +20,7 @@ def grey(height, width, name="grey.png"):
 
 def drawn_legend(result):
     found = zip(result.prompts, result.masks, result.scores, strict=True)
-    return legend.legend(png.caption(result), [legend.Target(*one) for one in found], 640, 16)
+    return pages.draw_legend(png.caption(result), [pages.Target(*one) for one in found], 640, 16)
 
 
 def target(picture, box, **values):
@@ -158,8 +158,8 @@ def test_tags_keep_apart():
 
 def test_many_targets_are_counted_and_listed_in_part(make, image):
     prompt, mask = target(image, (1, 1, 9, 9), label="thing")
-    many = make([prompt] * (legend.MAX_ROWS + 5), [mask] * (legend.MAX_ROWS + 5))
-    few = make([prompt] * legend.MAX_ROWS, [mask] * legend.MAX_ROWS)
+    many = make([prompt] * (pages.MAX_ROWS + 5), [mask] * (pages.MAX_ROWS + 5))
+    few = make([prompt] * pages.MAX_ROWS, [mask] * pages.MAX_ROWS)
     assert drawn_legend(many).shape[0] > drawn_legend(few).shape[0]
 
 
@@ -179,9 +179,9 @@ def test_the_legend_grows_with_what_it_says(make, image):
 
 
 def test_areas_in_words():
-    assert legend._area(0, 100) == "empty mask"
-    assert legend._area(12345, 100000) == "12,345 px (12.3 %)"
-    assert legend._area(1, 100000) == "1 px (< 0.1 %)"
+    assert pages._area(0, 100) == "empty mask"
+    assert pages._area(12345, 100000) == "12,345 px (12.3 %)"
+    assert pages._area(1, 100000) == "1 px (< 0.1 %)"
 
 
 def test_the_same_result_gives_the_same_bytes(two, tmp_path):

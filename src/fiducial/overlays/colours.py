@@ -27,32 +27,11 @@ NAMED: dict[str, Colour] = {
 }
 """Colours that have a name, sRGB 0..255."""
 
-PALETTE: tuple[Colour, ...] = (
-    (86, 180, 233),
-    (230, 159, 0),
-    (0, 158, 115),
-    (204, 121, 167),
-    (240, 228, 66),
-    (213, 94, 0),
-    (0, 114, 178),
-    (136, 0, 255),
-    (187, 238, 153),
-    (136, 17, 0),
-    (102, 255, 255),
-    (102, 51, 85),
-    (238, 17, 85),
-    (34, 51, 170),
-    (204, 170, 85),
-    (136, 119, 255),
-    (153, 238, 204),
-    (85, 51, 119),
-    (68, 102, 51),
-    (221, 238, 119),
-    (255, 136, 153),
-    (136, 85, 136),
-    (102, 85, 238),
-    (136, 153, 255),
+_PALETTE = (
+    "56b4e9 e69f00 009e73 cc79a7 f0e442 d55e00 0072b2 8800ff bbee99 881100 66ffff 663355 "
+    "ee1155 2233aa ccaa55 8877ff 99eecc 553377 446633 ddee77 ff8899 885588 6655ee 8899ff"
 )
+PALETTE: tuple[Colour, ...] = tuple((code[0], code[1], code[2]) for code in map(bytes.fromhex, _PALETTE.split()))
 """One colour per target: first the seven of Okabe and Ito, then those furthest from all before, each time
 counting normal, protan, deutan and tritan sight (at least 12 apart in CIELAB for any two, in any of them)."""
 
@@ -79,9 +58,7 @@ def parse_colour(colour: str | Sequence[int]) -> Colour:
         >>> parse_colour("#0af"), parse_colour("grey")
         ((0, 170, 255), (128, 128, 128))
     """
-    if isinstance(colour, str):
-        return _parse_text(colour)
-    values = tuple(colour)
+    values = _numbers_of(colour) if isinstance(colour, str) else tuple(colour)
     whole = all(not isinstance(value, bool) and hasattr(value, "__index__") for value in values)
     if len(values) != 3 or not whole or not all(0 <= value <= 255 for value in values):
         raise InputError(f"a colour needs three whole numbers in 0..255, got {values!r}")
@@ -91,34 +68,22 @@ def parse_colour(colour: str | Sequence[int]) -> Colour:
 
 def readable_on(colour: Colour) -> Colour:
     """Return black or white, whichever reads better on this colour (relative luminance, WCAG 2)."""
-    red, green, blue = (_linear(value / 255) for value in colour)
-    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    parts = [value / 255 for value in colour]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return (0, 0, 0) if (luminance + 0.05) ** 2 > 1.05 * 0.05 else (255, 255, 255)
 
 
-def require_opacity(opacity: float) -> float:
-    """Return an opacity, or raise InputError outside 0..1."""
-    if not 0 <= opacity <= 1:
-        raise InputError(f"an opacity is in 0 (invisible) to 1 (solid), got {opacity}")
-    return float(opacity)
-
-
-def _parse_text(text: str) -> Colour:
+def _numbers_of(text: str) -> tuple[int, ...]:
     given = text.strip().lower()
     if given in NAMED:
         return NAMED[given]
-    triple = _TRIPLE.fullmatch(given)
-    if triple:
-        return parse_colour([int(value) for value in triple.groups()])
+    if triple := _TRIPLE.fullmatch(given):
+        return tuple(map(int, triple.groups()))
     code = _HEX.fullmatch(given)
     if not code:
         raise InputError(
             f"unknown colour {text!r}: write a hex code such as #00aaff, three numbers such as 0,170,255, "
             f"or one of {', '.join(sorted(NAMED))}"
         )
-    digits = code[1] if len(code[1]) == 6 else "".join(digit * 2 for digit in code[1])
-    return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
-
-
-def _linear(value: float) -> float:
-    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+    return tuple(bytes.fromhex(code[1] if len(code[1]) == 6 else "".join(digit * 2 for digit in code[1])))

@@ -92,19 +92,13 @@ def badge(pixels: Pixels, centre: Sequence[float], radius: float, text: str, col
     ink = readable_on(colour)
     disc(pixels, centre, radius, ink)
     disc(pixels, centre, radius - max(1.0, radius * 0.09), colour)
-    size = badge_text_size(radius, text)
-    letters = text_coverage(text, size, bold=True)
+    share = {1: 1.45, 2: 1.2}.get(len(text), 2.2 / len(text))
+    letters = text_coverage(text, max(6, round(radius * share)), bold=True)
     rows, columns = (np.flatnonzero(letters.any(axis=axis)) for axis in (1, 0))
     letters = letters[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     x = math.floor(centre[0] - letters.shape[1] / 2 + 0.5)
     y = math.floor(centre[1] - letters.shape[0] / 2 + 0.5)
     stamp(pixels, letters, x, y, ink)
-
-
-def badge_text_size(radius: float, text: str) -> int:
-    """Choose the size of a number that fills a disc of this radius and stays inside it."""
-    share = {1: 1.45, 2: 1.2}.get(len(text), 2.2 / len(text))
-    return max(6, round(radius * share))
 
 
 def point(pixels: Pixels, at: Sequence[float], radius: float, colour: Colour, *, positive: bool) -> None:
@@ -130,15 +124,12 @@ def panel(pixels: Pixels, area: Sequence[int], radius: int, colour: Colour, rim:
         panel(pixels, (x - 1, y - 1, width + 2, height + 2), radius + 1, rim)
     radius = max(0, min(radius, width // 2, height // 2))
     # How far each pixel's centre lies beyond the straight part of its side, along x and along y.
-    across = _beyond(width, radius)[None, :]
-    down = _beyond(height, radius)[:, None]
-    ink = np.clip(radius + 0.5 - np.hypot(across, down), 0.0, 1.0)
+    across, down = (
+        np.maximum(np.abs(np.arange(length) + 0.5 - length / 2) - (length / 2 - radius), 0.0)
+        for length in (width, height)
+    )
+    ink = np.clip(radius + 0.5 - np.hypot(across[None, :], down[:, None]), 0.0, 1.0)
     stamp(pixels, np.rint(ink * 255).astype(np.uint8), x, y, colour)
-
-
-def _beyond(length: int, radius: int) -> NDArray[np.float64]:
-    centres = np.arange(length) + 0.5
-    return np.asarray(np.maximum(np.maximum(radius - centres, centres - (length - radius)), 0.0))
 
 
 def _fixed(place: Sequence[float]) -> tuple[int, int]:

@@ -41,12 +41,6 @@ class GridOverlay(Config):
     colour: str | tuple[int, int, int] = option("black", "a name, #rrggbb, or red,green,blue in 0..255")
     opacity: float = option(0.3, "0 is invisible, 1 solid", minimum=0, maximum=1)
     line_width: int = option(1, "width of a line", unit="pixels", minimum=1)
-    canvas: tuple[int, int] | None = option(
-        None,
-        "width, height to which the prompter will shrink the image: lines come out line_width wide there",
-        unit="pixels",
-        minimum=1,
-    )
 
     def check(self) -> None:
         """Refuse a colour that cannot be read."""
@@ -59,16 +53,12 @@ class GridOverlay(Config):
     def __call__(self, image: Image) -> Image:
         """Return the image with the grid over it: same size, same name."""
         lines = np.zeros((image.height, image.width), dtype=np.bool_)
-        wide, high = self.canvas or (image.width, image.height)
-        lines[:, _covered(image.width, self.columns, self._width(image.width / wide))] = True
-        lines[_covered(image.height, self.rows, self._width(image.height / high)), :] = True
+        lines[:, _covered(image.width, self.columns, self.line_width)] = True
+        lines[_covered(image.height, self.rows, self.line_width), :] = True
         pixels = image.pixels.copy()
         # Crossings are blended once, as when the grid is a layer of its own.
         pixels[lines] = blend(pixels[lines], parse_colour(self.colour), int(255 * self.opacity))
         return Image(pixels, name=image.name, notes=image.notes)
-
-    def _width(self, shrinking: float) -> int:
-        return max(self.line_width, round(self.line_width * shrinking))
 
 
 def parse_grid(text: str) -> tuple[int, int]:
@@ -91,13 +81,7 @@ def parse_grid(text: str) -> tuple[int, int]:
 
 
 def blend(under: NDArray[np.uint8], colour: Sequence[int], alpha: int) -> NDArray[np.uint8]:
-    """Lay a colour over opaque pixels, rounded to the nearest: Pillow's ``alpha_composite`` gives the same.
-
-    Args:
-        under: (..., 3) uint8.
-        colour: red, green, blue in 0..255.
-        alpha: 0..255.
-    """
+    """Lay a colour over opaque pixels (..., 3) with an alpha in 0..255, rounded as Pillow's ``alpha_composite``."""
     mixed = np.asarray(colour, dtype=np.uint32) * alpha + under.astype(np.uint32) * (255 - alpha)
     return ((mixed + 127) // 255).astype(np.uint8)
 

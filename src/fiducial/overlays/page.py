@@ -9,45 +9,58 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fiducial.geometry import Box, Mask, Point
+from fiducial.geometry import Box, Mask, Point, Prompt
 from fiducial.images import Image
 from fiducial.overlays.colours import Colour, palette_colour, readable_on
 from fiducial.overlays.drawing import Pixels, outline, panel, point, rectangle, tint
-from fiducial.overlays.legend import Caption, Target, legend
-from fiducial.overlays.text import line_height, shorten, stamp, text_coverage, text_width
+from fiducial.overlays.text import line_height, shorten, stamp, text_coverage, text_width, wrap
 
 Area = tuple[int, int, int, int]
 
 MIN_PAGE = 480
 """The legend is never narrower than this, in pixels; a narrower picture stands in the middle."""
-
 MAX_LABELS = 20
 """With more targets than this the tags hold numbers only: the legend has the labels."""
-
+MAX_ROWS = 60
+"""So many targets are listed in the legend; of more it says how many are missing."""
 MAX_SIDE = 4096
 """No side of a shown picture is longer, in pixels."""
-
 MAX_PIXELS = 4_000_000
 """No shown picture has more pixels."""
-
 MIN_SIDE = 640
 """Small pictures are enlarged by a whole factor until their longer side is about this long."""
 
 _TINT = 0.38
 _AROUND: Colour = (232, 232, 236)
 _DARK: Colour = (20, 20, 24)
+_PAPER: Colour = (255, 255, 255)
+_INK: Colour = (24, 24, 28)
+_GREY: Colour = (98, 98, 106)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One target of a picture for people: what was asked for, its mask, and its score, if it has one."""
+
+    prompt: Prompt
+    mask: Mask
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What a legend says beside its targets."""
+
+    title: str  # what was asked
+    status: str  # in a few words, how it ended
+    colour: Colour  # of the status
+    facts: Sequence[str] = ()  # short ones, such as the recipe and the seconds; empty ones are left out
+    text: str = ""  # at the end, in plain words
 
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """A picture's size on an overlay.
-
-    Args:
-        width: of the original image in pixels.
-        height: of the original image in pixels.
-        shown_width: in pixels of the overlay.
-        shown_height: in pixels of the overlay.
-    """
+    """The size of an image and the size at which it is shown, both in pixels."""
 
     width: int
     height: int
@@ -129,7 +142,7 @@ def draw_page(image: Image, targets: Sequence[Target], caption: Caption) -> Pixe
         wide = np.full((display.shown_height, page_width, 3), _AROUND, dtype=np.uint8)
         wide[:, left : left + display.shown_width] = picture
         picture = wide
-    return np.vstack([picture, legend(caption, targets, page_width, size)])
+    return np.vstack([picture, draw_legend(caption, targets, page_width, size)])
 
 
 def _draw_masks(picture: Pixels, targets: Sequence[Target], display: Display) -> None:
@@ -221,3 +234,111 @@ def _draw_tag(picture: Pixels, corner: Sequence[int], text: str, size: int, colo
     panel(picture, (x, y, width, height), round(size * 0.28), colour, rim=_DARK if colour != _DARK else None)
     letters = text_coverage(text, size, bold=True)
     stamp(picture, letters, x + round(size * 0.35), y + (height - letters.shape[0]) // 2, readable_on(colour))
+
+
+# -- the legend -----------------------------------------------------------------------------------
+
+
+def draw_legend(caption: Caption, targets: Sequence[Target], width: int, size: int) -> Pixels:
+    """Draw what was asked, how it ended and what was found: (h, width, 3), its letters of a size in pixels."""
+    inner = width - 2 * size
+    small = max(10, round(size * 0.84))
+    blocks = [
+        _paragraph(caption.title, round(size * 1.15), inner, _INK, 6, bold=True),
+        _status(caption, inner, size),
+    ]
+    if targets:
+        blocks.append(_list(targets, inner, size, small))
+    if any(target.prompt.points for target in targets):
+        blocks.append(_point_key(targets, inner, small))
+    if caption.text:
+        blocks.append(_paragraph(caption.text, small, inner, _GREY, 12))
+    gap = _blank(round(size * 0.7), inner)
+    stack = [piece for block in blocks for piece in (gap, block)]
+    return np.pad(np.vstack([*stack, gap]), ((0, 0), (size, size), (0, 0)), constant_values=255)
+
+
+def _blank(height: int, width: int) -> Pixels:
+    return np.full((height, width, 3), _PAPER, dtype=np.uint8)
+
+
+def _paragraph(text: str, size: int, width: int, colour: Colour, max_lines: int, *, bold: bool = False) -> Pixels:
+    lines = wrap(text, size, width, bold=bold, max_lines=max_lines)
+    block = _blank(line_height(size) * max(1, len(lines)), width)
+    for number, line in enumerate(lines):
+        stamp(block, text_coverage(line, size, bold=bold), 0, number * line_height(size), colour)
+    return block
+
+
+def _status(caption: Caption, width: int, size: int) -> Pixels:
+    """Draw the status on a coloured pill, then the facts."""
+    height = round(line_height(size) * 1.2)
+    pill = min(text_width(caption.status, size, bold=True) + size, width)
+    details = shorten("  ·  ".join(filter(None, caption.facts)), size, max(0, width - pill - size))
+    status = shorten(caption.status, size, pill - size // 2, bold=True)
+    block = _blank(height, width)
+    panel(block, (0, 0, pill, height), height // 2, caption.colour)
+    top = (height - line_height(size)) // 2
+    stamp(block, text_coverage(status, size, bold=True), size // 2, top, _PAPER)
+    stamp(block, text_coverage(details, size), pill + size, top, _GREY)
+    return block
+
+
+def _list(targets: Sequence[Target], width: int, size: int, small: int) -> Pixels:
+    """List the targets in as many columns as there is room for, filled downwards."""
+    count = min(len(targets), MAX_ROWS)
+    columns = max(1, min(width // (17 * size), 4, count))
+    per_column = -(-count // columns)
+    cell = width // columns
+    rows = [_row(targets[number], number, cell - size // 2, size, small) for number in range(count)]
+    height = rows[0].shape[0]
+    missing = len(targets) - count
+    block = _blank(height * per_column, width)
+    for number, row in enumerate(rows):
+        column, line = divmod(number, per_column)
+        block[line * height : (line + 1) * height, column * cell : column * cell + row.shape[1]] = row
+    if missing:
+        more = f"... and {missing} more: the JSON file lists them all"
+        block = np.vstack([block, _paragraph(more, small, width, _GREY, 2)])
+    return block
+
+
+def _row(target: Target, number: int, width: int, size: int, small: int) -> Pixels:
+    """Draw one target: its number on its colour, its label, and below it score and area."""
+    block = _blank(line_height(size) + line_height(small) + size // 2, width)
+    colour, name = palette_colour(number), str(number + 1)
+    top, high = size // 8, round(size * 1.5)
+    side = max(high, text_width(name, size, bold=True) + round(size * 0.5))
+    panel(block, (0, top, side, high), round(size * 0.28), colour)
+    digits = text_coverage(name, size, bold=True)
+    x, y = (side - digits.shape[1]) // 2, top + (high - digits.shape[0]) // 2
+    stamp(block, digits, x, y, readable_on(colour))
+    left = side + size // 2
+    stamp(block, text_coverage(shorten(target.prompt.label or "target", size, width - left), size), left, top, _INK)
+    facts = _area(target.mask.area, target.mask.height * target.mask.width)
+    if target.score is not None:
+        facts += f"  ·  score {target.score:.2f}"
+    stamp(block, text_coverage(shorten(facts, small, width - left), small), left, line_height(size), _GREY)
+    return block
+
+
+def _area(area: int, total: int) -> str:
+    if not area:
+        return "empty mask"
+    share = 100 * area / total
+    return f"{area:,} px ({f'{share:.1f}' if share >= 0.1 else '< 0.1'} %)"
+
+
+def _point_key(targets: Sequence[Target], width: int, size: int) -> Pixels:
+    """Explain the two kinds of points, those that occur."""
+    block = _blank(round(line_height(size) * 1.2), width)
+    kinds = {kind for target in targets for kind in target.prompt.labels}
+    x, middle = 0, block.shape[0] / 2
+    for kind, text in ((1, "point on the target"), (0, "point beside it")):
+        if kind not in kinds:
+            continue
+        point(block, (x + size * 0.7, middle), size * 0.42, (128, 128, 136), positive=kind == 1)
+        letters = text_coverage(text, size)
+        stamp(block, letters, x + round(size * 1.6), (block.shape[0] - letters.shape[0]) // 2, _GREY)
+        x += round(size * 3.2) + letters.shape[1]
+    return block

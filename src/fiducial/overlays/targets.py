@@ -11,7 +11,7 @@ import numpy as np
 from fiducial.errors import GeometryError, InputError
 from fiducial.geometry import Mask, Point, Prompt, Prompts
 from fiducial.images import Image
-from fiducial.overlays.colours import Colour, palette_colour, parse_colour, require_opacity
+from fiducial.overlays.colours import Colour, palette_colour, parse_colour
 from fiducial.overlays.drawing import badge, disc, outline, rectangle, segment, stroke_width, tint
 
 _MIN_RADIUS = 7.0
@@ -143,7 +143,8 @@ class MaskOverlay:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "masks", tuple(self.masks))
-        object.__setattr__(self, "opacity", require_opacity(self.opacity))
+        if not 0 <= self.opacity <= 1:
+            raise InputError(f"an opacity is in 0 (invisible) to 1 (solid), got {self.opacity}")
         _check(self.colour, self.line_width, minimum=0)
 
     def __call__(self, image: Image) -> Image:

@@ -1,9 +1,8 @@
 """Text as coverage: small grey arrays that are stamped onto pixels in any colour.
 
-Two typefaces are drawn, both inside packages that are installed anyway, never one of the system's, so
-pictures are the same everywhere: Pillow's for ASCII, and OpenCV's for a text with other letters (accents,
-Greek, Cyrillic, Arabic, Hebrew, Chinese, Japanese, Korean). OpenCV has one from version 5 on; with an older
-one such letters lose their accents or become question marks.
+Two typefaces are drawn, never one of the system's, so that pictures are the same everywhere: Pillow's for ASCII, and
+OpenCV's for other letters. OpenCV has one from version 5 on; with an older one such letters lose their accents or
+become question marks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Results: the Segmentation, and writing it to files."""
 
-from fiducial.files import make_folder, write_atomically
 from fiducial.results.saving import FORMATS, file_stem, file_stems
 from fiducial.results.segmentation import Segmentation
 
-__all__ = ["FORMATS", "Segmentation", "file_stem", "file_stems", "make_folder", "write_atomically"]
+__all__ = ["FORMATS", "Segmentation", "file_stem", "file_stems"]

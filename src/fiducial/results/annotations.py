@@ -1,10 +1,8 @@
 """A result as annotations of other tools: COCO, LabelMe, and the ``Detections`` of the package supervision.
 
-LabelMe is for mending by hand. Each connected part of a mask becomes a polygon; the parts of one target share label
-and ``group_id``. Outlines are simplified: no point of the true outline is further than ``TOLERANCE`` pixels from the
-written one. LabelMe polygons have no holes. A hole that is thinner than the tolerance is filled; a part with any
-larger hole is written as a shape of the type ``"mask"`` (LabelMe 5.3 and later), which is exact. A target with an
-empty mask is written as the rectangle and the points of its prompt.
+In LabelMe each connected part of a mask becomes a simplified polygon; the parts of one target share label and
+``group_id``. Its polygons have no holes: one thinner than the tolerance is filled, a part with a larger one is a shape
+of the type ``"mask"`` (LabelMe 5.3 and later), which is exact. Of an empty mask the prompt is written.
 """
 
 from __future__ import annotations
@@ -44,9 +42,8 @@ def write_coco(segmentation: Segmentation, folder: Path) -> str:
     """Return the file: one image, one annotation per target in order, one category per label.
 
     Segmentations are run-length codes although ``iscrowd`` is 0 (pycocotools and its relatives read that), so
-    masks are exact. ``bbox`` is the mask's tight box as x, y, width, height, all 0 for an empty mask. The
-    ``score`` is an extra that result files have too. Categories are numbered from 1 as their labels first
-    occur; a target without a label is a "target".
+    masks are exact. ``bbox`` is the mask's tight box as x, y, width, height, all 0 for an empty mask; ``score`` is an
+    extra that result files have too. A target without a label is a "target".
     """
     image = segmentation.image
     categories = categories_of(segmentation)
@@ -98,14 +95,9 @@ def write_labelme(segmentation: Segmentation, folder: Path) -> str:
     )
 
 
-def simplify(ring: Ring, tolerance: float = TOLERANCE) -> Ring:
-    """Drop points of a closed ring (Douglas and Peucker); fewer than three remain of what is thinner.
-
-    Args:
-        ring: (K, 2) x, y.
-        tolerance: in pixels.
-    """
-    kept = cv2.approxPolyDP(ring.astype(np.float32).reshape(-1, 1, 2), tolerance, closed=True)
+def simplify(ring: Ring) -> Ring:
+    """Drop points of a closed ring (K, 2) (Douglas and Peucker); fewer than three remain of what is thinner."""
+    kept = cv2.approxPolyDP(ring.astype(np.float32).reshape(-1, 1, 2), TOLERANCE, closed=True)
     return kept.reshape(-1, 2).astype(np.float64)
 
 

@@ -16,9 +16,8 @@ from fiducial.files import make_folder, write_atomically
 from fiducial.language import Outcome
 from fiducial.overlays.colours import Colour
 from fiducial.overlays.drawing import Pixels
-from fiducial.overlays.legend import Caption, Target
-from fiducial.overlays.page import draw_page
-from fiducial.results.saving import checked_stem, file_stem
+from fiducial.overlays.page import Caption, Target, draw_page
+from fiducial.results.saving import stem_of
 
 if TYPE_CHECKING:
     from fiducial.results.segmentation import Segmentation
@@ -92,8 +91,7 @@ def _png(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
 
 def save_pictures(segmentation: Segmentation, folder: str | Path, *, stem: str | None = None) -> list[Path]:
     """Write the pictures of every refinement; see :meth:`fiducial.results.Segmentation.save_pictures`."""
-    folder = Path(folder)
-    start = file_stem(segmentation.image.name) if stem is None else checked_stem(stem)
+    folder, start = Path(folder), stem_of(segmentation, stem)
     contents = {
         f"{start}.target{target}.{step}-{refinement.refiner}.{number}-{name}.png": picture
         for target, steps in enumerate(segmentation.refinements, start=1)

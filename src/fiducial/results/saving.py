@@ -1,9 +1,6 @@
 """Writing a result to files: which kinds there are, and how they are called.
 
-The stem is the image's file name *with* its suffix: ``a.jpg`` gives ``a.jpg.json``, ``a.png`` gives
-``a.png.json``, and neither touches the picture or notes beside it. The name of one image alone cannot tell
-whether another folder holds a picture of the same name; who writes many images into one folder asks
-:func:`file_stems`, which puts as many folders in front as it takes to tell them apart.
+The stem is the image's file name *with* its suffix: ``a.jpg`` gives ``a.jpg.json``, ``a.png`` gives ``a.png.json``.
 """
 
 from __future__ import annotations
@@ -12,8 +9,7 @@ import hashlib
 import importlib
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -27,44 +23,17 @@ if TYPE_CHECKING:
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]')
 _MAX_BYTES = 180
 
-Writer = Callable[["Segmentation", Path], bytes | str]
-"""Turns a result into the content of one file; it is given the folder, and writes nothing itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileKind:
-    """One file of a format.
-
-    Args:
-        key: what :meth:`Segmentation.save` calls it.
-        ending: follows the stem in the file's name.
-        writer: import string ``"module:function"`` of a :data:`Writer`, loaded when it is needed.
-    """
-
-    key: str
-    ending: str
-    writer: str
-
-    def load(self) -> Writer:
-        """Import the writer."""
-        module, function = self.writer.split(":")
-        writer: Writer = getattr(importlib.import_module(module), function)
-        return writer
-
-
-FORMATS: Mapping[str, tuple[FileKind, ...]] = MappingProxyType(
+FORMATS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
-        "png": (FileKind("png", ".overlay.png", "fiducial.results.png:write_overlay"),),
-        "mask": (
-            FileKind("mask", ".mask.png", "fiducial.results.png:write_union"),
-            FileKind("instances", ".instances.png", "fiducial.results.png:write_instances"),
-        ),
-        "json": (FileKind("json", ".json", "fiducial.results.segmentation:write_json"),),
-        "coco": (FileKind("coco", ".coco.json", "fiducial.results.annotations:write_coco"),),
-        "labelme": (FileKind("labelme", ".labelme.json", "fiducial.results.annotations:write_labelme"),),
+        "png": {"png": (".overlay.png", "png:write_overlay")},
+        "mask": {"mask": (".mask.png", "png:write_union"), "instances": (".instances.png", "png:write_instances")},
+        "json": {"json": (".json", "segmentation:write_json")},
+        "coco": {"coco": (".coco.json", "annotations:write_coco")},
+        "labelme": {"labelme": (".labelme.json", "annotations:write_labelme")},
     }
 )
-"""Name of a format -> the files that it consists of."""
+"""The files that each format consists of, by key: how the name goes on after the stem, and what gives the content, a
+``module:function`` of this package that takes the result and the folder."""
 
 
 def save(
@@ -75,33 +44,37 @@ def save(
     stem: str | None = None,
     overwrite: bool = True,
 ) -> dict[str, Path]:
-    """Write a result; see :meth:`fiducial.results.Segmentation.save`.
-
-    Every content is made before the first file is touched, so a writer that fails leaves nothing behind.
-    """
+    """Write a result; see :meth:`fiducial.results.Segmentation.save`."""
     if isinstance(formats, str):
         raise InputError(f"formats is a list of names, got the text {formats!r}: write [{formats!r}]")
     for name in formats:
         if name not in FORMATS:
             raise UnknownNameError("format", name, FORMATS)
-    kinds = [kind for name in dict.fromkeys(formats) for kind in FORMATS[name]]
-    folder = Path(folder)
-    start = file_stem(segmentation.image.name) if stem is None else checked_stem(stem)
-    paths = {kind.key: folder / f"{start}{kind.ending}" for kind in kinds}
+    kinds = {key: kind for name in formats for key, kind in FORMATS[name].items()}
+    folder, start = Path(folder), stem_of(segmentation, stem)
+    paths = {key: folder / f"{start}{ending}" for key, (ending, _) in kinds.items()}
     if not overwrite:
         for path in paths.values():
             if path.exists():
                 raise InputError(f"{path}: is there already: choose another stem or folder, or allow overwriting")
-    contents = {kind.key: kind.load()(segmentation, folder) for kind in kinds}
+    # Every content is made before the first file is touched: a writer that fails leaves nothing behind.
+    contents: dict[str, bytes | str] = {}
+    for key, (_, writer) in kinds.items():
+        module, _, function = writer.partition(":")
+        contents[key] = getattr(importlib.import_module(f"fiducial.results.{module}"), function)(segmentation, folder)
     make_folder(folder)
     return {key: write_atomically(path, contents[key]) for key, path in paths.items()}
 
 
-def checked_stem(stem: str) -> str:
-    """Return a stem, or raise InputError when it cannot begin a file name."""
-    if not stem or stem != file_stem(stem):
+def stem_of(segmentation: Segmentation, stem: str | None) -> str:
+    """Return the given stem, or that of the image.
+
+    Raises:
+        InputError: the given one cannot begin a file name.
+    """
+    if stem is not None and stem != file_stem(stem):
         raise InputError(f"{stem!r} cannot begin a file name: try {file_stem(stem)!r}")
-    return stem
+    return file_stem(segmentation.image.name) if stem is None else stem
 
 
 def file_stem(name: str) -> str:

@@ -87,7 +87,7 @@ class Segmentation:
 
     @property
     def text(self) -> str:
-        """The prompter's plain words: how the choice was made, or why there is nothing."""
+        """In plain words, how the choice was made, or why there is nothing."""
         return self.answer.text
 
     @property
