@@ -21,18 +21,20 @@ from fiducial.prompters.grounder.words import phrase_vectors
 from fiducial.training.configs import GrounderConfig
 from fiducial.training.grounder_data import Store, read_store
 from fiducial.training.grounder_scoring import (
-    SIZES,
     Finding,
+    area_under_curve,
     by_name,
     findings_of,
+    first_found,
     matches_of,
     mean_precision,
     precision,
-    table,
 )
 from fiducial.training.recipes import load_config
 
 RESAMPLES = 100
+SIZES = {"below 32": (0.0, 32.0), "32 to 96": (32.0, 96.0), "above 96": (96.0, float("inf"))}
+"""Square root of a box's area in pixels."""
 
 
 def main() -> None:
@@ -56,14 +58,14 @@ def report(store: Store, grounder: Grounder) -> None:
     """Print what is known of one dataset."""
     findings = findings_of(NanoDetector(grounder, threshold=0.0), store.held_out)
     thresholds = {name.name: name.threshold for name in grounder.names}
-    figures = table(findings)
-    print(f"\n### {store.source.title}: {len(store.held_out)} pictures, {figures['things']} things\n")
+    there = np.array([len(one.truth) for one in findings])
+    print(f"\n### {store.source.title}: {len(store.held_out)} pictures, {there.sum()} things\n")
     print("| measure | value | 95 % interval |\n|---|---|---|")
     measures: list[tuple[str, Callable[[Sequence[Finding]], float | None]]] = [
         ("AP50, mean over names", mean_precision),
         ("AP75, mean over names", lambda some: mean_precision(some, 0.75)),
         *[(f"AP50, {size} px", lambda some, size=size: sized(some, SIZES[size])) for size in SIZES],
-        ("the only thing of its name: best box has an IoU of 0.5", single),
+        ("the only thing of its name: best box has an IoU of 0.5", first_found),
         ("false alarms: not there, but found (the name's own threshold)", lambda some: alarms(some, thresholds)),
         ("missed: there, but nothing found", lambda some: misses(some, thresholds)),
     ]
@@ -72,7 +74,8 @@ def report(store: Store, grounder: Grounder) -> None:
         if value is not None:
             low, high = interval(findings, len(store.names), measure)
             print(f"| {title} | {value:.3f} | {low:.2f} to {high:.2f} |")
-    print(f"| is the name in the picture: area under the curve | {figures['presence_auroc']:.3f} | |")
+    known = area_under_curve(np.array([one.best for one in findings]), there > 0)
+    print(f"| is the name in the picture: area under the curve | {shown(known, 3)} | |")
     if len(store.names) > 1:
         print("\n| name | things | AP50 | AP75 |\n|---|---|---|---|")
         for name, some in by_name(findings).items():
@@ -109,11 +112,6 @@ def sized(findings: Sequence[Finding], size: tuple[float, float]) -> float | Non
     return float(np.mean(known)) if known else None
 
 
-def single(findings: Sequence[Finding]) -> float | None:
-    """Return how often the best box finds the only thing of its name."""
-    return table([one for one in findings if len(one.truth) == 1])["single"]
-
-
 def alarms(findings: Sequence[Finding], thresholds: dict[str, float]) -> float | None:
     """Return how often something is found of a name that is not in the picture."""
     some = [one.best >= thresholds[one.name] for one in findings if not len(one.truth)]
@@ -142,9 +140,9 @@ def interval(
     return float(low), float(high)
 
 
-def shown(value: float | None) -> str:
+def shown(value: float | None, digits: int = 2) -> str:
     """Return a number for a table."""
-    return "–" if value is None else f"{value:.2f}"
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 if __name__ == "__main__":

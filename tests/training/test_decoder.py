@@ -10,7 +10,7 @@ from fiducial.geometry import Prompt, Prompts
 from fiducial.segmenters.sam import SamSegmenter
 from fiducial.training import decoder as module
 from fiducial.training.configs import DecoderConfig, DecoderLosses, DecoderPrompting, Source
-from fiducial.training.decoder import DecoderTask, train
+from fiducial.training.decoder import DecoderTask
 from fiducial.training.decoder_data import Embeddings, read_portions
 from fiducial.training.decoder_model import TrainedModel, encoder_fingerprint
 from tiny.sam import BUILDERS, save
@@ -65,7 +65,7 @@ def learning(model):
 
 
 def run(config, folder, **more):
-    return train(config, ".", folder, device="cpu", quiet=True, **more)
+    return config.train(".", folder, device="cpu", quiet=True, **more)
 
 
 def lines(model):
@@ -110,7 +110,7 @@ def test_what_is_left_loads_and_scores_as_the_card_says(learnt):
     config = learning(source)
     (portion,) = read_portions(config, ".")
     ious = []
-    for picture, mask in portion.sampled(config.eval_limit, config.seed):
+    for picture, mask in portion.sampled(config):
         prompts = Prompts(mask.frame, (Prompt(mask.frame, box=mask.box),))
         ious.append(segmenter.decode(segmenter.encode(picture.image()), prompts)[0].iou(mask))
     card = (model / "README.md").read_text()
@@ -198,7 +198,7 @@ def test_embeddings_are_shared_between_runs_and_survive_training(models, tmp_pat
 
 def test_a_lost_embedding_is_computed_again(models, tmp_path):
     config = short(models["sam2"])
-    model = TrainedModel(config.model, torch.device("cpu"), prompt_encoder=False, masks="single")
+    model = TrainedModel(config, torch.device("cpu"))
     embeddings = Embeddings(model.segmenter, tmp_path)
     picture = read_portions(config, ".")[0].training[0]
     told = []
@@ -215,7 +215,7 @@ def test_a_lost_embedding_is_computed_again(models, tmp_path):
 
 
 def test_the_fingerprint_is_that_of_the_encoder(models):
-    model = TrainedModel(models["sam2"], torch.device("cpu"), prompt_encoder=True, masks="single").model
+    model = TrainedModel(short(models["sam2"], prompt_encoder=True), torch.device("cpu")).model
     before = encoder_fingerprint(model)
     with torch.no_grad():
         model.mask_decoder.iou_token.weight.add_(1)
@@ -269,7 +269,7 @@ def test_another_configuration_does_not_go_on_with_a_run(models, tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_named(models, tmp_path, monkeypatch):
-    model = TrainedModel(models["sam"], torch.device("cpu"), prompt_encoder=False, masks="single")
+    model = TrainedModel(short(models["sam"]), torch.device("cpu"))
 
     def full(folder):
         raise OSError("no space left")

@@ -143,12 +143,13 @@ def test_parts_are_apart_and_smaller_fractions_are_subsets():
 
 def test_held_out_targets_are_drawn_by_the_seed():
     portion = read_portions(CONFIG, ".")[0]
-    every = portion.sampled(1000, 0)
-    some = portion.sampled(4, 0)
+    every, some, other = (
+        portion.sampled(replace(CONFIG, eval_limit=limit, seed=seed)) for limit, seed in ((1000, 0), (4, 0), (4, 1))
+    )
     assert len(some) == 4 < len(every)
     assert set(some) < set(every)
-    assert [mask for _, mask in some] == [mask for _, mask in portion.sampled(4, 0)]
-    assert set(some) != set(portion.sampled(4, 1))
+    assert some == portion.sampled(replace(CONFIG, eval_limit=4))
+    assert set(some) != set(other)
 
 
 @pytest.mark.parametrize(

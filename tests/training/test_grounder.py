@@ -19,9 +19,10 @@ from fiducial.training.configs import (
     GrounderSource,
     Phase,
 )
-from fiducial.training.grounder import GrounderTask, focal, giou, losses, train
+from fiducial.training.grounder import GrounderTask, focal, giou, losses
 from fiducial.training.grounder_data import read_store
-from fiducial.training.grounder_scoring import findings_of, table
+from fiducial.training.grounder_scoring import by_name, findings_of
+from fiducial.training.trainer import Trainer
 
 SCENES = GrounderSource("scenes:shapes?count=10&seed=3&size=128", held_out=0.3, name="shapes", scale=(0.9, 1.1))
 CONFIG = GrounderConfig(
@@ -47,10 +48,13 @@ TINY = {
 }
 
 
+def train(config, folder, lexicon, **options):
+    return Trainer(GrounderTask(config, "unused", lexicon), folder, device="cpu", quiet=True, **options).fit()
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, lexicon):
-    folder = tmp_path_factory.mktemp("run")
-    return train(CONFIG, "unused", folder, device="cpu", command=["fiducial", "train"], quiet=True, lexicon=lexicon)
+    return train(CONFIG, tmp_path_factory.mktemp("run"), lexicon, command=["fiducial", "train"])
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +89,9 @@ def test_the_weights_load_and_know_what_the_data_shows(trained, store, lexicon):
     assert "tumour" not in detector.vocabulary()
     grounder, _ = load_grounder(trained)
     np.testing.assert_allclose(grounder.vectors, lexicon.only(store.names).mean_vectors(), atol=1e-6)
-    found = table(findings_of(detector, store.held_out))
-    assert found["things"] > 0
-    assert set(found["ap50_by_name"]) == set(store.names)
+    found = findings_of(detector, store.held_out)
+    assert sum(len(one.truth) for one in found) > 0
+    assert set(by_name(found)) == set(store.names)
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(trained, tmp_path, monkeypatch, lexicon):
@@ -101,9 +105,8 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(trained, tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(GrounderTask, "loss", stopping)
         with pytest.raises(KeyboardInterrupt):
-            train(CONFIG, "unused", tmp_path / "run", device="cpu", quiet=True, lexicon=lexicon)
-    going_on = replace(CONFIG, save_every=7)
-    again = train(going_on, "unused", tmp_path / "run", device="cpu", quiet=True, lexicon=lexicon)
+            train(CONFIG, tmp_path / "run", lexicon)
+    again = train(replace(CONFIG, save_every=7), tmp_path / "run", lexicon)
     one, other = (load_grounder(path)[0] for path in (trained, again))
     assert one.names == other.names
     for name, tensor in one.network.state_dict().items():
@@ -112,25 +115,25 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(trained, tmp_path, monk
 
 def test_another_configuration_or_other_words_do_not_go_on_with_a_run(trained, lexicon):
     with pytest.raises(InputError, match="another learning_rate"):
-        train(replace(CONFIG, learning_rate=1.0), "unused", trained.parent, device="cpu", quiet=True, lexicon=lexicon)
+        train(replace(CONFIG, learning_rate=1.0), trained.parent, lexicon)
     turned = replace(lexicon, vectors=lexicon.vectors[::-1])
     with pytest.raises(InputError, match="another words"):
-        train(CONFIG, "unused", trained.parent, device="cpu", quiet=True, lexicon=turned)
+        train(CONFIG, trained.parent, turned)
 
 
 def test_a_run_begins_with_given_weights(trained, tmp_path, lexicon):
     short = replace(CONFIG, phases=(Phase(64, 1),), initial_weights=str(trained), learning_rate=1e-9, ema_decay=0.0)
-    again = train(short, "unused", tmp_path / "run", device="cpu", quiet=True, lexicon=lexicon)
+    again = train(short, tmp_path / "run", lexicon)
     one, other = (load_grounder(path)[0].network.state_dict()["phrase.0.weight"] for path in (trained, again))
     torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
     larger = replace(short, network=replace(CONFIG.network, pyramid=16))
     with pytest.raises(InputError, match="as configured"):
-        train(larger, "unused", tmp_path / "other", device="cpu", quiet=True, lexicon=lexicon)
+        train(larger, tmp_path / "other", lexicon)
 
 
 def test_without_a_held_out_part_there_is_nothing_to_calibrate(tmp_path, lexicon):
     config = replace(CONFIG, data=(replace(SCENES, held_out=0.0),), phases=(Phase(32, 1),))
-    weights = train(config, "unused", tmp_path, device="cpu", quiet=True, lexicon=lexicon)
+    weights = train(config, tmp_path, lexicon)
     assert {name.slope for name in load_grounder(weights)[0].names} == {1.0}
 
 

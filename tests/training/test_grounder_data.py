@@ -181,18 +181,3 @@ def test_the_packages_words_are_unit_vectors():
     assert shipped.size == 64
     for vectors in shipped.vectors:
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("names", "domains", "vectors", "message"),
-    [
-        ((), (), (), "each once, got none"),
-        (("a", "a"), ("", ""), (np.ones((1, 2)),) * 2, "each once, got a, a"),
-        (("a",), (), (np.ones((1, 2)),), "one domain"),
-        (("a",), ("",), (np.ones((0, 2)),), "at least one phrase"),
-        (("a", "b"), ("", ""), (np.ones((1, 2)), np.ones((1, 3))), "one length"),
-    ],
-)
-def test_parts_that_do_not_fit_are_refused(names, domains, vectors, message):
-    with pytest.raises(InputError, match=message):
-        Lexicon(names, domains, vectors)

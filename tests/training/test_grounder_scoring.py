@@ -17,11 +17,11 @@ from fiducial.training.grounder_scoring import (
     calibrated,
     expected_error,
     findings_of,
+    first_found,
     matches_of,
     mean_precision,
     platt,
     precision,
-    table,
 )
 
 SIDE = 200
@@ -93,7 +93,7 @@ def test_area_under_the_curve_counts_ties_half():
     assert area_under_curve(np.array([0.1]), np.array([True])) is None
 
 
-def test_the_table():
+def test_figures_by_name_by_size_and_by_picture():
     findings = [
         finding([(0, 0, 10, 10)], [(0, 0, 10, 10), (50, 50, 60, 60)], [0.9, 0.2]),
         finding([(0, 0, 100, 100)], [(0, 0, 100, 40)], [0.25]),
@@ -101,17 +101,16 @@ def test_the_table():
         finding([], [], []),
         finding([(0, 0, 50, 50), (60, 60, 99, 99)], [(0, 0, 50, 50)], [0.8], "car"),
     ]
-    found = table(findings, threshold=0.3)
-    assert found["pictures"] == 5
-    assert found["things"] == 4
-    assert found["ap50_by_name"]["ship"] == pytest.approx(51 / 101)
-    assert found["ap50_by_name"]["car"] == pytest.approx(51 / 101)
-    assert found["ap50"] == pytest.approx(51 / 101)
-    assert found["ap50_by_size"] == pytest.approx({"below 32": 1.0, "32 to 96": 51 / 101, "above 96": 0.0})
-    assert found["single"] == 0.5
-    assert found["presence_auroc"] == pytest.approx(5 / 6)
-    assert found["false_alarms"] == 0.5
-    assert found["missed"] == pytest.approx(1 / 3)
+    named = by_name(findings)
+    assert precision(matches_of(named["ship"])) == pytest.approx(51 / 101)
+    assert precision(matches_of(named["car"])) == pytest.approx(51 / 101)
+    assert mean_precision(findings) == pytest.approx(51 / 101)
+    for size, expected in (((0, 32), [1.0, None]), ((32, 96), [None, 51 / 101]), ((96, np.inf), [0.0, None])):
+        assert [precision(matches_of(some, 0.5, size)) for some in named.values()] == expected
+    assert first_found(findings) == 0.5
+    assert first_found(findings[-1:]) is None
+    there = np.array([len(one.truth) > 0 for one in findings])
+    assert area_under_curve(np.array([one.best for one in findings]), there) == pytest.approx(5 / 6)
 
 
 class Knowing:

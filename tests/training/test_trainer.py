@@ -176,7 +176,7 @@ def test_another_configuration_is_refused_but_for_what_may_change(tmp_path):
     with pytest.raises(InputError, match="holds a run with another learning_rate, seed"):
         TrainingRun(tmp_path, RunConfig(num_threads=8))
     with pytest.raises(InputError, match="another words"):
-        TrainingRun(tmp_path, CONFIG, data_digests={"words": "abc"})
+        TrainingRun(tmp_path, CONFIG, digests={"words": "abc"})
 
 
 def test_cards_with_the_names_of_older_versions_are_the_same_run(tmp_path):

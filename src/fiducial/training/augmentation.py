@@ -12,15 +12,7 @@ Array = NDArray[np.float32]
 
 
 def recoloured(colours: Array, random: np.random.Generator) -> Array:
-    """Change a crop's colours as other cameras, lights and files would: gamma, tint, grey, blur, noise, now and then.
-
-    Args:
-        colours: (S, S, 3) float32 in 0..255.
-        random: where chance comes from.
-
-    Returns:
-        The same shape and range.
-    """
+    """Change colours (S, S, 3) in 0..255 as other cameras would: gamma, tint, grey, blur, noise, by chance."""
     result: NDArray[Any] = colours
     if random.random() < 0.5:
         result = 255 * (result / 255) ** np.float32(np.exp(random.uniform(-0.4, 0.4)))
@@ -36,15 +28,7 @@ def recoloured(colours: Array, random: np.random.Generator) -> Array:
 
 
 def corrupted(covered: Array, random: np.random.Generator) -> Array:
-    """Make an earlier mask of a true one: shifted, grown, shrunk, bitten, blurred.
-
-    Args:
-        covered: (S, S) float32 in 0..1, the true mask.
-        random: where chance comes from.
-
-    Returns:
-        (S, S) float32 in 0..1.
-    """
+    """Make an earlier mask of a true one, (S, S) in 0..1 both: shifted, grown, shrunk, bitten, blurred by chance."""
     size = covered.shape[0]
     mask: NDArray[Any] = covered
     if random.random() < 0.6:

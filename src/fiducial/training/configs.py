@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from fiducial.config import Config, class_value, option
+from fiducial.config import Config, option
 from fiducial.errors import InputError
 
 # -- data -----------------------------------------------------------------------------------------
@@ -72,6 +72,8 @@ def _check_data(sources: Sequence[Source]) -> None:
 class RunConfig(Config):
     """What every training run has; read by :class:`fiducial.training.trainer.Trainer`."""
 
+    task: ClassVar[str]
+    """The :class:`fiducial.training.trainer.Task` to train, ``module:Class``; it is made of configuration and data."""
     changeable: ClassVar[frozenset[str]] = frozenset({"num_threads", "save_every"})
     """Fields that may differ when a run is gone on with."""
 
@@ -91,10 +93,15 @@ class RunConfig(Config):
             data: the folder that ``DATA/`` stands for.
             out: the run's folder.
             options: those of :class:`fiducial.training.trainer.Trainer`.
+
+        Raises:
+            InputError: the data cannot be read, or the folder holds another run.
+            ModelError: the loss is no longer a finite number.
         """
-        module = importlib.import_module(f"fiducial.training.{class_value(type(self), 'name')}")
-        left: Path = module.train(self, data, out, **options)
-        return left
+        from fiducial.training.trainer import Trainer
+
+        module, _, name = self.task.partition(":")
+        return Trainer(getattr(importlib.import_module(module), name)(self, data), out, **options).fit()
 
     def with_steps(self, steps: int) -> Self:
         """Return the configuration with another number of optimiser steps."""
@@ -140,7 +147,7 @@ class PhasedConfig(RunConfig):
     def with_steps(self, steps: int) -> Self:
         """Return the configuration with another number of steps; phases keep their shares, empty ones are left out."""
         ends = [steps * done // self.steps for done in accumulate(phase.steps for phase in self.phases)]
-        counts = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+        counts = [end - start for start, end in pairwise([0, *ends])]
         phases = zip(self.phases, counts, strict=True)
         return replace(self, phases=tuple(replace(phase, steps=count) for phase, count in phases if count))
 
@@ -221,6 +228,7 @@ class SegmenterConfig(PhasedConfig):
 
     kind: ClassVar[str] = "training"
     name: ClassVar[str] = "segmenter"
+    task: ClassVar[str] = "fiducial.training.segmenter:SegmenterTask"
 
     phases: tuple[SegmenterPhase, ...] = option(help="input sizes and steps, in order")
     batch_size: int = option(32, "crops per step; normalisation needs two", minimum=2)
@@ -265,6 +273,7 @@ class GrounderConfig(PhasedConfig):
 
     kind: ClassVar[str] = "training"
     name: ClassVar[str] = "grounder"
+    task: ClassVar[str] = "fiducial.training.grounder:GrounderTask"
 
     data: tuple[GrounderSource, ...] = option(help="what to learn from")
     network: GrounderNetworkConfig = option(GrounderNetworkConfig(), "make-up of the network")
@@ -337,6 +346,7 @@ class DecoderConfig(RunConfig):
 
     kind: ClassVar[str] = "training"
     name: ClassVar[str] = "decoder"
+    task: ClassVar[str] = "fiducial.training.decoder:DecoderTask"
     changeable: ClassVar[frozenset[str]] = RunConfig.changeable | {"embeddings"}
 
     model: str = option(help="the model to start from: a folder or an id of the hub")
@@ -389,6 +399,7 @@ class WordsConfig(RunConfig):
 
     kind: ClassVar[str] = "training"
     name: ClassVar[str] = "words"
+    task: ClassVar[str] = "fiducial.training.words:WordsTask"
 
     teacher: str = option(
         help="folder of a MiniLM (config.json, model.safetensors, tokenizer.json, vocab.txt); may begin with DATA/"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fiducial.contracts import Embedding
 from fiducial.datasets import Dataset, open_dataset
-from fiducial.datasets.splits import group_of, in_fraction, is_held_out, longest_edge
+from fiducial.datasets.splits import group_of, in_fraction, is_held_out
 from fiducial.errors import InputError
 from fiducial.geometry import Mask
 from fiducial.images import Image
@@ -20,13 +20,7 @@ from fiducial.training.sources import expand_data_folder, instances_of, subset
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecoderPicture:
-    """One picture with its targets.
-
-    Args:
-        dataset: where it comes from.
-        index: of its sample there.
-        targets: the targets' masks, at least one.
-    """
+    """A sample of a dataset, by its index there, with the masks of its targets, at least one."""
 
     dataset: Dataset
     index: int
@@ -39,29 +33,20 @@ class DecoderPicture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Portion:
-    """What one source gives.
-
-    Args:
-        source: where it comes from.
-        training: the pictures to train on.
-        held_out: the pictures that are never trained on.
-    """
+    """What one source gives: pictures to train on, and those that are never trained on."""
 
     source: Source
     training: tuple[DecoderPicture, ...]
     held_out: tuple[DecoderPicture, ...]
 
-    def sampled(self, limit: int, seed: int) -> list[tuple[DecoderPicture, Mask]]:
-        """List the held-out targets, or as many of them as the limit says, drawn by the seed."""
-        return subset([(picture, mask) for picture in self.held_out for mask in picture.targets], limit, seed)
+    def sampled(self, config: DecoderConfig) -> list[tuple[DecoderPicture, Mask]]:
+        """List the held-out targets, or as many of them as ``eval_limit`` says, drawn by the seed."""
+        every = [(picture, mask) for picture in self.held_out for mask in picture.targets]
+        return subset(every, config.eval_limit, config.seed)
 
 
 def read_portions(config: DecoderConfig, data: Path) -> list[Portion]:
-    """Open the datasets of a configuration and cut them; no picture is kept.
-
-    Args:
-        config: the run's configuration.
-        data: the folder that ``DATA/`` stands for.
+    """Open the datasets of a configuration, in the data folder, and cut them; no picture is kept.
 
     Raises:
         InputError: a dataset cannot be opened or has no masks, two have one name, or one of the parts is empty.
@@ -77,15 +62,15 @@ def _read(source: Source, config: DecoderConfig, data: Path) -> Portion:
     dataset = open_dataset(expand_data_folder(source.dataset, data))
     training, held_out, groups = [], [], set()
     for index, sample in enumerate(dataset):
-        masks = tuple(mask for mask in instances_of(sample) if longest_edge(mask) >= config.min_size)
+        masks = instances_of(sample, config.min_size)
         if not masks:
             continue
-        group = group_of(sample, source.group)
+        group, picture = group_of(sample, source.group), DecoderPicture(dataset, index, tuple(masks))
         groups.add(group)
         if is_held_out(group, source.held_out):
-            held_out.append(DecoderPicture(dataset, index, masks))
+            held_out.append(picture)
         elif in_fraction(group, config.fraction):
-            training.append(DecoderPicture(dataset, index, masks))
+            training.append(picture)
     _require_parts(source, config, groups, bool(training), bool(held_out))
     return Portion(source, tuple(training), tuple(held_out))
 
@@ -108,13 +93,9 @@ def _require_parts(source: Source, config: DecoderConfig, groups: set[str], trai
 
 
 class Embeddings:
-    """Embeddings by picture.
+    """Embeddings by picture, kept in a folder; in memory are a key per picture and the one that is asked for.
 
-    In memory is only what is worked on: a key per picture, and the embedding that is asked for.
-
-    Args:
-        segmenter: computes them; its fingerprint is that of the encoder alone.
-        folder: where they are kept.
+    The segmenter computes them; its fingerprint is that of the encoder alone.
     """
 
     def __init__(self, segmenter: SamSegmenter, folder: str | Path) -> None:
@@ -122,21 +103,12 @@ class Embeddings:
         self._key_of = segmenter.embedding_key
         self._keys: dict[DecoderPicture, str] = {}
 
-    def prepare(self, pictures: Iterable[DecoderPicture], tell: Callable[[int], None] = lambda done: None) -> int:
-        """Compute what is not kept yet.
-
-        Args:
-            pictures: the pictures that will be asked for.
-            tell: called with the number of pictures done after each that had to be computed.
-
-        Returns:
-            How many were computed.
-        """
+    def prepare(self, pictures: Iterable[DecoderPicture], tell: Callable[[int], None]) -> int:
+        """Compute what is not kept yet, return how many, and tell the number of pictures done after each of those."""
         computed = 0
         for done, picture in enumerate(pictures, start=1):
             image = picture.image()
-            key = self._key_of(image)
-            self._keys[picture] = key
+            key = self._keys[picture] = self._key_of(image)
             if key not in self.segmenter.cache:
                 self.segmenter.encode(image)
                 computed += 1

@@ -1,11 +1,11 @@
-"""The model of a run: what of it is trained, how its logits are held against true masks, and how it is written."""
+"""The model of a run: what of it is trained, what its logits are held against, and how it is written."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fiducial.checkpoints import tensors_digest
+from fiducial.contracts import Embedding
 from fiducial.errors import InputError
 from fiducial.files import write_atomically
-from fiducial.geometry import Frame, Mask
+from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.segmenters.configs import SamConfig
 from fiducial.segmenters.sam import SamSegmenter, batches, prompt_arguments
 from fiducial.segmenters.sam_models import load_model
+from fiducial.training.configs import DecoderConfig
 
 CARD = "README.md"
 _ENCODER = ("vision_encoder.", "mask_decoder.conv_s0.", "mask_decoder.conv_s1.", "no_memory_embedding")
@@ -42,31 +44,18 @@ def encoder_fingerprint(model: Any) -> str:
 
 
 class TrainedModel:
-    """A model of the SAM families whose mask decoder is trained.
+    """A model of the SAM families whose mask decoder is trained."""
 
-    Args:
-        source: a folder or an id of the hub.
-        device: where it works.
-        prompt_encoder: whether the prompt encoder is trained too.
-        masks: which masks are trained; see :class:`fiducial.training.configs.DecoderConfig`.
-
-    Raises:
-        UnknownNameError: a model of none of the SAM families.
-        HubError: files are neither here nor to be had.
-        ModelError: the checkpoint lacks weights.
-    """
-
-    def __init__(
-        self, source: str, device: torch.device, *, prompt_encoder: bool, masks: Literal["single", "best"]
-    ) -> None:
+    def __init__(self, config: DecoderConfig, device: torch.device) -> None:
+        source = config.model
         if ":" in source and not Path(source).exists():
             name, _, rest = source.partition(":")
             raise InputError(f"model: write the folder or the hub's id alone, {rest!r}, without {name!r}")
         loaded, self.family = load_model(Path(source) if Path(source).is_dir() else source)
         self.model = loaded.to(device).eval().requires_grad_(False)
         self.device = device
-        self._multimask = masks == "best"
-        names = ["mask_decoder", *(["prompt_encoder"] if prompt_encoder else [])]
+        self._multimask = config.masks == "best"
+        names = ["mask_decoder", *(["prompt_encoder"] if config.prompt_encoder else [])]
         self.parts = nn.ModuleDict({name: getattr(self.model, name) for name in names})
         for name, weight in self.parts.named_parameters():
             # Frequencies of positions are constants, though the model of transformers keeps SAM's as a parameter.
@@ -74,7 +63,7 @@ class TrainedModel:
         # An evaluated decoder and a trained one compute the same: SAM's have neither dropout nor batch statistics.
         self.segmenter = SamSegmenter(
             self.model,
-            SamConfig(multimask="best" if self._multimask else "single"),
+            SamConfig(multimask=config.masks),
             family=self.family,
             fingerprint=encoder_fingerprint(self.model),
         )
@@ -86,13 +75,10 @@ class TrainedModel:
             decoder.dynamic_multimask_via_stability = False
             config.dynamic_multimask_via_stability = False
 
-    def logits(self, embedding: Any, prompts: Any, upsampling: int) -> tuple[Tensor, Tensor, Grid]:
-        """Decode prompts of one picture so that gradients reach the decoder.
+    def logits(self, embedding: Embedding, prompts: Prompts, upsampling: int) -> tuple[Tensor, Tensor, Grid]:
+        """Decode prompts of one picture, all alike in points and boxes, so that gradients reach the decoder.
 
-        Args:
-            embedding: the picture's embedding.
-            prompts: N prompts in pixels of the picture, all with equally many points, all with or without a box.
-            upsampling: how much finer than the decoder's own the grid of the logits is.
+        ``upsampling`` says how much finer than the decoder's own the grid of the logits is.
 
         Returns:
             (N, M, rows, columns) logits of the cells that show the picture, (N, M) predicted IoU, and the grid;
@@ -117,7 +103,7 @@ class TrainedModel:
         Raises:
             InputError: the folder cannot be written.
         """
-        fresh, old = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
+        fresh, old = (folder.with_name(f".{folder.name}.{ending}") for ending in ("part", "old"))
         try:
             for left in (fresh, old):
                 shutil.rmtree(left, ignore_errors=True)
@@ -155,7 +141,7 @@ class Grid:
             height: of the original picture.
             shown: the frame of the model's canvas for this picture, from (0, 0) on.
             size: edge of the model's square canvas in pixels, padding included.
-            grid: rows and columns of the logits, which cover the whole canvas.
+            grid: rows and columns of the logits, which cover that canvas.
         """
         return cls(_edges(height, shown.bottom, size / grid[0]), _edges(width, shown.right, size / grid[1]))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,49 +16,29 @@ from fiducial.prompters.grounder.detecting import NanoDetector
 from fiducial.prompters.grounder.network import GrounderNetwork, Shape, boxes_of, network_input
 from fiducial.prompters.grounder.weights import Grounder, Name, load_grounder, save_grounder
 from fiducial.training.configs import GrounderConfig, GrounderLosses
-from fiducial.training.grounder_data import Batch, GrounderBatches, LabelledPicture, Lexicon, Store, read_store
+from fiducial.training.grounder_data import Batch, GrounderBatches, Lexicon, read_store
 from fiducial.training.grounder_scoring import calibrated, findings_of, mean_precision
-from fiducial.training.trainer import Task, Trainer, TrainerOptions, initial_network
+from fiducial.training.trainer import Task, Trainer, initial_network
 
 WEIGHTS = "nano-grounder.safetensors"
 """What a run leaves: the averaged weights with the best held-out score, calibrated, in half precision."""
 
 
-def train(
-    config: GrounderConfig,
-    data: str | Path,
-    out: str | Path,
-    *,
-    lexicon: Lexicon | None = None,
-    **options: Unpack[TrainerOptions],
-) -> Path:
-    """Train the nano grounder, or go on where the run in the folder stopped.
-
-    ``lexicon`` holds names with their phrases, by default the vocabulary and word table of the package; only names of
-    which the data shows something are learned.
-    ``data`` is the folder that ``DATA/`` stands for; options are those of :class:`fiducial.training.trainer.Trainer`.
-
-    Returns:
-        The file of the best weights, which ``NanoDetector.from_pretrained`` loads.
-
-    Raises:
-        InputError: the data cannot be read, or the folder holds another run.
-    """
-    words = Lexicon.shipped() if lexicon is None else lexicon
-    task, digests = GrounderTask(config, data, words), {"words": words.digest}
-    return Trainer(task, out, data_digests=digests, **options).fit()
-
-
 class GrounderTask(Task[Batch]):
-    """Crops and phrase vectors in, heat maps and boxes out; scored by the mean over names of AP50."""
+    """Crops and phrase vectors in, heat maps and boxes out; scored by the mean over names of AP50.
+
+    The lexicon is by default the vocabulary and word table of the package; only names of which the data shows something
+    are learned.
+    """
 
     max_grad_norm = 5.0
     score_name = "ap50"
 
-    def __init__(self, config: GrounderConfig, data: str | Path, lexicon: Lexicon) -> None:
+    def __init__(self, config: GrounderConfig, data: str | Path, lexicon: Lexicon | None = None) -> None:
         super().__init__(config, config.steps, config.eval_every)
         self.warmup_ratio, self.ema_decay = config.warmup_ratio, config.ema_decay
-        self._config, self._data, self._lexicon = config, Path(data), lexicon
+        self._config, self._data, self._lexicon = config, Path(data), lexicon or Lexicon.shipped()
+        self.digests = {"words": self._lexicon.digest}
 
     def build(self, trainer: Trainer[Batch]) -> nn.Module:
         """Read the data and make the network."""
@@ -90,11 +70,13 @@ class GrounderTask(Task[Batch]):
     def score(self, network: nn.Module) -> dict[str, float]:
         """Return the mean AP50 by source."""
         detector = NanoDetector(self._grounder(network), threshold=0.0, flips=False, device=self._trainer.device)
-        return {
-            store.source.title: mean_precision(findings_of(detector, self._evaluated(store)))
-            for store in self._stores
-            if store.source.scored and store.held_out
-        }
+        found = {}
+        for store in self._stores:
+            if store.source.scored and store.held_out:
+                count = min(len(store.held_out), self._config.eval_limit)  # evenly spread
+                some = [store.held_out[index * len(store.held_out) // count] for index in range(count)]
+                found[store.source.title] = mean_precision(findings_of(detector, some))
+        return found
 
     def save(self, network: nn.Module, step: int, scores: Mapping[str, float]) -> None:
         """Write the weights in half precision."""
@@ -118,11 +100,6 @@ class GrounderTask(Task[Batch]):
         best = self._trainer.best
         return {"step": best.get("step"), "mean": best.get("mean"), "ap50": best.get("scores")}
 
-    def _evaluated(self, store: Store) -> list[LabelledPicture]:
-        """Return as many held-out pictures as the limit says, evenly spread."""
-        count = min(len(store.held_out), self._config.eval_limit)
-        return [store.held_out[index * len(store.held_out) // count] for index in range(count)]
-
     def _grounder(self, network: nn.Module) -> Grounder:
         assert isinstance(network, GrounderNetwork)
         names = zip(self._lexicon.names, self._lexicon.domains, strict=True)
@@ -135,17 +112,13 @@ class GrounderTask(Task[Batch]):
 def losses(
     heat: Tensor, sides: Tensor, targets: tuple[Tensor, Tensor, Tensor], weights: GrounderLosses
 ) -> dict[str, Tensor]:
-    """Compute the losses of a batch.
+    """Compute the losses of a batch by name, and their weighted sum ``"all"``.
 
     Args:
         heat: (B, N, h, w) logits.
         sides: (B, 4, h, w) positive distances in pixels.
-        targets: heat (B, N, h, w), boxes (B, 4, h, w) and weight (B, h, w), see
-            :class:`fiducial.training.grounder_crops.Targets`.
+        targets: heat, boxes and weight of :class:`fiducial.training.grounder_crops.Targets`, stacked.
         weights: how much each counts.
-
-    Returns:
-        ``"heat"``, ``"boxes"`` and their weighted sum ``"all"``.
     """
     true_heat, true_boxes, weight = targets
     places = weight > 0
@@ -159,9 +132,7 @@ def losses(
 def focal(logits: Tensor, targets: Tensor) -> Tensor:
     """Penalty-reduced focal loss (Law and Deng, 2018, eq. 1; alpha 2, beta 4), divided by the number of centres.
 
-    Args:
-        logits: (B, N, h, w).
-        targets: (B, N, h, w): 1 at centres, less about them; below 0 where nothing is to be learned.
+    Targets are 1 at centres, less about them, and below 0 where nothing is to be learned.
     """
     likely = torch.sigmoid(logits)
     centre = (targets >= 1).to(logits.dtype)

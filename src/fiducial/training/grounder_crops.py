@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -36,15 +37,10 @@ _WIDTH = 0.54
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thing:
-    """One thing in a picture.
+    """One thing in a picture."""
 
-    Args:
-        name: as the vocabulary calls it, or :data:`IGNORED`.
-        hull: (K, 2) corners x, y of its convex hull, in pixels of the picture.
-    """
-
-    name: str
-    hull: NDArray[np.float64]
+    name: str  # as the vocabulary calls it, or IGNORED
+    hull: NDArray[np.float64]  # (K, 2) corners x, y of its convex hull, in pixels of the picture
 
     @property
     def box(self) -> Box:
@@ -61,16 +57,11 @@ class View:
     """A square window on a picture.
 
     A place p of the window (pixels 0..size) shows the place ``matrix @ (p - size / 2) + centre`` of the picture.
-
-    Args:
-        matrix: (2, 2) rotation, mirroring and scale.
-        centre: (2,) x, y in pixels of the picture.
-        size: edge of the window in pixels.
     """
 
-    matrix: NDArray[np.float64]
-    centre: NDArray[np.float64]
-    size: int
+    matrix: NDArray[np.float64]  # (2, 2) rotation, mirroring and scale
+    centre: NDArray[np.float64]  # (2,) x, y in pixels of the picture
+    size: int  # edge of the window in pixels
 
     @property
     def step(self) -> float:
@@ -103,10 +94,7 @@ class View:
         return np.asarray(seen, np.uint8)
 
     def shown(self, hull: NDArray[np.float64]) -> tuple[Box | None, float]:
-        """Say what the window shows of a convex hull.
-
-        Args:
-            hull: (K, 2) in pixels of the picture.
+        """Say what the window shows of a convex hull (K, 2) in pixels of the picture.
 
         Returns:
             The tight box of the part inside the window, in pixels of the window, or None; and that part's share of
@@ -170,21 +158,14 @@ def draw_view(
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A thing as a crop shows it.
+    """A thing as a crop shows it."""
 
-    Args:
-        name: its index in the vocabulary, or None for every name.
-        box: xyxy in pixels of the crop, inside it.
-        learned: False: nothing is learned where it lies.
-    """
-
-    name: int | None
-    box: Box
-    learned: bool = True
+    name: int | None  # its index in the vocabulary, or None for every name
+    box: Box  # xyxy in pixels of the crop, inside it
+    learned: bool = True  # False: nothing is learned where it lies
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Targets:
+class Targets(NamedTuple):
     """What the network is to say of a crop.
 
     Args:
@@ -210,10 +191,9 @@ def targets_of(things: Sequence[Seen], counted: NDArray[np.bool_], size: int) ->
             x1, y1 = (int(edge // STRIDE) for edge in thing.box[:2])
             x2, y2 = (int(-(-edge // STRIDE)) for edge in thing.box[2:])
             heat[slice(None) if thing.name is None else thing.name, y1:y2, x1:x2] = NO_LOSS
+    learned = [one for one in things if one.learned]
     # The smaller come later: they lie over the larger.
-    for thing in sorted(
-        (one for one in things if one.learned), key=lambda one: -(one.box[2] - one.box[0]) * (one.box[3] - one.box[1])
-    ):
+    for thing in sorted(learned, key=lambda one: -(one.box[2] - one.box[0]) * (one.box[3] - one.box[1])):
         rows, columns, bump = _gaussian(thing.box, cells)
         part = heat[thing.name, rows, columns]
         np.maximum(part, np.where(bump > 0, bump, NO_LOSS), out=part)

@@ -38,28 +38,11 @@ _PLAIN = 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lexicon:
-    """Names with their phrases.
+    """Names with their phrases."""
 
-    Args:
-        names: what can be asked for, singular.
-        domains: the kind of picture that each belongs to.
-        vectors: for each name (k, D) float32 unit vectors of its phrases, that of the name itself first.
-
-    Raises:
-        InputError: no names, a name that is there twice, or parts that do not fit.
-    """
-
-    names: tuple[str, ...]
-    domains: tuple[str, ...]
-    vectors: tuple[NDArray[np.float32], ...]
-
-    def __post_init__(self) -> None:
-        if not self.names or len(set(self.names)) != len(self.names):
-            raise InputError(f"a lexicon needs names, each once, got {', '.join(self.names) or 'none'}")
-        if not len(self.names) == len(self.domains) == len(self.vectors):
-            raise InputError("a lexicon needs one domain and one array of vectors per name")
-        if len({vectors.shape[1:] for vectors in self.vectors}) > 1 or not all(map(len, self.vectors)):
-            raise InputError("every name needs at least one phrase, and all phrase vectors one length")
+    names: tuple[str, ...]  # what can be asked for, singular, each once
+    domains: tuple[str, ...]  # the kind of picture that each belongs to
+    vectors: tuple[NDArray[np.float32], ...]  # of each (k, D) unit vectors of its phrases, the name itself first
 
     @classmethod
     def of(cls, phrases: Mapping[str, Sequence[str]], domains: Mapping[str, str], embed: Embed) -> Lexicon:
@@ -117,45 +100,28 @@ class Lexicon:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledPicture:
-    """A held-out picture with its truth.
-
-    Args:
-        sample: the picture.
-        things: every named thing in it, and ignored ones.
-        names: what can be asked for: the names of its dataset.
-    """
+    """A held-out picture with its truth."""
 
     sample: Sample
-    things: tuple[Thing, ...]
-    names: tuple[str, ...]
+    things: tuple[Thing, ...]  # every named thing in it, and ignored ones
+    names: tuple[str, ...]  # what can be asked for: the names of its dataset
 
 
 @dataclass(slots=True, eq=False)
 class Store:
-    """Everything of one source.
-
-    Args:
-        source: where it comes from.
-        names: the names of the things in it, training and held-out part together.
-        pictures: (H, W, 3) uint8 each, of the training part; pictures without a thing are among them.
-        things: the things in each picture.
-        held_out: what is never trained on.
-    """
+    """Everything of one source; pictures without a thing are among those that are trained on."""
 
     source: GrounderSource
-    names: tuple[str, ...] = ()
-    pictures: list[NDArray[np.uint8]] = field(default_factory=list)
-    things: list[tuple[Thing, ...]] = field(default_factory=list)
+    names: tuple[str, ...] = ()  # of the things that are trained on
+    pictures: list[NDArray[np.uint8]] = field(default_factory=list)  # (H, W, 3) each, of the training part
+    things: list[tuple[Thing, ...]] = field(default_factory=list)  # in each of them
     held_out: list[LabelledPicture] = field(default_factory=list)
-    by_name: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    by_name: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # picture and thing, by index
 
     def draw(self, balanced: bool, random: np.random.Generator) -> tuple[int, Thing | None]:
-        """Draw a picture, and a thing in it to look at.
+        """Draw a picture by its index, and a thing in it to look at.
 
-        Args:
-            balanced: draw a name first, each as likely, then a thing of it; else a picture first, then half of the
-                time a thing in it.
-            random: where chance comes from.
+        Balanced is: a name first, each as likely, then a thing of it; else a picture, then half of the time a thing.
         """
         if balanced:
             name = self.names[int(random.integers(len(self.names)))]
@@ -201,11 +167,14 @@ def things_of(sample: Sample, source: GrounderSource, vocabulary: Sequence[str])
     Raises:
         UnknownNameError: a label that is no name of the vocabulary and that ``source.names`` does not pair with one.
     """
-    hulls = _hulls(sample)
-    labels = sample.labels or (source.label,) * len(hulls)
-    pairs = dict(source.names)
-    named = zip(labels, hulls, strict=True)
-    return tuple(Thing(_name(label, pairs, vocabulary), hull) for label, hull in named if hull is not None)
+    hulls, pairs, found = _hulls(sample), dict(source.names), []
+    for label, hull in zip(sample.labels or (source.label,) * len(hulls), hulls, strict=True):
+        name = pairs.get(label, label.replace("_", " "))
+        if hull is not None and name != IGNORED and name not in vocabulary:
+            raise UnknownNameError("label (data: names pairs labels with names of the vocabulary)", label, vocabulary)
+        if hull is not None:
+            found.append(Thing(name, hull))
+    return tuple(found)
 
 
 def _samples(source: GrounderSource, data: Path) -> Iterator[Sample]:
@@ -221,13 +190,6 @@ def _hulls(sample: Sample) -> list[NDArray[np.float64] | None]:
         boxes = [prompt.box for prompt in sample.prompts()]
         return [None if box is None else np.array([(x, y) for x in box[::2] for y in box[1::2]]) for box in boxes]
     return [mask.convex_hull() if mask else None for mask in sample.instances]
-
-
-def _name(label: str, pairs: Mapping[str, str], vocabulary: Sequence[str]) -> str:
-    name = pairs.get(label, label.replace("_", " "))
-    if name != IGNORED and name not in vocabulary:
-        raise UnknownNameError("label (data: names pairs labels with names of the vocabulary)", label, vocabulary)
-    return name
 
 
 # -- batches --------------------------------------------------------------------------------------
@@ -246,9 +208,8 @@ class GrounderBatches(StepBatches[Batch]):
         size = self._config.phases[self._config.phase_index(step)].size
         seeds = ([self._config.seed, step, index] for index in range(self._config.batch_size))
         pixels, phrases, targets = zip(*(self.crop(np.random.default_rng(seed), size) for seed in seeds), strict=True)
-        rows = (pixels, phrases, *([getattr(one, key) for one in targets] for key in ("heat", "boxes", "weight")))
-        found = tuple(torch.from_numpy(np.stack(row)) for row in rows)
-        return found  # type: ignore[return-value]
+        rows = (pixels, phrases, *zip(*targets, strict=True))
+        return tuple(torch.from_numpy(np.stack(row)) for row in rows)  # type: ignore[return-value]
 
     def crop(self, random: np.random.Generator, size: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], Targets]:
         """Draw one crop: pixels (size, size, 3), a phrase vector per name (N, D), and what is to be said of it."""

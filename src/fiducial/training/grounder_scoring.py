@@ -24,8 +24,6 @@ from fiducial.prompters.grounder.weights import Name
 from fiducial.training.grounder_crops import IGNORED
 from fiducial.training.grounder_data import LabelledPicture
 
-SIZES = {"below 32": (0.0, 32.0), "32 to 96": (32.0, 96.0), "above 96": (96.0, float("inf"))}
-"""Square root of a box's area in pixels."""
 _BATCH_SIZE = 8
 _MAX_DETECTIONS = 100
 """Detections of one name in one picture that count, as COCO has it."""
@@ -41,21 +39,13 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
-    """What was found of one name in one picture.
-
-    Args:
-        name: the name.
-        truth: (M, 4) true boxes.
-        ignored: (J, 4) boxes of things that are neither right nor wrong to find.
-        boxes: (K, 4) found boxes, best first.
-        scores: (K,) in 0..1.
-    """
+    """What was found of one name in one picture."""
 
     name: str
-    truth: Array
-    ignored: Array
-    boxes: Array
-    scores: Array
+    truth: Array  # (M, 4) true boxes
+    ignored: Array  # (J, 4) boxes of things that are neither right nor wrong to find
+    boxes: Array  # (K, 4) found boxes, best first
+    scores: Array  # (K,) in 0..1
 
     @property
     def best(self) -> float:
@@ -65,17 +55,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
-    """Which detections are right, of any number of findings.
+    """Which detections are right, of any number of findings."""
 
-    Args:
-        scores: (K,) of the detections that count.
-        hits: (K,) whether each found a thing that no better one had found.
-        things: number of things there are to find.
-    """
+    scores: Array  # (K,) of the detections that count
+    hits: NDArray[np.bool_]  # (K,) whether each found a thing that no better one had found
+    things: int  # number of things there are to find
 
-    scores: Array
-    hits: NDArray[np.bool_]
-    things: int
+    @classmethod
+    def joined(cls, scores: Sequence[Array], hits: Sequence[NDArray[np.bool_]], things: int) -> Matches:
+        """Put the detections of several findings, or of none, together."""
+        none = np.zeros(0)
+        return cls(np.concatenate([none, *scores]), np.concatenate([none.astype(bool), *hits]), things)
 
 
 def findings_of(detector: Detector, pictures: Sequence[LabelledPicture]) -> list[Finding]:
@@ -105,9 +95,7 @@ def matches_of(
         min_iou: IoU from which a box is right.
         size: only things whose square root of area lies in this range count, and wrong boxes of that size.
     """
-    scores: list[Array] = []
-    hits: list[NDArray[np.bool_]] = []
-    things = 0
+    scores, hits, things = [], [], 0
     for finding in findings:
         inside = _of_size(finding.truth, size)
         things += int(inside.sum())
@@ -118,8 +106,7 @@ def matches_of(
         counts &= right | ~_on_ignored(finding)
         scores.append(finding.scores[counts])
         hits.append(right[counts])
-    empty = np.zeros(0)
-    return Matches(np.concatenate([empty, *scores]), np.concatenate([empty.astype(bool), *hits]), things)
+    return Matches.joined(scores, hits, things)
 
 
 def precision(matches: Matches) -> float | None:
@@ -134,38 +121,18 @@ def mean_precision(findings: Sequence[Finding], min_iou: float = 0.5) -> float:
     return float(np.mean(known)) if known else 0.0
 
 
-def table(findings: Sequence[Finding], threshold: float = 0.3) -> dict[str, Any]:
-    """Return all figures as plain values; None where there is nothing to measure.
-
-    Args:
-        findings: from a detector with a threshold of 0.
-        threshold: score from which a name is said to be in a picture.
-
-    Returns:
-        ``pictures`` (pairs of picture and name), ``things``, ``ap50``, ``ap75``, ``ap50_by_name``, ``ap50_by_size``
-        (mean over names), ``single`` (share of the only things of their name that the best box finds at an IoU of at
-        least 0.5), ``presence_auroc``, ``false_alarms`` and ``missed`` at the threshold.
-    """
-    named = by_name(findings)
-    by_size = {key: [precision(matches_of(some, 0.5, size)) for some in named.values()] for key, size in SIZES.items()}
-    best = np.array([finding.best for finding in findings])
-    there = np.array([len(finding.truth) > 0 for finding in findings], dtype=bool)
-    return {
-        "pictures": len(findings),
-        "things": sum(len(finding.truth) for finding in findings),
-        "ap50": mean_precision(findings),
-        "ap75": mean_precision(findings, 0.75),
-        "ap50_by_name": {name: precision(matches_of(some)) for name, some in named.items()},
-        "ap50_by_size": {key: _mean([one for one in values if one is not None]) for key, values in by_size.items()},
-        "single": _mean([_single(finding) for finding in findings if len(finding.truth) == 1]),
-        "presence_auroc": area_under_curve(best, there),
-        "false_alarms": _mean(best[~there] >= threshold),
-        "missed": _mean(best[there] < threshold),
-    }
+def first_found(findings: Iterable[Finding]) -> float | None:
+    """Return how often the best box finds the only thing of its name at an IoU of at least 0.5; None without any."""
+    found = []
+    for finding in findings:
+        if len(finding.truth) == 1:
+            best = finding.boxes[:1]
+            found.append(bool((box_arrays.iou(best, finding.truth) >= 0.5).any()))
+    return float(np.mean(found)) if found else None
 
 
 def area_under_curve(scores: Array, positive: NDArray[np.bool_]) -> float | None:
-    """Return how often a positive has the higher score of two, ties counted half; None without one of the kinds."""
+    """Return how often the positive one of two has the higher score, ties counted half; None without both kinds."""
     from scipy.stats import rankdata
 
     some, others = int(positive.sum()), int((~positive).sum())
@@ -198,17 +165,6 @@ def _on_ignored(finding: Finding) -> NDArray[np.bool_]:
     return np.asarray((shared >= 0.5 * box_arrays.area(finding.boxes)[:, None]).any(axis=1))
 
 
-def _single(finding: Finding) -> float:
-    if not len(finding.boxes):
-        return 0.0
-    best = finding.boxes[int(finding.scores.argmax())]
-    return float(box_arrays.iou(best[None], finding.truth)[0, 0] >= 0.5)
-
-
-def _mean(values: Sequence[float] | NDArray[Any]) -> float | None:
-    return float(np.mean(values)) if len(values) else None
-
-
 def _boxes(boxes: Iterable[Sequence[float]]) -> Array:
     return np.array(list(boxes), dtype=np.float64).reshape(-1, 4)
 
@@ -217,12 +173,7 @@ def _boxes(boxes: Iterable[Sequence[float]]) -> Array:
 
 
 def platt(logits: Array, hits: NDArray[np.bool_]) -> tuple[float, float]:
-    """Fit a slope above 0 and an intercept by maximum likelihood, lightly held to 1 and 0.
-
-    Args:
-        logits: (K,) of detections.
-        hits: (K,) whether each is right.
-    """
+    """Fit a slope above 0 and an intercept to detections by maximum likelihood, lightly held to 1 and 0."""
     from scipy.optimize import minimize
 
     def loss(values: Array) -> float:
@@ -280,7 +231,7 @@ def calibrated(names: Sequence[Name], findings: Sequence[Finding]) -> tuple[tupl
         likely = _worth(own.scores, slope, intercept)
         common = best_threshold(likely, own.hits, own.things)
         for name in mine:
-            found = matches.get(name.name, Matches(np.zeros(0), np.zeros(0, dtype=bool), 0))
+            found = matches.get(name.name, Matches.joined([], [], 0))
             best = best_threshold(_worth(found.scores, slope, intercept), found.hits, found.things)
             trust = found.things / (found.things + _TRUST_COUNT)
             threshold = min(max(trust * best + (1 - trust) * common, _THRESHOLD_RANGE[0]), _THRESHOLD_RANGE[1])
@@ -299,10 +250,8 @@ def calibrated(names: Sequence[Name], findings: Sequence[Finding]) -> tuple[tupl
 
 
 def _together(matches: Sequence[Matches]) -> Matches:
-    none = np.zeros(0)
-    scores = np.concatenate([none, *[one.scores for one in matches]])
-    hits = np.concatenate([none.astype(bool), *[one.hits for one in matches]])
-    return Matches(scores, hits, sum(one.things for one in matches))
+    things = sum(one.things for one in matches)
+    return Matches.joined([one.scores for one in matches], [one.hits for one in matches], things)
 
 
 def _logits(scores: Array) -> Array:

@@ -1,8 +1,7 @@
 """Losses of masks: how far logits are from their targets, one number per mask.
 
-All take logits (..., h, w) and targets in 0..1 of the same shape (else InputError) and return (...), one per mask, so
-that the best of several masks can be picked before the mean is taken. Targets are soft: a cell that the target covers
-by half is 0.5.
+All take logits (..., h, w) and targets in 0..1 of the same shape and return (...), one per mask, so that the best of
+several masks can be picked before the mean is taken. Targets are soft: a cell that the target covers by half is 0.5.
 """
 
 from __future__ import annotations
@@ -11,12 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fiducial.errors import InputError
-
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Binary cross-entropy, the mean over the pixels of each mask."""
-    _require_alike(logits, targets)
     return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean((-2, -1))
 
 
@@ -29,7 +25,6 @@ def dice(logits: Tensor, targets: Tensor) -> Tensor:
     Returns:
         (...) in 0..1.
     """
-    _require_alike(logits, targets)
     likely = torch.sigmoid(logits)
     both = (likely * targets).sum((-2, -1))
     return 1 - (2 * both + 1) / (likely.square().sum((-2, -1)) + targets.square().sum((-2, -1)) + 1)
@@ -44,7 +39,6 @@ def focal(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, alpha: float =
     Returns:
         (...) of 0 or more, the mean over the pixels of each mask.
     """
-    _require_alike(logits, targets)
     entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     # What the model is off by; for a hard target this is the 1 - p_t of the paper.
     missing = (torch.sigmoid(logits) - targets).abs()
@@ -62,13 +56,7 @@ def structure(logits: Tensor, targets: Tensor, *, window: int = 31, emphasis: fl
 
     Returns:
         (...) of 0 or more.
-
-    Raises:
-        InputError: a window that has no middle.
     """
-    _require_alike(logits, targets)
-    if window < 1 or window % 2 == 0:
-        raise InputError(f"structure loss: the window is an odd number of pixels, got {window}")
     flat = targets.reshape(-1, 1, *targets.shape[-2:])
     # Beyond the picture nothing is known: only pixels that exist are averaged over.
     around = functional.avg_pool2d(flat, window, stride=1, padding=window // 2, count_include_pad=False)
@@ -89,12 +77,6 @@ def true_iou(logits: Tensor, targets: Tensor, outside: Tensor | float = 0.0) -> 
     Returns:
         (...) in 0..1; 0 where both are empty.
     """
-    _require_alike(logits, targets)
     mask, truth = logits.detach() > 0, targets > 0.5
     both, either = (mask & truth).sum((-2, -1)), (mask | truth).sum((-2, -1))
     return both / (either + outside).clamp(min=1)
-
-
-def _require_alike(logits: Tensor, targets: Tensor) -> None:
-    if logits.shape != targets.shape:
-        raise InputError(f"logits of shape {tuple(logits.shape)} need targets alike, got {tuple(targets.shape)}")

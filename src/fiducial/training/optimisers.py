@@ -22,10 +22,7 @@ class Muon(torch.optim.AdamW):
     that rates and decays mean what they mean for AdamW (Liu et al., 2025, "Muon is scalable for LLM training").
     ``torch.optim.Muon`` takes matrices alone and works in bfloat16, which CPUs do slowly.
 
-    Args:
-        parameters: of a network.
-        learning_rate: ``group["lr"]`` of every group may be changed between steps.
-        weight_decay: of what has more than one dimension.
+    ``group["lr"]`` of every group may be changed between steps; what has more than one dimension decays.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float) -> None:

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.contracts import Embedding, Segmenter
-from fiducial.datasets import Sample
-from fiducial.datasets.splits import longest_edge
 from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.geometry.prompts import Box, Point
-from fiducial.images import Image
 from fiducial.training.configs import DecoderPrompting
 from fiducial.training.segmenter_data import training_object
-from fiducial.training.sources import instances_of, subset
 
 MakePrompt = Callable[[Mask, np.random.Generator], Prompt]
 _TRIES = 20
 _MARGIN = 0.25
 """How far beside a box negative points lie at most, as a part of its width or height."""
-
-
-class _HasImage(Protocol):
-    def image(self) -> Image: ...
-
-
-P = TypeVar("P", bound=_HasImage)
+P = TypeVar("P")
 
 
 # -- one prompt -----------------------------------------------------------------------------------
@@ -62,33 +51,11 @@ def inside_point(mask: Mask, random: np.random.Generator) -> Prompt:
     return Prompt(mask.frame, points=((x, y),))
 
 
-def random_point(mask: Mask, random: np.random.Generator) -> Prompt:
-    """Prompt with one point on any pixel of the target."""
-    rows, columns = np.nonzero(mask.to_dense())
-    index = int(random.integers(len(rows)))
-    return Prompt(mask.frame, points=((columns[index] + 0.5, rows[index] + 0.5),))
-
-
-PROMPTINGS: dict[str, MakePrompt] = {
-    "true box": true_box,
-    "box jittered by 10 %": jittered_box(0.1),
-    "box jittered by 20 %": jittered_box(0.2),
-    "one point well inside": inside_point,
-    "one point anywhere": random_point,
-}
-
-
 # -- the prompts of a picture ---------------------------------------------------------------------
 
 
 def draw_prompts(masks: Sequence[Mask], prompting: DecoderPrompting, random: np.random.Generator) -> Prompts:
-    """Draw one prompt per mask, all with equally many points and all with or all without a box.
-
-    Args:
-        masks: at least one mask of one picture, none empty.
-        prompting: which prompts, and how bad.
-        random: the chance.
-    """
+    """Draw one prompt for each of a picture's masks, all with equally many points and all with or all without a box."""
     parts = np.array([prompting.box, prompting.box_points, prompting.points])
     mode = int(random.choice(3, p=parts / parts.sum()))
     count = 0 if mode == 0 else int(random.integers(1, prompting.max_points + 1))
@@ -133,66 +100,28 @@ def _near(mask: Mask, random: np.random.Generator) -> Point:
 # -- scores ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scores:
-    """What came of it, per object.
-
-    Args:
-        ious: (N,) true IoU in 0..1.
-        expected: (N,) the segmenter's own estimate; NaN where it has none.
-    """
-
-    ious: NDArray[np.float64]
-    expected: NDArray[np.float64]
-
-    @property
-    def mean(self) -> float:
-        """Mean IoU."""
-        return float(self.ious.mean()) if len(self.ious) else float("nan")
-
-
-def targets_of(
-    samples: Sequence[Sample], *, min_size: float, limit: int | None = None, seed: int = 0
-) -> list[tuple[Sample, Mask]]:
-    """List the objects of samples, or as many of them as the limit says, drawn by the seed.
-
-    Args:
-        samples: held-out samples.
-        min_size: leave out objects with a longest edge below so many pixels.
-        limit: largest number of objects; None takes all.
-        seed: of the drawing.
-    """
-    found = [(one, mask) for one in samples for mask in instances_of(one) if longest_edge(mask) >= min_size]
-    return subset(found, limit, seed)
-
-
-def score(
-    segmenter: Segmenter,
+def ious_of(
     targets: Sequence[tuple[P, Mask]],
+    segmenter: Segmenter,
+    encode: Callable[[P], Embedding],
     make_prompt: MakePrompt,
     seed: int = 0,
-    encode: Callable[[P], Embedding] | None = None,
-) -> Scores:
-    """Cut every target from a prompt made of its truth.
+) -> NDArray[np.float64]:
+    """Cut every target from a prompt made of its truth, and return the true IoU (N,) in 0..1.
 
     Args:
+        targets: pictures, each with one true mask.
         segmenter: any segmenter.
-        targets: what to cut: pictures, each with one true mask.
+        encode: gives a picture's embedding.
         make_prompt: how the prompt is made.
         seed: of the prompts; the target at an index gets the same prompt whatever the segmenter.
-        encode: gives a picture's embedding; default: the segmenter.
     """
     ious = np.zeros(len(targets))
-    expected = np.full(len(targets), np.nan)
     by_picture: dict[int, list[int]] = {}
     for index, (picture, _) in enumerate(targets):
         by_picture.setdefault(id(picture), []).append(index)
     for indices in by_picture.values():
-        picture = targets[indices[0]][0]
-        embedding = segmenter.encode(picture.image()) if encode is None else encode(picture)
         prompts = [make_prompt(targets[index][1], np.random.default_rng([seed, index])) for index in indices]
-        masks = segmenter.decode(embedding, Prompts(prompts[0].frame, tuple(prompts)))
-        for index, mask in zip(indices, masks, strict=True):
-            ious[index] = mask.iou(targets[index][1])
-            expected[index] = np.nan if mask.score is None else mask.score
-    return Scores(ious, expected)
+        masks = segmenter.decode(encode(targets[indices[0]][0]), Prompts(prompts[0].frame, tuple(prompts)))
+        ious[indices] = [mask.iou(targets[index][1]) for index, mask in zip(indices, masks, strict=True)]
+    return ious

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fiducial.config import as_plain, read
@@ -41,13 +42,13 @@ _OLD_PARTS = ("mask_decoder", "prompt_encoder")
 
 
 class TrainingRun:
-    """A folder of one training run; nothing is written before :meth:`open`.
+    """A folder of one training run; nothing is written before :meth:`open`, which the first line of the log does too.
 
     Args:
         folder: where it lies.
         config: the configuration; fields that it calls ``changeable`` may differ when a run is gone on with.
         command: the words of the command line.
-        data_digests: what else has to be the same to go on, by name.
+        digests: what else has to be the same to go on, by name.
         quiet: write the log without printing it.
 
     Raises:
@@ -60,19 +61,16 @@ class TrainingRun:
         config: RunConfig,
         command: Sequence[str] = (),
         *,
-        data_digests: Mapping[str, str] | None = None,
+        digests: Mapping[str, str] = MappingProxyType({}),
         quiet: bool = False,
     ) -> None:
-        self.folder = Path(folder)
-        self.quiet = quiet
-        self._command = command
-        self._seed = config.seed
-        self._config = {**as_plain(config), **(data_digests or {})}
+        self.folder, self.command, self.quiet = Path(folder), command, quiet
+        self._config = {**as_plain(config), **digests}
         self._started = time.monotonic()
         card = self.folder / RUN_CARD
         self._is_new = not card.exists()
         if not self._is_new:
-            before = _config_of(card, config, [*(data_digests or {})])
+            before = _config_of(card, config, digests)
             changed = {key for key in {*before, *self._config} if before.get(key) != self._config.get(key)}
             if changed := changed - config.changeable:
                 raise InputError(
@@ -83,10 +81,12 @@ class TrainingRun:
     def open(self) -> None:
         """Make the folder, and write the card of a run that is new."""
         if self._is_new:
-            write_run_card(self.folder, self._command, seed=self._seed, config=self._config)
+            write_run_card(self.folder, self.command, seed=self._config["seed"], config=self._config)
+            self._is_new = False
 
     def log(self, step: int, **figures: Any) -> None:
         """Append one line to the log and print it."""
+        self.open()
         line = {"step": step, "seconds": round(time.monotonic() - self._started, 1), **figures}
         with open(self.folder / LOG, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -101,13 +101,7 @@ class TrainingRun:
     def save(
         self, modules: Mapping[str, torch.nn.Module], optimiser: torch.optim.Optimizer | None = None, **notes: Any
     ) -> None:
-        """Write the checkpoint, whole or not at all.
-
-        Args:
-            modules: what to keep, by name.
-            optimiser: its state is kept too.
-            notes: plain JSON values to find again, such as the number of steps done.
-        """
+        """Write the checkpoint: modules by name, the optimiser's state, and plain JSON values to find again."""
         tensors = {f"{name}/{key}": value for name, one in modules.items() for key, value in one.state_dict().items()}
         if optimiser is not None:
             for index, state in optimiser.state_dict()["state"].items():
@@ -117,7 +111,7 @@ class TrainingRun:
     def resume(
         self, modules: Mapping[str, torch.nn.Module], optimiser: torch.optim.Optimizer | None = None
     ) -> dict[str, Any]:
-        """Load the checkpoint, if there is one, into modules and optimiser, and return the notes of :meth:`save`.
+        """Load the checkpoint, if there is one, and return the notes of :meth:`save`.
 
         Raises:
             InputError: the checkpoint is broken or of another network.
@@ -170,7 +164,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise InputError(f"{path}: cannot be read as safetensors ({error})") from None
 
 
-def _config_of(card: Path, config: RunConfig, digests: Sequence[str]) -> dict[str, Any]:
+def _config_of(card: Path, config: RunConfig, digests: Iterable[str]) -> dict[str, Any]:
     """Return the configuration on a card, with the names of today and what it does not say by default."""
     written = _with_new_names(read_json(card, kind=dict).get("config", {}))
     others = {key: written.pop(key, None) for key in digests}

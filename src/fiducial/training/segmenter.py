@@ -4,46 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fiducial.datasets import Sample
 from fiducial.files import write_atomically
-from fiducial.geometry import Mask
 from fiducial.segmenters.configs import NanoConfig
 from fiducial.segmenters.nano import NanoSegmenter
 from fiducial.segmenters.nano_network import NanoNetwork, Shape, load_network, save_network
 from fiducial.training import losses as mask_losses
 from fiducial.training.configs import SegmenterConfig, SegmenterLosses
-from fiducial.training.prompting import score, targets_of, true_box
+from fiducial.training.prompting import ious_of, true_box
 from fiducial.training.segmenter_data import Batch, SegmenterBatches, read_store
-from fiducial.training.trainer import Task, Trainer, TrainerOptions, initial_network
+from fiducial.training.sources import subset
+from fiducial.training.trainer import Task, Trainer, initial_network
 
 WEIGHTS = "nano-segmenter.safetensors"
 """What a run leaves: the averaged weights with the best held-out score, in half precision."""
 
 
-def train(config: SegmenterConfig, data: str | Path, out: str | Path, **options: Unpack[TrainerOptions]) -> Path:
-    """Train the nano segmenter, or go on where the run in the folder stopped.
-
-    ``data`` is the folder that ``DATA/`` stands for; options are those of :class:`fiducial.training.trainer.Trainer`.
-
-    Returns:
-        The file of the best weights, which ``NanoSegmenter.from_pretrained`` loads.
-
-    Raises:
-        InputError: the data cannot be read, or the folder holds another run.
-    """
-    return Trainer(SegmenterTask(config, data), out, **options).fit()
-
-
 def losses(
     logits: Tensor, quality: Tensor, targets: Tensor, outside: Tensor, weights: SegmenterLosses
 ) -> dict[str, Tensor]:
-    """Compute the losses of a batch.
+    """Compute the losses of a batch by name, and their weighted sum ``"all"``.
 
     Args:
         logits: (B, S, S) of the mask.
@@ -51,9 +35,6 @@ def losses(
         targets: (B, S, S) in 0..1.
         outside: (B,) area of each target outside its crop, in pixels.
         weights: how much each counts.
-
-    Returns:
-        ``"cross_entropy"``, ``"dice"``, ``"quality"`` and their weighted sum ``"all"``.
     """
     # Edges: the pixels within two of the target's edge.
     grown = functional.max_pool2d(targets[:, None], 5, stride=1, padding=2)
@@ -83,10 +64,8 @@ class SegmenterTask(Task[Batch]):
         for store in self._stores:
             figures = {"pictures": len(store.pictures), "objects": len(store.objects)}
             trainer.run.log(0, source=store.source.title, **figures)
-        self._targets: dict[str, list[tuple[Sample, Mask]]] = {
-            store.source.title: targets_of(
-                store.held_out, min_size=config.min_size, limit=config.eval_limit, seed=config.seed
-            )
+        self._targets = {
+            store.source.title: subset(store.targets(config.min_size), config.eval_limit, config.seed)
             for store in self._stores
             if store.source.scored
         }
@@ -118,7 +97,8 @@ class SegmenterTask(Task[Batch]):
         """Return the mean IoU by source."""
         assert isinstance(network, NanoNetwork)
         segmenter = NanoSegmenter(network, NanoConfig(passes=1))
-        return {name: score(segmenter, targets, true_box).mean for name, targets in self._targets.items() if targets}
+        how = (segmenter, lambda sample: segmenter.encode(sample.image()), true_box)
+        return {name: float(ious_of(pairs, *how).mean()) for name, pairs in self._targets.items() if pairs}
 
     def save(self, network: nn.Module, step: int, scores: Mapping[str, float]) -> None:
         """Write the weights in half precision."""

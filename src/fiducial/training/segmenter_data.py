@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fiducial.datasets import Sample, open_dataset
-from fiducial.datasets.splits import group_of, is_held_out, longest_edge
+from fiducial.datasets.splits import group_of, is_held_out
 from fiducial.errors import InputError
 from fiducial.geometry import Mask
 from fiducial.geometry.prompts import Box
@@ -39,40 +39,19 @@ _MODES: tuple[Mode, ...] = get_args(Mode)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingObject:
-    """One target.
+    """One target; coordinates are x, y in pixels of the picture."""
 
-    Args:
-        picture: its picture's index in the store.
-        mask: (h, w) uint8, 0 or 255, the piece of the picture inside the target's box.
-        x: left edge of the piece in pixels of the picture.
-        y: top edge of the piece in pixels of the picture.
-        hull: (N, 2) corners x, y of the target's convex hull, in pixels of the picture.
-        inner: (M, 2) some places x, y well inside the target.
-    """
-
-    picture: int
-    mask: NDArray[np.uint8]
-    x: int
-    y: int
-    hull: NDArray[np.float64]
-    inner: NDArray[np.float64]
-
-    @property
-    def area(self) -> int:
-        """Number of pixels."""
-        return int(np.count_nonzero(self.mask))
+    picture: int  # its picture's index in the store
+    mask: NDArray[np.uint8]  # (h, w), 0 or 255, the piece of the picture inside the target's box
+    x: int  # left edge of that piece
+    y: int  # and its top edge
+    hull: Matrix  # (N, 2) corners of the target's convex hull
+    inner: Matrix  # (M, 2) some places well inside the target
 
 
 @dataclass(slots=True)
 class Store:
-    """Everything of one source: pictures, and the objects in them by picture.
-
-    Args:
-        source: where it comes from.
-        pictures: (H, W, 3) uint8 each.
-        objects: the objects to train on.
-        held_out: samples that are never trained on, each with its whole annotation.
-    """
+    """Everything of one source: pictures (H, W, 3), the objects in them to train on, and what is never trained on."""
 
     source: Source
     pictures: list[NDArray[np.uint8]] = field(default_factory=list)
@@ -87,6 +66,10 @@ class Store:
         of_picture = self.by_picture[int(random.integers(len(self.by_picture)))]
         return self.objects[of_picture[int(random.integers(len(of_picture)))]]
 
+    def targets(self, min_size: float) -> list[tuple[Sample, Mask]]:
+        """List the held-out objects, each with its sample."""
+        return [(sample, mask) for sample in self.held_out for mask in instances_of(sample, min_size)]
+
 
 def read_store(source: Source, data: Path, min_size: float) -> Store:
     """Read a dataset into memory, without targets whose longest edge is below ``min_size`` pixels.
@@ -99,8 +82,7 @@ def read_store(source: Source, data: Path, min_size: float) -> Store:
         if is_held_out(group_of(sample, source.group), source.held_out):
             store.held_out.append(sample)
             continue
-        masks = [mask for mask in instances_of(sample) if longest_edge(mask) >= min_size]
-        if masks:
+        if masks := instances_of(sample, min_size):
             store.by_picture.append(list(range(len(store.objects), len(store.objects) + len(masks))))
             store.objects += [training_object(mask, len(store.pictures)) for mask in masks]
             store.pictures.append(sample.image().pixels)
@@ -122,21 +104,13 @@ def training_object(mask: Mask, picture: int) -> TrainingObject:
 # -- crops ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Crop:
-    """One training crop.
+class Crop(NamedTuple):
+    """One training crop."""
 
-    Args:
-        inputs: (7, S, S) float32, the network's input.
-        target: (S, S) float32, the part of each pixel that the target covers.
-        outside: area of the target that lies outside the crop, in pixels of the crop.
-        wants_prediction: the network is to put its own mask into the last channel, which is empty.
-    """
-
-    inputs: Array
-    target: Array
-    outside: float
-    wants_prediction: bool = False
+    inputs: Array  # (7, S, S), the network's input
+    target: Array  # (S, S), the part of each pixel that the target covers
+    outside: float  # area of the target that lies outside the crop, in pixels of the crop
+    wants_prediction: bool  # the network is to put its own mask into the last channel, which is empty
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,7 +183,7 @@ def training_crop(
     predicted = mode == "previous" and random.random() < prompting.predicted
     previous = corrupted(covered, random) if mode == "previous" and not predicted else None
     inputs = network_input(colours, shown_box, points, labels, previous)
-    whole = target.area / (view.scale**2 * abs(float(np.linalg.det(turn))))
+    whole = np.count_nonzero(target.mask) / (view.scale**2 * abs(float(np.linalg.det(turn))))
     return Crop(inputs, covered, max(0.0, whole - float(covered.sum())), predicted)
 
 
@@ -307,9 +281,6 @@ class SegmenterBatches(StepBatches[Batch]):
             target = store.draw(random)
             picture = store.pictures[target.picture]
             crops.append(training_crop(target, picture, phase.size, mode, prompts, random))
-        return (
-            torch.from_numpy(np.stack([crop.inputs for crop in crops])),
-            torch.from_numpy(np.stack([crop.target for crop in crops])),
-            torch.tensor([crop.outside for crop in crops], dtype=torch.float32),
-            torch.tensor([crop.wants_prediction for crop in crops]),
-        )
+        inputs, targets, outside, wants = zip(*crops, strict=True)
+        pixels = (torch.from_numpy(np.stack(inputs)), torch.from_numpy(np.stack(targets)))
+        return *pixels, torch.tensor(outside, dtype=torch.float32), torch.tensor(wants)

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from fiducial.datasets import Sample
+from fiducial.datasets.splits import longest_edge
 from fiducial.errors import InputError
 from fiducial.geometry import Mask
 
@@ -28,20 +29,20 @@ def expand_data_folder(spec: str, data: str | Path) -> str:
     return f"{form}{colon}{data}/{rest.removeprefix('DATA/')}" if rest.startswith("DATA/") else spec
 
 
-def instances_of(sample: Sample) -> Sequence[Mask]:
-    """Return a sample's masks that are not empty.
+def instances_of(sample: Sample, min_size: float) -> list[Mask]:
+    """Return a sample's masks that are not empty and whose longest edge has at least so many pixels.
 
     Raises:
         InputError: the dataset knows boxes only.
     """
     if sample.instances is None:
         raise InputError(f"sample {sample.id}: its dataset has boxes but no masks to learn from")
-    return [mask for mask in sample.instances if mask]
+    return [mask for mask in sample.instances if mask and longest_edge(mask) >= min_size]
 
 
-def subset(found: Sequence[T], limit: int | None, seed: int) -> list[T]:
-    """Return as many as the limit says, drawn by the seed and in the order given; None takes all."""
-    if limit is None or len(found) <= limit:
+def subset(found: Sequence[T], limit: int, seed: int) -> list[T]:
+    """Return as many as the limit says, drawn by the seed and in the order given."""
+    if len(found) <= limit:
         return list(found)
     chosen = np.random.default_rng(seed).permutation(len(found))[:limit]
     return [found[int(index)] for index in sorted(chosen)]

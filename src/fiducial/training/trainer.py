@@ -25,7 +25,8 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypedDict, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -46,10 +47,8 @@ _NETWORK, _AVERAGE = "network", "average"
 class Task(ABC, Generic[Batch]):
     """What is particular to one system; the module says when each hook is called.
 
-    Args:
-        config: the run's configuration; the trainer reads the fields of :class:`RunConfig`.
-        steps: optimiser steps; may be set in :meth:`build`, as may the other attributes.
-        eval_every: steps between two evaluations.
+    Attributes may be set in :meth:`build`: ``steps`` to do, and those between two evaluations, ``eval_every``, are not
+    in every configuration.
     """
 
     warmup_ratio = 0.0
@@ -62,11 +61,11 @@ class Task(ABC, Generic[Batch]):
     """What the log calls the mean score."""
     score_first = False
     """Whether the network is scored before the first step: see :attr:`Trainer.before`."""
+    digests: Mapping[str, str] = MappingProxyType({})
+    """What else than the configuration has to be the same for a run to go on, by name."""
 
     def __init__(self, config: RunConfig, steps: int = 0, eval_every: int = 0) -> None:
-        self.config = config
-        self.steps = steps
-        self.eval_every = eval_every
+        self.config, self.steps, self.eval_every = config, steps, eval_every
 
     @abstractmethod
     def build(self, trainer: Trainer[Batch]) -> nn.Module:
@@ -96,14 +95,6 @@ class Task(ABC, Generic[Batch]):
         return warmup_cosine(step, self.steps, self.config.learning_rate, self.warmup_ratio)
 
 
-class TrainerOptions(TypedDict, total=False):
-    """What every ``train`` hands on to its :class:`Trainer`."""
-
-    device: str
-    command: Sequence[str]
-    quiet: bool
-
-
 class Trainer(Generic[Batch]):
     """Runs a :class:`Task`, or goes on where the run in the folder stopped.
 
@@ -113,7 +104,6 @@ class Trainer(Generic[Batch]):
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         command: the words of the command line, for the run's card.
         quiet: write the log without printing it.
-        data_digests: what else than the configuration has to be the same to go on, by name.
 
     Raises:
         InputError: no such device, or the folder holds another run.
@@ -127,11 +117,10 @@ class Trainer(Generic[Batch]):
         device: str = "auto",
         command: Sequence[str] = (),
         quiet: bool = False,
-        data_digests: Mapping[str, str] | None = None,
     ) -> None:
         self.task = task
         self.device = pick_device(device)
-        self.run = TrainingRun(out, task.config, command, data_digests=data_digests, quiet=quiet)
+        self.run = TrainingRun(out, task.config, command, digests=task.digests, quiet=quiet)
         self.step = 0  # steps done
         self.before: dict[str, float] = {}
         """Scores before the first step, where the task asks for them."""
@@ -147,15 +136,15 @@ class Trainer(Generic[Batch]):
         """Train to the last step, and return what the task leaves.
 
         Raises:
-            InputError: the data cannot be read, or the checkpoint is of another network.
+            InputError: the checkpoint is of another network.
             ModelError: the loss is no longer a finite number.
         """
         task, config = self.task, self.task.config
-        self.run.open()
         if config.num_threads:
             torch.set_num_threads(config.num_threads)
         torch.manual_seed(config.seed)
         self.network = task.build(self)
+        self.run.open()
         self.average = copy.deepcopy(self.network).requires_grad_(False) if task.ema_decay else self.network
         trained = [weight for weight in self.network.parameters() if weight.requires_grad]
         self._optimiser = make_optimiser(config.optimiser, trained, config.learning_rate, config.weight_decay)
@@ -236,12 +225,7 @@ class Trainer(Generic[Batch]):
 
 
 class StepBatches(Dataset[Batch]):
-    """The batch of each step; subclasses draw it in ``__getitem__`` from the seed and the step alone.
-
-    Args:
-        steps: all steps.
-        num_workers: processes that prepare batches.
-    """
+    """The batch of each step; subclasses draw it in ``__getitem__`` from the seed and the step alone."""
 
     def __init__(self, steps: int, num_workers: int) -> None:
         self._steps, self._num_workers = steps, num_workers
@@ -268,13 +252,9 @@ def initial_network(initial_weights: str, made: N, load: Callable[[str], N]) -> 
 
 
 def update_ema(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
-    """Move the moving average of a network's weights towards them, in place; the first steps are forgotten quickly.
+    """Move the moving average of a network's weights towards them, in place.
 
-    Args:
-        average: a network of the same make-up.
-        network: the network that is trained.
-        step: counted from 0.
-        decay: how much of the average is kept at each step, once there are enough of them; in 0..1.
+    ``decay``, in 0..1, is how much of the average is kept at a step, counted from 0; the first are forgotten quickly.
     """
     keep = min(decay, (1 + step) / (10 + step))
     with torch.no_grad():
@@ -286,13 +266,9 @@ def update_ema(average: nn.Module, network: nn.Module, step: int, decay: float) 
 
 
 def warmup_cosine(step: int, steps: int, learning_rate: float, warmup_ratio: float) -> float:
-    """Return the learning rate of a step: a straight rise, then half a cosine down to a hundredth.
+    """Return the learning rate of a step, counted from 0: a straight rise, then half a cosine down to a hundredth.
 
-    Args:
-        step: the step, counted from 0.
-        steps: all steps.
-        learning_rate: the highest one.
-        warmup_ratio: part of all steps in which it rises, in 0..1.
+    ``learning_rate`` is the highest one, ``warmup_ratio``, in 0..1, the part of all steps in which it rises.
 
     Example:
         >>> [round(warmup_cosine(step, 10, 1.0, 0.2), 3) for step in (0, 1, 9)]

@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Unpack
 
 import numpy as np
 import torch
@@ -24,7 +23,7 @@ from fiducial.prompters.grounder.words import WordTable
 from fiducial.training.configs import WordsConfig
 from fiducial.training.runs import TrainingRun
 from fiducial.training.sources import expand_data_folder
-from fiducial.training.trainer import Task, Trainer, TrainerOptions
+from fiducial.training.trainer import Task, Trainer
 from fiducial.training.words_student import Cut, Student, Teacher, cosine_to, padded, reduced, reduction
 
 WEIGHTS = "nano-words.safetensors"
@@ -36,22 +35,6 @@ _PIECE = re.compile(r"(##)?[a-z0-9]+")
 _WORD = re.compile(r"[a-z]{2,}")
 LONGEST_PIECE = 18
 """Letters of the longest piece that is kept, with its ``##``: the width of a row in the table of pieces."""
-
-
-def train(config: WordsConfig, data: str | Path, out: str | Path, **options: Unpack[TrainerOptions]) -> Path:
-    """Make the word table, or go on where the run in the folder stopped.
-
-    The device is not used: a processor takes minutes.
-    ``data`` is the folder that ``DATA/`` stands for; options are those of :class:`fiducial.training.trainer.Trainer`.
-
-    Returns:
-        The table's file.
-
-    Raises:
-        InputError: teacher or list of words cannot be read, or the folder holds another run.
-    """
-    options["device"] = "cpu"
-    return Trainer(WordsTask(config, data), out, **options).fit()
 
 
 class WordsTask(Task[Tensor]):
@@ -94,13 +77,7 @@ class WordsTask(Task[Tensor]):
         return student
 
     def learn(self, cuts: Sequence[Cut], targets: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
-        """Set what is learned from.
-
-        Args:
-            cuts: the phrases.
-            targets: unit vectors, shape (n, 64).
-            weights: how much each phrase counts, shape (n,).
-        """
+        """Set what is learned from: n phrases, their unit vectors (n, 64), and how much each counts (n,)."""
         self._rows, self._is_head = padded(cuts)
         self._targets, self._weights = torch.from_numpy(targets), torch.from_numpy(weights)
         self.eval_every = -(-len(cuts) // self._config.batch_size)
@@ -139,6 +116,7 @@ class WordsTask(Task[Tensor]):
 
 
 def _embedded(teacher: Teacher, texts: Sequence[str], run: TrainingRun) -> NDArray[np.float32]:
+    run.open()
     path = run.folder / EMBEDDED
     if path.exists():
         try:
@@ -168,12 +146,7 @@ def _embedded(teacher: Teacher, texts: Sequence[str], run: TrainingRun) -> NDArr
 def texts_of(
     config: WordsConfig, vocabulary: Sequence[str], frequent: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Put together what is learned from.
-
-    Args:
-        config: how much of each.
-        vocabulary: the teacher's word pieces, the frequent ones first.
-        frequent: words of a list, the frequent ones first.
+    """Put together what is learned from, given the teacher's word pieces and a list of words, frequent ones first.
 
     Returns:
         Words and random phrases, the last ``held_out`` of which are to measure with; and phrases of our vocabulary.

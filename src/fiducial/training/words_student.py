@@ -28,14 +28,7 @@ _TEACHER_BATCH = 256
 
 
 class Teacher:
-    """A sentence-transformers MiniLM (mean pooling, then unit length), run by transformers.
-
-    Args:
-        folder: holds ``config.json``, ``model.safetensors``, ``tokenizer.json`` and ``vocab.txt``.
-
-    Raises:
-        InputError: one of them is missing.
-    """
+    """A sentence-transformers MiniLM (mean pooling, then unit length) in a folder, run by transformers."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -47,16 +40,8 @@ class Teacher:
         """Return its word pieces, in the order of its vocabulary; those inside a word begin with ``##``."""
         return (self.folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
 
-    def embed(self, texts: Sequence[str], report: Callable[[int], None] | None = None) -> NDArray[np.float32]:
-        """Embed texts.
-
-        Args:
-            texts: words or short phrases.
-            report: called with the number of texts done, after each batch.
-
-        Returns:
-            Unit vectors, float32, shape (n, 384).
-        """
+    def embed(self, texts: Sequence[str], report: Callable[[int], None]) -> NDArray[np.float32]:
+        """Return unit vectors (n, 384) of words or short phrases; each batch reports the number of texts done."""
         from tokenizers import Tokenizer
         from transformers import BertModel
 
@@ -76,18 +61,12 @@ class Teacher:
                 states = network(torch.tensor([ids[index] for index in rows])).last_hidden_state
                 out[rows] = torch.nn.functional.normalize(states.mean(dim=1), dim=-1).numpy()
                 done += len(rows)
-                if report is not None:
-                    report(done)
+                report(done)
         return out
 
 
 class Student(nn.Module):
-    """The same arithmetic as :class:`fiducial.prompters.grounder.words.WordTable`, to be fitted.
-
-    Args:
-        pieces: how many pieces there are.
-        hidden: width of the hidden layer.
-    """
+    """The same arithmetic as :class:`fiducial.prompters.grounder.words.WordTable`, to be fitted."""
 
     def __init__(self, pieces: int, hidden: int) -> None:
         super().__init__()
@@ -101,12 +80,7 @@ class Student(nn.Module):
         nn.init.zeros_(self.outer.weight)
 
     def forward(self, rows: Tensor, is_head: Tensor) -> Tensor:
-        """Return unit vectors, shape (B, 64).
-
-        Args:
-            rows: pieces, shape (B, L), padded with -1.
-            is_head: bool, shape (B, L).
-        """
+        """Return unit vectors (B, 64) of pieces (B, L), padded with -1, and which of them belong to the head."""
         there = rows >= 0
         vectors = self.table(rows.clamp(min=0)) * there[..., None]
         scores = self.weights(rows.clamp(min=0))[..., 0] + self.head * is_head
@@ -118,9 +92,7 @@ class Student(nn.Module):
     def arrays(self, pieces: Sequence[str], width: int) -> dict[str, NDArray[np.generic]]:
         """Return what the table's file holds, the vectors in whole steps of a scale each.
 
-        Args:
-            pieces: sorted as bytes, in the order of the rows.
-            width: letters per row.
+        Pieces are sorted as bytes, in the order of the rows; ``width`` is the letters per row.
         """
         table = self.table.weight.detach().numpy()
         scales = (np.abs(table).max(axis=1) / 127).clip(1e-6).astype(np.float16)

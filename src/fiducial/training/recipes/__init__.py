@@ -20,7 +20,7 @@ def config_names() -> list[str]:
 
 
 def load_config(kind: type[T], name_or_path: str | Path, settings: Mapping[str, Any] | None = None) -> T:
-    """Read a configuration.
+    """Read a configuration of a kind.
 
     Args:
         kind: the description, such as :class:`fiducial.training.configs.SegmenterConfig`.
