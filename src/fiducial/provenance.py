@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import subprocess
@@ -80,10 +79,7 @@ def commit() -> str | None:
 
     None where the package was installed without its history, or where git is not there.
     """
-    source = importlib.import_module("fiducial").__file__
-    if source is None:
-        return None
-    folder = Path(source).resolve().parent
+    folder = Path(__file__).resolve().parent
     if not (folder.parents[1] / ".git").exists():
         return None
     head = _git(folder, "rev-parse", "HEAD")

@@ -6,10 +6,9 @@ import torch
 
 from fiducial.errors import InputError
 from fiducial.geometry import Mask
-from fiducial.training.augmentation import corrupted, recoloured
 from fiducial.training.configs import SegmenterConfig, SegmenterPhase, SegmenterPrompting, Source
 from fiducial.training.segmenter_data import SegmenterBatches, read_store, training_crop, training_object
-from fiducial.training.sources import expand_data_folder
+from fiducial.training.sources import corrupted, expand_data_folder, recoloured
 
 HEIGHT, WIDTH = 300, 400
 EXACT = SegmenterPrompting(exact=1.0)

@@ -14,20 +14,18 @@ from fiducial.training.recipes import load_config
 from fiducial.training.trainer import Trainer
 from fiducial.training.words import (
     LONGEST_PIECE,
-    WordsTask,
-    kept_pieces,
-    random_phrases,
-    read_words,
-    whole_words,
-)
-from fiducial.training.words_student import (
     TEACHER_DIMENSIONS,
     Student,
     Teacher,
+    WordsTask,
     cosine_to,
+    kept_pieces,
     padded,
+    random_phrases,
+    read_words,
     reduced,
     reduction,
+    whole_words,
 )
 from training.noun_figures import measure, other_nouns
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,8 +62,11 @@ class MarkOverlay:
         pixels = image.pixels.copy()
         radius = self.radius or mark_radius(image.width, image.height)
         taken: list[Point] = []
-        for number, anchor in enumerate(self._anchors()):
-            if anchor is None:
+        for number in range(len(self.masks) if self.prompts is None else len(self.prompts)):
+            anchor = self.masks[number].inner_point() if self.masks else None
+            if anchor is None and self.prompts is not None:
+                anchor = prompt_centre(self.prompts[number])
+            if anchor is None:  # an empty mask, and nothing else is known
                 continue
             place = free_place(anchor, radius, taken, image.width, image.height)
             taken.append(place)
@@ -74,15 +77,6 @@ class MarkOverlay:
                 disc(pixels, anchor, max(2.0, radius / 4), colour)
             badge(pixels, place, radius, str(self.start + number), colour)
         return Image(pixels, name=image.name, notes=image.notes)
-
-    def _anchors(self) -> Iterator[Point | None]:
-        """Give the place of each target, or None where its mask is empty and nothing else is known."""
-        count = len(self.masks) if self.prompts is None else len(self.prompts)
-        for number in range(count):
-            place = self.masks[number].inner_point() if self.masks else None
-            if place is None and self.prompts is not None:
-                place = prompt_centre(self.prompts[number])
-            yield place
 
 
 @dataclass(frozen=True, slots=True)

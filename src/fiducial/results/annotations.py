@@ -21,21 +21,16 @@ from fiducial.errors import MissingExtraError
 from fiducial.files import json_text, rounded
 from fiducial.geometry import Box, Mask, Prompt
 from fiducial.geometry.polygons import Polygon, Ring
-from fiducial.results.segmentation import COORDINATE_DIGITS, SCORE_DIGITS
+from fiducial.results.segmentation import COORDINATE_DIGITS, SCORE_DIGITS, Segmentation
 
 if TYPE_CHECKING:
     import supervision
-
-    from fiducial.results.segmentation import Segmentation
 
 UNNAMED = "target"
 """What a target without a label is called where a name is needed."""
 
 TOLERANCE = 1.0
 """How far, in pixels, a simplified outline may stray from the true one."""
-
-LABELME_VERSION = "5.5.0"
-"""The version of LabelMe whose files these are like."""
 
 
 def write_coco(segmentation: Segmentation, folder: Path) -> str:
@@ -84,7 +79,7 @@ def write_labelme(segmentation: Segmentation, folder: Path) -> str:
         shapes += [_shape(prompt.label or UNNAMED, number, note, **shape) for shape in drawn]
     return json_text(
         {
-            "version": LABELME_VERSION,
+            "version": "5.5.0",  # of the LabelMe whose files these are like
             "flags": {},
             "shapes": shapes,
             "imagePath": _image_path(image.name, folder),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,9 +17,7 @@ from fiducial.overlays.colours import Colour
 from fiducial.overlays.drawing import Pixels
 from fiducial.overlays.page import Caption, Target, draw_page
 from fiducial.results.saving import stem_of
-
-if TYPE_CHECKING:
-    from fiducial.results.segmentation import Segmentation
+from fiducial.results.segmentation import Segmentation
 
 _MAX_INSTANCES = 65535
 _COLOURS: dict[Outcome, Colour] = {

@@ -12,13 +12,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.files import make_folder, write_atomically
-
-if TYPE_CHECKING:
-    from fiducial.results.segmentation import Segmentation
+from fiducial.results.segmentation import Segmentation
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]')
 _MAX_BYTES = 180

@@ -19,7 +19,6 @@ from fiducial.overlays.targets import require_targets
 if TYPE_CHECKING:
     import supervision
 
-DEFAULT_FORMATS = ("png", "json")
 STAGES = ("prompt", "encode", "decode", "refine", "total")
 """What is timed, in the order of the work."""
 
@@ -130,7 +129,7 @@ class Segmentation:
     def save(
         self,
         folder: str | Path,
-        formats: Sequence[str] = DEFAULT_FORMATS,
+        formats: Sequence[str] = ("png", "json"),
         *,
         stem: str | None = None,
         overwrite: bool = True,
@@ -141,9 +140,8 @@ class Segmentation:
             folder: where to; made when it does not exist.
             formats: any of ``"png"`` (the overlay), ``"mask"`` (black and white, and numbered instances),
                 ``"json"``, ``"coco"``, ``"labelme"``.
-            stem: how the names of the files begin. Default: the image's file name with its suffix, so that
-                a.jpg and a.png do not meet (see :func:`fiducial.results.file_stem`); for images of one name
-                from several folders use :func:`fiducial.results.file_stems`.
+            stem: how the names of the files begin. Default: the image's file name with its suffix; for images of
+                one name from several folders use :func:`fiducial.results.file_stems`.
             overwrite: False refuses to replace a file.
 
         Returns:

@@ -82,17 +82,12 @@ class RunConfig(Config):
     optimiser: Literal["adamw", "muon"] = option("adamw", "muon is for kernels of convolutions, AdamW for the rest")
     weight_decay: float = option(0.02, "of all weights but biases and normalisation", minimum=0)
     save_every: int = option(200, "steps between two checkpoints", minimum=1)
-    num_threads: int = option(
-        0, "of torch, 0 leaves it to torch; one beside other work is far faster than two", minimum=0
-    )
+    num_threads: int = option(0, "of torch, 0 leaves it to torch; beside other work one is far faster", minimum=0)
 
     def train(self, data: Path, out: Path, **options: Any) -> Path:
-        """Train, or go on where the run in the folder stopped, and return what the run leaves.
+        """Train, or go on where the run in the folder ``out`` stopped, and return what the run leaves.
 
-        Args:
-            data: the folder that ``DATA/`` stands for.
-            out: the run's folder.
-            options: those of :class:`fiducial.training.trainer.Trainer`.
+        ``data`` is the folder that ``DATA/`` stands for; options are those of the trainer.
 
         Raises:
             InputError: the data cannot be read, or the folder holds another run.
@@ -127,9 +122,7 @@ class PhasedConfig(RunConfig):
     initial_weights: str = option("", "a file, or the name of weights of the package; default: begin from nothing")
     warmup_ratio: float = option(0.04, "part of all steps in which the learning rate rises", minimum=0, maximum=0.99)
     batch_size: int = option(16, "crops per step; normalisation needs two", minimum=2)
-    ema_decay: float = option(
-        0.999, "of the moving average of the weights, which is what is kept", minimum=0, maximum=1
-    )
+    ema_decay: float = option(0.999, "of the moving average of the weights, which is kept", minimum=0, maximum=1)
     eval_every: int = option(500, "steps between two evaluations on the held-out part", minimum=1)
     eval_limit: int = option(60, "largest number of held-out objects or pictures per source and evaluation", minimum=1)
     num_workers: int = option(1, "processes that prepare batches", minimum=0)
@@ -184,10 +177,7 @@ class SegmenterPrompting(Config):
         0.25, "largest shift of an edge of the other boxes", unit="part of the box's width or height", minimum=0
     )
     predicted: float = option(
-        0.0,
-        "part of the earlier masks that the network makes itself; the others are true masks made worse",
-        minimum=0,
-        maximum=1,
+        0.0, "part of the earlier masks made by the network itself; others are spoilt true ones", minimum=0, maximum=1
     )
 
     def check(self) -> None:
@@ -232,9 +222,7 @@ class SegmenterConfig(PhasedConfig):
 
     phases: tuple[SegmenterPhase, ...] = option(help="input sizes and steps, in order")
     batch_size: int = option(32, "crops per step; normalisation needs two", minimum=2)
-    ema_decay: float = option(
-        0.998, "of the moving average of the weights, which is what is kept", minimum=0, maximum=1
-    )
+    ema_decay: float = option(0.998, "of the moving average of the weights, which is kept", minimum=0, maximum=1)
     network: SegmenterNetworkConfig = option(SegmenterNetworkConfig(), "make-up of the network")
     losses: SegmenterLosses = option(SegmenterLosses(), "weights of the losses")
     prompts: SegmenterPrompting = option(SegmenterPrompting(), "prompts to train")
@@ -353,10 +341,7 @@ class DecoderConfig(RunConfig):
     data: tuple[Source, ...] = option(help="what to learn from")
     steps: int = option(2000, "optimiser steps", minimum=1)
     fraction: float = option(
-        1.0,
-        "part of the pictures (or groups) that is trained on; smaller parts are subsets of larger ones",
-        above=0,
-        maximum=1,
+        1.0, "part of the pictures (or groups) trained on; smaller parts are subsets of larger ones", above=0, maximum=1
     )
     batch_size: int = option(4, "pictures per step", minimum=1)
     max_targets: int = option(8, "largest number of targets of each picture", minimum=1)

@@ -83,13 +83,11 @@ class DecoderTask(Task[Batch]):
         self._embeddings = Embeddings(self._model.segmenter, config.embeddings or trainer.run.folder / "embeddings")
         training = [picture for portion in self._portions for picture in portion.training]
         held_out = {picture: None for pairs in self._held_out.values() for picture, _ in pairs}
-        total = len(training) + len(held_out)
-
-        def report(done: int) -> None:
+        computed = 0
+        for done in self._embeddings.prepare([*training, *held_out]):
+            computed += 1
             if done % _LOG_EVERY == 0:
-                trainer.run.log(0, encoded=done, of=total)
-
-        computed = self._embeddings.prepare([*training, *held_out], report)
+                trainer.run.log(0, encoded=done, of=len(training) + len(held_out))
         trainer.run.log(0, training=len(training), held_out=len(held_out), encoded_now=computed)
         return self._model.parts
 

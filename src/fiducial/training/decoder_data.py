@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,17 +103,14 @@ class Embeddings:
         self._key_of = segmenter.embedding_key
         self._keys: dict[DecoderPicture, str] = {}
 
-    def prepare(self, pictures: Iterable[DecoderPicture], tell: Callable[[int], None]) -> int:
-        """Compute what is not kept yet, return how many, and tell the number of pictures done after each of those."""
-        computed = 0
+    def prepare(self, pictures: Iterable[DecoderPicture]) -> Iterator[int]:
+        """Compute what is not kept yet, and yield the number of pictures done after each that had to be computed."""
         for done, picture in enumerate(pictures, start=1):
             image = picture.image()
             key = self._keys[picture] = self._key_of(image)
             if key not in self.segmenter.cache:
                 self.segmenter.encode(image)
-                computed += 1
-                tell(done)
-        return computed
+                yield done
 
     def __getitem__(self, picture: DecoderPicture) -> Embedding:
         """Return the embedding of a picture, from the disk when it is there."""

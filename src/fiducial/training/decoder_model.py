@@ -27,19 +27,9 @@ _ENCODER = ("vision_encoder.", "mask_decoder.conv_s0.", "mask_decoder.conv_s1.",
 """Where names of weights begin that shape an embedding: SAM 2 runs two layers of its decoder when it encodes."""
 
 
-def encodes(name: str) -> bool:
-    """Say whether a weight of this name shapes embeddings, and so may not be trained on kept ones.
-
-    Example:
-        >>> encodes("mask_decoder.conv_s0.weight"), encodes("mask_decoder.iou_token.weight")
-        (True, False)
-    """
-    return name.startswith(_ENCODER)
-
-
 def encoder_fingerprint(model: Any) -> str:
     """Name the weights that shape embeddings: SHA-256 of those alone, so that training does not change it."""
-    encoder = {name: tensor for name, tensor in model.state_dict().items() if encodes(name)}
+    encoder = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(_ENCODER)}
     return tensors_digest(f"encoder of {type(model).__name__}", encoder)
 
 
@@ -58,8 +48,9 @@ class TrainedModel:
         names = ["mask_decoder", *(["prompt_encoder"] if config.prompt_encoder else [])]
         self.parts = nn.ModuleDict({name: getattr(self.model, name) for name in names})
         for name, weight in self.parts.named_parameters():
-            # Frequencies of positions are constants, though the model of transformers keeps SAM's as a parameter.
-            weight.requires_grad_(not encodes(name) and "positional_embedding" not in name)
+            # What shapes embeddings may not be trained on kept ones. Frequencies of positions are constants, though the
+            # model of transformers keeps SAM's as a parameter.
+            weight.requires_grad_(not name.startswith(_ENCODER) and "positional_embedding" not in name)
         # An evaluated decoder and a trained one compute the same: SAM's have neither dropout nor batch statistics.
         self.segmenter = SamSegmenter(
             self.model,

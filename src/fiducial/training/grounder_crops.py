@@ -28,7 +28,6 @@ _JITTER = 0.35
 """How far from the middle of a crop the thing lies that it was made for, as a part of the crop's edge."""
 _OUTSIDE = 0.3
 """How much of half a crop may lie outside the picture."""
-_MIRRORED = 0.5
 NO_LOSS = -1.0
 """What a heat map holds where nothing is to be learned."""
 _WIDTH = 0.54
@@ -138,7 +137,7 @@ def draw_view(
     drawn = math.exp(random.uniform(math.log(scale[0]), math.log(scale[1])))
     angle = math.radians(random.uniform(-rotation, rotation))
     cosine, sine = math.cos(angle), math.sin(angle)
-    mirror = -1.0 if random.random() < _MIRRORED else 1.0
+    mirror = -1.0 if random.random() < 0.5 else 1.0
     matrix = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([mirror, 1.0]) / drawn
     seen = size / drawn
     extent = np.array([shape[1], shape[0]], dtype=np.float64)

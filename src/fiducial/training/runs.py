@@ -13,16 +13,17 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 
 from fiducial.config import as_plain, read
 from fiducial.errors import InputError
 from fiducial.files import read_json, write_atomically
 from fiducial.provenance import RUN_CARD, write_run_card
 from fiducial.training.configs import RunConfig
-
-if TYPE_CHECKING:
-    import torch
 
 LOG, CHECKPOINT = "log.jsonl", "checkpoint.safetensors"
 _OPTIMISER = "optimiser"
@@ -142,8 +143,6 @@ class TrainingRun:
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], notes: Mapping[str, Any]) -> Path:
     """Write tensors and notes (plain JSON values) as safetensors."""
-    from safetensors.torch import save
-
     whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     return write_atomically(path, save(whole, {"notes": json.dumps(notes)}))
 
@@ -154,8 +153,6 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     Raises:
         InputError: it is missing or broken.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(path, framework="pt") as file:
             notes = json.loads((file.metadata() or {}).get("notes", "{}"))

@@ -20,9 +20,8 @@ from fiducial.errors import InputError
 from fiducial.geometry import Mask
 from fiducial.geometry.prompts import Box
 from fiducial.segmenters.nano_network import CONTEXT, Array, network_input
-from fiducial.training.augmentation import corrupted, recoloured
 from fiducial.training.configs import SegmenterConfig, SegmenterPrompting, Source, shares
-from fiducial.training.sources import expand_data_folder, instances_of
+from fiducial.training.sources import corrupted, expand_data_folder, instances_of, recoloured
 from fiducial.training.trainer import StepBatches
 
 Matrix = NDArray[np.float64]
@@ -168,7 +167,7 @@ def training_crop(
     if mode == "points" or (mode == "previous" and random.random() < 0.3):
         first = _inside(target, random)
         box = None
-    view = _zoom(turn, tight, box, first, size, random, points_alone=mode == "points")
+    view = _zoom(turn, tight if box is None else box, first if mode == "points" else None, size, random)
     colours = recoloured(view.sample(pixels, 0, 0, cv2.BORDER_REPLICATE), random)
     covered = view.sample(target.mask, target.x, target.y, cv2.BORDER_CONSTANT) / np.float32(255)
     shown_box = None
@@ -218,22 +217,12 @@ def _inside(target: TrainingObject, random: np.random.Generator) -> Matrix:
     return np.array([columns[index] + target.x, rows[index] + target.y]) + random.random(2)
 
 
-def _zoom(
-    turn: Matrix,
-    tight: Box,
-    box: Box | None,
-    first: Matrix | None,
-    size: int,
-    random: np.random.Generator,
-    *,
-    points_alone: bool,
-) -> _View:
+def _zoom(turn: Matrix, around: Box, point: Matrix | None, size: int, random: np.random.Generator) -> _View:
     """Choose the window: around the box as when cutting, around a point at many scales."""
-    around = tight if box is None else box
     longest = max(around[2] - around[0], around[3] - around[1])
     centre = np.array([(around[0] + around[2]) / 2, (around[1] + around[3]) / 2])
-    if first is not None and points_alone:
-        centre = np.linalg.inv(turn) @ first
+    if point is not None:
+        centre = np.linalg.inv(turn) @ point
         fitting = random.random() < 0.75
         side = longest * math.exp(random.uniform(*((0.15, 1.2) if fitting else (-1.2, 2.0))))
     else:

@@ -1,18 +1,21 @@
-"""What training runs read from datasets."""
+"""What training runs read from datasets, and what makes it as imperfect as what is met later."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from fiducial.datasets import Sample
 from fiducial.datasets.splits import longest_edge
 from fiducial.errors import InputError
 from fiducial.geometry import Mask
 
+Array = NDArray[np.float32]
 T = TypeVar("T")
 
 
@@ -46,3 +49,45 @@ def subset(found: Sequence[T], limit: int, seed: int) -> list[T]:
         return list(found)
     chosen = np.random.default_rng(seed).permutation(len(found))[:limit]
     return [found[int(index)] for index in sorted(chosen)]
+
+
+# -- imperfection ---------------------------------------------------------------------------------
+
+
+def recoloured(colours: Array, random: np.random.Generator) -> Array:
+    """Change colours (S, S, 3) in 0..255 as other cameras would: gamma, tint, grey, blur, noise, by chance."""
+    result: NDArray[Any] = colours
+    if random.random() < 0.5:
+        result = 255 * (result / 255) ** np.float32(np.exp(random.uniform(-0.4, 0.4)))
+    if random.random() < 0.3:
+        result = result * random.uniform(0.8, 1.2, 3).astype(np.float32)
+    if random.random() < 0.12:
+        result = np.repeat(result.mean(axis=2, keepdims=True), 3, axis=2)
+    if random.random() < 0.2:
+        result = cv2.GaussianBlur(result, (0, 0), random.uniform(0.3, 1.3))
+    if random.random() < 0.3:
+        result = result + random.normal(0, random.uniform(1, 9), result.shape).astype(np.float32)
+    return np.asarray(np.clip(result, 0, 255), np.float32)
+
+
+def corrupted(covered: Array, random: np.random.Generator) -> Array:
+    """Make an earlier mask of a true one, (S, S) in 0..1 both: shifted, grown, shrunk, bitten, blurred by chance."""
+    size = covered.shape[0]
+    mask: NDArray[Any] = covered
+    if random.random() < 0.6:
+        zoom, shift = np.exp(random.uniform(-0.12, 0.12)), random.uniform(-0.05, 0.05, 2) * size
+        centre = (1 - zoom) * size / 2
+        matrix = np.array([[zoom, 0, centre + shift[0]], [0, zoom, centre + shift[1]]])
+        mask = cv2.warpAffine(mask, matrix, (size, size))
+    if random.random() < 0.6:
+        width = int(random.integers(1, max(2, size // 12)))
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+        mask = (cv2.dilate if random.random() < 0.5 else cv2.erode)(mask, kernel)
+    for _ in range(int(random.integers(0, 3))):
+        centre_of_bite = tuple(int(value) for value in random.integers(0, size, 2))
+        axes = tuple(int(value) for value in random.integers(2, max(3, size // 6), 2))
+        value = float(random.random() < 0.5)
+        mask = cv2.ellipse(mask.copy(), centre_of_bite, axes, float(random.uniform(0, 180)), 0, 360, value, -1)
+    if random.random() < 0.7:
+        mask = cv2.GaussianBlur(mask, (0, 0), random.uniform(0.5, size / 20))
+    return np.asarray(np.clip(mask, 0, 1), np.float32)

@@ -41,7 +41,6 @@ from fiducial.training.runs import TrainingRun
 
 Batch = TypeVar("Batch")
 N = TypeVar("N", bound=nn.Module)
-_NETWORK, _AVERAGE = "network", "average"
 
 
 class Task(ABC, Generic[Batch]):
@@ -207,7 +206,7 @@ class Trainer(Generic[Batch]):
 
     @property
     def _modules(self) -> dict[str, nn.Module]:
-        return {_NETWORK: self.network, **({_AVERAGE: self.average} if self.task.ema_decay else {})}
+        return {"network": self.network, **({"average": self.average} if self.task.ema_decay else {})}
 
     def _save(self) -> None:
         notes = {"step": self.step, "best": self.best, "before": self.before}
