@@ -53,7 +53,7 @@ def test_settings_replace_values_and_reach_into_parts(tmp_path):
     ("text", "said"),
     [
         ("data: [", "not valid YAML"),
-        ("- 1", "is a mapping with keys"),
+        ("- 1", "a mapping is expected at the top, got list"),
         ("steps: 3", "needs model, data"),
         ("model: m\ndata: {}", "data: needs a list"),
         ("model: m\ndata: [{share: 1}]", "data 1: needs dataset"),

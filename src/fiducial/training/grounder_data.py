@@ -168,11 +168,12 @@ def things_of(sample: Sample, source: GrounderSource, vocabulary: Sequence[str])
     """
     hulls, pairs, found = _hulls(sample), dict(source.names), []
     for label, hull in zip(sample.labels or (source.label,) * len(hulls), hulls, strict=True):
+        if hull is None:
+            continue
         name = pairs.get(label, label.replace("_", " "))
-        if hull is not None and name != IGNORED and name not in vocabulary:
+        if name != IGNORED and name not in vocabulary:
             raise UnknownNameError("label (data: names pairs labels with names of the vocabulary)", label, vocabulary)
-        if hull is not None:
-            found.append(Thing(name, hull))
+        found.append(Thing(name, hull))
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fiducial.config import Config, read
-from fiducial.errors import InputError, UnknownNameError
+from fiducial.errors import UnknownNameError
 from fiducial.files import parse_yaml, read_text
 
 T = TypeVar("T", bound=Config)
@@ -20,7 +20,7 @@ def config_names() -> list[str]:
 
 
 def load_config(kind: type[T], name_or_path: str | Path, settings: Mapping[str, Any] | None = None) -> T:
-    """Read a configuration of a kind.
+    """Read a configuration.
 
     Args:
         kind: the description, such as :class:`fiducial.training.configs.SegmenterConfig`.
@@ -38,9 +38,7 @@ def load_config(kind: type[T], name_or_path: str | Path, settings: Mapping[str, 
         where, text = f"configuration {path}", read_text(files(__package__).joinpath(f"{name_or_path}.yaml"))
     else:
         raise UnknownNameError("configuration (a file ends in .yaml)", str(name_or_path), config_names())
-    data = parse_yaml(text, where)
-    if not isinstance(data, dict):
-        raise InputError(f"{where}: a configuration is a mapping with keys, got {data!r}")
+    data = parse_yaml(text, where, kind=dict)
     given = dict(settings or {})
     # A setting may stand for a key that the file lacks; those that reach into a part need the part to be there.
     data |= {key: given.pop(key) for key in [*given] if "." not in key}
