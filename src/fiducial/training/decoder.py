@@ -30,16 +30,15 @@ Batch = tuple[DecoderPicture, list[Mask], Prompts]
 
 
 def losses(logits: Tensor, scores: Tensor, targets: Tensor, weights: DecoderLosses) -> dict[str, Tensor]:
-    """Compute the losses of some prompts; of several proposals, that which is best already is trained.
+    """Compute the losses that count by name, and their weighted sum ``"all"``, as means over N prompts.
+
+    Of several proposals, that which is best already is trained.
 
     Args:
         logits: (N, M, h, w) of M proposals per prompt.
         scores: (N, M) predicted IoU.
         targets: (N, h, w) in 0..1.
         weights: how much each counts.
-
-    Returns:
-        Each loss that counts by name, and their weighted sum ``"all"``; means over the prompts.
     """
     wide = targets[:, None].expand_as(logits)
     kinds = {
@@ -203,7 +202,7 @@ def card_text(
     Args:
         config: the run's configuration.
         command: the words of the command line, or none.
-        family: the model's family.
+        family: of the model.
         portions: what was learnt from.
         before: held-out mean IoU by source of the model as it came.
         best: ``"step"`` and ``"held_out"``, mean IoU by source of the decoder that is kept.

@@ -109,12 +109,8 @@ def ious_of(
 ) -> NDArray[np.float64]:
     """Cut every target from a prompt made of its truth, and return the true IoU (N,) in 0..1.
 
-    Args:
-        targets: pictures, each with one true mask.
-        segmenter: any segmenter.
-        encode: gives a picture's embedding.
-        make_prompt: how the prompt is made.
-        seed: of the prompts; the target at an index gets the same prompt whatever the segmenter.
+    Targets are pictures, each with one true mask; ``encode`` gives a picture's embedding. The target at an index gets
+    the same prompt of the same seed whatever the segmenter.
     """
     ious = np.zeros(len(targets))
     by_picture: dict[int, list[int]] = {}
