@@ -1,13 +1,11 @@
-"""COCO JSON: instances with polygons or run-length codes, in one file or one per split.
-
-Entries are kept small as soon as they are read, and masks are made when they are asked for.
-"""
+"""COCO JSON: entries are kept small as soon as they are read, and masks are made when they are asked for."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +27,7 @@ _PREFIXES = ("annotations/instances_",)
 _SINGLE = ("instances.json", "annotations.json", "_annotations.coco.json")
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    file: AnnotationFile
-    image: ImageEntry
-    path: Path
-    split: str
-    label: str | None
-    instances: tuple[Annotation, ...]
-    crowds: tuple[Annotation, ...]
-
-
-def open_coco(config: CocoConfig) -> Listing[_Row]:
+def open_coco(config: CocoConfig) -> Listing:
     """Open a COCO dataset.
 
     Each picture gives one sample per class that stands in it (or one in all: ``per="image"``), whose instruction is
@@ -49,12 +36,9 @@ def open_coco(config: CocoConfig) -> Listing[_Row]:
     segmentation give samples with boxes and no masks.
     """
     files = annotation_files(config, _SINGLE, _PREFIXES, EXPECTED)
-    rows = (
-        (sample_id(split, row.image.id, None if row.label is None else row.instances[0].category_id), row)
-        for split in choose_splits(files, config.split, config.path)
-        for row in _rows(config, AnnotationFile(files[split]), split)
-    )
-    return Listing(config.name, config.path, rows, _sample)
+    splits = choose_splits(files, config.split, config.path)
+    rows = (row for split in splits for row in _rows(config, AnnotationFile(files[split]), split))
+    return Listing(config.name, config.path, rows)
 
 
 def is_coco(root: Path) -> bool:
@@ -104,7 +88,7 @@ def files_of_images(
     return paths
 
 
-def _rows(config: CocoConfig, file: AnnotationFile, split: str) -> Iterator[_Row]:
+def _rows(config: CocoConfig, file: AnnotationFile, split: str) -> Iterator[tuple[str, Callable[[str], Sample]]]:
     if not file.images:
         raise InputError(f"{file.path}: no image is listed")
     home = config.path if config.path.is_dir() else config.path.parent
@@ -120,29 +104,38 @@ def _rows(config: CocoConfig, file: AnnotationFile, split: str) -> Iterator[_Row
             single = tuple(one for one in members if not one.crowd)
             if single:
                 image, crowds = file.images[number], tuple(one for one in members if one.crowd)
-                yield _Row(file, image, paths[image.file_name], split, label, single, crowds)
+                key = sample_id(split, image.id, None if label is None else single[0].category_id)
+                yield key, partial(_sample, file, image, paths[image.file_name], split, label, single, crowds)
 
 
-def _sample(key: str, row: _Row) -> Sample:
-    size, where = row.image.size, row.file.path
-    if row.instances[0].segmentation is None:
-        masks = None
-    else:
-        masks = tuple(annotation.mask(size, where) for annotation in row.instances)
-    labels = tuple(row.file.label(annotation.category_id) for annotation in row.instances)
-    crowds = [annotation.mask(size, where) for annotation in row.crowds if annotation.segmentation is not None]
+def _sample(
+    file: AnnotationFile,
+    image: ImageEntry,
+    path: Path,
+    split: str,
+    label: str | None,
+    instances: tuple[Annotation, ...],
+    crowds: tuple[Annotation, ...],
+    key: str,
+) -> Sample:
+    size, where = image.size, file.path
+    masks = None
+    if instances[0].segmentation is not None:
+        masks = tuple(annotation.mask(size, where) for annotation in instances)
+    labels = tuple(file.label(annotation.category_id) for annotation in instances)
+    ignored = [annotation.mask(size, where) for annotation in crowds if annotation.segmentation is not None]
     return Sample(
         id=key,
-        image_path=row.path,
+        image_path=path,
         picture=None,
-        instruction="all objects" if row.label is None else row.label.replace("_", " "),
+        instruction="all objects" if label is None else label.replace("_", " "),
         instances=masks,
         size=size,
         labels=labels,
-        boxes=boxes_of(row.instances, size, labels, where, needed=masks is None),
-        ignore=Mask.empty(*size).union(*crowds) if crowds else None,
-        split=row.split,
-        meta={"image_id": row.image.id, "annotation_ids": [annotation.id for annotation in row.instances]},
+        boxes=boxes_of(instances, size, labels, where, needed=masks is None),
+        ignore=Mask.empty(*size).union(*ignored) if ignored else None,
+        split=split,
+        meta={"image_id": image.id, "annotation_ids": [annotation.id for annotation in instances]},
     )
 
 
@@ -160,15 +153,11 @@ class ImageEntry:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One entry of ``annotations``: an instance, or a crowd region.
+    """One entry of ``annotations``: an instance, or a crowd region that nobody outlined one by one.
 
     Args:
-        id: the annotation's number.
-        image_id: the picture it belongs to.
-        category_id: its class, or None.
         segmentation: flat polygons, a run-length code, a list of codes, or None.
         box: x1, y1, x2, y2 in pixels, or None where the file has no box with an extent.
-        crowd: whether it covers a group that nobody outlined one by one.
     """
 
     id: int

@@ -133,28 +133,24 @@ class RefCocoConfig(PathConfig):
         return bool(cls._function("is")(path, cls.name))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RefCocoPlusConfig(RefCocoConfig):
     """RefCOCO+: phrases without words of place."""
 
     name: ClassVar[str] = "refcoco+"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RefCocoGConfig(RefCocoConfig):
     """RefCOCOg: longer descriptions."""
 
     name: ClassVar[str] = "refcocog"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GRefCocoConfig(RefCocoConfig):
     """gRefCOCO: phrases about one, several or no target."""
 
     name: ClassVar[str] = "grefcoco"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RrsisDConfig(RefCocoConfig):
     """RRSIS-D: phrases about objects in aerial pictures."""
 
@@ -174,7 +170,6 @@ class RefSegRsConfig(PathConfig):
         return bool(cls._function("is")(path, cls.name))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RisBenchConfig(RefSegRsConfig):
     """RISBench: phrases about aerial pictures."""
 

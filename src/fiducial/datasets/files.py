@@ -25,19 +25,10 @@ _SHOWN, _LISTED = 8, 2000
 
 
 class LayoutError(InputError):
-    """A folder is not laid out as it should be; the message shows the tree expected and the one found.
-
-    Args:
-        root: the folder (or file) that was to be opened.
-        layout: the name of the layout.
-        expected: the layout as a small tree.
-        problem: what is missing or wrong.
-    """
+    """A folder is not laid out as the layout of that name; the message shows the tree expected and the one found."""
 
     def __init__(self, root: Path, layout: str, expected: str, problem: str) -> None:
-        self.root = root
         self.layout = layout
-        self.problem = problem
         super().__init__(
             f"{root}: not a complete {layout!r} dataset: {problem}\nexpected:\n{_indent(expected)}\n"
             f"found:\n{_indent(tree(root))}"
@@ -60,11 +51,7 @@ def count_of(things: Sequence[str]) -> str:
 
 
 def choose_splits(available: Iterable[str], wanted: str | None, where: Path) -> list[str]:
-    """Name the splits to read: the one that was asked for, or all of them.
-
-    Raises:
-        UnknownNameError: the dataset has no such split.
-    """
+    """Name the splits to read: the one that was asked for (an UnknownNameError where there is none), or all."""
     known = list(available)
     if wanted is None:
         return known
@@ -74,11 +61,7 @@ def choose_splits(available: Iterable[str], wanted: str | None, where: Path) -> 
 
 
 def read_csv(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
-    """Read a CSV file with a header; cells are stripped of surrounding space.
-
-    Args:
-        path: the file.
-        needed: columns that have to be there.
+    """Read a CSV file with a header that holds the columns needed; cells are stripped of surrounding space.
 
     Raises:
         InputError: a column is missing, a row is longer than the header, or it is no CSV.
@@ -102,11 +85,7 @@ def read_csv(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Read height, width of a picture when it is upright, from its header.
-
-    Raises:
-        ImageError: missing, or no picture.
-    """
+    """Read height, width of a picture when it is upright, from its header."""
     with _opened(path) as picture:
         width, height = picture.size
         turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in _QUARTER_TURNS
@@ -122,9 +101,6 @@ def read_values(path: Path, *, channel: int | None = None) -> NDArray[Any]:
 
     Returns:
         (H, W) array; bool, integer or floating as the file has them.
-
-    Raises:
-        ImageError: missing, no picture, or too large.
     """
     with _opened(path) as picture:
         if picture.width * picture.height > DEFAULT_MAX_PIXELS:
@@ -142,17 +118,9 @@ def read_values(path: Path, *, channel: int | None = None) -> NDArray[Any]:
 
 
 def read_mask(path: Path, size: tuple[int, int], *, channel: int | None = None) -> Mask:
-    """Read a mask picture: what is not zero is foreground.
+    """Read a mask picture of height, width in pixels, by a channel as in :func:`read_values`: not zero is foreground.
 
     JPEG does not keep zeros, so there what is brighter than half of the range (127) is foreground.
-
-    Args:
-        path: the mask picture.
-        size: height, width that the mask must have, in pixels.
-        channel: see ``read_values``.
-
-    Raises:
-        InputError: missing, broken, or of another size.
     """
     values = read_values(path, channel=channel)
     require_size(path, values, size)
@@ -169,11 +137,7 @@ def require_size(path: Path, values: NDArray[Any], size: tuple[int, int]) -> Non
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Join a folder and a relative name that was read from a file.
-
-    Raises:
-        InputError: the name is empty, absolute, or leads out of the folder.
-    """
+    """Join a folder and a relative name that was read from a file and must not lead out of the folder."""
     parts = PurePosixPath(name.replace("\\", "/"))
     if not parts.parts or parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
         raise InputError(f"{folder}: the file name {name!r} does not lie inside this folder")
@@ -181,17 +145,10 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def locate(folders: Sequence[Path], names: Collection[str]) -> tuple[Path, dict[str, Path], list[str]]:
-    """Find files in the first of several folders that holds the first of them.
-
-    Args:
-        folders: where the files may lie.
-        names: their names in that folder, as read from an annotation file.
+    """Find files that an annotation file names in the first of several folders that holds the first of them.
 
     Returns:
         The folder (the first one where none holds the file), the path of each name, the names missing.
-
-    Raises:
-        InputError: a name leads out of the folder.
     """
     first = next(iter(names), None)
     folder = next((one for one in folders if first is not None and inside(one, first).is_file()), folders[0])

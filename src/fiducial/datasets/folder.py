@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from fiducial.datasets.files import (
     read_values,
     require_size,
 )
-from fiducial.datasets.sample import Listing, MaskRow, Sample
+from fiducial.datasets.sample import Listing, Sample, mask_sample
 from fiducial.errors import InputError
 from fiducial.files import read_json, read_json_lines, read_text
 from fiducial.geometry import Mask
@@ -40,18 +39,7 @@ _TABLES = ("instructions.jsonl", "instructions.csv", "manifest.json")
 _OWN = frozenset({"id", "image", "mask", "ignore", "instruction", "split", "label"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    image: Path
-    mask: Path | None
-    ignore: Path | None
-    instruction: str
-    label: str
-    split: str
-    meta: dict[str, Any]
-
-
-def open_folder(config: FolderConfig) -> Listing[_Row]:
+def open_folder(config: FolderConfig) -> Listing:
     """Open a plain folder.
 
     Without a table each picture is a sample. A field ``mask`` that is there and empty means that there
@@ -64,15 +52,15 @@ def open_folder(config: FolderConfig) -> Listing[_Row]:
     if lost:
         raise LayoutError(root, config.name, EXPECTED, f"{' and '.join(lost)} missing")
     source, entries = _entries(root)
-    reader = _Reader(root, source, config.instruction)
+    reader = _Reader(config, source)
     rows = [reader.row(entry, number) for number, entry in enumerate(entries, start=1)]
     if reader.missing:
         problem = f"{len(reader.missing)} files are missing: {count_of(reader.missing)}"
         raise LayoutError(root, config.name, EXPECTED, problem)
-    names = _names(entries, rows)
-    chosen = choose_splits(sorted({row.split for row in rows}), config.split, source)
-    kept = ((name, row) for name, row in zip(names, rows, strict=True) if row.split in chosen)
-    return Listing(root.name, root, kept, partial(_sample, apart=config.masks == "instances"))
+    names = _names(entries, [image.stem for image, _, _ in rows])
+    chosen = choose_splits(sorted({split for _, split, _ in rows}), config.split, source)
+    kept = ((name, make) for name, (_, split, make) in zip(names, rows, strict=True) if split in chosen)
+    return Listing(root.name, root, kept)
 
 
 def is_folder(root: Path) -> bool:
@@ -105,18 +93,18 @@ def _entries(root: Path) -> tuple[Path, list[dict[str, Any]]]:
 class _Reader:
     """Turn entries of the table into rows; what is missing is collected."""
 
-    def __init__(self, root: Path, source: Path, instruction: str) -> None:
+    def __init__(self, config: FolderConfig, source: Path) -> None:
+        self.config = config
         self.source = source
-        self.instruction = instruction
         self.missing: list[str] = []
-        self._folders = {name: Pictures(root / name) for name in ("images", "masks", "ignore")}
+        self._folders = {name: Pictures(config.path / name) for name in ("images", "masks", "ignore")}
 
-    def row(self, entry: dict[str, Any], number: int) -> _Row:
-        """Make one row of an entry."""
+    def row(self, entry: dict[str, Any], number: int) -> tuple[Path, str, Callable[[str], Sample]]:
+        """Return the picture and the split of an entry, and what makes its sample."""
         image = self._text(entry, "image", number)
         if not image:
             raise InputError(f"{self.source}, row {number}: no image is named")
-        said = self._text(entry, "instruction", number) or self.instruction
+        said = self._text(entry, "instruction", number) or self.config.instruction
         if not said:
             raise InputError(
                 f"{self.source}, row {number}: no instruction: give the table a field 'instruction', "
@@ -124,14 +112,21 @@ class _Reader:
             )
         mask = self._text(entry, "mask", number) if "mask" in entry else image
         ignore = self._text(entry, "ignore", number)
-        return _Row(
-            image=self._find("images", image) or Path(image),
-            mask=self._find("masks", mask) if mask else None,
-            ignore=self._find("ignore", ignore) if ignore else None,
-            instruction=said,
-            label=self._text(entry, "label", number),
-            split=self._text(entry, "split", number),
-            meta={key: value for key, value in entry.items() if key not in _OWN},
+        path, split = self._find("images", image) or Path(image), self._text(entry, "split", number)
+        return (
+            path,
+            split,
+            partial(
+                _sample,
+                image=path,
+                mask=self._find("masks", mask) if mask else None,
+                apart=self.config.masks == "instances",
+                ignore=self._find("ignore", ignore) if ignore else None,
+                instruction=said,
+                label=self._text(entry, "label", number),
+                split=split,
+                meta={key: value for key, value in entry.items() if key not in _OWN},
+            ),
         )
 
     def _find(self, folder: str, name: str) -> Path | None:
@@ -149,34 +144,34 @@ class _Reader:
         return value.strip()
 
 
-def _names(entries: list[dict[str, Any]], rows: list[_Row]) -> list[str]:
+def _names(entries: list[dict[str, Any]], stems: Sequence[str]) -> list[str]:
     """Take the ids that the table gives; else number the rows of one picture where it has several."""
     seen: Counter[str] = Counter()
-    several = Counter(row.image.stem for row in rows)
+    several = Counter(stems)
     names = []
-    for entry, row in zip(entries, rows, strict=True):
-        stem = row.image.stem
+    for entry, stem in zip(entries, stems, strict=True):
         given = entry.get("id")
         names.append(str(given) if given not in (None, "") else stem if several[stem] == 1 else f"{stem}-{seen[stem]}")
         seen[stem] += 1
     return names
 
 
-def _sample(key: str, row: _Row, apart: bool) -> Sample:
-    size = picture_size(row.image)
-    instances = _instances(row.mask, size, apart)
-    return Sample(
-        id=key,
-        image_path=row.image,
-        picture=None,
-        instruction=row.instruction,
-        instances=instances,
-        size=size,
-        labels=(row.label,) * len(instances) if row.label else (),
-        ignore=read_mask(row.ignore, size) if row.ignore else None,
-        split=row.split,
-        meta=row.meta,
-    )
+def _sample(
+    id: str,
+    image: Path,
+    mask: Path | None,
+    apart: bool,
+    ignore: Path | None,
+    instruction: str,
+    label: str,
+    split: str,
+    meta: dict[str, Any],
+) -> Sample:
+    size = picture_size(image)
+    instances = _instances(mask, size, apart)
+    labels = (label,) * len(instances) if label else ()
+    ignored = read_mask(ignore, size) if ignore else None
+    return Sample(id, image, None, instruction, instances, size, labels, ignore=ignored, split=split, meta=meta)
 
 
 def _instances(path: Path | None, size: tuple[int, int], apart: bool) -> tuple[Mask, ...]:
@@ -215,7 +210,7 @@ _PHRASES: dict[str, tuple[tuple[str, str], str, int | None]] = {
 }
 
 
-def open_phrases(config: RefSegRsConfig) -> Listing[MaskRow]:
+def open_phrases(config: RefSegRsConfig) -> Listing:
     """Open RefSegRS or RISBench; each line of a phrase file is a sample."""
     root, name = config.path, config.name
     folders, expected, channel = _PHRASES[name]
@@ -225,7 +220,7 @@ def open_phrases(config: RefSegRsConfig) -> Listing[MaskRow]:
     if lost:
         raise LayoutError(root, name, expected, f"{' and '.join(lost)} missing")
     images, masks = (Pictures(root / folder) for folder in folders)
-    rows: list[tuple[str, MaskRow]] = []
+    rows: list[tuple[str, Callable[[str], Sample]]] = []
     for split in choose_splits(there, config.split, root):
         lines = list(_phrases(_phrase_file(root, split)))
         for pictures in (images, masks):
@@ -236,9 +231,12 @@ def open_phrases(config: RefSegRsConfig) -> Listing[MaskRow]:
         seen: Counter[str] = Counter()  # the lines of one picture are numbered, so that each has an id of its own
         for key, phrase in lines:
             stem = images[key].stem
-            rows.append((f"{split}-{stem}-{seen[stem]}", MaskRow(images[key], masks[key], phrase, split)))
+            about: dict[str, Any] = {"instruction": phrase, "split": split, "meta": {}, "channel": channel}
+            rows.append(
+                (f"{split}-{stem}-{seen[stem]}", partial(mask_sample, image=images[key], mask=masks[key], **about))
+            )
             seen[stem] += 1
-    return Listing(name, root, rows, lambda key, row: row.sample(key, channel))
+    return Listing(name, root, rows)
 
 
 def is_phrases(root: Path, name: str) -> bool:

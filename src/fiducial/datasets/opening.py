@@ -30,11 +30,6 @@ def open_dataset(spec: str | Path | DatasetConfig, *, split: str | None = None, 
         split: the split wanted, such as ``"test"``; None reads what the spec says, or all.
         options: what the description takes; see :mod:`fiducial.datasets.configs`.
 
-    Raises:
-        UnknownNameError: no such format, split or option, or the path's layout is not recognised or
-            could be several.
-        InputError: no such path, or a file in it is missing or broken.
-
     Example:
         >>> open_dataset("cocoo:/data")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
@@ -67,12 +62,7 @@ def layouts() -> dict[str, type[PathConfig]]:
 
 
 def recognise(path: Path) -> str:
-    """Name the layout of a path by the names in it.
-
-    Raises:
-        InputError: no such path.
-        UnknownNameError: no layout fits, or several do.
-    """
+    """Name the layout of a path by the names in it; an UnknownNameError where none fits, or several do."""
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     known = layouts()

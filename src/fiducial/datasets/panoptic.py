@@ -54,21 +54,7 @@ class _Entry:
     segments: tuple[_Segment, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    picture: _Entry
-    image: Path
-    png: Path
-    split: str
-    instruction: str
-    category_id: int | None
-    segments: tuple[_Segment, ...]
-    crowds: tuple[_Segment, ...]
-    labels: tuple[str, ...]
-    things: tuple[bool, ...]
-
-
-def open_panoptic(config: PanopticConfig) -> Listing[_Row]:
+def open_panoptic(config: PanopticConfig) -> Listing:
     """Open a dataset in COCO's panoptic format.
 
     Each picture gives one sample per class in it (or one in all: ``per="image"``), things and stuff alike, whose
@@ -77,15 +63,11 @@ def open_panoptic(config: PanopticConfig) -> Listing[_Row]:
     give no sample.
     """
     files = annotation_files(config, _SINGLE, _PREFIXES, EXPECTED)
-    rows = (
-        (sample_id(split, row.picture.id, row.category_id), row)
-        for split in choose_splits(files, config.split, config.path)
-        for row in _rows(config, _File(files[split]), split)
-    )
     # The samples of one picture follow one another: its PNG is decoded once for all of them.
     read = lru_cache(maxsize=1)(_read_ids)
-    ignored = config.void == "ignore"
-    return Listing(config.name, config.path, rows, partial(_sample, read=read, ignore_void=ignored))
+    splits = choose_splits(files, config.split, config.path)
+    rows = (row for split in splits for row in _rows(config, _File(files[split]), split, read))
+    return Listing(config.name, config.path, rows)
 
 
 def is_panoptic(root: Path) -> bool:
@@ -140,62 +122,60 @@ class _File:
         return _Entry(number, str(image["file_name"]), str(entry["file_name"]), size, segments)
 
 
-def _rows(config: PanopticConfig, file: _File, split: str) -> Iterator[_Row]:
+def _rows(
+    config: PanopticConfig, file: _File, split: str, read: Callable[[Path], NDArray[np.uint32]]
+) -> Iterator[tuple[str, Callable[[str], Sample]]]:
     parent, name = file.path.parent, file.path.stem
     home = config.path if config.path.is_dir() else parent
     usual = [home / "images" / split, home / split, home / "images"]
     folders = [home / config.images] if config.images else usual
     masks = [parent / name, *(home / "panoptic" / one for one in (name, split, "")), home / name]
-    found = []
-    for what, names, places in (
-        ("pictures", [picture.image for picture in file.pictures], folders),
-        ("panoptic PNG files", [picture.png for picture in file.pictures], masks),
-    ):
-        found.append(files_of_images(config, file.path, what, names, places, EXPECTED))
+    names = [picture.image for picture in file.pictures], [picture.png for picture in file.pictures]
+    images = files_of_images(config, file.path, "pictures", names[0], folders, EXPECTED)
+    pngs = files_of_images(config, file.path, "panoptic PNG files", names[1], masks, EXPECTED)
     for picture in file.pictures:
         categories = dict.fromkeys(one.category_id for one in picture.segments)
         for category in categories if config.per == "category" else (None,):
             members = [one for one in picture.segments if category in (None, one.category_id)]
-            single = tuple(one for one in members if not one.crowd)
-            if single:
-                yield _Row(
-                    picture=picture,
-                    image=found[0][picture.image],
-                    png=found[1][picture.png],
-                    split=split,
-                    instruction="all objects" if category is None else _spoken(file.labels[category]),
-                    category_id=category,
-                    segments=single,
-                    crowds=tuple(one for one in members if one.crowd),
-                    labels=tuple(file.labels[one.category_id] for one in single),
-                    things=tuple(file.things[one.category_id] for one in single),
-                )
+            if not all(one.crowd for one in members):
+                said = "all objects" if category is None else _BOOKKEEPING.sub("", file.labels[category])
+                paths = images[picture.image], pngs[picture.png]
+                make = partial(_sample, config, file, split, said.replace("_", " "), picture, paths, members, read)
+                yield sample_id(split, picture.id, category), make
 
 
-def _spoken(label: str) -> str:
-    return _BOOKKEEPING.sub("", label).replace("_", " ")
-
-
-def _sample(key: str, row: _Row, read: Callable[[Path], NDArray[np.uint32]], ignore_void: bool) -> Sample:
-    ids = read(row.png)
-    require_size(row.png, ids, row.picture.size)
-    ignored = [_mask(ids, one, row.png) for one in row.crowds]
-    if ignore_void:
+def _sample(
+    config: PanopticConfig,
+    file: _File,
+    split: str,
+    instruction: str,
+    picture: _Entry,
+    paths: tuple[Path, Path],
+    members: list[_Segment],
+    read: Callable[[Path], NDArray[np.uint32]],
+    key: str,
+) -> Sample:
+    image, png = paths
+    ids = read(png)
+    require_size(png, ids, picture.size)
+    single = [one for one in members if not one.crowd]
+    ignored = [_mask(ids, one, png) for one in members if one.crowd]
+    if config.void == "ignore":
         ignored.append(Mask.from_dense(ids == 0))
     return Sample(
         id=key,
-        image_path=row.image,
+        image_path=image,
         picture=None,
-        instruction=row.instruction,
-        instances=tuple(_mask(ids, one, row.png) for one in row.segments),
-        size=row.picture.size,
-        labels=row.labels,
-        ignore=Mask.empty(*row.picture.size).union(*ignored) if ignored else None,
-        split=row.split,
+        instruction=instruction,
+        instances=tuple(_mask(ids, one, png) for one in single),
+        size=picture.size,
+        labels=tuple(file.labels[one.category_id] for one in single),
+        ignore=Mask.empty(*picture.size).union(*ignored) if ignored else None,
+        split=split,
         meta={
-            "image_id": row.picture.id,
-            "segment_ids": [one.id for one in row.segments],
-            "things": list(row.things),
+            "image_id": picture.id,
+            "segment_ids": [one.id for one in single],
+            "things": [file.things[one.category_id] for one in single],
         },
     )
 

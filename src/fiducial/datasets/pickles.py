@@ -22,19 +22,7 @@ MAX_OPERATIONS = 20_000_000
 MAX_DEPTH = 16
 _MAX_BITS = 256
 _SCALARS = frozenset({str, bytes, int, float, bool, type(None)})
-_NUMBERS = {
-    "b1": "?",
-    "i1": "b",
-    "i2": "h",
-    "i4": "i",
-    "i8": "q",
-    "u1": "B",
-    "u2": "H",
-    "u4": "I",
-    "u8": "Q",
-    "f4": "f",
-    "f8": "d",
-}
+_NUMBERS = dict(zip(["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"], "?bhiqBHIQfd", strict=True))
 _KNOWN = """PROTO FRAME STOP MARK POP POP_MARK NONE NEWTRUE NEWFALSE INT LONG LONG1 BININT BININT1 BININT2 FLOAT
     BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES
     BINBYTES8 EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
@@ -50,11 +38,7 @@ class _Refusal(pickle.UnpicklingError):
 
 
 def load_plain(path: Path) -> Any:
-    """Read a pickle of plain values, of protocol 0 to 5; texts of old pickles are read as Latin-1.
-
-    Returns:
-        Lists, dictionaries, tuples, sets, frozensets, str, bytes, int, float, bool and None, nested
-        no deeper than ``MAX_DEPTH``.
+    """Read a pickle of plain values nested at most ``MAX_DEPTH`` deep; texts of old pickles are read as Latin-1.
 
     Raises:
         InputError: missing, too large, broken, or it holds anything else; a global that it asks for is named.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from fiducial.datasets.configs import EarthReasonConfig, PrsMedConfig, ReasonSegConfig, Texts
 from fiducial.datasets.files import LayoutError, Pictures, choose_splits, count_of, inside, picture_size, read_csv
-from fiducial.datasets.sample import Listing, MaskRow, Sample
+from fiducial.datasets.sample import Listing, Sample, mask_sample
 from fiducial.errors import InputError
 from fiducial.files import read_json
 from fiducial.geometry import Mask
 
 SPLITS = ("train", "val", "test")
+Rows = Iterator[tuple[str, Callable[[str], Sample]]]
 
 
 def _numbered(split: str, picture: str, texts: list[str], which: Texts) -> Iterator[tuple[str, str]]:
@@ -38,19 +39,14 @@ root/
 """
 
 
-def open_earthreason(config: EarthReasonConfig) -> Listing[MaskRow]:
-    """Open EarthReason; each question about a picture is a sample of its own.
-
-    The truth is the mask, as one instance; an empty one means that there is no target. Where the list
-    of answers is empty, the mask may be missing.
-    """
+def open_earthreason(config: EarthReasonConfig) -> Listing:
+    """Open EarthReason; each question about a picture is a sample. Without an answer the mask may be missing."""
     root = config.path
     there = [name for name in SPLITS if (root / name / "QAs").is_dir()]
     if not there:
         raise LayoutError(root, config.name, EARTHREASON, "there is no SPLIT/QAs/")
     splits = choose_splits(there, config.split, root)
-    rows = (pair for name in splits for pair in _earthreason_rows(config, name))
-    return Listing(config.name, root, rows, lambda key, row: row.sample(key))
+    return Listing(config.name, root, (pair for name in splits for pair in _earthreason_rows(config, name)))
 
 
 def is_earthreason(root: Path) -> bool:
@@ -58,7 +54,7 @@ def is_earthreason(root: Path) -> bool:
     return any((root / name / "QAs").is_dir() and (root / name / "labels").is_dir() for name in SPLITS)
 
 
-def _earthreason_rows(config: EarthReasonConfig, split: str) -> Iterator[tuple[str, MaskRow]]:
+def _earthreason_rows(config: EarthReasonConfig, split: str) -> Rows:
     folder = config.path / split
     images, labels = Pictures(folder / "images"), Pictures(folder / "labels")
     sources = {path.stem: path for path in sorted((folder / "QAs").glob("*.json"))}
@@ -71,8 +67,11 @@ def _earthreason_rows(config: EarthReasonConfig, split: str) -> Iterator[tuple[s
             problem = f"{split}/{pictures.folder.name}/ lacks {len(missing)} of {len(sources)} files"
             raise LayoutError(config.path, config.name, EARTHREASON, f"{problem}: {count_of(missing)}")
     for name, (questions, answers) in said.items():
+        sample = partial(
+            mask_sample, image=images[name], mask=labels.find(name), split=split, meta={"answers": answers}
+        )
         for key, question in _numbered(split, name, questions, config.texts):
-            yield key, MaskRow(images[name], labels.find(name), question, split, {"answers": answers})
+            yield key, partial(sample, instruction=question)
 
 
 def _questions_and_answers(source: Path) -> tuple[list[str], list[str]]:
@@ -100,15 +99,7 @@ _UNUSED = "flag"
 _OLD_ENCODING = "cp1252"
 
 
-@dataclass(frozen=True, slots=True)
-class _ShapesRow:
-    image: Path
-    source: Path
-    text: str
-    split: str
-
-
-def open_reasonseg(config: ReasonSegConfig) -> Listing[_ShapesRow]:
+def open_reasonseg(config: ReasonSegConfig) -> Listing:
     """Open ReasonSeg; each text about a picture is a sample of its own.
 
     Polygons are filled as the dataset's own reader fills them (integer corners, outline included,
@@ -120,7 +111,7 @@ def open_reasonseg(config: ReasonSegConfig) -> Listing[_ShapesRow]:
     if not there:
         raise LayoutError(root, config.name, REASONSEG, "there is no SPLIT/ID.json")
     splits = choose_splits(there, config.split, root)
-    return Listing(config.name, root, (pair for name in splits for pair in _reasonseg_rows(config, name)), _reasonseg)
+    return Listing(config.name, root, (pair for name in splits for pair in _reasonseg_rows(config, name)))
 
 
 def is_reasonseg(root: Path) -> bool:
@@ -136,7 +127,7 @@ def is_reasonseg(root: Path) -> bool:
     return False
 
 
-def _reasonseg_rows(config: ReasonSegConfig, split: str) -> Iterator[tuple[str, _ShapesRow]]:
+def _reasonseg_rows(config: ReasonSegConfig, split: str) -> Rows:
     pictures = Pictures(config.path / split)
     sources = sorted((config.path / split).glob("*.json"))
     missing = [path.stem for path in sources if pictures.find(path.stem) is None]
@@ -149,24 +140,15 @@ def _reasonseg_rows(config: ReasonSegConfig, split: str) -> Iterator[tuple[str, 
         if not texts or not _are_texts(texts):
             raise InputError(f'{source}: "text" needs to be a list of texts')
         for name, text in _numbered(split, source.stem, texts, config.texts):
-            yield name, _ShapesRow(pictures[source.stem], source, text, split)
+            yield name, partial(_reasonseg, image=pictures[source.stem], source=source, text=text, split=split)
 
 
-def _reasonseg(key: str, row: _ShapesRow) -> Sample:
-    size = picture_size(row.image)
-    found = read_json(row.source, fallback=_OLD_ENCODING, kind=dict)
-    targets, ignored = _painted(_shapes(found, row.source), size)
-    return Sample(
-        id=key,
-        image_path=row.image,
-        picture=None,
-        instruction=row.text,
-        instances=targets,
-        size=size,
-        ignore=ignored,
-        split=row.split,
-        meta={"is_sentence": bool(found.get("is_sentence", False))},
-    )
+def _reasonseg(key: str, image: Path, source: Path, text: str, split: str) -> Sample:
+    size = picture_size(image)
+    found = read_json(source, fallback=_OLD_ENCODING, kind=dict)
+    targets, ignored = _painted(_shapes(found, source), size)
+    meta = {"is_sentence": bool(found.get("is_sentence", False))}
+    return Sample(key, image, None, text, targets, size, ignore=ignored, split=split, meta=meta)
 
 
 def _shapes(found: dict[str, Any], source: Path) -> list[tuple[str, NDArray[np.int32]]]:
@@ -220,7 +202,7 @@ _EXTRA = ("answer", "position", "description")
 _MASK_ENDINGS = ("_Segmentation", "_segmentation")
 
 
-def open_prsmed(config: PrsMedConfig) -> Listing[MaskRow]:
+def open_prsmed(config: PrsMedConfig) -> Listing:
     """Open PRS-Med's data; each row of its CSV files is a sample whose instruction is the question."""
     root = config.path
     sources = _csv_files(root)
@@ -233,7 +215,7 @@ def open_prsmed(config: PrsMedConfig) -> Listing[MaskRow]:
     if finder.missing:
         problem = f"{len(finder.missing)} files are missing: {count_of(finder.missing)}"
         raise LayoutError(root, config.name, PRSMED, problem)
-    return Listing(config.name, root, named, lambda key, row: row.sample(key))
+    return Listing(config.name, root, named)
 
 
 def is_prsmed(root: Path) -> bool:
@@ -291,7 +273,7 @@ class _Finder:
         return self._folders[folder]
 
 
-def _prsmed_rows(rows: list[tuple[Path, dict[str, str]]], finder: _Finder) -> Iterator[tuple[str, MaskRow]]:
+def _prsmed_rows(rows: list[tuple[Path, dict[str, str]]], finder: _Finder) -> Rows:
     seen: Counter[str] = Counter()
     for source, row in rows:
         if not row["question"]:
@@ -303,5 +285,6 @@ def _prsmed_rows(rows: list[tuple[Path, dict[str, str]]], finder: _Finder) -> It
         group = mask.parent.parent.name if mask.parent.parent != finder.home else source.stem
         name = f"{group}-{row['split']}-{image.stem}"
         meta = {key: row[key] for key in _EXTRA if row.get(key)} | {"group": group, "image_name": row["image_name"]}
-        yield f"{name}-{seen[name]}", MaskRow(image, mask, row["question"], row["split"], meta)
+        about: dict[str, Any] = {"instruction": row["question"], "split": row["split"], "meta": meta}
+        yield f"{name}-{seen[name]}", partial(mask_sample, image=image, mask=mask, **about)
         seen[name] += 1

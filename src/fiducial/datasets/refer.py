@@ -6,13 +6,12 @@ A file of references names annotations of a COCO JSON file and says one or more 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fiducial.datasets.coco import Annotation, AnnotationFile, ImageEntry, boxes_of
+from fiducial.datasets.coco import Annotation, AnnotationFile, boxes_of
 from fiducial.datasets.configs import RefCocoConfig, Texts
 from fiducial.datasets.files import LayoutError, choose_splits, count_of, locate
 from fiducial.datasets.pickles import load_plain
@@ -35,16 +34,7 @@ _COCO_IMAGES = ("images/mscoco/images/train2014", "images/train2014", "train2014
 _NO_TARGET = -1
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    image: ImageEntry
-    annotations: tuple[Annotation, ...]
-    sentence: str
-    split: str
-    meta: Mapping[str, Any]
-
-
-def open_refer(config: RefCocoConfig) -> Listing[_Row]:
+def open_refer(config: RefCocoConfig) -> Listing:
     """Open a dataset in the REFER layout; each sentence of a reference is a sample of its own."""
     root, name = config.path, config.name
     home = root if (root / "instances.json").is_file() else root / name
@@ -55,17 +45,18 @@ def open_refer(config: RefCocoConfig) -> Listing[_Row]:
     file = AnnotationFile(home / "instances.json")
     chosen = choose_splits(sorted({reference["split"] for reference in references}), config.split, source)
     wanted = [reference for reference in references if reference["split"] in chosen]
-    rows = list(_rows(wanted, file, source, config.texts))
+    for reference in wanted:
+        if reference["image_id"] not in file.images:
+            where = f"{source}: reference {reference['ref_id']}"
+            raise InputError(f"{where} names image {reference['image_id']}, which {file.path.name} does not list")
     usual = _AERIAL_IMAGES if name == "rrsisd" else _COCO_IMAGES
     folders = [base / folder for base in (root, home.parent) for folder in usual]
-    names = sorted({row.image.file_name for _, row in rows})
+    names = sorted({file.images[reference["image_id"]].file_name for reference in wanted})
     folder, paths, missing = locate([root / config.images] if config.images else folders, names)
     if missing:
         problem = f"{len(missing)} of {len(paths)} pictures are not in {folder}: {count_of(missing)}"
         raise LayoutError(root, name, EXPECTED, problem)
-    # The file itself is not kept, so that annotations nobody refers to are forgotten.
-    make = partial(_sample, paths=paths, categories=file.categories, where=file.path)
-    return Listing(name, root, rows, make)
+    return Listing(name, root, _rows(wanted, file, source, config.texts, paths))
 
 
 def is_refer(root: Path, name: str) -> bool:
@@ -121,14 +112,12 @@ def _words(sentence: dict[str, Any]) -> Any:
 
 
 def _rows(
-    references: list[dict[str, Any]], file: AnnotationFile, source: Path, texts: Texts
-) -> Iterator[tuple[str, _Row]]:
+    references: list[dict[str, Any]], file: AnnotationFile, source: Path, texts: Texts, paths: Mapping[str, Path]
+) -> Iterator[tuple[str, Callable[[str], Sample]]]:
     for reference in references:
-        key = f"{source}: reference {reference['ref_id']}"
-        image = file.images.get(reference["image_id"])
-        if image is None:
-            raise InputError(f"{key} names image {reference['image_id']}, which {file.path.name} does not list")
-        annotations = _annotations(reference, file, key)
+        image = file.images[reference["image_id"]]
+        annotations = _annotations(reference, file, f"{source}: reference {reference['ref_id']}")
+        labels = tuple(file.categories.get(annotation.category_id, "") for annotation in annotations)
         sentences = reference["sentences"]
         for position, sentence in enumerate(sentences if texts == "all" else sentences[:1]):
             meta = {
@@ -137,8 +126,12 @@ def _rows(
                 "sent_id": sentence.get("sent_id"),
                 "annotation_ids": [annotation.id for annotation in annotations],
             }
-            row = _Row(image, annotations, _words(sentence), reference["split"], meta)
-            yield f"{reference['ref_id']}-{position}", row
+            about = paths[image.file_name], _words(sentence), reference["split"], meta
+            # The file itself is not kept, so that annotations nobody refers to are forgotten.
+            yield (
+                f"{reference['ref_id']}-{position}",
+                partial(_sample, file.path, image.size, annotations, labels, *about),
+            )
 
 
 def _annotations(reference: dict[str, Any], file: AnnotationFile, key: str) -> tuple[Annotation, ...]:
@@ -153,19 +146,16 @@ def _annotations(reference: dict[str, Any], file: AnnotationFile, key: str) -> t
 
 
 def _sample(
-    key: str, row: _Row, paths: Mapping[str, Path], categories: Mapping[int | None, str], where: Path
+    where: Path,
+    size: tuple[int, int],
+    annotations: tuple[Annotation, ...],
+    labels: tuple[str, ...],
+    image: Path,
+    sentence: str,
+    split: str,
+    meta: Mapping[str, Any],
+    key: str,
 ) -> Sample:
-    masks = tuple(annotation.mask(row.image.size, where) for annotation in row.annotations)
-    labels = tuple(categories.get(annotation.category_id, "") for annotation in row.annotations)
-    return Sample(
-        id=key,
-        image_path=paths[row.image.file_name],
-        picture=None,
-        instruction=row.sentence,
-        instances=masks,
-        size=row.image.size,
-        labels=labels,
-        boxes=boxes_of(row.annotations, row.image.size, labels, where),
-        split=row.split,
-        meta=row.meta,
-    )
+    masks = tuple(annotation.mask(size, where) for annotation in annotations)
+    boxes = boxes_of(annotations, size, labels, where)
+    return Sample(key, image, None, sentence, masks, size, labels, boxes, split=split, meta=meta)

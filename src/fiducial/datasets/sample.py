@@ -1,4 +1,4 @@
-"""Samples: a picture, what is said about it, and the truth; datasets as lists of light rows that become samples."""
+"""Samples: a picture, what is said about it, and the truth; datasets that make them when they are asked for."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 from fiducial.datasets.files import picture_size, read_mask
 from fiducial.errors import InputError
 from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.images import DEFAULT_MAX_PIXELS, Image, read_image
-
-Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,19 +21,17 @@ class Sample:
 
     Args:
         id: unique in its dataset and stable over runs.
-        image_path: the picture's file, or None when the picture is given.
-        picture: the picture itself (scenes); exactly one of ``image_path`` and ``picture`` is given.
+        image_path: the picture's file; exactly one of ``image_path`` and ``picture`` is given.
+        picture: the picture itself (scenes).
         instruction: what is said about the picture.
-        instances: one mask per instance; ``()`` is "there is no target"; None: the dataset knows
-            boxes but no masks. Datasets whose truth is one picture per instruction give one mask,
-            which may have several parts.
+        instances: one mask per instance (perhaps of several parts); ``()`` is "there is no target"; None: the dataset
+            knows boxes but no masks.
         size: height, width of the original image in pixels.
         labels: one per instance (per box where there are no masks), or none at all.
         boxes: the dataset's own boxes in the pixel frame of ``size``; None: use the masks' tight boxes.
         ignore: pixels that count for nothing, neither as hit nor as miss.
         split: the part of the dataset that the sample belongs to, ``""`` where there are no parts.
-        meta: what else the dataset says about the sample; plain JSON values. ``spacing`` in it is the size of a
-            pixel (see :attr:`spacing`).
+        meta: what else the dataset says about the sample; plain JSON values.
 
     Raises:
         InputError: not exactly one of picture and path, no truth at all, or parts that do not fit.
@@ -77,11 +73,7 @@ class Sample:
 
     @property
     def truth(self) -> Mask:
-        """The union of the instances: empty when there is no target.
-
-        Raises:
-            InputError: the dataset has boxes only.
-        """
+        """The union of the instances: empty when there is no target; an InputError where there are boxes only."""
         if self.instances is None:
             raise InputError(f"sample {self.id}: its dataset has boxes but no masks")
         return Mask.empty(*self.size).union(*self.instances)
@@ -91,9 +83,6 @@ class Sample:
         """Height, width of a pixel in millimetres; None where the dataset does not say.
 
         It is read from ``meta["spacing"]``: two numbers, one for square pixels, or either as a text ("0.5 0.25").
-
-        Raises:
-            InputError: it is something else.
         """
         given = self.meta.get("spacing")
         if given is None or given == "":
@@ -164,26 +153,22 @@ def sample_ids(dataset: Dataset) -> Sequence[str]:
     return known if known is not None else tuple(sample.id for sample in dataset)
 
 
-class Listing(Generic[Row]):
-    """A dataset of rows: opening it reads annotations, asking for a sample decodes its masks.
+class Listing:
+    """A dataset on disk: opening it reads annotations, asking for a sample decodes its masks.
 
     Args:
         name: what the dataset is called, for reports.
         root: where it lies, for messages.
-        rows: an id, all different, and what is known of each sample without decoding anything.
-        make: turns an id and its row into a sample.
+        rows: an id, all different, and what makes the sample of that id.
 
     Raises:
         InputError: no row at all, or an id that stands there twice.
     """
 
-    def __init__(
-        self, name: str, root: Path, rows: Iterable[tuple[str, Row]], make: Callable[[str, Row], Sample]
-    ) -> None:
+    def __init__(self, name: str, root: Path, rows: Iterable[tuple[str, Callable[[str], Sample]]]) -> None:
         self.name = name
         self.root = root
         self._rows = list(rows)
-        self._make = make
         self.ids = tuple(key for key, _ in self._rows)
         if not self.ids:
             raise InputError(f"{root}: the {name} dataset has no sample")
@@ -195,36 +180,26 @@ class Listing(Generic[Row]):
         return len(self.ids)
 
     def __iter__(self) -> Iterator[Sample]:
-        return (self._make(*row) for row in self._rows)
+        return (make(key) for key, make in self._rows)
 
     def __getitem__(self, index: int) -> Sample:
-        return self._make(*self._rows[index])
+        key, make = self._rows[index]
+        return make(key)
 
     def __repr__(self) -> str:
         return f"<{self.name} dataset at {self.root}: {len(self)} samples>"
 
 
-@dataclass(frozen=True, slots=True)
-class MaskRow:
-    """A row of the many datasets that have one mask picture per instruction; None: there is no target."""
-
-    image: Path
-    mask: Path | None
-    instruction: str
-    split: str
-    meta: Mapping[str, Any] = field(default_factory=dict)
-
-    def sample(self, id: str, channel: int | None = None) -> Sample:
-        """Read the mask; an empty one means that there is no target."""
-        size = picture_size(self.image)
-        mask = read_mask(self.mask, size, channel=channel) if self.mask is not None else None
-        return Sample(
-            id=id,
-            image_path=self.image,
-            picture=None,
-            instruction=self.instruction,
-            instances=(mask,) if mask else (),
-            size=size,
-            split=self.split,
-            meta=self.meta,
-        )
+def mask_sample(
+    id: str,
+    image: Path,
+    mask: Path | None,
+    instruction: str,
+    split: str,
+    meta: Mapping[str, Any],
+    channel: int | None = None,
+) -> Sample:
+    """Make a sample whose truth is one mask picture; no picture or an empty one means that there is no target."""
+    size = picture_size(image)
+    truth = read_mask(mask, size, channel=channel) if mask is not None else None
+    return Sample(id, image, None, instruction, (truth,) if truth else (), size, split=split, meta=meta)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from typing import Literal
@@ -14,15 +14,7 @@ from fiducial.geometry import Mask
 
 
 def group_of(sample: Sample, key: str = "") -> str:
-    """Name what a sample must not be separated from.
-
-    Args:
-        sample: the sample.
-        key: a key of ``sample.meta`` such as ``"patient"``; "" groups by picture.
-
-    Raises:
-        InputError: the sample has no such key.
-    """
+    """Name what a sample must not be separated from: ``sample.meta[key]``, such as its patient, or its picture."""
     if key:
         if key not in sample.meta:
             raise InputError(f"sample {sample.id}: its meta has no {key!r} to group by, only {sorted(sample.meta)}")
@@ -34,12 +26,8 @@ def is_held_out(group: str, part: float, salt: str = "") -> bool:
     """Say whether a group belongs to the held-out part.
 
     The answer depends on the name alone (the first 8 bytes of the SHA-256 of ``salt/group`` as a fraction),
-    so that adding pictures moves none from one part to the other.
-
-    Args:
-        group: as :func:`group_of` names it.
-        part: how much is held out, in 0..1.
-        salt: another salt gives another cut.
+    so that adding pictures moves none from one part to the other. ``part`` is how much is held out, in 0..1; another
+    salt gives another cut.
 
     Example:
         >>> [name for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg") if is_held_out(name, 0.5)]
@@ -56,22 +44,13 @@ def in_fraction(group: str, part: float, salt: str = "fraction") -> bool:
     return is_held_out(group, part, salt)
 
 
-class Selection:
+class Selection(list[Sample]):
     """Samples in memory as a dataset: masks are kept as runs, pictures are read when asked for."""
 
     def __init__(self, name: str, samples: Iterable[Sample]) -> None:
+        super().__init__(samples)
         self.name = name
-        self._samples = list(samples)
-        self.ids = tuple(sample.id for sample in self._samples)
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return iter(self._samples)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self._samples[index]
+        self.ids = tuple(sample.id for sample in self)
 
 
 def held_out_part(
@@ -79,14 +58,7 @@ def held_out_part(
 ) -> Selection:
     """Take the samples on one side of a cut, in their order: what weights never saw, or what they may be trained on.
 
-    Args:
-        source: any dataset.
-        held_out: how much is held out, in 0..1 (see :func:`is_held_out`).
-        group: key of the samples' meta that must not be cut through, such as ``"patient"``; "" cuts by picture.
-        part: ``"held_out"``, or ``"rest"`` for what the cut leaves to train on.
-
-    Raises:
-        InputError: samples without the group's key, or nothing is left.
+    ``held_out`` and ``group`` are those of :func:`is_held_out` and :func:`group_of`; an empty part is an InputError.
     """
     wanted = part == "held_out"
     name = f"{source.name}, {'held out' if wanted else 'the rest'}"
@@ -99,27 +71,17 @@ def held_out_part(
 def objects_in(source: Dataset, min_size: float = 0.0, *, name: str = "") -> Selection:
     """Take every object as a sample of its own, in the order of the pictures, as box-prompted segmenters need them.
 
-    Args:
-        source: a dataset whose samples have masks.
-        min_size: leave out objects whose box has a shorter longest edge, in pixels.
-        name: of the new dataset.
-
-    Raises:
-        InputError: the dataset knows boxes only, or no object is left.
+    Objects whose box has a longest edge below ``min_size`` pixels are left out; none left is an InputError.
     """
-    found = Selection(
-        name or f"{source.name} objects", (one for whole in source for one in objects_of(whole, min_size))
-    )
+    objects = (one for whole in source for one in objects_of(whole, min_size))
+    found = Selection(name or f"{source.name} objects", objects)
     if not found.ids:
         raise InputError(f"{source.name}: no object of at least {min_size:g} pixels is in the part asked for")
     return found
 
 
 def objects_of(sample: Sample, min_size: float = 0.0) -> list[Sample]:
-    """Make one sample per object of a sample; their ids end in ``#`` and the object's number.
-
-    The instruction is the object's label, the truth its mask alone and the mask's tight box.
-    """
+    """Make one sample per object of a sample: instructed by its label, its mask the truth, ``#NUMBER`` ends its id."""
     if sample.instances is None:
         raise InputError(f"sample {sample.id}: its dataset has boxes but no masks")
     labels = sample.labels or (sample.instruction,) * len(sample.instances)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,15 +47,7 @@ _SPELLINGS = {name.replace(" ", ""): name for name in CLASSES}
 _PARTS = ("train", "val", "test")
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    image: Path
-    name: str
-    label: str
-    split: str
-
-
-def open_voc(config: VocConfig) -> Listing[_Row]:
+def open_voc(config: VocConfig) -> Listing:
     """Open a Pascal VOC year; each class that stands in a picture is a sample, its name the instruction.
 
     Without a split, train, val and test are read, so that no picture stands there twice. Void pixels are ignored.
@@ -71,14 +62,13 @@ def open_voc(config: VocConfig) -> Listing[_Row]:
     lists = _lists(root, "Segmentation" if masks else "Main")
     chosen = choose_splits(lists, split, root) if split else [part for part in lists if part in ("", *_PARTS)]
     rows = (pair for part in chosen for pair in _rows(root, part, lists[part], masks))
-    return Listing("voc", root, rows, partial(_with_masks if masks else _with_boxes, root=root))
+    return Listing("voc", root, rows)
 
 
 def is_voc(root: Path) -> bool:
     """Say whether pictures and one of the two kinds of truth are there."""
-    return (root / "JPEGImages").is_dir() and any(
-        (root / name).is_dir() for name in ("SegmentationObject", "Annotations")
-    )
+    truth = any((root / name).is_dir() for name in ("SegmentationObject", "Annotations"))
+    return truth and (root / "JPEGImages").is_dir()
 
 
 def _lists(root: Path, kind: str) -> dict[str, list[str]]:
@@ -94,7 +84,7 @@ def _lists(root: Path, kind: str) -> dict[str, list[str]]:
     return {"": sorted(path.stem for path in truth.iterdir() if path.suffix in (".png", ".xml"))}
 
 
-def _rows(root: Path, split: str, names: list[str], masks: bool) -> Iterator[tuple[str, _Row]]:
+def _rows(root: Path, split: str, names: list[str], masks: bool) -> Iterator[tuple[str, Callable[[str], Sample]]]:
     images = Pictures(root / "JPEGImages")
     folders = ("SegmentationObject", "SegmentationClass") if masks else ("Annotations",)
     suffix = ".png" if masks else ".xml"
@@ -105,10 +95,10 @@ def _rows(root: Path, split: str, names: list[str], masks: bool) -> Iterator[tup
         problem = f"{len(missing)} files of {split or 'the folder'} are missing: {count_of(missing)}"
         raise LayoutError(root, "voc", EXPECTED, problem)
     for name in names:
-        image = images.find(name)
-        for label in _classes_in(root, name) if masks else _boxed_classes(root, name):
-            if image is not None:
-                yield f"{name}-{label.replace(' ', '')}", _Row(image, name, label, split)
+        objects = [] if masks else _objects(root / "Annotations" / f"{name}.xml")
+        for label in _classes_in(root, name) if masks else dict.fromkeys(label for label, _, _ in objects):
+            make = partial(_with_masks if masks else _with_boxes, root, images[name], name, label, split)
+            yield f"{name}-{label.replace(' ', '')}", make
 
 
 def _classes_in(root: Path, name: str) -> list[str]:
@@ -126,30 +116,17 @@ def _class_name(number: int, path: Path) -> str:
     return CLASSES[number]
 
 
-def _with_masks(key: str, row: _Row, root: Path) -> Sample:
-    size = picture_size(row.image)
-    paths = [root / folder / f"{row.name}.png" for folder in ("SegmentationClass", "SegmentationObject")]
+def _with_masks(root: Path, image: Path, name: str, label: str, split: str, key: str) -> Sample:
+    size = picture_size(image)
+    paths = [root / folder / f"{name}.png" for folder in ("SegmentationClass", "SegmentationObject")]
     classes, objects = (read_values(path) for path in paths)
     for path, values in zip(paths, (classes, objects), strict=True):
         require_size(path, values, size)
-    inside = classes == CLASSES.index(row.label)
+    inside = classes == CLASSES.index(label)
     instances = tuple(Mask.from_dense(inside & (objects == number)) for number in _numbers(objects[inside]))
     void = Mask.from_dense(classes == VOID)
-    return Sample(
-        id=key,
-        image_path=row.image,
-        picture=None,
-        instruction=row.label,
-        instances=instances,
-        size=size,
-        labels=(row.label,) * len(instances),
-        ignore=void if void else None,
-        split=row.split,
-    )
-
-
-def _boxed_classes(root: Path, name: str) -> list[str]:
-    return list(dict.fromkeys(label for label, _, _ in _objects(root / "Annotations" / f"{name}.xml")))
+    labels = (label,) * len(instances)
+    return Sample(key, image, None, label, instances, size, labels, ignore=void or None, split=split)
 
 
 def _objects(path: Path) -> list[tuple[str, tuple[float, ...], bool]]:
@@ -174,22 +151,13 @@ def _number(box: Element, side: str, path: Path) -> float:
         raise InputError(f"{path}: a box without a number for {side}") from None
 
 
-def _with_boxes(key: str, row: _Row, root: Path) -> Sample:
-    size = picture_size(row.image)
-    objects = [entry for entry in _objects(root / "Annotations" / f"{row.name}.xml") if entry[0] == row.label]
-    labels = (row.label,) * len(objects)
-    return Sample(
-        id=key,
-        image_path=row.image,
-        picture=None,
-        instruction=row.label,
-        instances=None,
-        size=size,
-        labels=labels,
-        boxes=Prompts.from_boxes(Frame.pixels(size[1], size[0]), [box for _, box, _ in objects], labels=labels),
-        split=row.split,
-        meta={"difficult": [difficult for _, _, difficult in objects]},
-    )
+def _with_boxes(root: Path, image: Path, name: str, label: str, split: str, key: str) -> Sample:
+    size = picture_size(image)
+    objects = [entry for entry in _objects(root / "Annotations" / f"{name}.xml") if entry[0] == label]
+    labels = (label,) * len(objects)
+    boxes = Prompts.from_boxes(Frame.pixels(size[1], size[0]), [box for _, box, _ in objects], labels=labels)
+    meta = {"difficult": [difficult for _, _, difficult in objects]}
+    return Sample(key, image, None, label, None, size, labels, boxes, split=split, meta=meta)
 
 
 # -- XML -----------------------------------------------------------------------------------------

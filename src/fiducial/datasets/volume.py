@@ -12,7 +12,6 @@ import importlib
 import math
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -40,33 +39,23 @@ _MAX_VOXELS = 2**30
 _SAME_PLACE_MM = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    plane: str
-    index: int
-    numbers: tuple[int, ...]
-
-
-def open_volume(config: VolumeConfig) -> Listing[_Row]:
+def open_volume(config: VolumeConfig) -> Listing:
     """Open a labelled volume as a dataset of its slices.
 
     Each slice with a label is one sample: its instances are the labels in it, one mask each, in the order of their
     numbers. Opening reads the labels; the volume itself is read with the first sample, and both stay in memory.
     Pictures are grey. ``meta`` names the volume, the plane, the slice's index along the RAS+ axis and the
     spacing [row, column] in millimetres.
-
-    Raises:
-        MissingExtraError: nibabel is not installed.
     """
     root, plane = config.path, config.plane
     choose_splits([""], config.split, root)
     volume = _Volume(_found(root), config.window)
     planes = ("axial", "coronal", "sagittal") if plane == "all" else (plane,)
-    rows = [row for one in planes for row in volume.rows(one, config.min_area)]
-    if not rows:
+    slices = [(one, *place) for one in planes for place in volume.labelled_slices(one, config.min_area)]
+    if not slices:
         raise InputError(f"{root}: no {plane} slice has a label of at least {config.min_area} pixels")
-    named = ((f"{row.plane}-{row.index:03d}", row) for row in rows)
-    return Listing("volume", root, named, partial(_sample, volume=volume))
+    rows = ((f"{one}-{index:03d}", partial(_sample, volume, one, index, numbers)) for one, index, numbers in slices)
+    return Listing("volume", root, rows)
 
 
 def is_volume(root: Path) -> bool:
@@ -88,9 +77,8 @@ class _Volume:
         self.labels = _as_labels(_values(labels, labels_path), labels_path)
         unnamed = sorted(set(np.unique(self.labels).tolist()) - {0} - set(self.names))
         if unnamed:
-            raise InputError(
-                f"{names_path}: no name for label {', '.join(map(str, unnamed[:8]))} of {labels_path.name}"
-            )
+            some = ", ".join(map(str, unnamed[:8]))
+            raise InputError(f"{names_path}: no name for label {some} of {labels_path.name}")
 
     @cached_property
     def values(self) -> NDArray[np.float32]:
@@ -110,42 +98,41 @@ class _Volume:
             raise InputError(f"{self.path}: nearly all voxels have the value {low:g}: say window=low,high")
         return low, high
 
-    def rows(self, plane: str, min_area: int) -> Iterator[_Row]:
-        """Find the slices with labels of enough pixels."""
+    def labelled_slices(self, plane: str, min_area: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Find the slices with labels of enough pixels: index and those labels' numbers."""
         for index, piece in enumerate(np.moveaxis(self.labels, _ACROSS[plane], 0)):
             numbers, counts = np.unique(piece[piece > 0], return_counts=True)
             kept = tuple(numbers[counts >= min_area].tolist())
             if kept:
-                yield _Row(plane, index, kept)
+                yield index, kept
 
-    def picture(self, row: _Row) -> Image:
+    def picture(self, plane: str, index: int) -> Image:
         """Cut the picture of a slice: the window in 0..255, equal in red, green and blue."""
         low, high = self.window
         # What is not a number (outside of the scanned body in some files) is shown as black.
-        values = np.nan_to_num(_shown(self.values, row).astype(np.float64), nan=low, posinf=high, neginf=low)
+        values = np.nan_to_num(_shown(self.values, plane, index).astype(np.float64), nan=low, posinf=high, neginf=low)
         grey = np.rint((np.clip(values, low, high) - low) / (high - low) * 255).astype(np.uint8)
-        return Image.from_array(grey, name=f"{self.path.parent.name}-{row.plane}-{row.index:03d}")
+        return Image.from_array(grey, name=f"{self.path.parent.name}-{plane}-{index:03d}")
 
 
-def _sample(name: str, row: _Row, volume: _Volume) -> Sample:
-    labels = _shown(volume.labels, row)
-    across = _ACROSS[row.plane]
-    column, line = (size for axis, size in enumerate(volume.spacing) if axis != across)
+def _sample(volume: _Volume, plane: str, index: int, numbers: tuple[int, ...], key: str) -> Sample:
+    labels = _shown(volume.labels, plane, index)
+    column, line = (size for axis, size in enumerate(volume.spacing) if axis != _ACROSS[plane])
     return Sample(
-        id=name,
+        id=key,
         image_path=None,
-        picture=volume.picture(row),
+        picture=volume.picture(plane, index),
         instruction="all objects",
-        instances=tuple(Mask.from_dense(labels == number) for number in row.numbers),
+        instances=tuple(Mask.from_dense(labels == number) for number in numbers),
         size=(int(labels.shape[0]), int(labels.shape[1])),
-        labels=tuple(volume.names[number] for number in row.numbers),
-        meta={"volume": volume.path.parent.name, "plane": row.plane, "index": row.index, "spacing": [line, column]},
+        labels=tuple(volume.names[number] for number in numbers),
+        meta={"volume": volume.path.parent.name, "plane": plane, "index": index, "spacing": [line, column]},
     )
 
 
-def _shown(values: NDArray[Any], row: _Row) -> NDArray[Any]:
+def _shown(values: NDArray[Any], plane: str, index: int) -> NDArray[Any]:
     """Cut a slice out of a RAS+ volume as a picture (see the top of this file)."""
-    piece = np.take(values, row.index, axis=_ACROSS[row.plane])
+    piece = np.take(values, index, axis=_ACROSS[plane])
     shown: NDArray[Any] = piece[::-1, ::-1].T
     return shown
 
