@@ -105,6 +105,15 @@ def test_several_instructions_about_one_image(write):
     assert score_predictions(predictions, bare).as_json()["mean_iou"] == 1.0
 
 
+def test_instructions_with_the_numbers_of_images_are_samples_too(write):
+    """The second has no target: only the list tells that there is such a sample."""
+    annotations = [code(box(0, 0, 4, 4), image_id=1, instruction_id=1)]
+    listed = [{"id": number, "image_id": 1} for number in (1, 2)]
+    truth = write("t.json", {"images": IMAGES, "instructions": listed, "annotations": annotations})
+    report = score_predictions(write("p.json", annotations), truth).as_json()
+    assert (report["n"], report["n_no_target"], report["outcomes"]["failed"]) == (2, 1, 1)
+
+
 def test_extra_predictions_are_named(write, truth):
     extra = [code(box(0, 0, 1, 1), image_id=name) for name in (1, 7, 8, "x")]
     with pytest.raises(InputError, match=r"3 of 4 samples are not in .*truth\.json: 7, 8, x"):

@@ -218,7 +218,7 @@ def _read_coco(path: Path, sizes: Sizes) -> Side:
     """Read COCO instances (images and annotations), or the list of annotations that result files are."""
     document = read_json(path)
     if isinstance(document, list):
-        return _gather(path, document, {}, sizes)
+        return _gather(path, document, {}, None, sizes)
     if not isinstance(document, dict) or not isinstance(document.get("annotations"), list):
         raise InputError(f"{path}: needs COCO JSON: an object with images and annotations, or a list of results")
     images = document.get("images", [])
@@ -226,11 +226,8 @@ def _read_coco(path: Path, sizes: Sizes) -> Side:
     if not isinstance(images, list) or not isinstance(instructions, list | None):
         raise InputError(f"{path}: its images and instructions are lists")
     known = dict(_image(path, index, image) for index, image in enumerate(images))
-    if instructions is None:
-        started = {name: Entry(size) for name, size in known.items()}
-    else:
-        started = _instructions(path, instructions, known)
-    return _gather(path, document["annotations"], started, {**sizes, **known})
+    listed = None if instructions is None else _instructions(path, instructions, known)
+    return _gather(path, document["annotations"], known, listed, {**sizes, **known})
 
 
 def _image(path: Path, index: int, image: Any) -> tuple[str, tuple[int, int]]:
@@ -251,14 +248,16 @@ def _instructions(path: Path, listed: Sequence[Any], sizes: Mapping[str, tuple[i
     return found
 
 
-def _gather(path: Path, annotations: Sequence[Any], started: Mapping[str, Entry], sizes: Sizes) -> Side:
+def _gather(
+    path: Path, annotations: Sequence[Any], images: Sizes, listed: dict[str, Entry] | None, sizes: Sizes
+) -> Side:
     """Unite annotations per instruction, or per image where they name none."""
     for index, annotation in enumerate(annotations):
         if not isinstance(annotation, dict) or "image_id" not in annotation:
             raise InputError(f"{path}, annotations[{index}]: needs an image_id")
     named = any(INSTRUCTION in annotation for annotation in annotations)
     # Where annotations name instructions, these are the samples, and not the images that were listed.
-    found = dict(started) if not named or not set(started) <= set(sizes) else {}
+    found = listed if listed is not None else {} if named else {name: Entry(size) for name, size in images.items()}
     for index, annotation in enumerate(annotations):
         where = f"{path}, annotations[{index}]"
         if named and INSTRUCTION not in annotation:
