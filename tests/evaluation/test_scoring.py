@@ -146,8 +146,8 @@ def test_boxes_without_masks(write):
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"a": 1}, "needs COCO JSON"),
-        ({"annotations": [], "images": 3}, "are lists"),
+        ({"a": 1}, "no list 'annotations'"),
+        ({"annotations": [], "images": 3}, "no list 'images'"),
         ({"annotations": [], "images": [{"id": 1}]}, r"images\[0\]: needs id, height and width"),
         ({"annotations": [], "images": [], "instructions": [{"id": 1, "image_id": 5}]}, r"instructions\[0\]"),
         ([3], r"annotations\[0\]: needs an image_id"),

@@ -14,7 +14,7 @@ from fiducial.datasets.files import LayoutError, choose_splits, count_of, locate
 from fiducial.datasets.sample import Listing, Sample
 from fiducial.errors import GeometryError, InputError
 from fiducial.files import read_json
-from fiducial.geometry import Frame, Mask, Prompts
+from fiducial.geometry import Box, Frame, Mask, Prompts
 
 EXPECTED = """
 folder/                       or the JSON file itself
@@ -157,22 +157,31 @@ class Annotation:
 
     Args:
         segmentation: flat polygons, a run-length code, a list of codes, or None.
-        box: x1, y1, x2, y2 in pixels, or None where the file has no box with an extent.
+        bbox: x, y, width, height in pixels, as the file has it.
+        instruction_id: which of several instructions about the picture it belongs to, in files of predictions.
+        outcome: how asking ended, in files of predictions.
     """
 
     id: int
     image_id: int
     category_id: int | None
     segmentation: Any
-    box: tuple[float, float, float, float] | None
+    bbox: Any
     crowd: bool
+    instruction_id: Any = None
+    outcome: Any = None
+
+    @property
+    def box(self) -> Box | None:
+        """Corners x1, y1, x2, y2 in pixels, or None where the file has no box with an extent."""
+        try:
+            x, y, width, height = (float(value) for value in self.bbox)
+        except (TypeError, ValueError):
+            return None
+        return (x, y, x + width, y + height) if width > 0 and height > 0 else None
 
     def mask(self, size: tuple[int, int], where: Path) -> Mask:
-        """Decode the mask for a picture of height, width in pixels; several polygons or codes are joined.
-
-        Raises:
-            InputError: there is no segmentation, or it is broken; the file (``where``) is named.
-        """
+        """Decode the mask for a picture of height, width in pixels; errors name the file (``where``)."""
         if self.segmentation is None:
             raise InputError(f"{where}: annotation {self.id} has no segmentation")
         try:
@@ -186,23 +195,29 @@ class AnnotationFile:
 
     Args:
         path: the file; ``images`` and ``annotations`` are needed, ``categories`` may be missing.
+        results: the file may be one of predictions: a list of annotations alone, whose images are not listed or have
+            no file name, with ``instructions`` if there are several about an image. Annotations are numbered by place.
 
     Raises:
         InputError: not such a file, or an entry in it is broken or stands there twice.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, results: bool = False) -> None:
         self.path = path
-        found = read_json(path, hook=_compact, kind=dict)
-        for key in ("images", "annotations"):
+        found = read_json(path, hook=_compact, kind=None if results else dict)
+        if results:
+            found = {"images": [], "instructions": [], **(found if isinstance(found, dict) else {"annotations": found})}
+        for key in ("images", "annotations", *(["instructions"] if results else [])):
             if not isinstance(found.get(key), list):
                 raise InputError(f"{path}: no list {key!r}: is this a COCO annotation file?")
-        self.images = _by_id([self._image(entry) for entry in found["images"]], "images", path)
-        entries = [self._annotation(entry, number) for number, entry in enumerate(found["annotations"])]
+        images = [self._image(entry, place, named=not results) for place, entry in enumerate(found["images"])]
+        self.images = _by_id(images, "images", path)
+        entries = [self._annotation(entry, place, numbered=results) for place, entry in enumerate(found["annotations"])]
         self.annotations = _by_id(entries, "annotations", path)
+        self.instructions: list[Any] = found.get("instructions", [])
         self.categories = self._categories(found.get("categories") or [])
         lost = next((entry for entry in entries if entry.image_id not in self.images), None)
-        if lost is not None:
+        if lost is not None and not results:
             raise InputError(f"{path}: annotation {lost.id} belongs to image {lost.image_id}, which is not listed")
 
     def by_image(self) -> dict[int, list[Annotation]]:
@@ -218,24 +233,21 @@ class AnnotationFile:
             raise InputError(f"{self.path}: category {category_id} is not listed")
         return self.categories[category_id]
 
-    def _image(self, entry: Any) -> ImageEntry:
+    def _image(self, entry: Any, place: int, *, named: bool) -> ImageEntry:
         try:
-            number, name = entry["id"], entry["file_name"]
+            number, name = entry["id"], entry["file_name"] if named else ""
             size = (int(entry["height"]), int(entry["width"]))
         except (KeyError, TypeError, ValueError):
-            raise InputError(
-                f"{self.path}: an image needs id, file_name, height and width, got {str(entry)[:120]}"
-            ) from None
+            needed = f"id, {'file_name, ' if named else ''}height and width"
+            raise InputError(f"{self.path}, images[{place}]: needs {needed}, got {str(entry)[:120]}") from None
         if min(size) <= 0 or not isinstance(name, str) or not isinstance(number, (int, str)):
             raise InputError(f"{self.path}: image {number!r} has no name, or no extent ({size[0]} x {size[1]})")
         return ImageEntry(number, name, size)  # type: ignore[arg-type]
 
-    def _annotation(self, entry: Any, number: int) -> Annotation:
+    def _annotation(self, entry: Any, place: int, *, numbered: bool) -> Annotation:
         if not isinstance(entry, Annotation):
-            raise InputError(f"{self.path}: an annotation needs image_id, got {str(entry)[:120]}")
-        if entry.id is None:
-            return replace(entry, id=number)
-        return entry
+            raise InputError(f"{self.path}, annotations[{place}]: needs an image_id, got {str(entry)[:120]}")
+        return replace(entry, id=place) if numbered or entry.id is None else entry
 
     def _categories(self, entries: Any) -> dict[int | None, str]:
         try:
@@ -262,14 +274,16 @@ def boxes_of(
     return Prompts.from_boxes(Frame.pixels(size[1], size[0]), boxes, labels=list(labels))
 
 
-def decode(segmentation: Any, size: tuple[int, int]) -> Mask:
-    """Turn a COCO ``segmentation`` into a mask of height, width: polygons, a run-length code, or a list of codes."""
+def decode(segmentation: Any, size: tuple[int, int] | None) -> Mask:
+    """Turn polygons, a run-length code, or a list of codes into a mask of height, width; codes know their size too."""
+    height, width = size or (None, None)
     if isinstance(segmentation, Sequence) and segmentation and isinstance(segmentation[0], Mapping):
-        return Mask.empty(*size).union(*(Mask.from_coco(code, *size) for code in segmentation))
+        first, *others = (Mask.from_coco(code, height, width) for code in segmentation)
+        return first.union(*others)
     if not isinstance(segmentation, (Mapping, list)):
         raise GeometryError(f"a segmentation is a list of polygons or a run-length code, got {segmentation!r:.60}")
     try:
-        return Mask.from_coco(segmentation, *size)
+        return Mask.from_coco(segmentation, height, width)
     except (TypeError, ValueError):
         raise GeometryError("a segmentation whose polygons are no lists of numbers") from None
 
@@ -285,8 +299,10 @@ def _compact(entry: dict[str, Any]) -> Any:
         image_id=entry["image_id"],
         category_id=entry.get("category_id"),
         segmentation=_segmentation(entry.get("segmentation")),
-        box=_box(entry.get("bbox")),
+        bbox=_packed(entry["bbox"], "d") if isinstance(entry.get("bbox"), list) else entry.get("bbox"),
         crowd=bool(entry.get("iscrowd", 0)),
+        instruction_id=entry.get("instruction_id"),
+        outcome=entry.get("outcome"),
     )
 
 
@@ -304,14 +320,6 @@ def _packed(numbers: list[Any], kind: str) -> Any:
         return array(kind, numbers)
     except (TypeError, OverflowError):
         return numbers
-
-
-def _box(given: Any) -> tuple[float, float, float, float] | None:
-    try:
-        x, y, width, height = (float(value) for value in given)
-    except (TypeError, ValueError):
-        return None
-    return (x, y, x + width, y + height) if width > 0 and height > 0 else None
 
 
 def _by_id(entries: Iterable[Any], what: str, path: Path) -> dict[int, Any]:

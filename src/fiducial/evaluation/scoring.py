@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fiducial.datasets.coco import Annotation, AnnotationFile, decode
 from fiducial.datasets.files import read_values
 from fiducial.errors import GeometryError, InputError
-from fiducial.files import read_json, write_atomically
+from fiducial.files import write_atomically
 from fiducial.geometry import Box, Mask
 from fiducial.language import Outcome
 from fiducial.metrics import Policy, SampleScore, Totals, policy, score_sample
@@ -30,7 +31,7 @@ class Entry:
 
     Args:
         size: height, width of the picture in pixels; None where nothing tells it.
-        masks: each predicted or true mask.
+        masks: each mask.
         boxes: x1, y1, x2, y2 in pixels where there are boxes and no masks.
         outcome: how asking ended, where the file tells; None: it follows from what there is.
         ignore: pixels that count for nothing (crowds of COCO).
@@ -72,12 +73,7 @@ _MISSING = Entry(None, outcome=Outcome.FAILED)
 
 @dataclass(frozen=True)
 class Scores:
-    """How predictions fared.
-
-    Args:
-        policy: by which they were counted.
-        samples: the score of each sample of the truth, by its name.
-    """
+    """How predictions fared: the score of each sample of the truth by its name, counted by a policy."""
 
     policy: Policy
     samples: dict[str, SampleScore]
@@ -117,15 +113,13 @@ def score_predictions(
         spacing: height, width of a pixel of every picture; Hausdorff 95 has its unit (default: pixels).
 
     Raises:
-        InputError: files that cannot be read, predictions for samples that the truth does not have (the message names
-            them), or masks that do not fit each other.
-        UnknownNameError: no such policy.
+        InputError: predictions for samples that the truth does not have, or masks that do not fit each other.
     """
     rules = policy(policy_name)
-    true = read_side(truth)
+    true = _read(Path(truth), {})
     if not true.entries:
         raise InputError(f"{truth}: holds no sample")
-    predicted = read_side(predictions, true.sizes)
+    predicted = _read(Path(predictions), true.sizes)
     _check_known(predictions, predicted, truth, true)
     samples = {
         name: _score(rules, name, entry, predicted.entries.get(name, _MISSING), spacing if boundaries else None)
@@ -146,9 +140,10 @@ def _check_known(predictions: str | Path, predicted: Side, truth: str | Path, tr
 
 
 def _score(rules: Policy, name: str, true: Entry, predicted: Entry, spacing: Spacing | None) -> SampleScore:
-    outcome = predicted.outcome or _implied(predicted)
+    found = predicted.mask or predicted.boxes
+    outcome = predicted.outcome or (Outcome.FOUND if found else Outcome.NO_TARGET)
     usable = outcome in (Outcome.FOUND, Outcome.TRUNCATED)
-    if not usable and (predicted.mask or predicted.boxes):
+    if not usable and found:
         raise InputError(f"sample {name}: its outcome is {outcome.value}, but something is predicted")
     try:
         return score_sample(
@@ -164,10 +159,6 @@ def _score(rules: Policy, name: str, true: Entry, predicted: Entry, spacing: Spa
         )
     except GeometryError as error:
         raise InputError(f"sample {name}: {error}") from None
-
-
-def _implied(predicted: Entry) -> Outcome:
-    return Outcome.FOUND if predicted.mask or predicted.boxes else Outcome.NO_TARGET
 
 
 def _true_mask(name: str, true: Entry) -> Mask | None:
@@ -186,18 +177,9 @@ def _boxes(masks: Iterable[Mask]) -> tuple[Box, ...]:
 # -- reading ------------------------------------------------------------------------------------------
 
 
-def read_side(path: str | Path, sizes: Sizes | None = None) -> Side:
-    """Read predictions or truth.
-
-    Args:
-        path: a COCO JSON file (instances, or a bare list of results), or a folder of masks.
-        sizes: height, width per image id, for polygons in a list of results.
-
-    Raises:
-        InputError: nothing there, or something that is neither; the message names the place.
-    """
-    path = Path(path)
-    return _read_folder(path) if path.is_dir() else _read_coco(path, sizes or {})
+def _read(path: Path, sizes: Sizes) -> Side:
+    """Read a folder of masks or a COCO JSON file; sizes by image id are for polygons in a list of results."""
+    return _read_folder(path) if path.is_dir() else _read_coco(path, sizes)
 
 
 def _read_folder(folder: Path) -> Side:
@@ -215,87 +197,42 @@ def _read_folder(folder: Path) -> Side:
 
 
 def _read_coco(path: Path, sizes: Sizes) -> Side:
-    """Read COCO instances (images and annotations), or the list of annotations that result files are."""
-    document = read_json(path)
-    if isinstance(document, list):
-        return _gather(path, document, {}, None, sizes)
-    if not isinstance(document, dict) or not isinstance(document.get("annotations"), list):
-        raise InputError(f"{path}: needs COCO JSON: an object with images and annotations, or a list of results")
-    images = document.get("images", [])
-    instructions = document.get("instructions")
-    if not isinstance(images, list) or not isinstance(instructions, list | None):
-        raise InputError(f"{path}: its images and instructions are lists")
-    known = dict(_image(path, index, image) for index, image in enumerate(images))
-    listed = None if instructions is None else _instructions(path, instructions, known)
-    return _gather(path, document["annotations"], known, listed, {**sizes, **known})
-
-
-def _image(path: Path, index: int, image: Any) -> tuple[str, tuple[int, int]]:
-    try:
-        return str(image["id"]), (int(image["height"]), int(image["width"]))
-    except (TypeError, KeyError, ValueError):
-        raise InputError(f"{path}, images[{index}]: needs id, height and width") from None
-
-
-def _instructions(path: Path, listed: Sequence[Any], sizes: Mapping[str, tuple[int, int]]) -> dict[str, Entry]:
-    """Read the list of instructions, through which a sample without an annotation (no target) is known."""
-    found: dict[str, Entry] = {}
-    for index, one in enumerate(listed):
-        try:
-            found[str(one["id"])] = Entry(sizes[str(one["image_id"])])
-        except (TypeError, KeyError):
-            raise InputError(f"{path}, instructions[{index}]: needs an id and the image_id of a listed image") from None
-    return found
-
-
-def _gather(
-    path: Path, annotations: Sequence[Any], images: Sizes, listed: dict[str, Entry] | None, sizes: Sizes
-) -> Side:
-    """Unite annotations per instruction, or per image where they name none."""
-    for index, annotation in enumerate(annotations):
-        if not isinstance(annotation, dict) or "image_id" not in annotation:
-            raise InputError(f"{path}, annotations[{index}]: needs an image_id")
-    named = any(INSTRUCTION in annotation for annotation in annotations)
-    # Where annotations name instructions, these are the samples, and not the images that were listed.
-    found = listed if listed is not None else {} if named else {name: Entry(size) for name, size in images.items()}
-    for index, annotation in enumerate(annotations):
-        where = f"{path}, annotations[{index}]"
-        if named and INSTRUCTION not in annotation:
+    """Read COCO instances, or the list of annotations that result files are; unite them per instruction, or image."""
+    file = AnnotationFile(path, results=True)
+    known = {str(number): image.size for number, image in file.images.items()}
+    sizes = {**sizes, **known}
+    named = any(one.instruction_id is not None for one in file.annotations.values())
+    found = {} if named or file.instructions else {name: Entry(size) for name, size in known.items()}
+    for place, one in enumerate(file.instructions):  # through these a sample without an annotation is known
+        if not isinstance(one, Annotation) or str(one.image_id) not in known:
+            raise InputError(f"{path}, instructions[{place}]: needs an id and the image_id of a listed image")
+        found[str(one.id)] = Entry(known[str(one.image_id)])
+    for place, one in file.annotations.items():
+        where = f"{path}, annotations[{place}]"
+        if named and one.instruction_id is None:
             raise InputError(f"{where}: has no {INSTRUCTION}, which others here have")
-        name = str(annotation[INSTRUCTION if named else "image_id"])
-        size = sizes.get(str(annotation["image_id"]))
-        found[name] = _joined(found.get(name, Entry(size)), annotation, size, where)
+        name, size = str(one.instruction_id if named else one.image_id), sizes.get(str(one.image_id))
+        try:
+            found[name] = _joined(found.get(name, Entry(size)), one, size)
+        except (GeometryError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{where}: {error}") from None
     return Side(found, sizes, INSTRUCTION if named else "image_id")
 
 
-def _joined(entry: Entry, annotation: Mapping[str, Any], size: tuple[int, int] | None, where: str) -> Entry:
-    outcome = _outcome(annotation.get("outcome"), where)
-    entry = replace(entry, outcome=outcome or entry.outcome)
-    try:
-        if annotation.get("segmentation"):
-            return _with_mask(entry, annotation, size)
-        if annotation.get("bbox"):
-            x, y, width, height = (float(value) for value in annotation["bbox"])
-            return replace(entry, boxes=(*entry.boxes, (x, y, x + width, y + height)))
-    except (GeometryError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{where}: {error}") from None
-    return entry
-
-
-def _with_mask(entry: Entry, annotation: Mapping[str, Any], size: tuple[int, int] | None) -> Entry:
-    mask = Mask.from_coco(annotation["segmentation"], *(size or (None, None)))
-    held = (mask.height, mask.width)
-    if entry.size not in (None, held):
-        raise GeometryError(f"a mask of {held[0]} x {held[1]} in a sample of {entry.size}")
-    if not annotation.get("iscrowd"):
+def _joined(entry: Entry, one: Annotation, size: tuple[int, int] | None) -> Entry:
+    if one.outcome is not None:
+        if one.outcome not in list(Outcome):
+            raise ValueError(f"its outcome is one of {', '.join(Outcome)}, got {one.outcome!r}")
+        entry = replace(entry, outcome=Outcome(one.outcome))
+    if one.segmentation is not None:
+        mask = decode(one.segmentation, size)
+        held = (mask.height, mask.width)
+        if entry.size not in (None, held):
+            raise GeometryError(f"a mask of {held[0]} x {held[1]} in a sample of {entry.size}")
+        if one.crowd:
+            return replace(entry, ignore=mask if entry.ignore is None else entry.ignore.union(mask), size=held)
         return replace(entry, masks=(*entry.masks, mask), size=held)
-    return replace(entry, ignore=mask if entry.ignore is None else entry.ignore.union(mask), size=held)
-
-
-def _outcome(text: Any, where: str) -> Outcome | None:
-    if text is None:
-        return None
-    try:
-        return Outcome(text)
-    except ValueError:
-        raise InputError(f"{where}: its outcome is one of {', '.join(Outcome)}, got {text!r}") from None
+    if one.bbox:
+        x, y, width, height = (float(value) for value in one.bbox)
+        return replace(entry, boxes=(*entry.boxes, (x, y, x + width, y + height)))
+    return entry
