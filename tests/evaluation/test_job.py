@@ -54,14 +54,15 @@ def test_a_loader_loads_a_part_again_only_when_it_changes(tmp_path):
 
 
 def test_a_worker_opens_its_job_once_and_tells_errors(tmp_path, monkeypatch):
-    monkeypatch.setattr(job_module, "_OPENED", job_module._Opened())
+    monkeypatch.setattr(job_module, "_OPENED", [])
     one = job(write_folder(tmp_path / "data", count=2))
     assert job_module._measure(one, 0).index == 0
-    opened = job_module._OPENED.bench
+    opened = job_module._OPENED[0][1]
     assert job_module._measure(one, 1).index == 1
-    assert job_module._OPENED.bench is opened
+    assert job_module._OPENED[0][1] is opened
     failure = job_module._measure(job(f"folder:{tmp_path / 'nowhere'}"), 0)
-    assert failure == job_module._Failure(True, f"{tmp_path / 'nowhere'}: no such file or folder")
+    assert type(failure) is InputError
+    assert str(failure) == f"{tmp_path / 'nowhere'}: no such file or folder"
 
 
 def test_workers_do_not_outlive_their_parent():

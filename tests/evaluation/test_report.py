@@ -187,7 +187,7 @@ def test_best_and_worst_share_none_and_random_is_seeded():
     assert choice.random != gallery.choose(rated, 6, seed=1).random
     few = gallery.choose(rated[:3], 6)
     assert (few.worst, few.best) == ((0, 1), (2,))
-    assert gallery.choose([], 6).all == ()
+    assert gallery.choose([], 6) == ((), (), ())
 
 
 def test_equals_are_drawn_and_the_best_have_a_target():
@@ -205,7 +205,7 @@ def test_a_group_shows_different_pictures_where_it_can():
     rated = [gallery.Rated(place, place / 100, picture="aaabbbccc"[place] if place < 9 else "d") for place in range(20)]
     assert gallery.choose(rated, 3).worst == (0, 3, 6)
     assert gallery.choose(rated, 2).worst == (0, 3)  # 6 would be another picture, but is not among the worst few
-    assert gallery.choose([gallery.Rated(place, 0.0, "a") for place in range(20)], 4).all
+    assert all(gallery.choose([gallery.Rated(place, 0.0, "a") for place in range(20)], 4))
 
 
 def decoded(address):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -31,15 +31,7 @@ _HEADER = ("family", "samples", "mean IoU", "95 % of mean IoU", "P@0.5", "withou
 
 @dataclass(frozen=True, slots=True)
 class StudyTable:
-    """The result of a study.
-
-    Args:
-        title: what was varied, on which data.
-        header: of the columns.
-        rows: texts, one per column.
-        values: the same as plain values, for programs.
-        files: what was written.
-    """
+    """The result of a study: what was varied on which data, as texts, as plain values, and the files written."""
 
     title: str
     header: tuple[str, ...]
@@ -65,17 +57,16 @@ class StudyTable:
 
 
 def size_table(run: Run, out: str | Path) -> StudyTable:
-    """Tell the accuracy by the target's size: by its part of the picture, and by COCO's classes of area.
-
-    Args:
-        run: a run.
-        out: folder for ``size.md`` and ``size.json``.
-    """
+    """Tell the accuracy by size, of the picture and in COCO's classes, as ``size.md`` and ``size.json`` in a folder."""
     summary = summarise(run)
     rules = summary.policy
+    shares = [(f"{size_class(low, high)} of the picture", "share", low, high) for low, high in pairwise(SIZES)]
+    areas = [(name, "area", low, high) for name, low, high in COCO_SIZES]
+    classes = [("no target", "area", -1.0, 0.0), *shares, *areas]
+    counted = [row for row in summary.rows if row.score.counted]
     lines = [
-        (name, *_by_iou([row for row in summary.rows if row.score.counted and held(row)], rules))
-        for name, held in _size_classes()
+        (name, *_by_iou([row for row in counted if low < getattr(row, key) <= high], rules))
+        for name, key, low, high in classes
     ]
     title = f"size: {run.name} on {run.dataset_name}, {summary.report['n']} samples, policy {rules.name}"
     rows = tuple((name, f"{count:,}", *map(number, values)) for name, count, *values in lines if count)
@@ -88,18 +79,6 @@ def size_table(run: Run, out: str | Path) -> StudyTable:
     }
     header = ("target", "samples", "mean IoU", "P@0.5", "P@0.7", "IoU 0")
     return StudyTable(title, header, rows, values).write(Path(out), "size", run)
-
-
-def _size_classes() -> list[tuple[str, Callable[[Row], bool]]]:
-    shares = [
-        (f"{size_class(low, high)} of the picture", _between("share", low, high)) for low, high in pairwise(SIZES)
-    ]
-    areas = [(name, _between("area", low, high)) for name, low, high in COCO_SIZES]
-    return [("no target", lambda row: row.area == 0), *shares, *areas]
-
-
-def _between(key: str, low: float, high: float) -> Callable[[Row], bool]:
-    return lambda row: low < getattr(row, key) <= high
 
 
 def _by_iou(rows: Sequence[Row], rules: Policy) -> tuple[int, float | None, float | None, float | None, float | None]:
@@ -116,16 +95,13 @@ def _by_iou(rows: Sequence[Row], rules: Policy) -> tuple[int, float | None, floa
 
 @dataclass(frozen=True, slots=True)
 class FamilyScore:
-    """How one family fared.
+    """How one family (:data:`EVERY`: all) fared.
 
     Args:
-        family: its name; :data:`EVERY` for all of them.
-        n: its samples.
         mean_iou: mean mask IoU, that of boxes where the truth has no masks; None where no sample has one.
-        interval: 95 % bootstrap interval of ``mean_iou``, whole pictures drawn; None where there is none.
+        interval: 95 % bootstrap interval of ``mean_iou``, whole pictures drawn.
         half: share of samples whose IoU passes 0.5, where the policy has that threshold.
-        n_no_target: samples without a target.
-        n_acc: share of these that were taken for that; None where there is none.
+        n_acc: share of the samples without a target that were taken for that.
         useful: answers that found something or said that there is nothing.
     """
 
@@ -138,22 +114,9 @@ class FamilyScore:
     n_acc: float | None
     useful: int
 
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        names = {"half": "p@0.5", "useful": "answers_of_use"}
-        return {names.get(key, key): list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
-
 
 def families_of(dataset: Dataset, rows: Iterable[Row]) -> dict[int, str]:
-    """Return the family of each row's sample, by its place in the dataset.
-
-    Args:
-        dataset: the dataset of the run, whose samples have ``meta["family"]``: referring expressions or scenes.
-        rows: of the run.
-
-    Raises:
-        InputError: a sample is not where it was when the run was made, or has no family.
-    """
+    """Return the family (``meta["family"]``) of each row's sample, by its place in the dataset of the run."""
     found: dict[int, str] = {}
     for row in rows:
         sample = dataset[row.index] if row.index < len(dataset) else None
@@ -175,11 +138,7 @@ def score_families(
 ) -> tuple[FamilyScore, ...]:
     """Count each family, in the order of the generator, then others by name, then all of them.
 
-    Args:
-        rows: of a run.
-        families: the family of each row, by its place in the dataset.
-        rules: the policy by which the rows were scored.
-        seed: of the bootstrap.
+    ``families`` holds the family of each row by its place in the dataset, ``rules`` is what the rows were scored by.
     """
     known = [*FAMILIES, *sorted(set(families.values()) - set(FAMILIES))]
     there = [name for name in known if name in families.values()]
@@ -188,15 +147,9 @@ def score_families(
 
 
 def family_table(run: Run, out: str | Path, dataset: Dataset | None = None) -> StudyTable:
-    """Tell the accuracy of a run by the family of its instructions.
+    """Tell the accuracy of a run by the family of its instructions, as ``families.md`` and ``families.json``.
 
-    Args:
-        run: a run on referring expressions or scenes.
-        out: folder for ``families.md`` and ``families.json``.
-        dataset: that of the run; None opens it again.
-
-    Raises:
-        InputError: the dataset cannot be opened, is another one now, or its samples have no families.
+    ``dataset`` is that of the run, referring expressions or scenes; None opens it again.
     """
     rules = policy(str(run.settings["policy"]))
     rows = read_rows(run)
@@ -204,11 +157,12 @@ def family_table(run: Run, out: str | Path, dataset: Dataset | None = None) -> S
         raise InputError(f"{run.records_path}: there is no record to count")
     scores = score_families(rows, families_of(run.open_dataset() if dataset is None else dataset, rows), rules)
     title = f"families: {run.name} on {run.dataset_name}, {len(rows)} samples, policy {rules.name}"
+    names = {"half": "p@0.5", "useful": "answers_of_use"}
     values = {
         "study": "families",
         "policy": rules.name,
         "settings": dict(run.settings),
-        "families": [score.as_json() for score in scores],
+        "families": [{names.get(key, key): value for key, value in asdict(score).items()} for score in scores],
     }
     return StudyTable(title, _HEADER, tuple(map(_line, scores)), values).write(Path(out), "families", run)
 

@@ -23,10 +23,8 @@ class Comparison:
     """Runs side by side.
 
     Args:
-        policy: by which all of them were counted.
         names: of the runs, each different; the first is what the others are held against.
-        runs: the runs.
-        summaries: the numbers of each, on the shared samples.
+        summaries: the numbers of each, on the shared samples, by one policy.
         differences: per further run, per statistic: that run minus the first.
         left_out: samples that are not in every run and were left out.
         published: figures of papers on the same dataset.
@@ -91,16 +89,12 @@ def compare(
         common: use the samples that all runs have; without it runs on different samples are an error.
         tables: published figures to show with them; default: those of the first run's dataset.
         seed: of the bootstrap.
-
-    Raises:
-        InputError: fewer than two runs, other samples, or policies that differ; the message says which.
-        UnknownNameError: no such policy.
     """
     if len(folders) < 2:
         raise InputError("name at least two runs to compare")
     runs = tuple(read_run(folder) for folder in folders)
     rules = _one_policy(runs, policy_name)
-    rows = [_rows_by_id(run, rules) for run in runs]
+    rows = [{row.id: row for row in read_rows(run, rules)} for run in runs]
     shared = _shared(runs, rows, common)
     kept = [{name: row for name, row in found.items() if name in shared} for found in rows]
     settings = runs[0].settings["dataset"]
@@ -123,11 +117,6 @@ def _one_policy(runs: Sequence[Run], wanted: str | None) -> Policy:
     if len(names) > 1:
         raise InputError(f"the runs were counted by {' and '.join(names)}: say --policy to count all by one")
     return policy(names[0])
-
-
-def _rows_by_id(run: Run, rules: Policy) -> dict[str, Row]:
-    again = run.settings["policy"] != rules.name
-    return {row.id: row for row in read_rows(run, rules if again else None)}
 
 
 def _shared(runs: Sequence[Run], rows: Sequence[Mapping[str, Row]], common: bool) -> frozenset[str]:
@@ -181,8 +170,6 @@ class PublishedTable:
     """One table of one paper.
 
     Args:
-        dataset: name of the dataset, as :data:`fiducial.datasets.DATASETS` has it where it is one of them.
-        split: part of it.
         policy: name of the policy that counts alike, or "" where none does.
         source: where the figures stand.
         rows: per system its figures by name of the statistic; what a paper leaves out is None.
@@ -199,37 +186,23 @@ class PublishedTable:
 def published_tables() -> tuple[PublishedTable, ...]:
     """Return every table."""
     text = files("fiducial.evaluation").joinpath("published.yaml").read_text(encoding="utf-8")
-    return tuple(
-        PublishedTable(
-            entry["dataset"],
-            entry["split"],
-            entry["policy"],
-            entry["source"],
-            {name: dict(zip(entry["columns"], values, strict=True)) for name, values in entry["rows"].items()},
-        )
-        for entry in yaml.safe_load(text)
-    )
+    tables = []
+    for entry in yaml.safe_load(text):
+        columns = entry.pop("columns")
+        rows = {name: dict(zip(columns, values, strict=True)) for name, values in entry.pop("rows").items()}
+        tables.append(PublishedTable(**entry, rows=rows))
+    return tuple(tables)
 
 
 def published(dataset: str, split: str | None = None) -> tuple[PublishedTable, ...]:
-    """Return the tables of a dataset; none where nobody's figures are known.
-
-    Args:
-        dataset: its name.
-        split: a part of it; None returns those of all parts.
-    """
+    """Return the tables of a dataset, of one split or all; none where nobody's figures are known."""
     return tuple(table for table in published_tables() if table.dataset == dataset and split in (None, table.split))
 
 
 def require_published(dataset: str) -> tuple[PublishedTable, ...]:
-    """Return the tables of a dataset.
-
-    Raises:
-        UnknownNameError: no figures of such a dataset are known.
-    """
+    """Return the tables of a dataset; an UnknownNameError where nobody's figures are known."""
     found = published(dataset)
     if not found:
-        raise UnknownNameError(
-            "dataset with published figures", dataset, {table.dataset for table in published_tables()}
-        )
+        known = {table.dataset for table in published_tables()}
+        raise UnknownNameError("dataset with published figures", dataset, known)
     return found

@@ -21,9 +21,10 @@ from fiducial.datasets import Dataset, DatasetConfig, Sample, describe_dataset
 from fiducial.errors import FiducialError, InputError, ModelError
 from fiducial.evaluation.prompting import PromptSource, TrueMasks
 from fiducial.evaluation.record import Code, Record
-from fiducial.geometry import Box, Mask, Prompts
+from fiducial.evaluation.summary import score_record
+from fiducial.geometry import Box, Mask
 from fiducial.images import Image
-from fiducial.metrics import Policy, policy, score_sample
+from fiducial.metrics import Policy, policy
 from fiducial.pipeline import Pipeline
 from fiducial.prompters.oracle import FixedPrompter
 from fiducial.recipes import Recipe
@@ -49,12 +50,7 @@ class Job(Config):
         policy(self.policy)
 
     def open(self, dataset: Dataset | None = None, loader: Loader | None = None) -> Bench:
-        """Load models and dataset.
-
-        Args:
-            dataset: the dataset, when it is open already.
-            loader: keeps models for the next job.
-        """
+        """Load models, and the dataset where it is not open already; a loader keeps models for the next job."""
         pipeline = (loader or Loader())(self)
         dataset = self.dataset.build() if dataset is None else dataset
         return Bench(pipeline, dataset, policy(self.policy), self.source, self.boundaries)
@@ -79,12 +75,7 @@ class Bench:
     boundaries: bool = False
 
     def measure(self, index: int) -> Record:
-        """Segment sample ``index`` of the dataset and score it.
-
-        Raises:
-            InputError: the picture cannot be read, or the sample makes no sense; the message names it.
-            ModelError: a part broke its contract.
-        """
+        """Segment sample ``index`` of the dataset and score it; an InputError names a sample that cannot be read."""
         started = time.perf_counter()
         sample = self.dataset[index]
         try:
@@ -107,18 +98,9 @@ class Bench:
         started = time.perf_counter()
         truth = None if sample.instances is None else sample.truth
         boxes = true_boxes(sample)
-        score = score_sample(
-            self.policy,
-            truth,
-            result.mask if result.masks else None,
-            result.outcome,
-            ignore=sample.ignore,
-            truth_boxes=boxes,
-            predicted_boxes=predicted_boxes(result.prompts),
-            boundaries=self.boundaries,
-            spacing=sample.spacing or (1.0, 1.0),
-        )
         codes = [code_of(truth), code_of(sample.ignore)]
+        template = getattr(self.pipeline.prompter, "template", None)
+        words = [*(getattr(template, part, "") for part in ("system", "user")), sample.instruction]
         instances = sample.instances or ()
         answer = result.answer
         record = Record(
@@ -129,7 +111,7 @@ class Bench:
             instruction=sample.instruction,
             picture=image.digest,
             digest=task_digest(sample.instruction, image, codes, boxes),
-            prompt_sha256=prompt_digest(self.pipeline, sample.instruction),
+            prompt_sha256=hashlib.sha256(json.dumps(words).encode()).hexdigest(),
             outcome=result.outcome,
             text=answer.text,
             thinking=answer.thinking,
@@ -143,20 +125,15 @@ class Bench:
             truth_boxes=boxes,
             ignore=codes[1],
             spacing=sample.spacing,
-            score=score.as_json(),
         )
+        score = score_record(record, self.policy, self.boundaries).as_json()
         seconds = {"read": reading, **result.seconds, "score": time.perf_counter() - started}
-        return replace(record, seconds={stage: round(value, 6) for stage, value in seconds.items()})
+        return replace(record, score=score, seconds={stage: round(value, 6) for stage, value in seconds.items()})
 
 
 def true_boxes(sample: Sample) -> tuple[Box, ...]:
     """Return the boxes of the true instances, in pixels."""
     return tuple(prompt.box for prompt in sample.prompts() if prompt.box is not None)
-
-
-def predicted_boxes(prompts: Prompts) -> Prompts | None:
-    """Return the boxes to score: the prompts' own when each has one, else None, for those of the masks."""
-    return prompts if len(prompts) and all(prompt.box is not None for prompt in prompts) else None
 
 
 def code_of(mask: Mask | None) -> Code | None:
@@ -167,13 +144,6 @@ def code_of(mask: Mask | None) -> Code | None:
 def task_digest(instruction: str, image: Image, codes: list[Code | None], boxes: tuple[Box, ...]) -> str:
     """Name what was asked and what is true about it: SHA-256 in hex."""
     return hashlib.sha256(json.dumps([instruction, image.digest, codes, boxes]).encode()).hexdigest()
-
-
-def prompt_digest(pipeline: Pipeline, instruction: str) -> str:
-    """Name the words that a prompter was given: those of its template, where it has one, and the instruction."""
-    template = getattr(pipeline.prompter, "template", None)
-    words = [getattr(template, part, "") for part in ("system", "user")]
-    return hashlib.sha256(json.dumps([*words, instruction]).encode()).hexdigest()
 
 
 # -- models and processes -----------------------------------------------------------------------------
@@ -201,16 +171,11 @@ class Loader:
 
 
 def measure_with_workers(job: Job, indices: Sequence[int], workers: int) -> Iterator[Record]:
-    """Measure samples in several processes, each with models of its own; records come as they are done.
-
-    Raises:
-        InputError: as :meth:`Bench.measure`.
-        ModelError: as there, or a process died.
-    """
+    """Measure samples in several processes, each with models of its own; records come as they are done."""
     context = multiprocessing.get_context("spawn")
     waiting = iter(indices)
     with ProcessPoolExecutor(min(workers, max(1, len(indices))), context, initializer=_watch_parent) as pool:
-        running: set[Future[Record | _Failure]] = set()
+        running: set[Future[Record | FiducialError]] = set()
         try:
             for index in waiting:
                 running.add(pool.submit(_measure, job, index))
@@ -226,44 +191,26 @@ def measure_with_workers(job: Job, indices: Sequence[int], workers: int) -> Iter
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """An error on its way home: exceptions with arguments of their own do not survive the journey as they are."""
-
-    is_input: bool
-    message: str
-
-
-def _results(done: set[Future[Record | _Failure]]) -> Iterator[Record]:
+def _results(done: set[Future[Record | FiducialError]]) -> Iterator[Record]:
     """Give the records first, so that none is lost when another sample failed."""
-    failure = None
-    for future in done:
-        result = future.result()
-        if isinstance(result, _Failure):
-            failure = result
-        else:
-            yield result
-    if failure is not None:
-        raise (InputError if failure.is_input else ModelError)(failure.message)
+    results = [future.result() for future in done]
+    yield from (one for one in results if isinstance(one, Record))
+    for one in results:
+        if isinstance(one, FiducialError):
+            raise one
 
 
-def _measure(job: Job, index: int) -> Record | _Failure:
+_OPENED: list[tuple[Job, Bench]] = []  # what this process has open
+
+
+def _measure(job: Job, index: int) -> Record | FiducialError:
     try:
-        if _OPENED.job != job or _OPENED.bench is None:
-            _OPENED.job, _OPENED.bench = job, job.open()
-        return _OPENED.bench.measure(index)
+        if not _OPENED or _OPENED[0][0] != job:
+            _OPENED[:] = [(job, job.open())]
+        return _OPENED[0][1].measure(index)
     except FiducialError as error:
-        return _Failure(isinstance(error, InputError), str(error))
-
-
-class _Opened:
-    """What this process has open."""
-
-    job: Job | None = None
-    bench: Bench | None = None
-
-
-_OPENED = _Opened()
+        # Exceptions with arguments of their own do not survive the journey home as they are.
+        return InputError(str(error)) if isinstance(error, InputError) else ModelError(str(error))
 
 
 def _watch_parent() -> None:

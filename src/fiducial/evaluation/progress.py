@@ -5,32 +5,22 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
 from fiducial.evaluation.record import Record
 from fiducial.language import Outcome
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
 
 PAUSE = 10.0
 """Seconds between two lines where there is no terminal."""
 
 
 class Progress:
-    """Shows how far a run is: samples done, rate, time left, answers that were of no use.
-
-    Args:
-        name: of the run.
-        quiet: say nothing.
-    """
+    """Shows how far a run of this name is: samples done, rate, time left, answers that were of no use."""
 
     def __init__(self, name: str, *, quiet: bool = False) -> None:
         self._name = name
         self._quiet = quiet
-        self._bar: tuple[RichProgress, TaskID] | None = None
+        self._bar: tuple[Any, Any] | None = None  # the bar and its task
         self._outcomes: Counter[Outcome] = Counter()
         self._started = self._printed = time.perf_counter()
         self._here = 0
@@ -53,9 +43,7 @@ class Progress:
             self._bar = bar, bar.add_task(self._name, total=None, rate="")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar[0].stop()
 

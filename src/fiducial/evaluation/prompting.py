@@ -58,9 +58,6 @@ class TruthPrompts(PromptSource):
     Every target gets its own draws, from the seed, the sample's id and the target's number: other samples, their order
     and their number change nothing. Further positive points are drawn from the target's pixels, negative ones from the
     pixels of its box (tight, before jitter) that are not on it.
-
-    Raises:
-        InputError: neither box nor points on the target, or an option out of range.
     """
 
     name: ClassVar[str] = "truth"
@@ -83,12 +80,9 @@ class TruthPrompts(PromptSource):
             raise InputError("jitter moves the edges of a box, but no box is given: leave box=true")
 
     def __call__(self, sample: Sample) -> Answer:
-        """Answer for a sample.
-
-        Raises:
-            InputError: points are wanted of a dataset that has boxes only.
-        """
-        items = tuple(prompt for number in range(_count(sample)) if (prompt := self._prompt(sample, number)))
+        """Answer for a sample."""
+        count = len(sample.prompts()) if sample.instances is None else len(sample.instances)
+        items = tuple(prompt for number in range(count) if (prompt := self._prompt(sample, number)))
         outcome = Outcome.FOUND if items else Outcome.NO_TARGET
         return Answer(outcome, Prompts(sample.frame, items), text=f"prompts of the truth: {self}")
 
@@ -117,20 +111,18 @@ class TruthPrompts(PromptSource):
             return [], []
         if mask is None:
             raise InputError(f"sample {sample.id}: its dataset has boxes only, so the truth has no points to give")
-        first = self._first(mask, first_draw) if self.points else None
-        inside = [first] if first else []
-        if first and self.points > 1:
-            x, y = first
+        inside: list[Point] = []
+        if self.points and self.at == "random":
+            inside = _draw_pixels(mask, 1, first_draw)
+        elif self.points and (first := mask.centroid if self.at == "centroid" else mask.inner_point()):
+            inside = [first]
+        if inside and self.points > 1:
+            x, y = inside[0]
             taken = Mask.from_box((x - 0.5, y - 0.5, x + 0.5, y + 0.5), *sample.size)
             inside += _draw_pixels(mask.difference(taken), self.points - 1, draw)
         around = Mask.from_box(tight, *sample.size).difference(mask)
         outside = _draw_pixels(around, self.negatives, draw)
         return inside + outside, [1] * len(inside) + [0] * len(outside)
-
-    def _first(self, mask: Mask, draw: np.random.Generator) -> Point | None:
-        if self.at == "random":
-            return _draw_pixels(mask, 1, draw)[0]
-        return mask.centroid if self.at == "centroid" else mask.inner_point()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,15 +148,7 @@ class BlindPrompts(PromptSource):
 def parse_source(text: str | None, seed: int = 0) -> PromptSource | None:
     """Read ``truth``, ``truth?points=2&negatives=1&jitter=0.1``, ``truth?box=false&points=1``, ``blind?box=0,0,1,1``.
 
-    Args:
-        text: what was given as a prompter.
-        seed: of the draws, where the text names none (``seed=3``).
-
-    Returns:
-        The source, or None when the text names something else: a prompter.
-
-    Raises:
-        InputError: it begins as one of these and goes on as none.
+    What names something else (a prompter) gives None; ``seed`` is that of the draws where the text names none.
 
     Example:
         >>> str(parse_source("truth?box=false&points=1", seed=3)), parse_source("classic")
@@ -207,21 +191,13 @@ class TrueMasksConfig(Config):
 
 
 class TrueMasks:
-    """Gives the true masks of a sample, in the order of its targets, whatever the prompts are.
-
-    Args:
-        masks: one per prompt that will come; None outside an evaluation, where there is no truth.
-    """
+    """Gives the true masks of a sample, one per prompt, whatever the prompts are; None: there is no truth here."""
 
     def __init__(self, masks: Sequence[Mask] | None = None) -> None:
         self._masks = masks
 
     def for_sample(self, sample: Sample) -> TrueMasks:
-        """Return the segmenter that knows this sample's truth.
-
-        Raises:
-            InputError: the dataset has boxes but no masks.
-        """
+        """Return the segmenter that knows this sample's truth; an InputError where there are boxes but no masks."""
         if sample.instances is None:
             raise InputError(f"sample {sample.id}: its dataset has boxes but no masks to cut")
         return TrueMasks([mask for mask in sample.instances if mask])
@@ -232,11 +208,7 @@ class TrueMasks:
         return Embedding(key, image.width, image.height, {}, image)
 
     def decode(self, embedding: Embedding, prompts: Prompts) -> list[Mask]:
-        """Return the true masks.
-
-        Raises:
-            InputError: there is no truth here, or not one prompt per true mask.
-        """
+        """Return the true masks."""
         if self._masks is None:
             raise InputError("the segmenter 'truth' knows the truth in evaluations only")
         if len(prompts) != len(self._masks):
@@ -244,10 +216,6 @@ class TrueMasks:
                 f"the segmenter 'truth' has {len(self._masks)} masks for {len(prompts)} prompts: use --prompter truth"
             )
         return list(self._masks)
-
-
-def _count(sample: Sample) -> int:
-    return len(sample.prompts()) if sample.instances is None else len(sample.instances)
 
 
 def _true_box(sample: Sample, number: int, mask: Mask | None) -> Box:

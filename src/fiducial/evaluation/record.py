@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from fiducial.errors import InputError
@@ -27,14 +26,11 @@ class Record:
 
     Args:
         index: the sample's place in its dataset, from 0.
-        id: the sample's name in its dataset.
         image: file name of the picture, or its name.
         size: height, width of the picture in pixels.
-        instruction: what was asked for.
         picture: SHA-256 of the picture's pixels; sentences about one picture succeed and fail together.
         digest: SHA-256 of instruction, picture and truth: equal digests mean the same task.
         prompt_sha256: SHA-256 of the words that the prompter adds and the instruction.
-        outcome: how asking ended.
         text: the prompter's plain words.
         thinking: what the model wrote between its thinking tags.
         raw: the model's reply, letter by letter.
@@ -113,11 +109,7 @@ class Record:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Record:
-        """Read what :meth:`as_json` returned.
-
-        Raises:
-            InputError: keys are missing, unknown, or hold something else.
-        """
+        """Read what :meth:`as_json` returned; an InputError where it holds something else."""
         names = {entry.name for entry in fields(cls)}
         if set(values) != names:
             wrong = sorted(names ^ set(values))
@@ -162,9 +154,6 @@ def read_records(path: str | Path) -> Iterator[Record]:
     """Read the records of a file one by one, in the order in which they were written.
 
     A last line that was cut off while it was written is skipped; the run that wrote it does that sample again.
-
-    Raises:
-        InputError: no such file, or a line in its middle that is no record; the message names the line.
     """
     path = Path(path)
     try:
@@ -172,19 +161,14 @@ def read_records(path: str | Path) -> Iterator[Record]:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
                     return
-                yield _read_line(line, f"{path}, line {number}")
+                try:
+                    record = Record.from_json(json.loads(line))
+                except (TypeError, ValueError, InputError) as error:
+                    where = f"{path}, line {number}"
+                    raise InputError(f"{where}: not a record ({error}): was the file edited?") from None
+                yield record
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-
-
-def _read_line(line: bytes, where: str) -> Record:
-    try:
-        values = json.loads(line)
-        if not isinstance(values, dict):
-            raise InputError("not an object")
-        return Record.from_json(values)
-    except (ValueError, InputError) as error:
-        raise InputError(f"{where}: not a record ({error}): was the file edited?") from None
 
 
 def encode(record: Record) -> bytes:
@@ -199,12 +183,6 @@ class RecordFile:
     Each record is forced to the disk before :meth:`append` returns: whatever kills the process afterwards, the sample
     is done. A line that was cut off is dropped when the file is opened again, so its sample is done anew. A lock keeps
     a second process out; the system lifts it when the process ends, however it ends.
-
-    Args:
-        path: the file; made when it is not there.
-
-    Raises:
-        InputError: another process is writing to it, it cannot be written, or it holds what is no record.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -222,11 +200,7 @@ class RecordFile:
             raise
 
     def append(self, record: Record) -> None:
-        """Write one record and wait until the disk has it.
-
-        Raises:
-            InputError: the sample has a record already, or the disk is full.
-        """
+        """Write one record and wait until the disk has it."""
         if record.index in self.done:
             raise InputError(f"{self.path}: sample {record.index} ({record.id}) has a record already")
         data = encode(record)
@@ -245,9 +219,7 @@ class RecordFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _drop_torn_line(self) -> None:

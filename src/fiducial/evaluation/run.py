@@ -20,7 +20,7 @@ from fiducial.evaluation.prompting import from_old_words
 from fiducial.evaluation.record import Record, read_records
 from fiducial.files import json_text, read_json, write_atomically
 
-CARD, RECORDS, SUMMARY = "run.json", "samples.jsonl", "summary.json"
+CARD, RECORDS = "run.json", "samples.jsonl"
 LAYOUT = 2
 """Version of the layout of a run's folder."""
 
@@ -81,11 +81,7 @@ class Run:
         return read_records(self.records_path)
 
     def ordered(self) -> list[Record]:
-        """Read all its records, in the order of the dataset, whatever the order in which they were written.
-
-        Raises:
-            InputError: a sample has two records.
-        """
+        """Read all its records, in the order of the dataset; an InputError where a sample has two."""
         found = sorted(self.records(), key=lambda record: record.index)
         for one, other in pairwise(found):
             if one.index == other.index:
@@ -93,11 +89,7 @@ class Run:
         return found
 
     def open_dataset(self) -> Dataset:
-        """Open its dataset again.
-
-        Raises:
-            InputError: it was given from Python, or is not there any more.
-        """
+        """Open its dataset again; an InputError where it was given from Python, or is not there any more."""
         if not self.spec:
             raise InputError(f"{self.folder}: its dataset was given from Python and cannot be opened again")
         spec: Any = self.spec if isinstance(self.spec, str) else read_part("dataset", self.spec)
@@ -120,11 +112,7 @@ class Run:
 
 
 def read_run(folder: str | Path) -> Run:
-    """Read the card of a run.
-
-    Raises:
-        InputError: the folder is no run's, or of another version.
-    """
+    """Read the card of a run; an InputError where the folder is no run's, or of another version."""
     folder = Path(folder)
     path = folder / CARD
     if not path.exists():
@@ -175,13 +163,9 @@ def _is_path(address: str, value: Any) -> bool:
 
 
 def fingerprint_of(path: str | Path) -> str:
-    """Return the SHA-256 of a file, or of a folder: of its files' names and contents, without hidden ones and notes.
+    """Return the SHA-256 of a file, of weights of the package, or of a folder's names and contents.
 
-    Args:
-        path: a file, a folder, or the name of weights that come with the package.
-
-    Raises:
-        InputError: something in it cannot be read.
+    In folders, hidden files and notes (``.md``) do not count.
     """
     place = Path(path).expanduser()
     if not place.exists() and str(path) in models.model_names():

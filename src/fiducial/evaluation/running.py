@@ -35,10 +35,6 @@ class Selection:
     Args:
         limit: so many samples, drawn by the seed; a larger limit holds those of a smaller one. None takes all.
         shard: part and number of parts, (1, 1) for the whole; the parts are alike in size and taken in turns.
-        seed: of the draw.
-
-    Raises:
-        InputError: a limit below 1 or a part that does not exist.
 
     Example:
         >>> Selection(shard=(2, 3)).of(7)
@@ -89,9 +85,6 @@ def evaluate(
         loader: keeps the models of a job for the next one.
         command: the words that started this, for the card.
         on_record: called with every record.
-
-    Returns:
-        The run, with a record of every sample that belongs to it.
 
     Raises:
         InputError: the folder holds another run (the message shows what differs), or a sample cannot be read; what
@@ -253,10 +246,6 @@ def merge(
         out: folder of the merged run; it must not hold one.
         policy_name: count every sample anew by this policy.
         partial: allow that samples of the whole are missing.
-
-    Raises:
-        InputError: parts of different runs (the message shows what differs), a sample that is in two parts, samples
-            that are missing, or ``out`` holds a run already.
     """
     out = Path(out)
     if (out / CARD).exists() or (out / RECORDS).exists():
@@ -264,7 +253,10 @@ def merge(
     runs = [read_run(folder) for folder in folders]
     _check_same_run(runs)
     records = _gather(runs)
-    planned = _planned(runs)
+    # Each part knows its own number only.
+    planned = int(runs[0].settings["dataset"]["samples"])
+    if runs[0].settings["limit"] is not None:
+        planned = min(planned, int(runs[0].settings["limit"]))
     if len(records) < planned and not partial:
         raise InputError(
             f"the parts have records of {len(records)} of {planned} samples: name every part, finish those that were "
@@ -309,10 +301,3 @@ def _gather(runs: Sequence[Run]) -> list[Record]:
                 raise InputError(f"sample {record.index} ({record.id}) is in {other} and in {run.folder}")
             found[record.index] = record, run.folder
     return [found[index][0] for index in sorted(found)]
-
-
-def _planned(runs: Sequence[Run]) -> int:
-    """Return the number of samples of the whole run, of which each part knows its own number only."""
-    settings = runs[0].settings
-    count = int(settings["dataset"]["samples"])
-    return count if settings["limit"] is None else min(count, int(settings["limit"]))

@@ -12,7 +12,7 @@ from fiducial.errors import InputError
 from fiducial.evaluation.breakdowns import StudyTable
 from fiducial.evaluation.comparison import Comparison, compare
 from fiducial.evaluation.job import Job, Loader
-from fiducial.evaluation.prompting import Place, PromptSource, TruthPrompts, parse_source
+from fiducial.evaluation.prompting import Place, TruthPrompts, parse_source
 from fiducial.evaluation.report import write_comparison, write_reports
 from fiducial.evaluation.report.text import difference, interval, label, milliseconds, number
 from fiducial.evaluation.run import Run
@@ -63,12 +63,7 @@ COLUMNS = ("mean_iou", "cum_iou", "p@0.5", "p@0.9", "dice", "box_iou")
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One value of what is varied.
-
-    Args:
-        name: for the table.
-        job: what is measured.
-    """
+    """One value of what is varied: its name for the table, and what is measured."""
 
     name: str
     job: Job
@@ -78,15 +73,7 @@ class Variant:
 
 
 def grid_variants(job: Job, grids: Iterable[str] = GRIDS) -> list[Variant]:
-    """Vary the grid, from none.
-
-    Args:
-        job: what is measured.
-        grids: short forms of the grid's description, such as ``grid?columns=9&rows=7&opacity=0.5&colour=white``.
-
-    Raises:
-        InputError: the job's prompts do not come from a prompter, or a grid that cannot be.
-    """
+    """Vary the grid, from none; grids are short forms such as ``grid?columns=9&rows=7&opacity=0.5&colour=white``."""
     if job.source is not None:
         raise InputError("a grid is drawn for a prompter; prompts of the truth do not look at it")
     found = {"no grid": replace(job, recipe=job.recipe.with_grid(0))}
@@ -102,23 +89,19 @@ def grid_variants(job: Job, grids: Iterable[str] = GRIDS) -> list[Variant]:
 
 def prompt_variants(job: Job, prompts: Iterable[str] = PROMPTS, seed: int = 0) -> list[Variant]:
     """Vary the prompts that the segmenter gets: of the truth, good and bad, and blind."""
-    return [Variant(text, replace(job, source=_source(text, seed))) for text in prompts]
-
-
-def _source(text: str, seed: int) -> PromptSource:
-    source = parse_source(text, seed)
-    if source is None:
-        raise InputError(f"a study of prompts takes truth?... and blind?..., got {text!r}")
-    return source
+    variants = []
+    for text in prompts:
+        source = parse_source(text, seed)
+        if source is None:
+            raise InputError(f"a study of prompts takes truth?... and blind?..., got {text!r}")
+        variants.append(Variant(text, replace(job, source=source)))
+    return variants
 
 
 def cfpg_variants(job: Job, jitter: float = 0.0, seed: int = 0) -> list[Variant]:
     """Vary the point that is given with the true box; the box alone comes first.
 
-    Args:
-        job: the segmenter and the data; best one sample per object (``objects:...``).
-        jitter: of the boxes, as :class:`TruthPrompts` takes it. Every variant gets the same boxes.
-        seed: of the draws.
+    The data is best one sample per object (``objects=true``); every variant gets the same jittered boxes.
     """
     truth = TruthPrompts(jitter=jitter, seed=seed)
     box = replace(job, source=truth)
@@ -135,13 +118,7 @@ def cfpg_variants(job: Job, jitter: float = 0.0, seed: int = 0) -> list[Variant]
 
 
 def mbo_variants(job: Job, jitter: float = 0.0, seed: int = 0) -> list[Variant]:
-    """Vary what is done to the masks of a segmenter: nothing, MBO, MBO as published.
-
-    Args:
-        job: the segmenter (``truth`` for the true masks themselves) and the data.
-        jitter: of the true boxes that it cuts from.
-        seed: of the draws.
-    """
+    """Vary what is done to the masks that a segmenter (``truth``: the true ones) cuts from jittered true boxes."""
     box = replace(job, source=TruthPrompts(jitter=jitter, seed=seed))
     return [
         Variant("as cut", _refined(box)),
@@ -151,11 +128,7 @@ def mbo_variants(job: Job, jitter: float = 0.0, seed: int = 0) -> list[Variant]:
 
 
 def parse_jitter(values: Sequence[str]) -> float:
-    """Read the one value that these studies take: the jitter of the boxes.
-
-    Raises:
-        InputError: several values, or no number.
-    """
+    """Read the one value that these studies take: the jitter of the boxes."""
     try:
         (jitter,) = [float(value) for value in values] or [0.0]
     except ValueError:
@@ -200,11 +173,9 @@ def run_study(
         images: put pictures into the variants' reports.
         command: the words that started this.
         on_record: called with every record.
-
-    Raises:
-        InputError: two variants of one name, or as :func:`fiducial.evaluation.evaluate`.
     """
-    folders = [Path(out) / _slug(variant.name) for variant in variants]
+    slugs = [re.sub(r"[^a-z0-9.]+", "-", variant.name.lower()).strip("-.") or "variant" for variant in variants]
+    folders = [Path(out) / slug for slug in slugs]
     if len(set(folders)) < len(folders) or not folders:
         raise InputError("a study needs variants, each with a name of its own")
     loader, runs = Loader(), []
@@ -223,10 +194,6 @@ def run_study(
         runs.append(run)
     comparison = compare(folders) if len(folders) > 1 else None
     return _write(name, variants, runs, comparison, Path(out))
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.") or "variant"
 
 
 def _write(

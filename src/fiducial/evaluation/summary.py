@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fiducial.errors import InputError
 from fiducial.evaluation.record import Record
-from fiducial.evaluation.run import SUMMARY, Run
-from fiducial.files import json_text, write_atomically
+from fiducial.evaluation.run import Run
 from fiducial.geometry import Box, Mask, boxes
 from fiducial.metrics import (
     InstanceSample,
@@ -45,14 +43,8 @@ class Row:
     """What the numbers need of one record.
 
     Args:
-        index: the sample's place in its dataset.
-        id: its name.
-        picture: the digest of its picture.
-        digest: the digest of its task.
         area: pixels of the target; of its boxes where there is no mask.
         share: its part of the picture's pixels, 0..1.
-        score: under the policy that counts.
-        seconds: per stage.
         unit: of distances between outlines: ``"mm"`` where the dataset knows the size of a pixel, else ``"px"``.
         expected: the segmenter's own estimate, the mean over its masks; None where one has none.
     """
@@ -92,24 +84,19 @@ class Precision:
     boxes: dict[str, float | None] | None = None
     note: str = ""
 
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """The numbers of a run.
 
     Args:
-        policy: by which they were counted.
         planned: number of samples that belong to the run.
         report: every statistic (see ``Totals.report``).
         intervals: 95 % bootstrap interval of each statistic that exists; whole pictures are drawn.
         outcomes: how asking ended, counted.
         seconds: mean, median and 95th percentile per stage.
-        curve: threshold and P@t.
-        sizes: per class of target size: from, to (parts of the picture), samples, mean IoU.
+        curve: threshold and P@t over the policy's denominator.
+        sizes: per class of target size: from, to (parts of the picture), samples, mean IoU; the first has no target.
         rows: what it was made of, in the order of the dataset.
         precision: average precision over instances; None where it was not asked for.
     """
@@ -155,43 +142,31 @@ class Summary:
             "intervals": {name: list(pair) for name, pair in self.intervals.items()},
             "curve": [list(point) for point in self.curve],
             "score_correlation": self.score_correlation,
-            "average_precision": None if self.precision is None else self.precision.as_json(),
+            "average_precision": None if self.precision is None else asdict(self.precision),
             "sizes": [dict(zip(("from", "to", "n", "mean_iou"), row, strict=True)) for row in self.sizes],
             "seconds": {stage: dict(values) for stage, values in self.seconds.items()},
         }
 
 
 def summarise(run: Run, policy_name: str | None = None, *, seed: int = 0) -> Summary:
-    """Count a run.
-
-    Args:
-        run: finished or not; what has no record is not counted.
-        policy_name: another policy than that of the run; every record is scored anew.
-        seed: of the bootstrap.
-
-    Raises:
-        InputError: a record makes no sense, or there is none.
-        UnknownNameError: no such policy.
-    """
+    """Count a run, finished or not; another policy than its own scores every record anew. The seed draws bootstraps."""
     rules = policy(policy_name or str(run.settings["policy"]))
-    again = rules.name != run.settings["policy"]
-    rows = read_rows(run, rules if again else None)
-    summary = summary_of(rows, rules, run.planned, seed=seed)
+    summary = summary_of(read_rows(run, rules), rules, run.planned, seed=seed)
     return replace(summary, precision=precision_of(run.ordered()))
 
 
 def read_rows(run: Run, rules: Policy | None = None) -> list[Row]:
-    """Read the rows of a run in the order of its dataset, scored anew where a policy is given."""
+    """Read the rows of a run in the order of its dataset, scored anew where the policy is not that of the run."""
     boundaries = bool(run.settings["boundaries"])
-    rows = sorted((row_of(record, rules, boundaries=boundaries) for record in run.records()), key=lambda row: row.index)
+    again = None if rules is None or rules.name == run.settings["policy"] else rules
+    rows = sorted((_row(record, again, boundaries) for record in run.records()), key=lambda row: row.index)
     for one, other in pairwise(rows):
         if one.index == other.index:
             raise InputError(f"{run.records_path}: sample {one.index} ({one.id}) has two records")
     return rows
 
 
-def row_of(record: Record, rules: Policy | None = None, *, boundaries: bool = False) -> Row:
-    """Reduce a record to what the numbers need."""
+def _row(record: Record, rules: Policy | None, boundaries: bool) -> Row:
     try:
         score = SampleScore.from_json(dict(record.score)) if rules is None else score_record(record, rules, boundaries)
         truth = record.truth_mask
@@ -242,9 +217,9 @@ def summary_of(rows: Sequence[Row], rules: Policy, planned: int, *, seed: int = 
     )
 
 
-def write_summary(folder: Path, summary: Summary) -> Path:
-    """Write ``summary.json``."""
-    return write_atomically(folder / SUMMARY, json_text(summary.as_json()))
+def known_rows(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows that count and have a mask or box IoU."""
+    return [row for row in rows if row.score.counted and row.quality is not None]
 
 
 def _intervals(rows: Sequence[Row], rules: Policy, totals: Totals, seed: int) -> dict[str, tuple[float, float]]:
@@ -267,7 +242,7 @@ def _seconds(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
 
 def _curve(rows: Iterable[Row], rules: Policy) -> tuple[tuple[float, float], ...]:
     """Return P@t over the samples in the policy's denominator; over all counted ones where there are boxes only."""
-    counted = [row for row in rows if row.score.counted and row.quality is not None]
+    counted = known_rows(rows)
     held = [row for row in counted if row.score.in_precision] or counted
     if not held:
         return ()
@@ -276,10 +251,9 @@ def _curve(rows: Iterable[Row], rules: Policy) -> tuple[tuple[float, float], ...
 
 def _sizes(rows: Iterable[Row]) -> tuple[tuple[float, float, int, float | None], ...]:
     """Return the mean IoU per class of size; samples without a target come first, as the class from 0 to 0."""
-    counted = [row for row in rows if row.score.counted and row.quality is not None]
-    classes = [(0.0, 0.0), *pairwise(SIZES)]
+    counted = known_rows(rows)
     found = []
-    for low, high in classes:
+    for low, high in [(0.0, 0.0), *pairwise(SIZES)]:
         held = [row.quality or 0.0 for row in counted if (row.share == 0 if high == 0 else low < row.share <= high)]
         found.append((low, high, len(held), float(np.mean(held)) if held else None))
     return tuple(found)
@@ -289,14 +263,11 @@ def _sizes(rows: Iterable[Row]) -> tuple[tuple[float, float, int, float | None],
 
 
 def precision_of(records: Iterable[Record]) -> Precision:
-    """Compute average precision where predictions carry scores.
+    """Compute average precision where predictions carry scores; records are in the order of the dataset.
 
     Predictions are ranked by the prompter's scores where it gives any, else by the segmenter's. One without a score,
     while others have one, ranks last. Each sample is matched for itself: a prediction can only be right about what
     its own instruction names.
-
-    Args:
-        records: of a run, in the order of its dataset.
     """
     held = list(records)
     ranked_by = _ranking(held)
@@ -312,13 +283,10 @@ def precision_of(records: Iterable[Record]) -> Precision:
     )
 
 
-def _ranking(records: Iterable[Record]) -> str:
-    by_mask = False
-    for record in records:
-        if any(prompt["score"] is not None for prompt in record.prompts):
-            return "prompt"
-        by_mask = by_mask or any(score is not None for score in record.mask_scores)
-    return "mask" if by_mask else ""
+def _ranking(records: Sequence[Record]) -> str:
+    if any(prompt["score"] is not None for record in records for prompt in record.prompts):
+        return "prompt"
+    return "mask" if any(score is not None for record in records for score in record.mask_scores) else ""
 
 
 def _scores(record: Record, ranked_by: str) -> list[float]:
@@ -341,11 +309,8 @@ def _masks(record: Record, ranked_by: str) -> InstanceSample:
 def _boxes(record: Record, ranked_by: str) -> InstanceSample:
     """Compare boxes: the dataset's with those that were prompted, or of the masks where a prompt has none."""
     true = record.truth_boxes
-    found: list[tuple[Box, float]] = []
-    for place, score in enumerate(_scores(record, ranked_by)):
-        box = _box(record, place)
-        if box is not None:
-            found.append((box, score))
+    scores = enumerate(_scores(record, ranked_by))
+    found = [(box, score) for place, score in scores if (box := _box(record, place)) is not None]
     size, masks = record.size, record.truth_masks or ()
     return InstanceSample(
         # As COCO does, the class of size is that of the mask where there is one.

@@ -35,9 +35,8 @@ from fiducial.evaluation.report.text import (
     size_class,
 )
 from fiducial.evaluation.run import Run, flat
-from fiducial.evaluation.summary import TIMES, Summary, summarise, write_summary
+from fiducial.evaluation.summary import TIMES, Summary, summarise
 from fiducial.files import json_text, make_folder, write_atomically
-from fiducial.metrics import Difference
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -57,6 +56,7 @@ _SECONDS = (
     "total is the model's own work, from prompt to refined mask (its mean is what papers call AIT); reading the "
     "picture and scoring come on top."
 )
+_CORRELATION = "The segmenter's own scores and the true IoU: Spearman's rank correlation"
 _COLOURS = dict(zip(OUTCOMES, (PALETTE[0], PALETTE[2], PALETTE[1], PALETTE[3], "#808080"), strict=True))
 _UNREAD = ("malformed", "truncated", "failed")
 
@@ -71,18 +71,9 @@ class Grid:
 
 
 def write_reports(run: Run, dataset: Dataset | None = None, *, images: bool = True) -> tuple[Summary, tuple[Path, ...]]:
-    """Count a run and write ``summary.json``, ``report.html`` and ``report.md`` in its folder.
+    """Count a run, write ``summary.json``, ``report.html`` and ``report.md`` in its folder; return numbers and files.
 
-    Args:
-        run: the run.
-        dataset: where the page's pictures come from; default: opened again as the run's card says.
-        images: put pictures into the page; without them it holds numbers and texts only.
-
-    Returns:
-        The numbers and the files.
-
-    Raises:
-        InputError: the run has no record, or a file cannot be written.
+    The page's pictures (``images``) come from ``dataset``; default: opened again as the run's card says.
     """
     summary = summarise(run)
     note = "" if images else "Pictures are left out: --no-images."
@@ -96,7 +87,7 @@ def write_reports(run: Run, dataset: Dataset | None = None, *, images: bool = Tr
     colours = {"truth_colour": gallery.TRUTH, "prediction_colour": gallery.PREDICTION}
     page = {**values, **colours, "gallery": cases, "gallery_note": note or missing, "plots": plots_of_run(summary)}
     return summary, (
-        write_summary(run.folder, summary),
+        write_atomically(run.folder / "summary.json", json_text(summary.as_json())),
         write_atomically(run.folder / "report.html", render("run.html", page)),
         write_atomically(run.folder / "report.md", render("run.md", values)),
     )
@@ -124,6 +115,7 @@ def run_figures(run: Run, summary: Summary) -> dict[str, Any]:
     rules, report = summary.policy, summary.report
     latest = run.sessions[-1] if run.sessions else {}
     count, total = int(report["n"] or 0), sum(summary.outcomes.values()) or 1
+    correlation = summary.score_correlation
     known = [name for name, value in report.items() if value is not None and name not in COUNTS]
     settings = [(key, str(value)) for key, value in flat(run.settings).items() if value not in (None, "")]
     outcomes = [(OUTCOMES[name], f"{n:,}", f"{n / total:.1%}") for name, n in summary.outcomes.items()]
@@ -139,18 +131,14 @@ def run_figures(run: Run, summary: Summary) -> dict[str, Any]:
         "numbers": Grid(
             ("", "value", "95 % interval", "what it is"),
             [
-                (
-                    label(n, rules, summary.unit)[0],
-                    number(report[n]),
-                    interval(summary.intervals.get(n)),
-                    label(n, rules)[1],
-                )
+                (name, number(report[n]), interval(summary.intervals.get(n)), what)
                 for n in known
+                for name, what in [label(n, rules, summary.unit)]
             ],
             (1, 2),
         ),
         "interval_note": _INTERVALS,
-        "correlation": correlation_note(summary.score_correlation),
+        "correlation": "" if correlation is None else f"{_CORRELATION} {correlation:.2f}.",
         "counts": Grid(
             ("counted", ""), [(what, number(report[n])) for n, what in COUNTS.items() if report.get(n)], (1,)
         ),
@@ -181,13 +169,6 @@ def run_figures(run: Run, summary: Summary) -> dict[str, Any]:
         "versions": Grid(("version of", ""), [(n, str(v)) for n, v in (latest.get("versions") or {}).items() if v]),
         "sessions": json.dumps(list(run.sessions), indent=1) if len(run.sessions) > 1 else "",
     }
-
-
-def correlation_note(correlation: float | None) -> str:
-    """Say how well a segmenter's own scores order its masks; "" where it has none."""
-    if correlation is None:
-        return ""
-    return f"The segmenter's own scores and the true IoU: Spearman's rank correlation {correlation:.2f}."
 
 
 def _precision_figures(summary: Summary) -> dict[str, Any]:
@@ -250,13 +231,11 @@ def _stacked(comparison: Comparison, numbers: Grid) -> Grid:
         return Grid(numbers.header, signed, numbers.numeric)
     names = [name for name in FEW if name in comparison.statistics]
     rows = []
-    none: Mapping[str, Difference] = {}
-    for run, summary, apart in zip(
-        comparison.names, comparison.summaries, (none, *comparison.differences), strict=True
-    ):
+    for place, (run, summary) in enumerate(zip(comparison.names, comparison.summaries, strict=True)):
         values = [number(summary.report[name]) for name in names]
-        if apart is not none:
-            values = [v + _small(difference(apart.get(n)), small="small") for v, n in zip(values, names, strict=True)]
+        if place:
+            apart = [_small(difference(comparison.differences[place - 1].get(name)), small="small") for name in names]
+            values = [value + more for value, more in zip(values, apart, strict=True)]
         rows.append([run, *values, _milliseconds(summary)])
     header = ("", *(_label(name, comparison) for name in names), "ms a sample")
     return Grid(header, rows, range(1, len(header)))
@@ -287,14 +266,11 @@ def _milliseconds(summary: Summary) -> str:
 
 
 def _caution(table: PublishedTable, comparison: Comparison) -> str:
+    rule = f"counted by {table.policy}: not comparable with the runs above before these are counted so too (--policy)"
     if not table.policy:
         rule = "no policy here counts alike: do not compare"
     elif table.policy == comparison.policy.name:
         rule = f"counted by {table.policy}, as the runs above"
-    else:
-        rule = (
-            f"counted by {table.policy}: not comparable with the runs above before these are counted so too (--policy)"
-        )
     return f"Source: {table.source}; {rule}."
 
 

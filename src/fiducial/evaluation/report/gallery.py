@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,8 @@ from fiducial.datasets import Dataset
 from fiducial.errors import InputError
 from fiducial.evaluation.record import Record
 from fiducial.evaluation.run import Run
-from fiducial.evaluation.summary import Summary
-from fiducial.geometry import Box, Mask, Prompt
+from fiducial.evaluation.summary import Summary, known_rows
+from fiducial.geometry import Box, Mask
 from fiducial.images import Image
 from fiducial.overlays.drawing import outline, point, rectangle, tint
 from fiducial.overlays.page import Display
@@ -37,36 +38,17 @@ _NEAR = 3
 _MAX_TEXT = 1500
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which samples are shown.
+class Choice(NamedTuple):
+    """Which samples are shown, by index: the worst and the best ones first, the random ones rising."""
 
-    Args:
-        best: indices of those with the highest IoU, best first.
-        worst: indices of those with the lowest IoU, worst first.
-        random: indices drawn by the seed, rising.
-    """
-
-    best: tuple[int, ...]
     worst: tuple[int, ...]
+    best: tuple[int, ...]
     random: tuple[int, ...]
-
-    @property
-    def all(self) -> tuple[int, ...]:
-        """Every index once, rising."""
-        return tuple(sorted({*self.best, *self.worst, *self.random}))
 
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """A sample that may be shown.
-
-    Args:
-        index: in the dataset.
-        iou: as the policy counts it.
-        picture: names its picture; several samples may be about one.
-        has_target: whether there is something to find; a right "there is nothing" makes no telling picture.
-    """
+    """A sample that may be shown; several may be about one picture."""
 
     index: int
     iou: float
@@ -75,15 +57,10 @@ class Rated:
 
 
 def choose(rated: Sequence[Rated], count: int, seed: int = 0) -> Choice:
-    """Choose samples for the gallery.
+    """Choose samples for the gallery, ``count`` of each kind at most; best and worst share none.
 
     Among equals chance decides, by the seed. A group shows different pictures where it can, and among the best those
-    with a target come first.
-
-    Args:
-        rated: the samples that may be shown.
-        count: so many of each kind at most; best and worst share none.
-        seed: of what chance decides.
+    with a target come first: a right "there is nothing" makes no telling picture.
     """
     chance = random.Random(seed)
     known = sorted(rated, key=lambda one: one.index)
@@ -93,11 +70,8 @@ def choose(rated: Sequence[Rated], count: int, seed: int = 0) -> Choice:
     falling = sorted(shuffled, key=lambda one: (not one.has_target, -one.iou))
     worst = _spread(rising, min(count, (len(known) + 1) // 2))
     best = _spread([one for one in falling if one not in worst], min(count, len(known) // 2))
-    return Choice(_places(best), _places(worst), tuple(sorted(_places(drawn))))
-
-
-def _places(rated: Sequence[Rated]) -> tuple[int, ...]:
-    return tuple(one.index for one in rated)
+    drawn.sort(key=lambda one: one.index)
+    return Choice(*(tuple(one.index for one in kind) for kind in (worst, best, drawn)))
 
 
 def _spread(ranked: Sequence[Rated], count: int) -> list[Rated]:
@@ -114,13 +88,7 @@ def _spread(ranked: Sequence[Rated], count: int) -> list[Rated]:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One sample of the gallery.
-
-    Args:
-        record: of the sample.
-        iou: as the policy counts it, or None.
-        views: pictures as ``data:`` addresses; none when pictures are left out.
-    """
+    """One sample of the gallery: its record, its IoU as the policy counts it, its pictures as ``data:`` addresses."""
 
     record: Record
     iou: float | None
@@ -140,28 +108,24 @@ class Case:
 
 
 def gather(run: Run, summary: Summary, dataset: Dataset | None, count: int) -> tuple[dict[str, list[Case]], str]:
-    """Return the worst, best and random cases of a run, and a note on pictures that are missing.
+    """Return up to ``count`` worst, best and random cases of a run, and a note on pictures that are missing.
 
-    Args:
-        run: the run.
-        summary: its numbers.
-        dataset: where the pictures come from; None leaves pictures out.
-        count: so many cases of each kind at most.
+    The pictures come from ``dataset``; None leaves them out.
     """
-    rows = {row.index: row for row in summary.rows if row.score.counted and row.quality is not None}
+    rows = {row.index: row for row in known_rows(summary.rows)}
     rated = [Rated(row.index, row.quality or 0.0, row.picture, row.score.has_target) for row in rows.values()]
     choice = choose(rated, count, int(run.settings["seed"]))
     cases, note = {}, ""
     for record in run.records():
-        if record.index in choice.all:
+        if any(record.index in kind for kind in choice):
             views: tuple[str, ...] = ()
             try:
                 views = () if dataset is None else _views(record, dataset)
             except (InputError, IndexError) as error:
                 note = f"Pictures are missing: {error}"
             cases[record.index] = Case(record, rows[record.index].quality, views)
-    groups = {"Worst": choice.worst, "Best": choice.best, "Random": choice.random}
-    return {name: [cases[index] for index in indices] for name, indices in groups.items()}, note
+    named = zip(("Worst", "Best", "Random"), choice, strict=True)
+    return {name: [cases[index] for index in indices] for name, indices in named}, note
 
 
 def _views(record: Record, dataset: Dataset) -> tuple[str, ...]:
@@ -174,14 +138,8 @@ def _views(record: Record, dataset: Dataset) -> tuple[str, ...]:
 def pictures(record: Record, image: Image) -> list[str]:
     """Draw a sample: the whole picture, and a closer view where what there is to see is small in it.
 
-    The closer view holds target and prediction where both fit into it, else the target alone.
-
-    Args:
-        record: of the sample.
-        image: its picture.
-
-    Returns:
-        One or two JPEG pictures as ``data:`` addresses.
+    The closer view holds target and prediction where both fit into it, else the target alone; all are JPEG pictures
+    as ``data:`` addresses.
     """
     drawn = [_draw(record, image, (0, 0, image.width, image.height))]
     close = _close_view(record, image)
@@ -209,7 +167,11 @@ def _draw(record: Record, image: Image, view: tuple[int, int, int, int]) -> Pixe
         for box in record.truth_boxes:
             rectangle(picture, shown.box(_moved(box, view)), TRUTH, 2)
     for prompt in record.decoded_prompts():
-        _draw_prompt(picture, shown, prompt, view)
+        if prompt.box is not None:
+            rectangle(picture, shown.box(_moved(prompt.box, view)), PREDICTION, 1)
+        for place, kind in zip(prompt.points, prompt.labels, strict=True):
+            at = shown.place((place[0] - x1, place[1] - y1))
+            point(picture, at, 4.0, PREDICTION, positive=kind == 1)
     return picture
 
 
@@ -217,15 +179,6 @@ def _line(picture: Pixels, shown: Display, mask: Mask, colour: tuple[int, int, i
     coverage, x, y = shown.coverage(mask)
     if coverage.size:
         outline(picture, coverage >= 128, x, y, colour, 2)
-
-
-def _draw_prompt(picture: Pixels, shown: Display, prompt: Prompt, view: tuple[int, int, int, int]) -> None:
-    if prompt.box is not None:
-        box = shown.box(_moved(prompt.box, view))
-        rectangle(picture, box, PREDICTION, 1)
-    for place, kind in zip(prompt.points, prompt.labels, strict=True):
-        at = shown.place((place[0] - view[0], place[1] - view[1]))
-        point(picture, at, 4.0, PREDICTION, positive=kind == 1)
 
 
 def _moved(box: Box, view: tuple[int, int, int, int]) -> Box:

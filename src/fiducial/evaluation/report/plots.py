@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from fiducial.evaluation.report.text import clean
-from fiducial.evaluation.summary import Row, Summary
+from fiducial.evaluation.summary import Row, Summary, known_rows
 
 WIDTH, HEIGHT = 460, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 24, 14, 44
@@ -29,16 +29,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis: its range, its marks, its name.
-
-    Args:
-        low: value at its beginning.
-        high: value at its end.
-        ticks: values that are marked.
-        label: what it measures, with its unit.
-        logarithmic: equal factors are equal lengths.
-        names: texts of the marks; default: the values.
-    """
+    """One axis: its range, the values that are marked (with texts other than the values), its name with its unit."""
 
     low: float
     high: float
@@ -74,13 +65,7 @@ def count_axis(most: float, label: str) -> Axis:
 
 @dataclass(slots=True)
 class Plot:
-    """A plot that is drawn piece by piece.
-
-    Args:
-        x: the horizontal axis.
-        y: the vertical axis.
-        title: what is shown, for those who hear the page instead of seeing it.
-    """
+    """A plot that is drawn piece by piece; the title is for those who hear the page instead of seeing it."""
 
     x: Axis
     y: Axis
@@ -185,11 +170,7 @@ class Plot:
 
 
 def standalone(svg: Markup) -> str:
-    """Make a plot a file of its own: styled as on a page, black on white.
-
-    Args:
-        svg: what :meth:`Plot.svg` returned.
-    """
+    """Make what :meth:`Plot.svg` returned a file of its own: styled as on a page, black on white."""
     head, _, rest = svg.partition(">")
     left, top, width, height = head.partition('viewBox="')[2].partition('"')[0].split()
     ground = f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="#ffffff"/>'
@@ -208,7 +189,7 @@ _MIN_IN_MEAN = 3
 
 def plots_of_run(summary: Summary) -> dict[str, tuple[Markup, str]]:
     """Return the plots of one run with their captions, by name."""
-    rows = _counted(summary)
+    rows = known_rows(summary.rows)
     found = {
         "precision": _precision([("", summary)]),
         "iou": (_histogram([("", rows)], BINS), "Distribution of IoU over the samples."),
@@ -225,7 +206,7 @@ def plots_of_run(summary: Summary) -> dict[str, tuple[Markup, str]]:
 
 def plots_of_runs(runs: Sequence[tuple[str, Summary]]) -> dict[str, tuple[Markup, str]]:
     """Return the plots of several named runs with their captions, by name."""
-    counted = [(name, _counted(summary)) for name, summary in runs]
+    counted = [(name, known_rows(summary.rows)) for name, summary in runs]
     found = {"precision": _precision(runs)}
     if len(runs) <= MAX_COLUMNS:
         found["iou"] = _histogram(counted, BINS // 2), "Distribution of IoU over the samples."
@@ -233,10 +214,6 @@ def plots_of_runs(runs: Sequence[tuple[str, Summary]]) -> dict[str, tuple[Markup
         caption = "Mean IoU against the target's part of the picture, per third of a decade."
         found["size"] = _mean_by_size(counted), caption
     return found
-
-
-def _counted(summary: Summary) -> list[Row]:
-    return [row for row in summary.rows if row.score.counted and row.quality is not None]
 
 
 def _precision(runs: Sequence[tuple[str, Summary]]) -> tuple[Markup, str]:
