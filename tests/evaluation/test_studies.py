@@ -21,7 +21,7 @@ from fiducial.evaluation.studies import (
     run_study,
 )
 from fiducial.recipes import read_recipe, resolve
-from fiducial.synthetic import expression_lines, read_expressions, referring_expressions, write_expressions
+from fiducial.synthetic.referring import expression_lines, read_expressions, referring_expressions, write_expressions
 
 
 @pytest.fixture

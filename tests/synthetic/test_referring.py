@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -15,23 +15,17 @@ from fiducial.datasets.sample import Sample
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.geometry import Mask, Prompts
 from fiducial.images import Image
-from fiducial.synthetic import (
-    FAMILIES,
-    NO_TARGET,
-    VERSION,
-    Expression,
-    ReferringDataset,
-    View,
-    expression_lines,
-    propose,
-    read_expressions,
-    reads_back,
-    referring_expressions,
-    say,
-)
+from fiducial.synthetic.expressions import FAMILIES, NO_TARGET, VERSION, propose, reads_back, say
 from fiducial.synthetic.places import beside, between, near
 from fiducial.synthetic.proposals import place_line, size_line
-from fiducial.synthetic.view import read_colours, stated_colour
+from fiducial.synthetic.referring import (
+    Expression,
+    ReferringDataset,
+    expression_lines,
+    read_expressions,
+    referring_expressions,
+)
+from fiducial.synthetic.view import View, read_colours, stated_colour
 from fiducial.synthetic.vocabulary import confusable, many, some, spoken
 
 SIZE = (400, 600)
@@ -433,7 +427,7 @@ def test_lines_come_back_and_make_samples(tmp_path) -> None:
     ],
 )
 def test_broken_values_are_named(tmp_path, changes, message) -> None:
-    good = Expression("a#0", "a", "the ship", "class", (0,), ((1.0, 2.0, 3.0, 4.0),), 1, 0).as_json()
+    good = asdict(Expression("a#0", "a", "the ship", "class", (0,), ((1.0, 2.0, 3.0, 4.0),), 1, 0))
     path = tmp_path / "broken.jsonl"
     path.write_text("\n" + json.dumps(good | changes) + "\n")
     with pytest.raises(InputError, match=f"line 2: .*{message}"):
@@ -450,7 +444,7 @@ def test_broken_files_are_named(tmp_path) -> None:
     path.write_text("[]")
     with pytest.raises(InputError, match="an object is expected at the top, got list"):
         read_expressions(path)
-    line = json.dumps(Expression("a#0", "a", "the ship", "class", (), (), 1, 0).as_json())
+    line = json.dumps(asdict(Expression("a#0", "a", "the ship", "class", (), (), 1, 0)))
     path.write_text(f"{line}\n{line}\n")
     with pytest.raises(InputError, match="1 ids occur more than once"):
         read_expressions(path)

@@ -10,7 +10,6 @@ import pytest
 
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.language.candidates import COLOURS
-from fiducial.synthetic import FAMILIES, STYLES, SceneDataset, propose, reads_back, referring_expressions, view_of
 from fiducial.synthetic.aerial import THEMES
 from fiducial.synthetic.aerial_site import Site
 from fiducial.synthetic.canvas import NOBODY, Canvas, scene_of
@@ -29,6 +28,9 @@ from fiducial.synthetic.drawing import (
     stadium,
     star,
 )
+from fiducial.synthetic.expressions import FAMILIES, propose, reads_back
+from fiducial.synthetic.referring import referring_expressions
+from fiducial.synthetic.scenes import STYLES, SceneDataset, view_of
 from fiducial.synthetic.shapes import PAINTS
 from fiducial.synthetic.view import read_colours
 

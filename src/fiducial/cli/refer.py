@@ -12,7 +12,8 @@ from fiducial.config import Config, option
 from fiducial.datasets import describe_dataset
 from fiducial.errors import UnknownNameError
 from fiducial.files import make_folder
-from fiducial.synthetic import FAMILIES, referring_expressions, write_expressions
+from fiducial.synthetic.expressions import FAMILIES
+from fiducial.synthetic.referring import referring_expressions, write_expressions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from fiducial.evaluation.run import Run
 from fiducial.evaluation.summary import SIZES, Row, read_rows, summarise
 from fiducial.files import json_text, make_folder, write_atomically
 from fiducial.metrics import Policy, Totals, bootstrap, policy
-from fiducial.synthetic import FAMILIES
+from fiducial.synthetic.expressions import FAMILIES
 
 COCO_SIZES = (
     ("small: up to 32 x 32 px", 0.0, 32.0**2),

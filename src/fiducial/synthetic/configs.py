@@ -48,7 +48,7 @@ class ReferringConfig(DatasetConfig):
 
     def open(self) -> Dataset:
         """Read the expressions and open their source."""
-        from fiducial.synthetic.referring_dataset import ReferringDataset, read_expressions, read_source
+        from fiducial.synthetic.referring import ReferringDataset, read_expressions, read_source
 
         source = self.source or read_source(self.path)
         if source is None:

@@ -10,7 +10,7 @@ import pytest
 from detector_fakes import KnowingDetector
 from fakes import lies_in
 from fiducial.prompters.detector import Detection, DetectorPrompter
-from fiducial.synthetic import SceneDataset
+from fiducial.synthetic.scenes import SceneDataset
 from fiducial.synthetic.vocabulary import spoken
 
 COUNTS = {"shapes": 16, "aerial": 6, "phantom": 8}
