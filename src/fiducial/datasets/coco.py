@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fiducial.datasets.configs import CocoConfig
+from fiducial.datasets.configs import CocoConfig, PathConfig
 from fiducial.datasets.files import LayoutError, choose_splits, count_of, locate
 from fiducial.datasets.sample import Listing, Sample
 from fiducial.errors import GeometryError, InputError
@@ -78,7 +78,7 @@ def sample_id(split: str, image: object, category: object) -> str:
 
 
 def files_of_images(
-    config: CocoConfig, source: Path, what: str, names: Sequence[str], folders: Sequence[Path], expected: str
+    config: PathConfig, source: Path, what: str, names: Sequence[str], folders: Sequence[Path], expected: str
 ) -> dict[str, Path]:
     """Find files that an annotation file names, where they usually lie; none may be missing."""
     folder, paths, missing = locate(folders, names)
@@ -257,12 +257,7 @@ class AnnotationFile:
 
 
 def boxes_of(
-    instances: Sequence[Annotation],
-    size: tuple[int, int],
-    labels: Sequence[str],
-    where: Path,
-    *,
-    needed: bool = False,
+    instances: Sequence[Annotation], size: tuple[int, int], labels: Sequence[str], where: Path, *, needed: bool = False
 ) -> Prompts | None:
     """Take the boxes of the file where it has one for each instance; else None, or an error where they are needed."""
     lost = next((annotation for annotation in instances if annotation.box is None), None)

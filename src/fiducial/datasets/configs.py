@@ -45,11 +45,7 @@ class DatasetConfig(Config):
         raise NotImplementedError
 
     def build(self) -> Dataset:
-        """Open the dataset, cut it and take it apart into objects, as described.
-
-        Raises:
-            InputError: no such path, a file in it is missing or broken, or nothing is left.
-        """
+        """Open the dataset, cut it and take it apart into objects, as described."""
         from fiducial.datasets.splits import held_out_part, objects_in
 
         dataset = self.open()
@@ -63,6 +59,7 @@ class DatasetConfig(Config):
 class PathConfig(DatasetConfig):
     """A dataset in a folder or file; ``reader`` names the module and the X of its ``open_X`` and ``is_X``."""
 
+    name: ClassVar[str]
     reader: ClassVar[str] = ""
 
     path: Path = option(help="the folder", positional=True)

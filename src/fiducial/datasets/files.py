@@ -188,9 +188,6 @@ class Pictures:
     def __iter__(self) -> Iterator[Path]:
         return iter(self._files.values())
 
-    def __len__(self) -> int:
-        return len(self._files)
-
 
 def _opened(path: Path) -> PIL.Image.Image:
     if not path.is_file():

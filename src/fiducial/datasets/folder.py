@@ -65,11 +65,8 @@ def open_folder(config: FolderConfig) -> Listing:
 
 def is_folder(root: Path) -> bool:
     """Say whether ``images/`` and ``masks/`` are there, and no list of phrases (RefSegRS)."""
-    return (
-        next(root.glob("output_phrase_*.txt"), None) is None
-        and (root / "images").is_dir()
-        and (root / "masks").is_dir()
-    )
+    folders = (root / "images").is_dir() and (root / "masks").is_dir()
+    return folders and next(root.glob("output_phrase_*.txt"), None) is None
 
 
 def _entries(root: Path) -> tuple[Path, list[dict[str, Any]]]:
@@ -168,21 +165,16 @@ def _sample(
     meta: dict[str, Any],
 ) -> Sample:
     size = picture_size(image)
-    instances = _instances(mask, size, apart)
+    instances: tuple[Mask, ...] = ()
+    if mask is not None and apart:
+        values = read_values(mask)
+        require_size(mask, values, size)
+        instances = tuple(Mask.from_dense(values == number) for number in np.unique(values) if number != 0)
+    elif mask is not None and (whole := read_mask(mask, size)):
+        instances = (whole,)
     labels = (label,) * len(instances) if label else ()
     ignored = read_mask(ignore, size) if ignore else None
     return Sample(id, image, None, instruction, instances, size, labels, ignore=ignored, split=split, meta=meta)
-
-
-def _instances(path: Path | None, size: tuple[int, int], apart: bool) -> tuple[Mask, ...]:
-    if path is None:
-        return ()
-    if not apart:
-        mask = read_mask(path, size)
-        return (mask,) if mask else ()
-    values = read_values(path)
-    require_size(path, values, size)
-    return tuple(Mask.from_dense(values == number) for number in np.unique(values) if number != 0)
 
 
 # -- RefSegRS and RISBench -----------------------------------------------------------------------

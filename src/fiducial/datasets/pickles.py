@@ -12,6 +12,7 @@ import io
 import pickle
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -166,18 +167,18 @@ for _code in (pickle.INT[0], pickle.LONG[0], pickle.LONG1[0]):
 # -- the known globals: functions of the reader and two arguments, None where there is none --
 
 
+@dataclass(eq=False)
 class _Global:
     """A known global until it is called."""
 
-    def __init__(self, function: Callable[[_Reader, Any, Any], Any]) -> None:
-        self.function = function
+    function: Callable[[_Reader, Any, Any], Any]
 
 
+@dataclass(eq=False)
 class _NumberType:
     """A NumPy dtype of one plain number, as the :mod:`struct` module writes it."""
 
-    def __init__(self, format: str) -> None:
-        self.format = format
+    format: str
 
 
 def _scalars(items: Any) -> Any:

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fiducial.datasets.coco import Annotation, AnnotationFile, boxes_of
+from fiducial.datasets.coco import Annotation, AnnotationFile, boxes_of, files_of_images
 from fiducial.datasets.configs import RefCocoConfig, Texts
-from fiducial.datasets.files import LayoutError, choose_splits, count_of, locate
+from fiducial.datasets.files import LayoutError, choose_splits, count_of
 from fiducial.datasets.pickles import load_plain
 from fiducial.datasets.sample import Listing, Sample
 from fiducial.errors import InputError, UnknownNameError
@@ -52,10 +52,8 @@ def open_refer(config: RefCocoConfig) -> Listing:
     usual = _AERIAL_IMAGES if name == "rrsisd" else _COCO_IMAGES
     folders = [base / folder for base in (root, home.parent) for folder in usual]
     names = sorted({file.images[reference["image_id"]].file_name for reference in wanted})
-    folder, paths, missing = locate([root / config.images] if config.images else folders, names)
-    if missing:
-        problem = f"{len(missing)} of {len(paths)} pictures are not in {folder}: {count_of(missing)}"
-        raise LayoutError(root, name, EXPECTED, problem)
+    folders = [root / config.images] if config.images else folders
+    paths = files_of_images(config, source, "pictures", names, folders, EXPECTED)
     return Listing(name, root, _rows(wanted, file, source, config.texts, paths))
 
 

@@ -99,12 +99,7 @@ class Sample:
         return numbers[0], numbers[-1]
 
     def image(self, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image:
-        """Read the picture; one of more than ``max_pixels`` is refused before it is decoded.
-
-        Raises:
-            ImageError: the file cannot be read.
-            InputError: the picture's size is not the one that the truth was made for.
-        """
+        """Read the picture; one of more than ``max_pixels`` is refused before it is decoded."""
         if self.picture is not None:
             return self.picture
         assert self.image_path is not None  # see __post_init__

@@ -103,17 +103,14 @@ def _rows(root: Path, split: str, names: list[str], masks: bool) -> Iterator[tup
 
 def _classes_in(root: Path, name: str) -> list[str]:
     path = root / "SegmentationClass" / f"{name}.png"
-    return [_class_name(int(number), path) for number in _numbers(read_values(path))]
+    numbers = _numbers(read_values(path))
+    if numbers and numbers[-1] >= len(CLASSES):
+        raise InputError(f"{path}: class {numbers[-1]} is not one of the {len(CLASSES)} of VOC")
+    return [CLASSES[number] for number in numbers]
 
 
 def _numbers(values: NDArray[Any]) -> list[int]:
     return [int(number) for number in np.flatnonzero(np.bincount(values.ravel())) if number not in (0, VOID)]
-
-
-def _class_name(number: int, path: Path) -> str:
-    if number >= len(CLASSES):
-        raise InputError(f"{path}: class {number} is not one of the {len(CLASSES)} of VOC")
-    return CLASSES[number]
 
 
 def _with_masks(root: Path, image: Path, name: str, label: str, split: str, key: str) -> Sample:
@@ -166,10 +163,7 @@ def _with_boxes(root: Path, image: Path, name: str, label: str, split: str, key:
 def read_xml(path: Path) -> Element:
     """Read a small XML file that others wrote.
 
-    Raises:
-        InputError: missing, larger than ``MAX_XML_BYTES``, nested deeper than ``MAX_XML_DEPTH``, not XML, or
-            it declares a document type (and with it entities, which can be made to grow without end
-            or to read other files).
+    One with a document type is refused: its entities can be made to grow without end or to read other files.
     """
     try:
         if path.stat().st_size > MAX_XML_BYTES:
@@ -177,17 +171,7 @@ def read_xml(path: Path) -> Element:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    builder = ElementTree.TreeBuilder()
-    parser = _parser(path, builder)
-    try:
-        parser.Parse(data, True)
-    except expat.ExpatError as error:
-        raise InputError(f"{path}: not valid XML: {error}") from None
-    return builder.close()
-
-
-def _parser(path: Path, builder: ElementTree.TreeBuilder) -> expat.XMLParserType:
-    depth = 0
+    builder, depth = ElementTree.TreeBuilder(), 0
 
     def refuse(*_: Any) -> int:
         raise InputError(f"{path}: XML with a document type or entities is refused")
@@ -212,4 +196,8 @@ def _parser(path: Path, builder: ElementTree.TreeBuilder) -> expat.XMLParserType
     parser.StartDoctypeDeclHandler = refuse
     parser.EntityDeclHandler = refuse
     parser.ExternalEntityRefHandler = refuse
-    return parser
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise InputError(f"{path}: not valid XML: {error}") from None
+    return builder.close()

@@ -139,9 +139,9 @@ def _shown(values: NDArray[Any], plane: str, index: int) -> NDArray[Any]:
 
 def _found(root: Path) -> tuple[Path, Path, Path]:
     image, labels, names = _nifti(root, "image"), _nifti(root, "labels"), root / "labels.json"
-    if image is not None and labels is not None and names.is_file():
+    if image and labels and names.is_file():
         return image, labels, names
-    there = {"image.nii.gz": image is not None, "labels.nii.gz": labels is not None, "labels.json": names.is_file()}
+    there = {"image.nii.gz": image, "labels.nii.gz": labels, "labels.json": names.is_file()}
     lost = [name for name, here in there.items() if not here]
     raise LayoutError(root, "volume", EXPECTED, f"{' and '.join(lost)} missing")
 

@@ -168,21 +168,13 @@ def family_table(run: Run, out: str | Path, dataset: Dataset | None = None) -> S
 
 
 def _score(name: str, rows: Sequence[Row], rules: Policy, seed: int) -> FamilyScore:
-    report = Totals(rules).extend(row.score for row in rows).report()
-    key = "mean_iou" if report["mean_iou"] is not None else "box_iou"
     scores, pictures = [row.score for row in rows], [row.picture for row in rows]
+    report = Totals(rules).extend(scores).report()
+    key = "mean_iou" if report["mean_iou"] is not None else "box_iou"
     bounds = None if report[key] is None else bootstrap(scores, rules, key, seed, groups=pictures)
-    useful = sum(row.score.outcome.value in ("found", "no_target") for row in rows)
-    return FamilyScore(
-        name,
-        len(rows),
-        report[key],
-        bounds,
-        report.get("p@0.5"),
-        int(report["n_no_target"] or 0),
-        report["n_acc"],
-        useful,
-    )
+    useful = sum(score.outcome.value in ("found", "no_target") for score in scores)
+    targetless = int(report["n_no_target"] or 0), report["n_acc"]
+    return FamilyScore(name, len(rows), report[key], bounds, report.get("p@0.5"), *targetless, useful)
 
 
 def _line(score: FamilyScore) -> tuple[str, ...]:

@@ -46,6 +46,13 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
+        told = [
+            {
+                key: {"value": each.value, "interval": [each.low, each.high], "share_above": each.first_better}
+                for key, each in found.items()
+            }
+            for found in self.differences
+        ]
         return {
             "policy": self.policy.name,
             "n": self.summaries[0].report["n"],
@@ -55,19 +62,7 @@ class Comparison:
                 for name, run, summary in zip(self.names, self.runs, self.summaries, strict=True)
             ],
             "differences": [
-                {
-                    "run": name,
-                    "minus": self.names[0],
-                    **{
-                        key: {
-                            "value": each.value,
-                            "interval": [each.low, each.high],
-                            "share_above": each.first_better,
-                        }
-                        for key, each in found.items()
-                    },
-                }
-                for name, found in zip(self.names[1:], self.differences, strict=True)
+                {"run": name, "minus": self.names[0], **one} for name, one in zip(self.names[1:], told, strict=True)
             ],
             "published": [asdict(table) for table in self.published],
         }

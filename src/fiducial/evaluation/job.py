@@ -58,15 +58,7 @@ class Job(Config):
 
 @dataclass(frozen=True)
 class Bench:
-    """An opened job: what is measured, on what, and by which rule.
-
-    Args:
-        pipeline: the combination that is measured.
-        dataset: the samples.
-        policy: how they are counted.
-        source: answers in place of the pipeline's prompter, or None.
-        boundaries: also measure boundary F-score and Hausdorff 95, which takes longer than the rest.
-    """
+    """An opened job: what is measured (a source answers in place of the prompter), on what, and by which rule."""
 
     pipeline: Pipeline
     dataset: Dataset

@@ -100,12 +100,7 @@ class TruthPrompts(PromptSource):
         return Prompt(sample.frame, box=shown, points=tuple(spots), point_labels=tuple(kinds), label=label)
 
     def _points(
-        self,
-        sample: Sample,
-        mask: Mask | None,
-        tight: Box,
-        draw: np.random.Generator,
-        first_draw: np.random.Generator,
+        self, sample: Sample, mask: Mask | None, tight: Box, draw: np.random.Generator, first_draw: np.random.Generator
     ) -> tuple[list[Point], list[int]]:
         if not self.points and not self.negatives:
             return [], []

@@ -120,17 +120,16 @@ class Record:
                     **values,
                     "size": (int(values["size"][0]), int(values["size"][1])),
                     "outcome": Outcome(values["outcome"]),
-                    "repairs": tuple(values["repairs"]),
-                    "prompts": tuple(values["prompts"]),
-                    "masks": tuple(values["masks"]),
-                    "mask_scores": tuple(values["mask_scores"]),
-                    "truth_instances": tuple(values["truth_instances"]),
+                    **{key: tuple(values[key]) for key in _TUPLES},
                     "spacing": None if values["spacing"] is None else _numbers(values["spacing"], 2),
                     "truth_boxes": tuple(_numbers(box, 4) for box in values["truth_boxes"]),
                 }
             )
         except (TypeError, ValueError, IndexError, KeyError) as error:
             raise InputError(f"a record that makes no sense: {error}") from None
+
+
+_TUPLES = ("repairs", "prompts", "masks", "mask_scores", "truth_instances")
 
 
 def _numbers(values: Sequence[float], count: int) -> Any:

@@ -35,7 +35,6 @@ class Run:
     """A run on the disk, finished or not.
 
     Args:
-        folder: where it is.
         settings: what determines its numbers, under the keys ``SETTINGS`` and ``CONTENTS``.
         sessions: how it was run: command, versions, commit, machine, once per start of the program.
         planned: number of samples that belong to it.
@@ -136,15 +135,10 @@ def read_run(folder: str | Path) -> Run:
 
 
 def contents_of(recipe: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Fingerprint every file and folder that a recipe names, and the files that a dataset's description names.
+    """Fingerprint the files and folders that a recipe names, and the files that a dataset's description names.
 
-    Args:
-        recipe: plain values, as ``Recipe.as_json`` returns them. Names of the hub stay names; weights that come with
-            the package are files like others.
-        dataset: plain values of the description. Pictures and truth in folders are in the records themselves.
-
-    Returns:
-        ``path`` and ``sha256`` by the address of the setting, such as ``recipe.segmenter.model``.
+    Both are plain values. Names of the hub stay names; pictures and truth in folders are in the records themselves.
+    What is returned holds ``path`` and ``sha256`` by the address of the setting, such as ``recipe.segmenter.model``.
     """
     named = {f"recipe.{address}": value for address, value in flat(recipe).items() if _is_path(address, value)}
     files = {address: value for address, value in flat(dataset).items() if isinstance(value, str) and value}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fiducial.config import Config, as_fields, as_plain
-from fiducial.datasets import Dataset, Sample, sample_ids
+from fiducial.datasets import Dataset, sample_ids
 from fiducial.errors import InputError
 from fiducial.evaluation.job import Bench, Job, Loader, code_of, measure_with_workers, task_digest, true_boxes
 from fiducial.evaluation.record import Record, RecordFile, read_records, write_records
@@ -87,15 +88,17 @@ def evaluate(
         on_record: called with every record.
 
     Raises:
-        InputError: the folder holds another run (the message shows what differs), or a sample cannot be read; what
-            was measured before is kept, and the same call goes on from there.
+        InputError: the folder holds another run, or a sample cannot be read; what was measured before is kept.
         ModelError: a part broke its contract, or a worker died.
     """
     selection = selection or Selection()
     if workers < 1 or (workers > 1 and not isinstance(work, Job)):
         raise InputError("workers is 1 or more, and several processes need a job that each of them can open")
     dataset = work.dataset.build() if isinstance(work, Job) else work.dataset
-    ids = _checked_ids(dataset)
+    ids = sample_ids(dataset)
+    if len(set(ids)) < len(ids):
+        name, _ = Counter(ids).most_common(1)[0]
+        raise InputError(f"{dataset.name}: sample {ids.index(name)} has the id {name!r} of another one")
     indices = selection.of(len(ids))
     if not indices:
         raise InputError(f"{dataset.name}: no sample belongs to this run (the dataset has {len(ids)})")
@@ -132,16 +135,6 @@ def _measured(
         return measure_with_workers(work, indices, workers)
     bench = work.open(dataset, loader) if isinstance(work, Job) else work
     return (bench.measure(index) for index in indices)
-
-
-def _checked_ids(dataset: Dataset) -> Sequence[str]:
-    ids = sample_ids(dataset)
-    seen: set[str] = set()
-    for index, name in enumerate(ids):
-        if name in seen:
-            raise InputError(f"{dataset.name}: sample {index} has the id {name!r} of another one")
-        seen.add(name)
-    return ids
 
 
 def _settings(
@@ -220,17 +213,13 @@ def _check_same_data(run: Run, dataset: Dataset, done: Mapping[int, str], planne
         raise InputError(f"{run.records_path}: holds samples that do not belong to this run: was the file edited?")
     indices = sorted(done)
     for index in indices[:: max(1, len(indices) // _CHECKED)]:
-        if digest_of(dataset[index]) != done[index]:
+        sample = dataset[index]
+        codes = [code_of(None if sample.instances is None else sample.truth), code_of(sample.ignore)]
+        if task_digest(sample.instruction, sample.image(), codes, true_boxes(sample)) != done[index]:
             raise InputError(
                 f"{dataset.name}: sample {index} is not what it was when {run.folder} was begun "
                 "(picture, instruction or truth changed): take another --out"
             )
-
-
-def digest_of(sample: Sample) -> str:
-    """Name a sample's task as its record does."""
-    truth = None if sample.instances is None else sample.truth
-    return task_digest(sample.instruction, sample.image(), [code_of(truth), code_of(sample.ignore)], true_boxes(sample))
 
 
 # -- merging ------------------------------------------------------------------------------------------

@@ -56,11 +56,8 @@ Sizes = Mapping[str, tuple[int, int]]
 class Side:
     """Predictions, or the truth.
 
-    Args:
-        entries: by sample: the instruction's id where there is one, else the image's id, or a mask file's name
-            without its suffix.
-        sizes: height, width by image id.
-        by: what the samples are named by, for messages.
+    Entries are by sample: the instruction's id where there is one, else the image's id, or a mask file's name without
+    its suffix (``by`` says which). Sizes are height, width by image id.
     """
 
     entries: Mapping[str, Entry]
@@ -105,12 +102,8 @@ def score_predictions(
     without an annotation, or whose mask has no pixel, says that there is no target; an annotation may say otherwise
     under ``outcome``.
 
-    Args:
-        predictions: what was predicted.
-        truth: what is true.
-        policy_name: how to count.
-        boundaries: also measure boundary F-score and Hausdorff 95.
-        spacing: height, width of a pixel of every picture; Hausdorff 95 has its unit (default: pixels).
+    ``boundaries`` also measures boundary F-score and Hausdorff 95, which has the unit of ``spacing``: height, width of
+    a pixel of every picture (default: pixels).
 
     Raises:
         InputError: predictions for samples that the truth does not have, or masks that do not fit each other.
@@ -120,23 +113,17 @@ def score_predictions(
     if not true.entries:
         raise InputError(f"{truth}: holds no sample")
     predicted = _read(Path(predictions), true.sizes)
-    _check_known(predictions, predicted, truth, true)
+    extra = sorted(set(predicted.entries) - set(true.entries))
+    if extra:
+        more = f" and {len(extra) - _SHOWN} more" if len(extra) > _SHOWN else ""
+        by = f" ({predicted.by} there, {true.by} here)" if predicted.by != true.by else ""
+        found = f"{len(extra)} of {len(predicted.entries)} samples are not in {truth}{by}"
+        raise InputError(f"{predictions}: {found}: {', '.join(extra[:_SHOWN])}{more}")
     samples = {
         name: _score(rules, name, entry, predicted.entries.get(name, _MISSING), spacing if boundaries else None)
         for name, entry in true.entries.items()
     }
     return Scores(rules, samples)
-
-
-def _check_known(predictions: str | Path, predicted: Side, truth: str | Path, true: Side) -> None:
-    extra = sorted(set(predicted.entries) - set(true.entries))
-    if extra:
-        more = f" and {len(extra) - _SHOWN} more" if len(extra) > _SHOWN else ""
-        names = ", ".join(extra[:_SHOWN]) + more
-        by = f" ({predicted.by} there, {true.by} here)" if predicted.by != true.by else ""
-        raise InputError(
-            f"{predictions}: {len(extra)} of {len(predicted.entries)} samples are not in {truth}{by}: {names}"
-        )
 
 
 def _score(rules: Policy, name: str, true: Entry, predicted: Entry, spacing: Spacing | None) -> SampleScore:
@@ -145,10 +132,15 @@ def _score(rules: Policy, name: str, true: Entry, predicted: Entry, spacing: Spa
     usable = outcome in (Outcome.FOUND, Outcome.TRUNCATED)
     if not usable and found:
         raise InputError(f"sample {name}: its outcome is {outcome.value}, but something is predicted")
+    true_mask = true.mask
+    if true_mask is None and not true.boxes:  # there is no target
+        if true.size is None:
+            raise InputError(f"sample {name}: the truth tells neither a target nor the size of its picture")
+        true_mask = Mask.empty(*true.size)
     try:
         return score_sample(
             rules,
-            _true_mask(name, true),
+            true_mask,
             predicted.mask,
             outcome,
             ignore=true.ignore,
@@ -159,15 +151,6 @@ def _score(rules: Policy, name: str, true: Entry, predicted: Entry, spacing: Spa
         )
     except GeometryError as error:
         raise InputError(f"sample {name}: {error}") from None
-
-
-def _true_mask(name: str, true: Entry) -> Mask | None:
-    """Return the true mask; an empty one where there is no target, None where only boxes are known."""
-    if true.mask is not None or true.boxes:
-        return true.mask
-    if true.size is None:
-        raise InputError(f"sample {name}: the truth tells neither a target nor the size of its picture")
-    return Mask.empty(*true.size)
 
 
 def _boxes(masks: Iterable[Mask]) -> tuple[Box, ...]:

@@ -163,16 +163,8 @@ def run_study(
 ) -> StudyTable:
     """Measure every variant in a folder of its own and put them side by side; what was measured is not done again.
 
-    Args:
-        name: of the study, for the files and the title.
-        variants: the first is what the others are held against.
-        out: folder of the study.
-        selection: which samples; the same for all.
-        workers: number of processes.
-        retry_failed: ask again where a model gave no answer.
-        images: put pictures into the variants' reports.
-        command: the words that started this.
-        on_record: called with every record.
+    The first variant is what the others are held against; ``images`` puts pictures into their reports; the rest is as
+    :func:`fiducial.evaluation.evaluate` takes it.
     """
     slugs = [re.sub(r"[^a-z0-9.]+", "-", variant.name.lower()).strip("-.") or "variant" for variant in variants]
     folders = [Path(out) / slug for slug in slugs]

@@ -70,12 +70,8 @@ class Row:
 class Precision:
     """COCO's numbers for a run, whatever its policy: every sample counts, at the size of its picture, of one class.
 
-    Args:
-        samples: records with a truth that can be compared.
-        ranked_by: ``"prompt"`` (the prompter's scores) or ``"mask"`` (the segmenter's); "" where there is none.
-        masks: the twelve numbers over masks, empty where there are none.
-        boxes: the same over boxes.
-        note: why there is none, or "".
+    Predictions are ranked by the scores of a ``"prompt"`` or a ``"mask"``; masks and boxes hold twelve numbers each,
+    the note says why there is none.
     """
 
     samples: int = 0

@@ -38,9 +38,6 @@ def draw_aerial(rng: np.random.Generator, size: tuple[int, int], name: str) -> S
     return scene_of(site.canvas, name, colours=True, vocabulary=VOCABULARY) if site.canvas.labels else None
 
 
-Theme = Callable[[Site], None]
-
-
 def open_sea(site: Site) -> None:
     """Ships at anchor and under way, perhaps off a shore, perhaps under thin clouds."""
     site.canvas.pixels[...] = aerial_ground.water(site.rng, site.canvas.size, site.unit)
@@ -58,7 +55,7 @@ def open_sea(site: Site) -> None:
         spot = site.places.find(length * 0.56)
         if spot is not None:
             angle = site.angle() if moving else heading + float(site.rng.normal(0, 0.25))
-            aerial_things.draw_ship(site, site.pose(spot, angle, length), wake=moving)
+            aerial_things.draw_ship(site, Pose(*spot, angle, length), wake=moving)
     if site.rng.random() < 0.25:
         aerial_ground.draw_clouds(site)
 
@@ -78,10 +75,9 @@ def harbour(site: Site) -> None:
     site.canvas.pixels[...] = aerial_ground.water(rng, site.canvas.size, unit)
     across, along = float(site.width), float(site.height)
     quay = float(rng.uniform(0.24, 0.36)) * along
-    land = aerial_ground.asphalt(rng, site.canvas.size, unit) if rng.random() < 0.5 else None
-    ground = land if land is not None else aerial_ground.soil(rng, site.canvas.size, unit)
+    ground = aerial_ground.asphalt if rng.random() < 0.5 else aerial_ground.soil
     yard = np.array([(-2.0, -2.0), (across + 2, -2.0), (across + 2, quay), (-2.0, quay)])
-    site.fill(yard, ground)
+    site.fill(yard, ground(rng, site.canvas.size, unit))
     site.fill(band(np.array([(-2.0, quay), (across + 2, quay)]), 6 * unit), (188, 184, 174))
     _fill_yard(site, quay)
     length = float(rng.uniform(0.26, 0.4)) * along
@@ -98,7 +94,7 @@ def harbour(site: Site) -> None:
         ship = float(rng.uniform(34, 80)) * unit
         spot = site.places.find(ship * 0.55, inside=(0, quay + 12 * unit, across, along))
         if spot is not None:
-            aerial_things.draw_ship(site, site.pose(spot, site.angle(), ship), wake=bool(rng.random() < 0.4))
+            aerial_things.draw_ship(site, Pose(*spot, site.angle(), ship), wake=bool(rng.random() < 0.4))
 
 
 def _fill_yard(site: Site, quay: float) -> None:
@@ -112,9 +108,9 @@ def _fill_yard(site: Site, quay: float) -> None:
         if spot is None:
             continue
         if tanks:
-            aerial_things.draw_tank(site, site.pose(spot, site.angle(), radius * 1.8))
+            aerial_things.draw_tank(site, Pose(*spot, site.angle(), radius * 1.8))
         else:
-            aerial_ground.draw_building(site, site.pose(spot, 0.0, 1.0), radius * 1.5, radius * 1.1)
+            aerial_ground.draw_building(site, Pose(*spot, 0.0, 1.0), radius * 1.5, radius * 1.1)
 
 
 def airport(site: Site) -> None:
@@ -140,7 +136,7 @@ def airport(site: Site) -> None:
         spot = site.places.find(length * 0.58)
         if spot is not None and abs(_inside(frame, spot)[1] - 40) < 110:
             heading = turn + float(rng.choice([0.0, math.pi])) + float(rng.normal(0, 0.2))
-            aerial_things.draw_airplane(site, site.pose(spot, heading, length))
+            aerial_things.draw_airplane(site, Pose(*spot, heading, length))
     y, x = np.mgrid[: site.height, : site.width]
     _take(site, np.abs(_inside(frame, (x, y))[1] - 20) < 190)
     aerial_ground.plant_trees(site, int(rng.integers(5, 40)))
@@ -188,7 +184,7 @@ def tank_farm(site: Site) -> None:
     for _ in range(int(rng.integers(1, 4))):
         spot = site.places.find(34 * unit)
         if spot is not None:
-            aerial_ground.draw_building(site, site.pose(spot, frame.angle, 1.0), 44 * unit, 30 * unit)
+            aerial_ground.draw_building(site, Pose(*spot, frame.angle, 1.0), 44 * unit, 30 * unit)
     aerial_ground.plant_trees(site, int(rng.integers(4, 26)))
 
 
@@ -208,7 +204,7 @@ def sports(site: Site) -> None:
         spot = site.places.find(40 * unit)
         if spot is not None:
             size = rng.uniform(0.6, 1.0, 2) * 56 * unit
-            aerial_ground.draw_building(site, site.pose(spot, turn, 1.0), float(size[0]), float(size[1]))
+            aerial_ground.draw_building(site, Pose(*spot, turn, 1.0), float(size[0]), float(size[1]))
     aerial_ground.plant_trees(site, int(rng.integers(15, 70)))
 
 
@@ -218,7 +214,7 @@ def _track(site: Site, turn: float) -> None:
     if spot is not None:
         lanes = site.pick(aerial_things.LANES)
         turf = site.pick(((72, 104, 58), (84, 112, 66), (62, 96, 60)))
-        aerial_things.draw_running_track(site, site.pose(spot, turn, scale), lanes, turf)
+        aerial_things.draw_running_track(site, Pose(*spot, turn, scale), lanes, turf)
 
 
 def _diamonds(site: Site, turn: float) -> None:
@@ -251,7 +247,7 @@ def _row_of_courts(
     spot = site.places.find(max(18.0, count * step * 0.5 + 4) * scale)
     if spot is None:
         return
-    row = site.pose(spot, turn, scale)
+    row = Pose(*spot, turn, scale)
     draw = aerial_things.draw_tennis_court if tennis else aerial_things.draw_basketball_court
     for number in range(count):
         x, y = row.place([(0.0, (number - (count - 1) / 2) * step)])[0].tolist()
@@ -278,7 +274,7 @@ def river(site: Site) -> None:
         spot = site.places.find(15 * unit, tries=15)
         if spot is not None:
             angle = float(rng.choice([0, math.pi / 2])) + float(rng.normal(0, 0.06))
-            aerial_ground.draw_house(site, site.pose(spot, angle, 1.0), float(rng.uniform(17, 24)) * unit)
+            aerial_ground.draw_house(site, Pose(*spot, angle, 1.0), float(rng.uniform(17, 24)) * unit)
     aerial_ground.plant_trees(site, int(rng.integers(20, 70)))
 
 
@@ -296,11 +292,8 @@ def _span_bridges(site: Site, course: Points, wide: float) -> None:
             length = float(rng.uniform(24, 46)) * unit
             if rng.random() < 0.5 and length < wide * 0.7:
                 heading = math.atan2(along[1], along[0]) + (0.0 if rng.random() < 0.5 else math.pi)
-                aerial_things.draw_ship(
-                    site,
-                    Pose(float(course[at][0]), float(course[at][1]), heading, length),
-                    wake=bool(rng.random() < 0.5),
-                )
+                pose = Pose(float(course[at][0]), float(course[at][1]), heading, length)
+                aerial_things.draw_ship(site, pose, wake=bool(rng.random() < 0.5))
             continue
         tilt = float(rng.normal(0, 0.15))
         normal = normal + along * tilt
@@ -322,9 +315,8 @@ def street(site: Site) -> None:
     frame = Pose(site.width / 2, site.height * float(rng.uniform(0.3, 0.7)), turn, 1.0)
     line = frame.place(np.stack([np.linspace(-900, 900, 40) * unit, np.zeros(40)], axis=1))
     aerial_ground.draw_road(site, line, car * 2.3)
-    colours = [
-        list(aerial_things.CARS)[int(k)] for k in rng.choice(len(aerial_things.CARS), size=int(rng.integers(2, 6)))
-    ]
+    cars = list(aerial_things.CARS)
+    colours = [cars[int(k)] for k in rng.choice(len(cars), size=int(rng.integers(2, 6)))]
     ahead = -320.0 * unit
     while ahead < 320 * unit:
         ahead += car * float(rng.uniform(1.3, 4.5))
@@ -338,7 +330,7 @@ def street(site: Site) -> None:
         spot = site.places.find(62 * unit)
         if spot is not None:
             size = rng.uniform(0.6, 1.0, 2) * 92 * unit
-            aerial_ground.draw_building(site, site.pose(spot, turn, 1.0), float(size[0]), float(size[1]))
+            aerial_ground.draw_building(site, Pose(*spot, turn, 1.0), float(size[0]), float(size[1]))
     aerial_ground.plant_trees(site, int(rng.integers(5, 30)), 9, 20)
 
 
@@ -359,7 +351,7 @@ def _car_park(site: Site, turn: float, car: float, colours: list[str]) -> None:
     spot = site.places.find(columns * step * 0.62)
     if spot is None:
         return
-    lot = site.pose(spot, turn, 1.0)
+    lot = Pose(*spot, turn, 1.0)
     outline = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (columns * step / 2 + 8 * site.unit, car * 1.3)
     site.fill(lot.place(outline), aerial_ground.asphalt(rng, site.canvas.size, site.unit))
     for number in range(columns + 1):
@@ -373,7 +365,7 @@ def _car_park(site: Site, turn: float, car: float, colours: list[str]) -> None:
                 _drive(site, lot, middle, heading, car, colours, False)
 
 
-THEMES: dict[str, Theme] = {
+THEMES: dict[str, Callable[[Site], None]] = {
     "open sea": open_sea,
     "harbour": harbour,
     "airport": airport,

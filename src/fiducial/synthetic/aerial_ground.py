@@ -128,8 +128,7 @@ def plant_wood(site: Site, ground: NDArray[np.bool_], count: int) -> None:
         radius = float(site.rng.uniform(4, 9)) * site.unit
         reach = round(radius)
         corners = [(y + dy, x + dx) for dy in (-reach, reach) for dx in (-reach, reach)]
-        inside = all(0 <= v < site.height and 0 <= u < site.width and ground[int(v), int(u)] for v, u in corners)
-        if inside:
+        if all(0 <= v < site.height and 0 <= u < site.width and ground[int(v), int(u)] for v, u in corners):
             draw_tree(site, (x, y), radius)
 
 
@@ -156,8 +155,7 @@ def draw_road(site: Site, line: Points, width: float, *, marked: bool = True) ->
     tone = np.array(ROAD, dtype=np.float64) * site.rng.uniform(0.85, 1.15)
     site.fill(band(line, width), tone)
     if marked:
-        dashes = dashed(line, 5 * site.unit)
-        for dash in dashes:
+        for dash in dashed(line, 5 * site.unit):
             site.line(dash, max(0.7, width * 0.04), (224, 222, 210), opacity=0.75)
         for side in (-1, 1):
             edge = band(line, width * 0.88)
@@ -220,14 +218,8 @@ def draw_harbor(site: Site, pose: Pose, fingers: int) -> None:
 
 def _draw_boat(site: Site, pose: Pose, x: float, side: int, beam: float, thing: int) -> None:
     long = float(site.rng.uniform(0.085, 0.125))
-    stern, bow = side * 0.022, side * (0.022 + long)
-    hull = [
-        (x - beam / 2, stern),
-        (x + beam / 2, stern),
-        (x + beam / 2, bow * 0.75),
-        (x, bow),
-        (x - beam / 2, bow * 0.75),
-    ]
+    stern, bow, left, right = side * 0.022, side * (0.022 + long), x - beam / 2, x + beam / 2
+    hull = [(left, stern), (right, stern), (right, bow * 0.75), (x, bow), (left, bow * 0.75)]
     paint = site.pick(BOATS)
     site.fill(pose.place(hull), paint, thing)
     cabin = rectangle(beam * 0.5, long * 0.3, x, side * (0.022 + long * 0.4))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fiducial.synthetic.canvas import NOBODY, Canvas
-from fiducial.synthetic.drawing import Places, Points, Pose, smooth_noise
+from fiducial.synthetic.drawing import Places, Points, smooth_noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +82,6 @@ class Site:
     def cover_up(self, outline: ArrayLike, colour: ArrayLike) -> None:
         """Paint something that is nobody and hides what is below it."""
         self.canvas.paint(self.canvas.cover(outline), colour, NOBODY)
-
-    def pose(self, spot: tuple[float, float], angle: float, scale: float) -> Pose:
-        """Return a pose at a spot."""
-        return Pose(spot[0], spot[1], angle, scale)
 
 
 def expose(site: Site) -> None:

@@ -82,21 +82,12 @@ class Canvas:
     # -- painting ------------------------------------------------------------------------------------
 
     def paint(
-        self,
-        covered: tuple[Window, Alpha],
-        colour: ArrayLike,
-        thing: int | None = None,
-        *,
-        opacity: float = 1.0,
+        self, covered: tuple[Window, Alpha], colour: ArrayLike, thing: int | None = None, *, opacity: float = 1.0
     ) -> None:
-        """Paint what is covered.
+        """Paint what :meth:`cover` or :meth:`stroke` returned, with (3,) RGB in 0..255 or a whole (H, W, 3) texture.
 
-        Args:
-            covered: what :meth:`cover` or :meth:`stroke` returned.
-            colour: (3,) RGB in 0..255, or an (H, W, 3) texture of the whole canvas.
-            thing: the instance that owns the pixels from now on; :data:`NOBODY` takes them from their owners;
-                None leaves the owners as they are (markings, light and shade).
-            opacity: in 0..1.
+        A thing owns the pixels from now on; :data:`NOBODY` takes them from their owners; None leaves the owners as they
+        are (markings, light and shade).
         """
         window, alpha = covered
         ink = np.asarray(colour, dtype=np.float32)
@@ -144,9 +135,7 @@ class Scene:
     """A drawn picture with its truth.
 
     Args:
-        image: the picture.
         masks: N masks of what can be seen of each thing; no two share a pixel and none is empty.
-        labels: N names.
         attributes: N mappings of what else is known: colour, texture, size, angle, ...
         colours: whether colours mean anything in this picture.
         vocabulary: names of things that scenes of this style may hold, for asking in vain.
@@ -166,5 +155,5 @@ def scene_of(canvas: Canvas, name: str, *, colours: bool, vocabulary: tuple[str,
     if any(mask.area < MIN_AREA for mask in masks) or min(canvas.visible_shares(), default=1.0) < MIN_VISIBLE:
         return None
     pixels = np.rint(np.clip(canvas.pixels, 0, 255)).astype(np.uint8)
-    attributes = tuple(canvas.attributes)
-    return Scene(Image(pixels, name=name), masks, tuple(canvas.labels), attributes, colours, vocabulary)
+    about = tuple(canvas.labels), tuple(canvas.attributes)
+    return Scene(Image(pixels, name=name), masks, *about, colours, vocabulary)

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fiducial.geometry import Box
+
 Points = NDArray[np.float64]
 
 
@@ -16,10 +18,7 @@ Points = NDArray[np.float64]
 class Pose:
     """Where a thing drawn around (0, 0) goes: scaled, then turned, then moved.
 
-    Args:
-        x: of the thing's origin, in pixels, and so is y.
-        angle: in radians, clockwise as seen on the picture.
-        scale: pixels per unit of the thing's own drawing.
+    Its origin goes to x, y in pixels; the angle is in radians, clockwise as seen on the picture.
     """
 
     x: float
@@ -158,12 +157,7 @@ class Places:
             self.take(start[0] + t * (end[0] - start[0]), start[1] + t * (end[1] - start[1]), radius)
 
     def find(
-        self,
-        radius: float,
-        *,
-        inside: tuple[float, float, float, float] | None = None,
-        overlap: float = 0.0,
-        tries: int = 60,
+        self, radius: float, *, inside: Box | None = None, overlap: float = 0.0, tries: int = 60
     ) -> tuple[float, float] | None:
         """Find and take a free disc inside x1, y1, x2, y2 (default: the picture); return its centre, or None.
 

@@ -73,8 +73,7 @@ def combined(view: View, rng: np.random.Generator) -> Iterator[Proposal]:
         for part in PARTS:
             found = inside(view, group, part)
             if found and 1 < len(found) < len(group):
-                where = one_of(rng, part.wordings)
-                yield from _first_in(view, name, found, where)
+                yield from _first_in(view, name, found, one_of(rng, part.wordings))
 
 
 def _of_the_largest(view: View, name: str, group: Sequence[Thing]) -> Iterator[Proposal]:
@@ -171,13 +170,7 @@ _PER_ABSENT = 6
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An instruction about one view, with its truth.
-
-    Args:
-        instruction: what is said.
-        family: one of :data:`FAMILIES`.
-        chosen: numbers of the things that it names, sorted.
-    """
+    """An instruction of a family about one view, and the numbers of the things that it names, sorted."""
 
     instruction: str
     family: str
@@ -204,16 +197,15 @@ def say(
 ) -> list[Said]:
     """Choose instructions about a view, of as many families as there are.
 
+    Each reads back: :func:`fiducial.language.phrases.resolve` chooses exactly the things named, understands every word
+    and relaxes no rule.
+
     Args:
         view: the things of a picture.
         rng: makes every choice.
         count: how many at most; fewer where not enough can be said without doubt.
         vocabulary: spoken names of things that are not there but could be.
         families: which families may be used.
-
-    Returns:
-        Instructions of which each reads back: :func:`fiducial.language.phrases.resolve` chooses exactly the things
-        named, understands every word and relaxes no rule.
     """
     pools: dict[str, list[Proposal]] = defaultdict(list)
     for proposal in propose(view, rng, vocabulary):
@@ -239,12 +231,8 @@ def say(
 def reads_back(view: View, said: Said | Proposal, *, vocabulary: Sequence[str] = (), coloured: bool = True) -> bool:
     """Say whether the spatial phrases' own reading of an instruction is its truth, without any doubt.
 
-    Args:
-        view: the things of a picture.
-        said: an instruction with its truth.
-        vocabulary: spoken names of things that are not there; an adjective that is part of a name ("running
-            track") needs no other meaning.
-        coloured: whether colours have to be measured for it.
+    An adjective that is part of a name of the view or the vocabulary ("running track") needs no other meaning;
+    ``coloured`` says whether colours have to be measured.
     """
     text = said.words if isinstance(said, Proposal) else said.instruction
     resolution = resolve(text, view.candidates(coloured=coloured), view.frame)

@@ -13,25 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.synthetic.canvas import Canvas, Scene, scene_of
-from fiducial.synthetic.drawing import Points, Pose, blob, fractal_noise, smooth_noise
+from fiducial.synthetic.drawing import Pose, blob, fractal_noise, smooth_noise
 
 VOCABULARY = ("liver", "spleen", "kidney", "stomach", "aorta", "vertebra", "lesion", "lung", "heart", "bladder")
 
 
 @dataclass(frozen=True, slots=True)
 class Organ:
-    """One organ in a body whose half width and half height are 1.
+    """One organ in a body whose half width and half height are 1: centre, half width and height, angle in radians.
 
-    Args:
-        label: its name.
-        x: of its centre; negative is left in the picture.
-        y: of its centre; negative is up, the front of the body.
-        width: half of its width.
-        height: half of its height.
-        angle: in radians.
-        ct: grey value in a CT-like slice, in 0..255.
-        mr: grey value in an MR-like slice.
-        chance: how often it is there.
+    ``ct`` and ``mr`` are grey values in 0..255; ``chance`` is how often it is there.
     """
 
     label: str
@@ -131,30 +122,22 @@ def _draw_organ(canvas: Canvas, body: tuple[Pose, float], organ: Organ, is_ct: b
     canvas.paint(canvas.cover(own.place(outline)), (grey,) * 3, thing)
     if organ.label == "kidney":  # the pelvis is darker, and part of it
         canvas.paint(canvas.cover(own.place(outline * 0.45)), (grey * 0.72,) * 3)
-    if organ.label == "vertebra":
-        _draw_arch(canvas, own, thing, grey)
+    if organ.label == "vertebra":  # behind its body lie the arch around the canal, and two wings
+        wings = np.array([(-0.2, 0.16), (-0.07, 0.1), (0.0, 0.26), (0.07, 0.1), (0.2, 0.16), (0.0, 0.3)])
+        canvas.paint(canvas.cover(own.place(wings)), (grey * 0.94,) * 3, thing)
     return own
 
 
-def _draw_arch(canvas: Canvas, own: Pose, thing: int, grey: float) -> None:
-    """Add what lies behind a vertebra's body: the arch around the canal, and two wings."""
-    wings = np.array([(-0.2, 0.16), (-0.07, 0.1), (0.0, 0.26), (0.07, 0.1), (0.2, 0.16), (0.0, 0.3)])
-    canvas.paint(canvas.cover(own.place(wings)), (grey * 0.94,) * 3, thing)
-
-
 def _draw_lesion(canvas: Canvas, organ: Organ, pose: Pose, is_ct: bool, rng: np.random.Generator) -> None:
-    far = _HOSTS[organ.label]
-    turn, reach = rng.uniform(0, 2 * math.pi), far * math.sqrt(float(rng.random()))
-    centre = pose.place(
-        np.array([(math.cos(turn) * reach * organ.width, math.sin(turn) * reach * organ.height * 0.75)])
-    )[0]
+    turn, reach = rng.uniform(0, 2 * math.pi), _HOSTS[organ.label] * math.sqrt(float(rng.random()))
+    off = math.cos(turn) * reach * organ.width, math.sin(turn) * reach * organ.height * 0.75
+    centre = pose.place([off])[0]
     radius = float(rng.uniform(0.28, 0.5)) * min(organ.width, organ.height) * pose.scale
     base = organ.ct if is_ct else organ.mr
     step = float(rng.uniform(34, 52)) * (1 if base < 90 or (not is_ct and rng.random() < 0.7) else -1)
     thing = canvas.new_thing("lesion", {"inside": organ.label, "radius": radius})
     own = Pose(float(centre[0]), float(centre[1]), 0.0, max(radius, 4.0))
-    outline: Points = own.place(blob(rng, 0.16))
-    canvas.paint(canvas.cover(outline), (base + step,) * 3, thing)
+    canvas.paint(canvas.cover(own.place(blob(rng, 0.16))), (base + step,) * 3, thing)
 
 
 def _expose(canvas: Canvas, is_ct: bool, rng: np.random.Generator) -> None:

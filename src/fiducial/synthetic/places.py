@@ -24,13 +24,7 @@ CENTRE, OFF_CENTRE = 0.12, 0.28
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of the picture.
-
-    Args:
-        sides: the sides that hold together, or ``("centre",)``.
-        half: a half of the picture rather than an outer third.
-        wordings: how it is said.
-    """
+    """A part of the picture: sides that hold together (or the centre), an outer third or a half, how it is said."""
 
     sides: tuple[str, ...]
     half: bool
@@ -57,7 +51,9 @@ PARTS = (
 def lies_in(view: View, thing: Thing, part: Part) -> bool | None:
     """Say whether a thing lies in a part of the picture, or None where people could disagree."""
     if part.sides == ("centre",):
-        return _in_centre(view, thing)
+        x, y = thing.centre
+        off = max(abs(x / view.width - 0.5), abs(y / view.height - 0.5))
+        return True if off <= CENTRE else False if off >= OFF_CENTRE else None
     held = [_at_side(view, thing, side, half=part.half) for side in part.sides]
     if False in held:
         return False
@@ -99,7 +95,8 @@ def by_corner_distance(view: View, rng: np.random.Generator) -> Iterator[Proposa
             continue
         for words, (u, v) in places.items():
             point = (u * view.width, v * view.height)
-            nearest = closest(group, [_distance(thing, point) for thing in group], 0.1 * view.width)
+            distances = [float(np.hypot(*np.subtract(thing.centre, point))) for thing in group]
+            nearest = closest(group, distances, 0.1 * view.width)
             if nearest is not None:
                 near = one_of(rng, ("closest", "nearest"))
                 yield Proposal.of(f"the {name} {near} to {words}", "order", (nearest,))
@@ -110,11 +107,6 @@ def closest(group: Sequence[Thing], distances: Sequence[float], margin: float) -
     order = np.argsort(distances, kind="stable")
     first, second = distances[order[0]], distances[order[1]]
     return group[int(order[0])] if first <= 0.6 * second and second - first >= margin else None
-
-
-def _distance(thing: Thing, point: tuple[float, float]) -> float:
-    x, y = thing.centre
-    return float(np.hypot(x - point[0], y - point[1]))
 
 
 def _at_side(view: View, thing: Thing, side: str, *, half: bool) -> bool | None:
@@ -129,12 +121,6 @@ def _at_side(view: View, thing: Thing, side: str, *, half: bool) -> bool | None:
     if middle <= INNER and high <= OUTER:
         return True
     return False if middle >= OUTER else None
-
-
-def _in_centre(view: View, thing: Thing) -> bool | None:
-    x, y = thing.centre
-    off = max(abs(x / view.width - 0.5), abs(y / view.height - 0.5))
-    return True if off <= CENTRE else False if off >= OFF_CENTRE else None
 
 
 APART = 0.05
@@ -185,12 +171,6 @@ def beside(view: View, group: Sequence[Thing], anchor: Thing, direction: str) ->
     A thing is left of another when it is clearly further left, more to its left than above or below it, and
     does not reach over its centre; it is not when it is clearly further right. Above and below need more: boxes
     that do not meet, since a cake above a table may also be one on it.
-
-    Args:
-        view: the picture.
-        group: the things asked about.
-        anchor: the thing they are related to.
-        direction: left, right, above or below.
     """
     axis, sign = _DIRECTIONS[direction][0]
     margin = APART * (view.width, view.height)[axis]

@@ -21,7 +21,7 @@ class Proposal:
 
     Args:
         words: a noun phrase, such as ``"the two largest ships"``.
-        family: what kind of phrase it is; see :data:`FAMILIES`.
+        family: what kind of phrase it is; see :data:`fiducial.synthetic.expressions.FAMILIES`.
         chosen: numbers of the instances that it names, sorted; ``()`` when it names none.
         coloured: whether colours matter for it.
     """
@@ -111,12 +111,7 @@ _SIDES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Things in order, with the places where the step to the next is clear.
-
-    Args:
-        things: first come first.
-        cuts: ``k`` is among them when the first ``k`` things are clearly before all others.
-    """
+    """Things in order, first come first; ``k`` is a cut when the first ``k`` are clearly before all others."""
 
     things: tuple[Thing, ...]
     cuts: frozenset[int]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -40,16 +39,7 @@ class SceneDataset:
     Sample ``i`` of a seed is the same whenever and wherever it is made, whatever other samples are made and how
     many there are. Each is drawn when it is asked for.
 
-    Args:
-        style: one of :data:`STYLES`.
-        count: number of samples.
-        seed: any number from 0.
-        size: side of the square picture in pixels, or its (height, width), at least 96; None: 512 for
-            ``aerial``, 256 for the others.
-
-    Raises:
-        UnknownNameError: there is no such style.
-        InputError: a number that is out of range.
+    ``size`` is the side of the square picture in pixels, or its (height, width); None is that of the style.
 
     Example:
         >>> sample = SceneDataset("shapes", 10, seed=3)[0]
@@ -99,7 +89,15 @@ class SceneDataset:
             instances=tuple(scene.masks[k] for k in chosen),
             size=self.size,
             labels=tuple(scene.labels[k] for k in chosen),
-            meta=self._meta(scene, said),
+            meta={
+                "style": self.style,
+                "seed": self.seed,
+                "version": VERSION,
+                "expressions_version": EXPRESSIONS_VERSION,
+                "family": said.family,
+                "things": len(scene.labels),
+                "attributes": [dict(scene.attributes[k]) for k in chosen],
+            },
         )
 
     def scene(self, index: int) -> Scene:
@@ -139,17 +137,6 @@ class SceneDataset:
 
     def _id(self, index: int) -> str:
         return f"{self.style}-{self.seed}-{index:06d}"
-
-    def _meta(self, scene: Scene, said: Said) -> dict[str, Any]:
-        return {
-            "style": self.style,
-            "seed": self.seed,
-            "version": VERSION,
-            "expressions_version": EXPRESSIONS_VERSION,
-            "family": said.family,
-            "things": len(scene.labels),
-            "attributes": [dict(scene.attributes[k]) for k in said.chosen],
-        }
 
 
 def view_of(scene: Scene) -> View:

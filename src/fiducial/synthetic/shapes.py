@@ -60,7 +60,8 @@ def draw_shapes(rng: np.random.Generator, size: tuple[int, int], name: str) -> S
     canvas = Canvas(*size)
     short = min(size)
     ground = np.array(_GROUNDS[int(rng.integers(len(_GROUNDS)))], dtype=np.float32)
-    _lay_ground(canvas, ground, rng)
+    rough = float(rng.choice([1.0, 4.0, 8.0]))
+    canvas.pixels[...] = ground + rough * fractal_noise(rng, canvas.size, canvas.width / 3)[..., None]
     _add_clutter(canvas, rng, round(float(rng.uniform(0, 14))))
     kinds = [KINDS[int(k)] for k in rng.choice(len(KINDS), size=int(rng.integers(1, 4)), replace=False)]
     colours = _contrasting(ground, rng, int(rng.integers(2, 5)))
@@ -94,10 +95,9 @@ def _draw_shape(canvas: Canvas, pose: Pose, traits: dict[str, Any], rng: np.rand
     covered = canvas.cover(outline)
     if kind == "ring":
         hole = canvas.cover(pose.place(ellipse(1.05, 1.05)))
-        covered = covered[0], covered[1].copy()
         full = np.zeros(canvas.size, dtype=np.float32)
         full[hole[0]] = hole[1]
-        covered[1][...] *= 1 - full[covered[0]]
+        covered = covered[0], covered[1] * (1 - full[covered[0]])
     ink = np.array(PAINTS[colour], dtype=np.float32) + rng.uniform(-6, 6, 3).astype(np.float32)
     canvas.paint(covered, _texture(canvas.size, ink, texture, pose, rng), thing)
     # a thin rim keeps two things of one colour apart where they overlap
@@ -130,11 +130,6 @@ def _contrasting(ground: NDArray[np.float32], rng: np.random.Generator, count: i
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[0]
     clear = [names[k] for k in range(len(names)) if float(np.linalg.norm(lab[k + 1] - lab[0])) > 38]
     return [clear[int(k)] for k in rng.choice(len(clear), size=min(count, len(clear)), replace=False)]
-
-
-def _lay_ground(canvas: Canvas, ground: NDArray[np.float32], rng: np.random.Generator) -> None:
-    rough = float(rng.choice([1.0, 4.0, 8.0]))
-    canvas.pixels[...] = ground + rough * fractal_noise(rng, canvas.size, canvas.width / 3)[..., None]
 
 
 def _add_clutter(canvas: Canvas, rng: np.random.Generator, count: int) -> None:

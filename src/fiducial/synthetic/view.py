@@ -38,7 +38,7 @@ class ColourReading:
     """What can be said of one thing's colour.
 
     Args:
-        shares: share of its pixels per colour term, in 0..1, as ``Candidate.colours``.
+        shares: share of its pixels per colour term, in 0..1.
         clear: the terms that it certainly has: one, or none.
         possible: the terms that somebody could use for it.
     """
@@ -106,15 +106,7 @@ MAX_ALIKE = 20
 
 @dataclass(frozen=True)
 class Thing:
-    """One instance.
-
-    Args:
-        index: its number among the picture's instances.
-        name: what people call it, in the singular.
-        box: x1, y1, x2, y2 in pixels.
-        area: its pixels, or its box's area where there is no mask.
-        mask: its pixels, or None where only its box is known.
-    """
+    """One instance: its number in the picture, what people call it, its box x1, y1, x2, y2 and area in pixels."""
 
     index: int
     name: str
@@ -138,8 +130,6 @@ class View:
     """All things of one picture.
 
     Args:
-        height: in pixels.
-        width: in pixels.
         things: the things, in the order of the picture's instances.
         read: returns the picture; asked only when colours are needed. None: colours are not spoken of.
         stated: the colour of each thing where it is known because it was drawn; else measured.
@@ -163,18 +153,10 @@ class View:
         read: Callable[[], Image] | None = None,
         stated: Sequence[ColourReading] | None = None,
     ) -> View:
-        """Make a view of a picture's instances.
+        """Make a view of the N instances of a picture of height, width in pixels.
 
-        Args:
-            size: height, width in pixels.
-            labels: N labels.
-            masks: N masks, of which none is empty; or
-            boxes: N boxes x1, y1, x2, y2 in pixels.
-            read: returns the picture.
-            stated: N known colours.
-
-        Raises:
-            InputError: neither masks nor boxes, an empty mask, or lists that differ in length.
+        Each has a label, a mask that is not empty or else a box x1, y1, x2, y2 in pixels, and perhaps a known colour;
+        ``read`` returns the picture.
         """
         places = list(boxes) if boxes is not None else [mask.box for mask in masks or ()]
         if (masks is None and boxes is None) or len(labels) != len(places):
@@ -237,11 +219,7 @@ class View:
 
     @cached_property
     def picture(self) -> Image:
-        """The picture, read once.
-
-        Raises:
-            InputError: the view was made without one.
-        """
+        """The picture, read once."""
         if self.read is None:
             raise InputError("this view was made without a picture")
         return self.read()

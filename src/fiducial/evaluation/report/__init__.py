@@ -289,7 +289,7 @@ def _environment(html: bool) -> Environment:
     made = Environment(
         loader=PackageLoader("fiducial.evaluation", "report"),
         autoescape=html,
-        finalize=_clean if html else _escaped_markdown,
+        finalize=_clean if html else lambda value: value if isinstance(value, Markup) else cell(value),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -304,7 +304,3 @@ def _environment(html: bool) -> Environment:
 
 def _clean(value: Any) -> Any:
     return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _escaped_markdown(value: Any) -> Any:
-    return value if isinstance(value, Markup) else cell(value)
