@@ -42,16 +42,3 @@ def _box(prompt: Prompt):
         return prompt.box
     x, y = prompt.points[0]
     return x - 1.5, y - 1.5, x + 1.5, y + 1.5
-
-
-def lies_in(words, x, y, frame, slack=0.05):
-    """Whether a point of a pixel frame lies where words such as "upper left" say, give or take a share of each axis."""
-    said, x, y = words.split(), x / frame.width, y / frame.height
-    part = (1 / 2 if said[-1] == "half" else 1 / 3) + slack
-    holds = {"left": x <= part, "right": x >= 1 - part, "upper": y <= part, "lower": y >= 1 - part}
-    holds |= {"top": holds["upper"], "bottom": holds["lower"]}
-    if "centre" in said:
-        across, down = ({"left", "right"} & {*said}, {"top", "bottom"} & {*said})
-        middle = (across or abs(x - 1 / 2) <= part - 1 / 6) and (down or abs(y - 1 / 2) <= part - 1 / 6)
-        return bool(middle) and all(holds.get(word, True) for word in said)
-    return all(holds.get(word, True) for word in said)

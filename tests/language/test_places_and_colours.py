@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ImageColor
 
-from fakes import lies_in
+from fiducial.errors import InputError
 from fiducial.geometry import Frame
 from fiducial.language.candidates import COLOURS, colour_names, colour_shares
-from fiducial.language.phrases.scene import where
+from fiducial.language.phrases.places import PLACES, named_place, place_agrees, place_of, place_of_all, where
 
 FRAME = Frame.pixels(300, 150)
 points = st.tuples(st.floats(0, 300), st.floats(0, 150))
@@ -34,50 +34,46 @@ points = st.tuples(st.floats(0, 300), st.floats(0, 150))
     ],
 )
 def test_ninths(x, y, words):
-    assert said_of((x, y)) == words
-    assert lies_in(words, min(max(x, 0), 300), min(max(y, 0), 150), FRAME, slack=0)
-
-
-def said_of(*points, frame=FRAME):
-    """The words of the sentence about small boxes around points; None where they share none."""
-    text = where([(x - 1e-9, y - 1e-9, x + 1e-9, y + 1e-9) for x, y in points], frame)
-    start = "It lies" if len(points) == 1 else "They lie"
-    assert text.startswith(f"{start} in ")
-    words = text.removeprefix(f"{start} in ").removeprefix("the ").removesuffix(" of the picture.")
-    return None if words == "different parts" else words
+    assert place_of(x, y, FRAME) == words
+    assert place_agrees(words, x, y, FRAME, slack=0)
+    assert where([(x - 1, y - 1, x + 1, y + 1)], FRAME) == f"It lies in the {words} of the picture."
 
 
 def test_frames_whose_axes_point_elsewhere():
     upwards = Frame(-1, 1, 1, -1)
-    assert said_of((-0.9, 0.9), frame=upwards) == "upper left"
+    assert place_of(-0.9, 0.9, upwards) == "upper left"
     assert where([(-0.9, -0.9, -0.8, -0.8)], upwards) == "It lies in the lower left of the picture."
 
 
 @given(points)
 def test_the_mirrored_point_lies_elsewhere_unless_it_is_central(point):
     x, y = point
-    words = said_of(point)
-    assert lies_in(words, x, y, FRAME, slack=1e-9)
-    mirrored = said_of((300 - x, 150 - y))
+    words = place_of(x, y, FRAME)
+    assert place_agrees(words, x, y, FRAME, slack=1e-9)
+    mirrored = place_of(300 - x, 150 - y, FRAME)
     middle = abs(x - 150) <= 50 and abs(y - 75) <= 25
     assert (words == mirrored) == middle or min(abs(x - 100), abs(x - 200), abs(y - 50), abs(y - 100)) < 1e-6
+    agrees = [name for name in PLACES if place_agrees(name, x, y, FRAME, slack=0.05)]
+    assert words in agrees
+    assert len(agrees) <= 8
 
 
-@given(st.lists(points, min_size=2, max_size=5))
+@given(st.lists(points, min_size=1, max_size=5))
 def test_words_for_several_are_true_of_each(several):
-    words = said_of(*several)
+    words = place_of_all(several, FRAME)
     if words is not None:
-        assert all(lies_in(words, x, y, FRAME, slack=1e-9) for x, y in several)
+        assert all(place_agrees(words, x, y, FRAME, slack=1e-9) for x, y in several)
     else:
-        assert len({said_of(point) for point in several}) > 1
+        assert len({place_of(x, y, FRAME) for x, y in several}) > 1
         for half in ("left half", "right half", "upper half", "lower half"):
-            assert not all(lies_in(half, x, y, FRAME, slack=-1e-9) for x, y in several)
+            assert not all(place_agrees(half, x, y, FRAME, slack=0) for x, y in several)
 
 
 def test_several_that_share_a_half_or_nothing():
-    assert said_of((20, 20), (30, 10)) == "upper left"
-    assert said_of((20, 20), (280, 70)) == "upper half"
-    assert said_of((20, 20), (280, 80)) is None
+    assert place_of_all([], FRAME) is None
+    assert place_of_all([(20, 20), (30, 10)], FRAME) == "upper left"
+    assert place_of_all([(20, 20), (280, 70)], FRAME) == "upper half"
+    assert place_of_all([(20, 20), (280, 80)], FRAME) is None
     boxes = [(10, 10, 30, 30), (270, 10, 290, 30)]
     assert where(boxes, FRAME) == "They lie in the upper half of the picture."
     assert where([*boxes, (10, 120, 20, 140)], FRAME) == "They lie in different parts of the picture."
@@ -87,6 +83,26 @@ def test_several_that_share_a_half_or_nothing():
 def test_what_fills_the_picture_lies_nowhere():
     assert where([(5, 5, 280, 140)], FRAME) == "It takes up most of the picture."
     assert where([(5, 60, 280, 90)], FRAME) == "It lies in the centre of the picture."
+
+
+def test_slack_is_a_share_of_each_axis():
+    assert place_agrees("upper left", 114, 57, FRAME)
+    assert not place_agrees("upper left", 116, 20, FRAME)
+    assert not place_agrees("upper left", 20, 58, FRAME)
+    assert not place_agrees("left half", 151, 20, FRAME, slack=0)
+
+
+def test_what_a_text_says():
+    for words in PLACES:
+        assert named_place(f"Chose it. They lie in the {words} of the picture. Not sure: 0.30.") == words
+    assert named_place("Chose the only ship in the upper left. They lie in different parts of the picture.") is None
+
+
+def test_refusals():
+    with pytest.raises(InputError, match="'upper middle' is no place: known are upper left, top centre"):
+        place_agrees("upper middle", 1, 1, FRAME)
+    with pytest.raises(InputError, match="a slack is a number from 0, got -1"):
+        place_agrees("centre", 1, 1, FRAME, slack=-1)
 
 
 NAMED = {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -59,13 +60,18 @@ def test_no_sample_gives_no_number():
 @pytest.mark.parametrize("rules", POLICIES.values(), ids=list(POLICIES))
 @settings(max_examples=25, deadline=None)
 @given(st.data(), st.randoms(use_true_random=False))
-def test_any_order_gives_the_same_report_to_the_last_bit(rules, data, random):
+def test_any_partition_and_order_gives_the_same_report_to_the_last_bit(rules, data, random):
     given_scores = data.draw(st.lists(scores(rules), max_size=12))
     whole = Totals(rules).extend(given_scores)
-    shuffled = Totals(rules).extend(random.sample(given_scores, len(given_scores)))
-    assert shuffled.report() == whole.report()
-    assert shuffled.outcomes == whole.outcomes
-    assert shuffled.count == len(given_scores)
+    shards = [Totals(rules) for _ in range(3)]
+    for score in random.sample(given_scores, len(given_scores)):
+        shards[random.randrange(3)].add(score)
+    merged = Totals(rules)
+    for shard in random.sample(shards, 3):
+        merged.merge(shard)
+    assert merged.report() == whole.report()
+    assert merged.outcomes == whole.outcomes
+    assert merged.count == len(given_scores)
 
 
 def test_means_are_the_nearest_double_of_the_exact_mean():
@@ -78,6 +84,10 @@ def test_totals_of_two_policies_do_not_meet():
     score = score_sample(policy("lisa"), TARGET, TARGET, Outcome.FOUND)
     with pytest.raises(InputError, match="policy 'lisa' cannot join totals of 'fiducial'"):
         Totals(OURS).add(score)
+    with pytest.raises(InputError, match="'lisa' cannot join those of 'fiducial'"):
+        Totals(OURS).merge(Totals(policy("lisa")))
+    with pytest.raises(InputError, match="cannot join"):
+        Totals(OURS).merge(Totals(replace(OURS, comparison=">")))
 
 
 def test_a_statistic_is_found_by_name():

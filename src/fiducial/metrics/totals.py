@@ -94,7 +94,8 @@ def scaled(value: float) -> int:
 class Totals:
     """Sums from which every statistic of a report follows.
 
-    Nothing is rounded before the report, so any order and any interruption give the same numbers to the last bit.
+    Nothing is rounded before the report, so any order, any sharding and any interruption give the same numbers to the
+    last bit. Memory does not grow with the samples.
 
     Example:
         >>> from fiducial.geometry import Mask
@@ -135,6 +136,16 @@ class Totals:
         for score in scores:
             self.add(score)
         return self
+
+    def merge(self, other: Totals) -> None:
+        """Add the totals of other samples, such as another shard's, which need to be counted by this policy."""
+        if other.policy != self.policy:
+            raise InputError(f"totals of policy {other.policy.name!r} cannot join those of {self.policy.name!r}")
+        self._outcomes += other._outcomes
+        self._scored += other._scored
+        for name in self._statistics:
+            self._above[name] += other._above[name]
+            self._below[name] += other._below[name]
 
     @property
     def outcomes(self) -> dict[str, int]:

@@ -120,7 +120,7 @@ def without_duplicates(answer: Answer, threshold: float) -> Answer:
         return answer
     places = list(boxed)
     corners = list(boxed.values())
-    lost = set(places) - {places[row] for row in boxes.nms(corners, boxes.area(corners), threshold)}
+    lost = set(places) - {places[row] for row in boxes.nms_by_area(corners, threshold)}
     if not lost:
         return answer
     left = tuple(prompt for place, prompt in enumerate(answer.prompts) if place not in lost)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 
 import pytest
 
 from detector_fakes import KnowingDetector
-from fakes import lies_in
+from fiducial.language.phrases.places import named_place, place_agrees
 from fiducial.prompters.detector import Detection, DetectorPrompter
 from fiducial.synthetic.scenes import SceneDataset
 from fiducial.synthetic.vocabulary import spoken
@@ -45,12 +44,11 @@ def test_exactly_the_things_meant_are_chosen(style):
 def test_the_words_agree_with_the_masks(style):
     checked = mirrored = 0
     for sample, answer, masks in asked(style):
-        found = re.search(r"\bin the ([a-z ]+) of the picture\b", answer.text)
-        words = found[1] if found else ""
+        words = named_place(answer.text)
         for x, y in (mask.centroid for mask in masks if words):
-            assert lies_in(words, x, y, answer.prompts.frame), (sample.id, words)
+            assert place_agrees(words, x, y, answer.prompts.frame), (sample.id, words)
             frame = answer.prompts.frame
-            mirrored += lies_in(words, frame.width - x, frame.height - y, frame)
+            mirrored += place_agrees(words, frame.width - x, frame.height - y, frame)
             checked += 1
     # the same words are false of most things when the picture is turned round
     assert checked >= COUNTS[style] / 2

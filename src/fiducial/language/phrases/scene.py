@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import numpy as np
-
-from fiducial.geometry import Box, Frame
+from fiducial.geometry import Frame
 from fiducial.language.candidates import Candidate
 from fiducial.language.phrases.request import Order, Trait
 
@@ -25,24 +23,21 @@ ROUND = 0.75
 """Round: roundness is at least this."""
 BRIGHT = 0.6
 """Bright: mean luminance is at least this; dark: at most 1 minus this."""
-SAME_LINE = 0.5
-"""Two extents lie on one line when they share at least this part of the smaller one."""
-FILLS = 2 / 3
-"""A thing that takes more than this of both axes lies nowhere in particular."""
-
-_NINTHS = (
-    ("upper left", "top centre", "upper right"),
-    ("centre left", "centre", "centre right"),
-    ("lower left", "bottom centre", "lower right"),
-)
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Candidates of one image of ``width`` x ``height`` pixels; their boxes count from the top left, y downwards."""
+    """Candidates of one image, measured.
+
+    Args:
+        candidates: the candidates.
+        boxes: one box x1, y1, x2, y2 per candidate, in pixels from the top left, y downwards.
+        width: width of the image in pixels.
+        height: height of the image in pixels.
+    """
 
     candidates: tuple[Candidate, ...]
-    boxes: tuple[Box, ...]
+    boxes: tuple[tuple[float, float, float, float], ...]
     width: float
     height: float
 
@@ -50,11 +45,14 @@ class Scene:
     def of(cls, candidates: Sequence[Candidate], frame: Frame) -> Scene:
         """Make a scene of candidates that are all in one frame."""
         upright = Frame.pixels(frame.width, frame.height)
-        boxes: list[Box] = []
+        boxes = []
         for candidate in candidates:
             frame.require(candidate.prompt.frame, "the candidates")
-            boxes.append(tuple(frame.boxes_to(candidate.prompt.box or (), upright).tolist()))
+            x1, y1, x2, y2 = frame.boxes_to(candidate.prompt.box or (), upright).tolist()
+            boxes.append((x1, y1, x2, y2))
         return cls(tuple(candidates), tuple(boxes), frame.width, frame.height)
+
+    # -- one candidate ---------------------------------------------------------------------------
 
     def centre(self, index: int) -> tuple[float, float]:
         """Return the centre x, y of a candidate's box."""
@@ -76,8 +74,9 @@ class Scene:
             return self.distance(index, order.sides)
         if order.measure in ("width", "height"):
             return x2 - x1 if order.measure == "width" else y2 - y1
-        measured: float | None = getattr(self.candidates[index], order.measure)  # length, roundness, brightness
-        return measured
+        candidate = self.candidates[index]
+        known = {"length": candidate.length, "roundness": candidate.roundness, "brightness": candidate.brightness}
+        return known[order.measure]
 
     def has_colours(self, index: int, colours: Sequence[str], *, any_of: bool) -> bool | None:
         """Say whether a candidate has one of the colours, or each of them; None when nobody measured any."""
@@ -130,7 +129,8 @@ class Scene:
         the edge.
         """
         x, y = self.centre(index)
-        level, upright = _zones(x, self.width, share), _zones(y, self.height, share)
+        level = _zones(x, self.width, share)
+        upright = _zones(y, self.height, share)
         zones = {"left": level[0], "right": level[2], "top": upright[0], "bottom": upright[2]}
         named = [side for side in place if side in zones]
         if "edge" in place:
@@ -170,9 +170,10 @@ class Scene:
         return self._inside(index, other) if kind == "inside" else self._on(index, other)
 
     def between(self, index: int, first: int, second: int) -> bool:
-        """Say whether a candidate's centre falls between two others' along the line that joins them.
+        """Say whether a candidate lies between two others.
 
-        It may be off that line by at most half of their distance.
+        Its centre falls between theirs along the line that joins them, and is off that line by at
+        most half of their distance.
         """
         (x, y), (ax, ay), (bx, by) = self.centre(index), self.centre(first), self.centre(second)
         dx, dy = bx - ax, by - ay
@@ -211,12 +212,25 @@ def _zones(value: float, extent: float, share: float) -> tuple[bool, bool, bool]
     return value < share * extent, abs(value - extent / 2) <= share * extent / 2, extent - value < share * extent
 
 
+SAME_LINE = 0.5
+"""Two extents lie on one line when they share at least this part of the smaller one."""
+
+Box = tuple[float, float, float, float]
+
+
 def lines_among(boxes: Sequence[Box], kind: str) -> list[list[int]]:
-    """Sort things, boxes x1, y1, x2, y2 with y downwards, into rows or columns: the indices of each, in order.
+    """Sort things into rows or columns.
 
     Things are taken by their centres, from the top for rows and from the left for columns. A thing joins the
     line before it when its extent across the line shares at least half of the smaller of the two with the mean
     extent of that line; else it begins a new one.
+
+    Args:
+        boxes: x1, y1, x2, y2 each, y downwards.
+        kind: ``"row"`` or ``"column"``.
+
+    Returns:
+        The indices of each line, lines in order, things along the line.
 
     Example:
         >>> lines_among([(0, 0, 9, 10), (30, 2, 39, 12), (0, 20, 9, 30)], "row")
@@ -238,27 +252,3 @@ def _shares(box: Box, line: Sequence[Box], low: int, high: int) -> bool:
     start, end = (sum(other[edge] for other in line) / len(line) for edge in (low, high))
     shared = min(box[high], end) - max(box[low], start)
     return shared > 0 and shared >= SAME_LINE * min(box[high] - box[low], end - start)
-
-
-def where(boxes: Sequence[Box], frame: Frame) -> str:
-    """Say in one sentence where things lie, by the centres of their boxes x1, y1, x2, y2; nothing for no box.
-
-    Example:
-        >>> where([(10, 10, 20, 20)], Frame.pixels(100, 100))
-        'It lies in the upper left of the picture.'
-        >>> where([(10, 10, 20, 20), (80, 80, 90, 90)], Frame.pixels(100, 100))
-        'They lie in different parts of the picture.'
-    """
-    if not boxes:
-        return ""
-    shares = frame.boxes_to(boxes, Frame.unit())
-    if len(boxes) == 1 and (shares[0, 2:] - shares[0, :2] > FILLS).all():
-        return "It takes up most of the picture."
-    centres = [((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in boxes]
-    x, y = np.clip(frame.points_to(centres, Frame.unit()), 0, 1).T
-    ninths = {_NINTHS[min(2, int(down * 3))][min(2, int(across * 3))] for across, down in zip(x, y, strict=True)}
-    halves = {"left half": x <= 0.5, "right half": x >= 0.5, "upper half": y <= 0.5, "lower half": y >= 0.5}
-    words = ninths.pop() if len(ninths) == 1 else next((half for half, holds in halves.items() if holds.all()), None)
-    if words is None:
-        return "They lie in different parts of the picture."
-    return f"{'It lies' if len(boxes) == 1 else 'They lie'} in the {words} of the picture."

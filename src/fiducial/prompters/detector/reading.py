@@ -13,7 +13,7 @@ from fiducial.language.candidates import Candidate
 from fiducial.language.phrases import Quantifier, Request, Resolution, Target
 from fiducial.language.phrases.choosing import Pick, coloured_noun, shorter_nouns
 from fiducial.language.phrases.nouns import in_number
-from fiducial.language.phrases.scene import where
+from fiducial.language.phrases.places import where
 
 # -- the contract ----------------------------------------------------------------------------------------
 
