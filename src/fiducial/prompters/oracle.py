@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fiducial.datasets.coco import AnnotationFile
 from fiducial.errors import FrameError, GeometryError, InputError
 from fiducial.files import parse_json, read_text
 from fiducial.geometry import Frame, Prompt, Prompts
@@ -22,23 +22,14 @@ _ASPECT_TOLERANCE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What is known of one image.
+    """What is known of one image."""
 
-    Args:
-        image: its name or digest.
-        instruction: what the prompts answer, or None when they answer anything.
-        prompts: the prompts, in any frame.
-        where: the place it was read from, for messages.
-        size: width, height in pixels of the picture that the prompts were made for, when known.
-        outcome: how the answer ended, or None: found, or no target when there is no prompt.
-    """
-
-    image: str
-    instruction: str | None
-    prompts: Prompts
-    where: str
-    size: tuple[float, float] | None = None
-    outcome: Outcome | None = None
+    image: str  # its name or digest
+    instruction: str | None  # what the prompts answer; None when they answer anything
+    prompts: Prompts  # in any frame
+    where: str  # the place it was read from, for messages
+    size: tuple[float, float] | None = None  # width, height in pixels of the picture that the prompts were made for
+    outcome: Outcome | None = None  # how the answer ended; None: found, or no target when there is no prompt
 
 
 class FixedPrompter:
@@ -57,9 +48,8 @@ class OraclePrompter:
 
     An image is looked up by its content digest, then its name, then the file name at the end of its
     name; an instruction by its words, whatever their case and spacing. A file name answers for one picture:
-    where two pictures that differ in folder and content are asked about under it, neither is answered
-    from it (see Returns of :meth:`ask`). Prompts that were given for no
-    instruction in particular answer every one: where their labels are ``categories`` and the
+    where two pictures that differ in folder and content are asked about under it, both fail. Prompts that were
+    given for no instruction in particular answer every one: where their labels are ``categories`` and the
     instruction names one of them ("all ships" names ``ship``), those of that category.
 
     An empty list of prompts is the answer "no target". An image or instruction that is not known is
@@ -68,9 +58,6 @@ class OraclePrompter:
 
     Args:
         answers: per image (name or digest) its prompts, or its prompts per instruction; in any frame.
-
-    Raises:
-        InputError: the answers are not such a mapping.
 
     Example:
         >>> import numpy as np
@@ -82,7 +69,11 @@ class OraclePrompter:
     """
 
     def __init__(self, answers: Mapping[str, Prompts | Mapping[str, Prompts]]) -> None:
-        self._fill(_given(answers))
+        self._fill(
+            _Entry(image, instruction, prompts, repr(image))
+            for image, known in answers.items()
+            for instruction, prompts in (known if isinstance(known, Mapping) else {None: known}).items()
+        )
 
     @classmethod
     def from_file(cls, path: str | Path) -> OraclePrompter:
@@ -97,36 +88,27 @@ class OraclePrompter:
         - COCO instances: the boxes of each ``file_name``, labelled with their category.
 
         Raises:
-            InputError: no such file, not UTF-8, broken JSON, or an entry that is not as above: the message names
-                the line or the place, and what is wrong with it.
+            InputError: no such file, not UTF-8, broken JSON, or an entry that is not as above.
         """
         path = Path(path)
         oracle = cls({})
         records = _records(path)
-        where, first = next(iter(records), ("", None))
-        if len(records) == 1 and isinstance(first, dict) and "annotations" in first:
-            oracle._fill(*_read_coco(first, where))
+        if len(records) == 1 and isinstance(records[0][1], dict) and "annotations" in records[0][1]:
+            file = AnnotationFile(path)
+            oracle._fill(_read_coco(file), frozenset(file.categories.values()))
         else:
             oracle._fill([_read_entry(record, where) for where, record in records])
         return oracle
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
-        """Answer each instruction for the image beside it from what is known.
+        """Answer each instruction for the image beside it from what is known, in the pixels of the image.
 
-        Returns:
-            One answer per image, its prompts in the pixels of the image: found, no target, or failed where
-            the image or the instruction is not known, or where the known name fits the pictures of two
-            folders. Two pictures of one whole name, which may be one picture at two sizes, are both
-            answered, and the text of the later one says so.
+        Two pictures of one whole name, which may be one picture at two sizes, are both answered, and the text of the
+        later one says so.
         """
         asked = list(paired(images, instructions))
         looked_up = [self._look_up(image) for image in images]  # all of them first: their order must not matter
         return [self._answer(image, words, *found) for (image, words), found in zip(asked, looked_up, strict=True)]
-
-    @property
-    def images(self) -> tuple[str, ...]:
-        """The images that are known, as they were named."""
-        return tuple(self._entries)
 
     def _fill(self, entries: Iterable[_Entry], categories: frozenset[str] = frozenset()) -> None:
         self._categories = categories
@@ -195,16 +177,6 @@ class OraclePrompter:
         return Answer(outcome, Prompts(entry.prompts.frame, items).to(image.frame), text=text + note)
 
 
-def _given(answers: Mapping[str, Prompts | Mapping[str, Prompts]]) -> Iterator[_Entry]:
-    if not isinstance(answers, Mapping):
-        raise InputError(f"the oracle needs a mapping of image name to prompts, got {type(answers).__name__}")
-    for image, known in answers.items():
-        for instruction, prompts in (known if isinstance(known, Mapping) else {None: known}).items():
-            if not isinstance(prompts, Prompts):
-                raise InputError(f"the oracle needs Prompts for {image!r}, got {type(prompts).__name__}")
-            yield _Entry(image, instruction, prompts, f"{image!r}")
-
-
 def _key(instruction: str | None) -> str | None:
     return None if instruction is None else " ".join(instruction.casefold().split())
 
@@ -243,48 +215,28 @@ def _records(path: Path) -> list[tuple[str, object]]:
     """Read JSON or JSON Lines: what it holds, each with its place."""
     text = read_text(path)
     try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        if path.suffix == ".json" and error.msg != "Extra data":
-            raise InputError(f"{path}, line {error.lineno}, column {error.colno}: not JSON ({error.msg})") from None
+        document = parse_json(text, path)
+    except InputError as error:
+        if path.suffix == ".json" and "Extra data" not in str(error):
+            raise
         lines = [(f"{path}, line {number}", line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
         return [(where, parse_json(line, where)) for where, line in lines]
-    except RecursionError:
-        raise InputError(f"{path}: not JSON (nested too deeply)") from None
     if isinstance(document, list):
         return [(f"{path}, entry {number}", record) for number, record in enumerate(document, start=1)]
     return [(str(path), document)]
 
 
-def _read_coco(document: Mapping[str, Any], name: str) -> tuple[list[_Entry], frozenset[str]]:
-    """Read COCO instances: an entry per image, a prompt per annotation without crowds, and the names of categories."""
-    images = {_field(image, "id", where): (image, where) for where, image in _listed(document, "images", name)}
-    listed = _listed(document, "categories", name)
-    categories = {_field(item, "id", where): str(_field(item, "name", where)) for where, item in listed}
-    frames = {number: _sized(image, where) for number, (image, where) in images.items()}
-    prompts: dict[Any, list[Prompt]] = {number: [] for number in images}
-    for where, annotation in _listed(document, "annotations", name):
-        if annotation.get("iscrowd"):
-            continue
-        number, category = _field(annotation, "image_id", where), _field(annotation, "category_id", where)
-        if number not in images or category not in categories:
-            raise InputError(f"{where}: image {number!r} or category {category!r} is not listed in the file")
-        x, y, width, height = _four(
-            _field(annotation, "bbox", where), "'bbox' needs four numbers x, y, width, height", where
-        )
-        item = {"box": (x, y, x + width, y + height), "label": categories[category]}
-        prompts[number].append(_read_prompt(item, frames[number], where))
-    entries = [
-        _Entry(
-            str(_field(image, "file_name", where)),
-            None,
-            Prompts(frames[number], tuple(prompts[number])),
-            where,
-            (frames[number].width, frames[number].height),
-        )
-        for number, (image, where) in images.items()
-    ]
-    return entries, frozenset(categories.values())
+def _read_coco(file: AnnotationFile) -> Iterator[_Entry]:
+    """Make an entry per image, its prompts the labelled boxes of all annotations but crowds."""
+    for number, every in file.by_image().items():
+        height, width = file.images[number].size
+        single = [one for one in every if not one.crowd]
+        if (lost := next((one for one in single if one.box is None), None)) is not None:
+            raise InputError(f"{file.path}: annotation {lost.id} has no box with an extent")
+        labels = [file.label(one.category_id) for one in single]
+        boxes = [one.box for one in single if one.box is not None]
+        prompts = Prompts.from_boxes(Frame.pixels(width, height), boxes, labels=labels)
+        yield _Entry(file.images[number].file_name, None, prompts, str(file.path), (width, height))
 
 
 def _read_entry(record: object, where: str) -> _Entry:
@@ -339,27 +291,13 @@ def _four(values: Any, needed: str, where: str) -> tuple[float, float, float, fl
 def _read_prompt(item: object, frame: Frame, where: str) -> Prompt:
     if not isinstance(item, Mapping):
         raise InputError(f"{where}: needs an object with 'box' or 'points', got {type(item).__name__}")
-    label, score = item.get("label"), item.get("score")
-    points, kinds = item.get("points") or [], item.get("point_labels")
-    if not (label is None or isinstance(label, str)) or not (score is None or _is_number(score)):
-        raise InputError(f"{where}: needs a text as label and a number as score, got {label!r} and {score!r}")
-    if not isinstance(points, list) or not (kinds is None or _are_kinds(kinds)):
-        raise InputError(f"{where}: needs lists of points and of point labels 1 or 0, got {points!r} and {kinds!r}")
-    given = None if kinds is None else tuple(kinds)
+    label, points, kinds = item.get("label"), item.get("points") or (), item.get("point_labels")
+    if not (label is None or isinstance(label, str)):
+        raise InputError(f"{where}: needs a text as label, got {label!r}")
     try:
-        return Prompt(frame, item.get("box"), tuple(points), given, label, score)
+        return Prompt(frame, item.get("box"), points, kinds, label, item.get("score"))
     except (GeometryError, OverflowError) as error:
         raise InputError(f"{where}: {error}") from None
-
-
-def _listed(document: Mapping[str, Any], key: str, name: str) -> list[tuple[str, Mapping[str, Any]]]:
-    items = document.get(key)
-    if not isinstance(items, list):
-        raise InputError(f"{name}: COCO instances need a list of {key!r}")
-    for number, item in enumerate(items):
-        if not isinstance(item, Mapping):
-            raise InputError(f"{name}, {key}[{number}]: needs an object, got {type(item).__name__}")
-    return [(f"{name}, {key}[{number}]", item) for number, item in enumerate(items)]
 
 
 def _field(record: Mapping[str, Any], key: str, where: str) -> Any:
@@ -371,7 +309,3 @@ def _field(record: Mapping[str, Any], key: str, where: str) -> Any:
 def _is_number(value: object) -> bool:
     """Whether a JSON value is a number that fits a coordinate; true is none, and 1e400 neither."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e15 < value < 1e15
-
-
-def _are_kinds(kinds: object) -> bool:
-    return isinstance(kinds, list) and all(kind in (0, 1) for kind in kinds)
