@@ -1,16 +1,15 @@
-"""Checkpoints: weights in a folder of this machine or on the hub, and the device and dtype that run them.
-
-Errors say which files are missing, where they would go, and what works without a connection.
-"""
+"""Checkpoints: weights in a folder of this machine or on the hub, and the device and dtype that run them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from fiducial.errors import FiducialError, HubError, InputError, ModelError
 
@@ -25,6 +24,7 @@ WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 """The dtypes that the options of models name."""
+T = TypeVar("T")
 
 
 def pick_device(device: str) -> torch.device:
@@ -89,12 +89,57 @@ def safetensors_metadata(data: bytes) -> dict[str, str]:
     return metadata if isinstance(metadata, dict) else {}
 
 
-def locate(model: str | Path, needed: Needed) -> str:
-    """Return the folder or the hub's id, checking a folder before transformers does.
+def read_network(
+    model: str | Path, embedded: str, build: Callable[[dict[str, Any], dict[str, Any]], T]
+) -> tuple[T, str]:
+    """Build a network of our own from the weights that come with the package, or from a safetensors file.
 
     Args:
-        model: a local folder, or an id of the hub such as ``"facebook/sam2.1-hiera-small"``.
-        needed: the files that it has to hold.
+        model: ``embedded``, or the file.
+        embedded: the name of the package's weights.
+        build: makes it of the tensors by name and of what the header holds, JSON values by name.
+
+    Returns:
+        What ``build`` made, and the SHA-256 of the file.
+
+    Raises:
+        InputError: no such file, or weights that ``build`` cannot take.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    packaged = files("fiducial.models").joinpath(f"{embedded}.safetensors")
+    try:
+        data = packaged.read_bytes() if model == embedded else Path(model).read_bytes()
+    except OSError as error:
+        raise InputError(f"{model}: the weights cannot be read ({error.strerror or error})") from None
+    try:
+        header = {key: json.loads(value) for key, value in safetensors_metadata(data).items()}
+        return build(load(data), header), hashlib.sha256(data).hexdigest()
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{model}: holds no weights of the {embedded.replace('-', ' ')} ({reason})") from None
+
+
+def network_file(
+    weights: Mapping[str, torch.Tensor], header: Mapping[str, Any], exact: Mapping[str, torch.Tensor] | None = None
+) -> bytes:
+    """Return the content of a weights file: floats in half precision but for the ``exact``, JSON values as header."""
+    import torch
+    from safetensors.torch import save
+
+    halves = {name: one.to(torch.float16) if one.is_floating_point() else one for name, one in weights.items()}
+    tensors = {name: one.detach().cpu().contiguous() for name, one in {**halves, **(exact or {})}.items()}
+    return save(tensors, {key: json.dumps(value) for key, value in header.items()})
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its class where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def locate(model: str | Path, needed: Needed) -> str:
+    """Return the folder or the hub's id, checking a folder before transformers does.
 
     Raises:
         InputError: no such folder, or a folder without a model.
@@ -109,32 +154,35 @@ def locate(model: str | Path, needed: Needed) -> str:
         return text
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: no model is in this folder, as it has no config.json")
-    missing = _missing(needed, lambda name: (folder / name).is_file())
-    if missing:
+    if missing := _missing(needed, lambda name: (folder / name).is_file()):
         raise HubError(f"{folder}: the folder lacks {', '.join(missing)}")
     return str(folder)
 
 
-def not_loaded(
-    source: str,
-    needed: Needed,
-    error: OSError,
-    *,
-    cache: str | Path | None = None,
-    revision: str | None = None,
-) -> FiducialError:
-    """Make the error for a checkpoint whose files could not be read or fetched.
+@contextmanager
+def loading(
+    source: str, needed: Needed, *, cache: str | Path | None = None, revision: str | None = None
+) -> Iterator[None]:
+    """Name what is wrong where transformers reads the files of a checkpoint, whose source :func:`locate` returned.
 
-    Args:
-        source: what :func:`locate` returned.
-        needed: the files of such a checkpoint.
-        error: what transformers or the hub said.
-        cache: the hub's folder; default: that of huggingface_hub.
-        revision: branch, tag or commit.
-
-    Returns:
-        HubError, or InputError when ``source`` is no id of the hub at all.
+    Raises:
+        HubError: files cannot be read, or are neither here nor to be had.
+        InputError: the source is no id of the hub at all.
+        ModelError: the weights are broken.
     """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except OSError as error:
+        raise _not_loaded(source, needed, error, cache, revision) from error
+    except SafetensorError as error:
+        raise ModelError(f"{source}: its weights cannot be read ({error}): fetch the files again") from error
+
+
+def _not_loaded(
+    source: str, needed: Needed, error: OSError, cache: str | Path | None, revision: str | None
+) -> FiducialError:
     from huggingface_hub import constants, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -149,22 +197,17 @@ def not_loaded(
         missing = _missing(needed, cached)
     except HFValidationError:
         return InputError(f"{source!r} is neither a local folder nor an id of the hub")
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason, lost = first_line(error), ", ".join(missing) or "a file"
     place = folder / f"models--{source.replace('/', '--')}"
     return HubError(
-        f"{source}: not on this machine, and the hub did not send it ({reason}): {', '.join(missing) or 'a file'}. "
-        f"It would go to {place}. Without a connection, give a local folder that holds such files (NAME:FOLDER), "
-        "or use the recipe 'classic', which needs no weights"
+        f"{source}: not on this machine, and the hub did not send it ({reason}): {lost}. It would go to {place}. "
+        "Without a connection, give a local folder that holds such files (NAME:FOLDER), or use the recipe 'classic', "
+        "which needs no weights"
     )
 
 
 def check_complete(source: str, model_class: str, report: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint that leaves weights of its model random.
-
-    Args:
-        source: the folder or id, for the message.
-        model_class: the model's class, for the message.
-        report: the loading information of transformers.
+    """Refuse a checkpoint that leaves weights of its model random; ``report`` is transformers' loading information.
 
     Raises:
         ModelError: weights are missing or of another shape.

@@ -16,8 +16,10 @@ from fiducial.contracts import Embedding, Segmenter
 from fiducial.errors import InputError
 from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.images import Image
-from fiducial.segmenters import CachedSegmenter, DiskCache, GrabCutSegmenter, SamSegmenter
+from fiducial.segmenters.cache import CachedSegmenter, DiskCache
 from fiducial.segmenters.configs import CacheConfig
+from fiducial.segmenters.grabcut import GrabCutSegmenter
+from fiducial.segmenters.sam import SamSegmenter
 from tiny import sam as tiny
 
 torch.set_num_threads(1)
@@ -161,7 +163,7 @@ def test_what_a_dead_process_left_half_written_goes_too(tmp_path: Path) -> None:
 
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be a folder"):
+    with pytest.raises(InputError, match="folder cannot be made"):
         DiskCache(tmp_path / "file")
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fiducial.errors import GeometryError, InputError, ModelError
+from fiducial.errors import GeometryError, ModelError
 from fiducial.geometry import Frame
 from fiducial.images import Image
 from fiducial.segmenters.canvas import HALF, Preprocessing, Upsampler
@@ -50,11 +50,6 @@ def test_keys_tell_every_number_apart() -> None:
         Preprocessing(64, keep_aspect=True, std=HALF),
     ]
     assert len({str(way) for way in ways}) == 5
-
-
-def test_an_impossible_canvas() -> None:
-    with pytest.raises(InputError, match="at least one pixel, got 0"):
-        Preprocessing(0, keep_aspect=True)
 
 
 def full(logits: np.ndarray, up: Upsampler) -> np.ndarray:

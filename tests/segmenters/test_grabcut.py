@@ -7,8 +7,7 @@ from fiducial.contracts import Embedding, Segmenter
 from fiducial.errors import FrameError, InputError
 from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
-from fiducial.segmenters import GrabCutSegmenter
-from fiducial.segmenters.grabcut import WORKING
+from fiducial.segmenters.grabcut import WORKING, GrabCutSegmenter
 
 GREEN, BLUE = (40, 120, 50), (30, 60, 220)
 

@@ -118,18 +118,6 @@ def test_no_prompt_no_mask(image):
     assert cut(bright(), image) == []
 
 
-def test_images_share_calls(image):
-    segmenter = bright(passes=1, batch_size=16)
-    other = Image(np.ascontiguousarray(image.pixels[:, ::-1]), name="mirrored")
-    items = [
-        (segmenter.encode(one), Prompts(one.frame, (Prompt(one.frame, box=(20, 10, 60, 60)),)), None)
-        for one in (image, other)
-    ]
-    masks = segmenter.decode_many(items)
-    assert segmenter.network.calls == [2]
-    assert masks == [segmenter.decode(*item) for item in items]
-
-
 def test_an_earlier_mask_is_shown(image):
     segmenter, box = bright(passes=1), Prompt(image.frame, box=(38, 18, 72, 52))
     (first,) = cut(segmenter, image, box)

@@ -199,7 +199,7 @@ def test_weights_keep_their_make_up_and_notes(tmp_path):
 def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "w.safetensors"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="no weights of the nano network"):
+    with pytest.raises(InputError, match="no weights of the nano segmenter"):
         load_network(path)
 
 

@@ -79,12 +79,26 @@ class NanoConfig(Config):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroundingDinoConfig(Config):
-    """Grounding DINO finds whatever nouns name, spatial phrases pick among them."""
+class OpenVocabularyConfig(Config):
+    """What the detectors of transformers share."""
 
     kind: ClassVar[str] = "prompter"
-    name: ClassVar[str] = "grounding-dino"
     extra: ClassVar[str] = "models"
+
+    model: str = option(help=_HUB, positional=True)
+    suppress: float | None = option(0.5, _SUPPRESS_NAME, minimum=0, maximum=1)
+    batch_size: int | None = option(None, "most pictures in one run; none: 1 on a CPU, otherwise 4", minimum=1)
+    device: str = option("auto", _DEVICE)
+    dtype: Dtype = option("auto", "of the costly operations; auto is float32, which scores and boxes always are")
+    local_files_only: bool = option(False, "never ask the network")
+    revision: str | None = option(None, "branch, tag or commit on the hub")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundingDinoConfig(OpenVocabularyConfig):
+    """Grounding DINO finds whatever nouns name, spatial phrases pick among them."""
+
+    name: ClassVar[str] = "grounding-dino"
 
     # Defaults of transformers' post-processing; the demo of the authors' repository has 0.3 and 0.25.
     model: str = option("IDEA-Research/grounding-dino-tiny", _HUB, positional=True)
@@ -92,11 +106,6 @@ class GroundingDinoConfig(Config):
     text_threshold: float = option(0.25, "least score of a name", minimum=0, maximum=1)
     # The model seldom finds a thing twice, so this only takes what lies nearly on top of each other.
     suppress: float | None = option(0.7, _SUPPRESS_NAME, minimum=0, maximum=1)
-    batch_size: int | None = option(None, "most pictures in one run; none: 1 on a CPU, otherwise 4", minimum=1)
-    device: str = option("auto", _DEVICE)
-    dtype: Dtype = option("auto", "of the costly operations; auto is float32, which weights and boxes always are")
-    local_files_only: bool = option(False, "never ask the network")
-    revision: str | None = option(None, "branch, tag or commit on the hub")
 
     def build(self) -> DetectorPrompter:
         """Load the checkpoint."""
@@ -107,23 +116,15 @@ class GroundingDinoConfig(Config):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Owlv2Config(Config):
+class Owlv2Config(OpenVocabularyConfig):
     """OWLv2 finds whatever nouns name, spatial phrases pick among them."""
 
-    kind: ClassVar[str] = "prompter"
     name: ClassVar[str] = "owlv2"
-    extra: ClassVar[str] = "models"
 
     model: str = option("google/owlv2-base-patch16-ensemble", _HUB, positional=True)
     threshold: float = option(0.1, "least score; the default of transformers' post-processing", minimum=0, maximum=1)
-    suppress: float | None = option(0.5, _SUPPRESS_NAME, minimum=0, maximum=1)  # every patch proposes a box
     # That of the model's page, with "a" before vowels too, as in CLIP's templates, on whose text encoder it stands.
     template: str = option("a photo of a {}", "the query text, with {} for the name")
-    batch_size: int | None = option(None, "most pictures in one run; none: 1 on a CPU, otherwise 4", minimum=1)
-    device: str = option("auto", _DEVICE)
-    dtype: Dtype = option("auto", "of the two towers; auto is float32, which scores and boxes always are")
-    local_files_only: bool = option(False, "never ask the network")
-    revision: str | None = option(None, "branch, tag or commit on the hub")
 
     def check(self) -> None:
         """Refuse a template without one place for the name."""

@@ -1,7 +1,6 @@
 """Embeddings kept on the disk, so that no image is encoded twice, not even by another process or run.
 
-An entry is found by its key, which names image content, weights, preprocessing and dtype, so an entry
-never goes stale: another image or another model has another key. Entries are immutable.
+An entry never goes stale: its key names image content, weights, preprocessing and dtype.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ import re
 import threading
 import time
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fiducial.checkpoints import safetensors_metadata, tensors_digest
 from fiducial.contracts import Embedding, Segmenter
 from fiducial.errors import InputError
-from fiducial.files import write_atomically
+from fiducial.files import make_folder, write_atomically
 from fiducial.geometry import Mask, Prompts
 from fiducial.images import Image
 from fiducial.segmenters.configs import MAX_BYTES
@@ -40,23 +39,16 @@ class DiskCache:
 
     Files appear whole or not at all, and each states the SHA-256 of its numbers. An entry that is broken or states
     another key is reported as a warning and removed; the caller then computes it again. A disk that cannot be
-    written is reported too and costs time, not the run.
-
-    Args:
-        folder: where the files go; made when missing.
-        max_bytes: bound of all files together (the least recently used go first); None: no bound.
+    written is reported too and costs time, not the run. The folder is made when missing; ``max_bytes`` bounds all files
+    together (the least recently used go first), None does not.
 
     Raises:
         InputError: the folder is a file or cannot be made.
     """
 
     def __init__(self, folder: str | Path, max_bytes: int | None = MAX_BYTES) -> None:
-        self.folder = Path(folder).expanduser()
+        self.folder = make_folder(Path(folder).expanduser())
         self.max_bytes = max_bytes
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{self.folder}: cannot be a folder for embeddings ({error})") from error
 
     def __contains__(self, key: str) -> bool:
         return self.path(key).exists()
@@ -68,13 +60,12 @@ class DiskCache:
             embedding = _from_bytes(path.read_bytes(), key)
         except FileNotFoundError:
             return None
-        except OSError as error:
-            logger.warning("%s: the cached embedding cannot be read (%s); it is computed again", path, error)
-            return None
-        except ValueError as error:
-            logger.warning("%s: the cached embedding is broken (%s); it is computed again", path, error)
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+        except (OSError, ValueError) as error:
+            fault = "is broken" if isinstance(error, ValueError) else "cannot be read"
+            logger.warning("%s: the cached embedding %s (%s); it is computed again", path, fault, error)
+            if isinstance(error, ValueError):
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
             return None
         _touch(path)
         return embedding
@@ -125,12 +116,7 @@ class CachedSegmenter:
 
     Segmenters that cannot name an embedding beforehand (``embedding_key(image)``) compute nothing worth keeping:
     GrabCut and nano work on pixels. They pass through. Threads that ask for one image at the same time wait for one
-    computation.
-
-    Args:
-        segmenter: the segmenter.
-        folder: where the embeddings are kept; see :class:`DiskCache`.
-        max_bytes: bound of the folder's files together; None: no bound.
+    computation. Folder and bound are those of :class:`DiskCache`.
 
     Example:
         ``CachedSegmenter(SamSegmenter.from_pretrained("facebook/sam-vit-base"), "~/.cache/fiducial/embeddings")``
@@ -143,7 +129,7 @@ class CachedSegmenter:
         self._locks = [threading.Lock() for _ in range(64)]
 
     def encode(self, image: Image) -> Embedding:
-        """Return the embedding from the disk, or compute it and keep it."""
+        """Return the embedding of an image from the disk, or compute it and keep it."""
         name_of = getattr(self.segmenter, "embedding_key", None)
         if name_of is None:
             return self.segmenter.encode(image)
@@ -169,22 +155,14 @@ def _touch(path: Path) -> None:
 
 def _to_bytes(embedding: Embedding) -> bytes:
     arrays = all(isinstance(tensor, np.ndarray) for tensor in embedding.tensors.values())
-    meta = {
-        "format": _FORMAT,
-        "key": embedding.key,
-        "width": str(embedding.width),
-        "height": str(embedding.height),
-        "kind": "numpy" if arrays else "torch",
+    kind = "numpy" if arrays else "torch"
+    tensors = {
+        name: np.ascontiguousarray(value) if arrays else value.detach().cpu().contiguous()
+        for name, value in embedding.tensors.items()
     }
-    if arrays:
-        from safetensors.numpy import save as save_arrays
-
-        tensors: dict[str, Any] = {name: np.ascontiguousarray(value) for name, value in embedding.tensors.items()}
-        return save_arrays(tensors, {**meta, "sha256": tensors_digest("", tensors)})
-    from safetensors.torch import save as save_tensors
-
-    tensors = {name: value.detach().cpu().contiguous() for name, value in embedding.tensors.items()}
-    return save_tensors(tensors, {**meta, "sha256": tensors_digest("", tensors)})
+    meta = {"format": _FORMAT, "key": embedding.key, "width": str(embedding.width), "height": str(embedding.height)}
+    meta |= {"kind": kind, "sha256": tensors_digest("", tensors)}
+    return bytes(import_module(f"safetensors.{kind}").save(tensors, meta))
 
 
 def _from_bytes(payload: bytes, key: str) -> Embedding:
@@ -195,14 +173,7 @@ def _from_bytes(payload: bytes, key: str) -> Embedding:
         meta = safetensors_metadata(payload)
         if meta.get("format") != _FORMAT or meta.get("key") != key:
             raise ValueError("it states another format or key")
-        if meta["kind"] == "numpy":
-            from safetensors.numpy import load as load_arrays
-
-            tensors: dict[str, Any] = load_arrays(payload)
-        else:
-            from safetensors.torch import load as load_tensors
-
-            tensors = load_tensors(payload)
+        tensors = import_module("safetensors.numpy" if meta["kind"] == "numpy" else "safetensors.torch").load(payload)
         if tensors_digest("", tensors) != meta["sha256"]:
             raise ValueError("its numbers do not have the checksum that it states")
         return Embedding(key, int(meta["width"]), int(meta["height"]), tensors)

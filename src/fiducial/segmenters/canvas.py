@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from fiducial.errors import GeometryError, InputError, ModelError
+from fiducial.errors import GeometryError, ModelError
 from fiducial.geometry import Frame, Mask
 from fiducial.images import Image
 
@@ -26,26 +26,16 @@ _STRIP = 1 << 20
 class Preprocessing:
     """How an image is brought onto a model's square canvas.
 
-    Args:
-        size: edge of the canvas in pixels.
-        keep_aspect: fit the longest edge and pad at the right and bottom, as SAM does; False
-            stretches both edges to the canvas, as SAM 2 and SAM 3 do.
-        mean: mean per channel R, G, B, of values in 0..1.
-        std: standard deviation per channel R, G, B, of values in 0..1.
-
     Example:
         >>> Preprocessing(1024, keep_aspect=True).shown(2048, 1000)
         (1024, 500)
     """
 
-    size: int
+    size: int  # edge of the canvas in pixels
+    # Fit the longest edge and pad at the right and bottom, as SAM does, or stretch both edges, as SAM 2 and SAM 3 do.
     keep_aspect: bool
-    mean: Triple = IMAGENET_MEAN
+    mean: Triple = IMAGENET_MEAN  # per channel R, G, B, of values in 0..1
     std: Triple = IMAGENET_STD
-
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise InputError(f"a model's canvas needs at least one pixel, got {self.size}")
 
     def shown(self, width: int, height: int) -> tuple[int, int]:
         """Say how large, in canvas pixels, an image of width x height is shown: width, height."""
@@ -55,11 +45,7 @@ class Preprocessing:
         return max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5))
 
     def frame(self, width: int, height: int) -> Frame:
-        """Return the frame of the canvas' pixels for an image of width x height.
-
-        It is ``Frame.letterbox(width, height, size, size, centred=False)`` but for the rounding: the
-        shorter edge is shown in whole pixels, and coordinates follow what is really shown.
-        """
+        """Return the frame of the canvas' pixels for an image of width x height; its edges are whole pixels."""
         return Frame.canvas(*self.shown(width, height))
 
     def __call__(self, image: Image) -> NDArray[np.float32]:
@@ -119,8 +105,8 @@ class Upsampler:
     is the same, bit by bit, as from the full picture.
 
     Args:
-        width: width of the original image in pixels.
-        height: height of the original image in pixels.
+        width: of the original image in pixels.
+        height: of the original image in pixels.
         shown: the frame of the canvas for this image: how much of it the image takes.
         size: edge of the model's square canvas in pixels, padding included.
         grid: rows and columns of the logits, which cover the whole canvas.

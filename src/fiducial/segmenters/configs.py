@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from fiducial.segmenters.nano import NanoSegmenter
     from fiducial.segmenters.sam import SamSegmenter
 
-Multimask = Literal["single", "best"]
-
 EMBEDDED = "nano-segmenter"
 """The weights that come with the package."""
 MAX_BYTES = 10 * 2**30
@@ -82,7 +80,7 @@ class SamConfig(Config):
     model: str = option("facebook/sam-vit-base", "a folder, or an id of the hub", positional=True)
     device: str = option("auto", "auto, cpu, cuda, cuda:1, ...")
     dtype: Dtype = option("auto", "of the vision tower; auto is float32, in which the decoder always works")
-    multimask: Multimask = option("single", "the model's one mask, or the best of three by the IoU that it predicts")
+    multimask: Literal["single", "best"] = option("single", "the one mask, or the best of three by predicted IoU")
     max_prompts: int | None = option(None, "most prompts per decoder call; none: 4 on a CPU, otherwise 32", minimum=1)
     hub_cache: Path | None = option(None, "folder for what the hub sends; none: that of huggingface_hub")
     local_files_only: bool = option(False, "never ask the network")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -60,13 +60,12 @@ class NanoSegmenter:
     - **Negative points alone** say nothing about the target: the mask is empty, without a score.
     - **A previous mask** (``decode(..., previous=[...])``) is shown to the network together with its prompt.
 
-    ``encode`` only keeps the image: all work is done on the crops, so its cost does not depend on the size
-    of the image. ``mask.score`` is the IoU that the network expects of the mask, in 0..1.
+    All work is done on the crops, so its cost does not depend on the size of the image. ``mask.score`` is the IoU that
+    the network expects of the mask, in 0..1. Each further pass looks again around the mask found before.
 
     Args:
         network: the network, put into evaluation mode.
-        config: passes and batch size; what says how to load is not used. Each further pass looks again around the
-            mask found before.
+        config: passes and batch size; what says how to load is not used.
         fingerprint: names the weights in cache keys; default: the SHA-256 of all weights.
     """
 
@@ -75,7 +74,8 @@ class NanoSegmenter:
     ) -> None:
         self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = NanoConfig() if config is None else config
-        self._given_fingerprint = fingerprint
+        if fingerprint is not None:
+            self.fingerprint = fingerprint
 
     @classmethod
     def from_config(cls, config: NanoConfig) -> NanoSegmenter:
@@ -91,7 +91,7 @@ class NanoSegmenter:
     @cached_property
     def fingerprint(self) -> str:
         """Name the weights."""
-        return self._given_fingerprint or tensors_digest("nano", self.network.state_dict())
+        return tensors_digest("nano", self.network.state_dict())
 
     def encode(self, image: Image) -> Embedding:
         """Keep the image: the network works on crops of it, so there is nothing to compute or to cache."""
@@ -101,25 +101,11 @@ class NanoSegmenter:
     def decode(
         self, embedding: Embedding, prompts: Prompts, previous: Sequence[Mask | None] | None = None
     ) -> list[Mask]:
-        """Cut one mask per prompt, at the size of the image.
+        """Cut one mask per prompt, in order, at the size of the image.
 
-        Args:
-            embedding: what :meth:`encode` returned.
-            prompts: in pixels of the image.
-            previous: one earlier mask per prompt (None where there is none), to be bettered.
-
-        Returns:
-            One mask per prompt, in order, with the expected IoU as its score.
+        ``previous`` has one earlier mask per prompt (None where there is none), to be bettered.
         """
-        return self.decode_many([(embedding, prompts, previous)])[0]
-
-    def decode_many(self, items: Iterable[tuple[Embedding, Prompts, Sequence[Mask | None] | None]]) -> list[list[Mask]]:
-        """Cut the prompts of many images as :meth:`decode` does; crops of all of them share the network's calls."""
-        jobs = [list(_jobs(embedding, prompts, previous)) for embedding, prompts, previous in items]
-        masks = iter(self._cut([job for of_image in jobs for job in of_image]))
-        return [[next(masks) for _ in of_image] for of_image in jobs]
-
-    def _cut(self, jobs: Sequence[_Job]) -> list[Mask]:
+        jobs = list(_jobs(embedding, prompts, previous))
         found = self._pass(jobs)
         for _ in range(self.config.passes - 1):
             again = [(number, _again(jobs[number], one)) for number, one in enumerate(found) if one is not None]
@@ -132,23 +118,18 @@ class NanoSegmenter:
 
     def _pass(self, jobs: Sequence[_Job]) -> list[_Found | None]:
         """Cut every crop of every job and keep one mask of each job."""
+        weight = next(self.network.parameters())
         found: list[list[_Found]] = [[] for _ in jobs]
         crops = [(number, crop) for number, job in enumerate(jobs) for crop in job.crops]
         for start in range(0, len(crops), self.config.batch_size):
             batch = crops[start : start + self.config.batch_size]
-            inputs = np.stack([_input(jobs[number], crop) for number, crop in batch])
-            for (number, crop), (likely, quality) in zip(batch, self._run(inputs), strict=True):
-                found[number].append(_Found(crop, likely, quality))
+            inputs = torch.from_numpy(np.stack([_input(jobs[number], crop) for number, crop in batch]))
+            with torch.inference_mode():
+                given = inputs.to(weight.device, weight.dtype, memory_format=torch.channels_last)
+                likely, expected = (torch.sigmoid(one.float()).cpu().numpy() for one in self.network(given))
+            for (number, crop), values, quality in zip(batch, likely, expected.tolist(), strict=True):
+                found[number].append(_Found(crop, values, quality))
         return [_chosen(job, of_job) for job, of_job in zip(jobs, found, strict=True)]
-
-    def _run(self, inputs: Array) -> Iterator[tuple[Array, float]]:
-        parameter = next(self.network.parameters())
-        given = torch.from_numpy(inputs).to(parameter.device, parameter.dtype, memory_format=torch.channels_last)
-        with torch.inference_mode():
-            logits, quality = self.network(given)
-            likely = torch.sigmoid(logits.float()).cpu().numpy()
-            expected = torch.sigmoid(quality.float()).cpu().tolist()
-        return zip(likely, expected, strict=True)
 
 
 def _jobs(embedding: Embedding, prompts: Prompts, previous: Sequence[Mask | None] | None) -> Iterator[_Job]:

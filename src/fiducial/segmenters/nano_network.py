@@ -1,15 +1,9 @@
-"""The nano network: what it sees (a crop with its prompt drawn into channels), what it computes, how it is stored.
-
-Cutting and training share all of it, so that both see the same picture.
-"""
+"""The nano network: what it sees (a crop with its prompt drawn into channels), what it computes, how it is stored."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,9 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fiducial.checkpoints import safetensors_metadata
-from fiducial.errors import InputError
-from fiducial.geometry.prompts import Box, Point
+from fiducial.checkpoints import network_file, read_network
+from fiducial.geometry import Box, Point
 from fiducial.segmenters.configs import EMBEDDED
 
 SIZE = 128
@@ -49,13 +42,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A square of whole pixels of an image; it may reach past the image.
-
-    Args:
-        x: left edge in pixels of the image.
-        y: top edge in pixels of the image.
-        side: edge in pixels of the image, at least 1.
-    """
+    """A square of whole pixels of an image, from its left and top edge; it may reach past the image."""
 
     x: int
     y: int
@@ -83,15 +70,9 @@ class Crop:
         return x1, y1, x2, y2
 
     def cut(self, pixels: NDArray[np.uint8], size: int) -> Array:
-        """Cut the crop out of an image's (H, W, 3) uint8 pixels, at the size of the network's input.
-
-        Returns:
-            (size, size, 3) float32 in 0..255; what lies outside the image repeats the image's edge.
-        """
+        """Cut (size, size, 3) float32 in 0..255 out of (H, W, 3) uint8 pixels, whose edge is repeated outside."""
         left, top, right, bottom = self._inside(*pixels.shape[:2])
-        part = self._padded(pixels[top:bottom, left:right], left, top, cv2.BORDER_REPLICATE)
-        how = cv2.INTER_AREA if self.side > size else cv2.INTER_LINEAR
-        return cv2.resize(part, (size, size), interpolation=how).astype(np.float32)
+        return self._scaled(pixels[top:bottom, left:right], left, top, cv2.BORDER_REPLICATE, size)
 
     def cut_values(self, values: Array, x: int, y: int, size: int) -> Array:
         """Cut the crop out of (h, w) float32 values that begin at x, y of the image; zero where there are none."""
@@ -100,9 +81,7 @@ class Crop:
         right, bottom = min(x + width, self.x + self.side), min(y + height, self.y + self.side)
         if left >= right or top >= bottom:
             return np.zeros((size, size), np.float32)
-        part = self._padded(values[top - y : bottom - y, left - x : right - x], left, top, cv2.BORDER_CONSTANT)
-        how = cv2.INTER_AREA if self.side > size else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(part, (size, size), interpolation=how), np.float32)
+        return self._scaled(values[top - y : bottom - y, left - x : right - x], left, top, cv2.BORDER_CONSTANT, size)
 
     def back(self, values: Array, height: int, width: int) -> tuple[Array, int, int]:
         """Bring (size, size) float32 values of the network's output back to pixels of an image of height x width.
@@ -125,8 +104,13 @@ class Crop:
             part = cv2.resize(part, (self.side, bottom - top), interpolation=how)[:, columns]
         return np.asarray(part, np.float32), left, top
 
+    def _scaled(self, part: NDArray[Any], left: int, top: int, border: int, size: int) -> Array:
+        """Pad what begins at ``left``, ``top`` of the image to the whole square, and bring it to a size."""
+        part = self._padded(part, left, top, border)
+        how = cv2.INTER_AREA if self.side > size else cv2.INTER_LINEAR
+        return cv2.resize(part, (size, size), interpolation=how).astype(np.float32)
+
     def _padded(self, part: NDArray[Any], left: int, top: int, border: int) -> NDArray[Any]:
-        """Pad what begins at ``left``, ``top`` of the image to the whole square."""
         height, width = part.shape[:2]
         if (height, width) == (self.side, self.side):
             return part
@@ -157,10 +141,10 @@ def network_input(
 
     Args:
         colours: (S, S, 3) float32 in 0..255.
-        box: x1, y1, x2, y2 in pixels of the crop at size S, or None.
+        box: x1, y1, x2, y2 in pixels of the crop at size S.
         points: (N, 2) places x, y in the same pixels.
         labels: N labels, 1 on the target and 0 off it.
-        previous: (S, S) float32 probabilities of an earlier mask in 0..1, or None.
+        previous: (S, S) float32 probabilities of an earlier mask in 0..1.
 
     Returns:
         (CHANNELS, S, S) float32: colours with their mean taken off, channel by channel, divided by their common
@@ -195,26 +179,11 @@ def _bump(place: float, size: int) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The make-up of the network.
+    """The make-up of the network."""
 
-    Args:
-        widths: channels per level, from fine to coarse; each level has half the resolution of the one before.
-        encoder: residual blocks per level on the way down.
-        decoder: residual blocks per level on the way up.
-    """
-
-    widths: tuple[int, ...] = (32, 64, 128, 256)
-    encoder: tuple[int, ...] = (1, 1, 2, 3)
-    decoder: int = 1
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Shape:
-        """Read what :meth:`as_json` gives."""
-        return cls(tuple(values["widths"]), tuple(values["encoder"]), int(values["decoder"]))
+    widths: tuple[int, ...] = (32, 64, 128, 256)  # channels per level, fine to coarse, each at half the resolution
+    encoder: tuple[int, ...] = (1, 1, 2, 3)  # residual blocks per level on the way down
+    decoder: int = 1  # residual blocks per level on the way up
 
     @property
     def multiple(self) -> int:
@@ -223,11 +192,7 @@ class Shape:
 
 
 class NanoNetwork(nn.Module):
-    """Residual U-Net on (B, 7, S, S) inputs; see :func:`network_input`.
-
-    Args:
-        shape: its make-up; the default has 4.4 million parameters.
-    """
+    """Residual U-Net on (B, 7, S, S) inputs; see :func:`network_input`. The default has 4.4 million parameters."""
 
     def __init__(self, shape: Shape | None = None) -> None:
         super().__init__()
@@ -247,10 +212,7 @@ class NanoNetwork(nn.Module):
         self.quality = nn.Sequential(nn.Linear(widths[-1] + 2 * widths[0] + 2, 64), nn.ReLU(), nn.Linear(64, 1))
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Cut.
-
-        Args:
-            inputs: (B, 7, S, S), S a multiple of ``shape.multiple``.
+        """Cut (B, 7, S, S) inputs, S a multiple of ``shape.multiple``.
 
         Returns:
             Mask logits (B, S, S), and logits (B,) of the expected IoU of ``logits > 0`` with the target.
@@ -265,17 +227,14 @@ class NanoNetwork(nn.Module):
         for lateral, blocks, level in zip(self.lateral, self.up, levels[-2::-1], strict=True):
             features = blocks(level + functional.interpolate(lateral(features), scale_factor=2.0))
         logits = functional.pixel_shuffle(self.head(features), _FINE)[:, 0]
-        return logits, self._quality(whole, features, logits)
-
-    def _quality(self, whole: Tensor, features: Tensor, logits: Tensor) -> Tensor:
-        """Judge the mask by the features under it and by how undecided its pixels are."""
+        # The mask is judged by the features under it and by how undecided its pixels are.
         likely = torch.sigmoid(logits.detach())
         under = functional.avg_pool2d(likely[:, None], _FINE)
         area = under.mean((1, 2, 3))
         inside = (features * under).mean((2, 3)) / (area[:, None] + 1e-3)
         undecided = (likely * (1 - likely)).mean((1, 2)) / (area + 1e-3)
         summary = torch.cat([whole, inside, features.mean((2, 3)), area[:, None], undecided[:, None]], dim=1)
-        return self.quality(summary)[:, 0]  # type: ignore[no-any-return]
+        return logits, self.quality(summary)[:, 0]
 
 
 class _Residual(nn.Module):
@@ -297,40 +256,17 @@ def _blocks(before: int, after: int, count: int) -> nn.Sequential:
 
 
 def load_network(model: str | Path = EMBEDDED) -> tuple[NanoNetwork, str]:
-    """Read a network in single precision, from ``"nano-segmenter"`` (the package's own) or a safetensors file.
+    """Read a network in single precision, the package's own or a safetensors file's; return the file's SHA-256 too."""
 
-    Returns:
-        The network, and the SHA-256 of its file.
+    def build(tensors: dict[str, Tensor], header: dict[str, Any]) -> NanoNetwork:
+        made = header["shape"]
+        network = NanoNetwork(Shape(tuple(made["widths"]), tuple(made["encoder"]), int(made["decoder"])))
+        network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        return network
 
-    Raises:
-        InputError: no such file, or no weights of this network.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    if model == EMBEDDED:
-        data = files("fiducial.models").joinpath(f"{EMBEDDED}.safetensors").read_bytes()
-    else:
-        try:
-            data = Path(model).read_bytes()
-        except OSError as error:
-            raise InputError(f"{model}: the weights cannot be read ({error.strerror or error})") from None
-    try:
-        shape = Shape.from_json(json.loads(safetensors_metadata(data)["shape"]))
-        network = NanoNetwork(shape)
-        network.load_state_dict({name: tensor.float() for name, tensor in load(data).items()})
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{model}: holds no weights of the nano network ({reason})") from None
-    return network, hashlib.sha256(data).hexdigest()
+    return read_network(model, EMBEDDED, build)
 
 
 def save_network(network: NanoNetwork, **notes: Any) -> bytes:
     """Return the content of a weights file, in half precision, with plain JSON values to note in its header."""
-    from safetensors.torch import save
-
-    tensors = {
-        name: (tensor.detach().cpu().to(torch.float16) if tensor.is_floating_point() else tensor.cpu()).contiguous()
-        for name, tensor in network.state_dict().items()
-    }
-    return save(tensors, {"shape": json.dumps(network.shape.as_json()), "notes": json.dumps(notes)})
+    return network_file(network.state_dict(), {"shape": asdict(network.shape), "notes": notes})

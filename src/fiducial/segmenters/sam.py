@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fiducial.checkpoints import pick_device, pick_dtype, tensors_digest
+from fiducial.checkpoints import first_line, pick_device, pick_dtype, tensors_digest
 from fiducial.contracts import Embedding
 from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Frame, Mask, Prompts
@@ -34,13 +34,8 @@ MAX_PROMPTS_CPU = 4
 class SamSegmenter:
     """Cuts masks with a model of the SAM families.
 
-    Prompts are decoded together, and none influences another: the mask of a prompt is the one it gets
-    alone. Those with equally many points, with or without a box, share a decoder call, ``max_prompts`` at most (see
-    :func:`batches` for why no other prompts may).
-
-    Coordinates are continuous, as everywhere in fiducial, and reach the model as such: its prompt
-    encoder takes coordinates for pixel numbers and adds half a pixel to get to the pixel's centre, so
-    half a pixel of the model's canvas is taken off before.
+    Prompts are decoded together, those with equally many points, with or without a box (:func:`batches` says why), and
+    none influences another: the mask of a prompt is the one it gets alone.
 
     Args:
         model: a loaded ``SamModel``, ``SamHQModel``, ``Sam2Model`` or ``Sam3TrackerModel`` of transformers.
@@ -66,18 +61,15 @@ class SamSegmenter:
         usual = MAX_PROMPTS_CPU if self._vision.device.type == "cpu" else MAX_PROMPTS
         self.max_prompts = config.max_prompts or usual
         self.preprocessing = self.family.preprocessing(model)
-        self._given_fingerprint = fingerprint
+        if fingerprint is not None:
+            self.fingerprint = fingerprint
 
     @classmethod
     def from_config(cls, config: SamConfig) -> SamSegmenter:
         """Load a model by the ``model_type`` of its own config, whatever the name; only safetensors are read."""
         device, dtype = pick_device(config.device), pick_dtype(config.dtype)
-        model, family = load_model(
-            config.model,
-            cache=config.hub_cache,
-            local_files_only=config.local_files_only,
-            revision=config.revision,
-        )
+        here, revision = config.local_files_only, config.revision
+        model, family = load_model(config.model, cache=config.hub_cache, local_files_only=here, revision=revision)
         model.vision_encoder.to(dtype)
         return cls(model.to(device), config, family=family)
 
@@ -91,8 +83,6 @@ class SamSegmenter:
     @cached_property
     def fingerprint(self) -> str:
         """What names the model's weights in cache keys."""
-        if self._given_fingerprint is not None:
-            return self._given_fingerprint
         return tensors_digest(type(self.model).__name__, self.model.state_dict())
 
     def embedding_key(self, image: Image) -> str:
@@ -126,17 +116,14 @@ class SamSegmenter:
         for batch in batches(prompts.to(shown), self.max_prompts):
             logits, scores = self._decode(features, batch)
             if upsampler is None:
-                grid = (int(logits.shape[1]), int(logits.shape[2]))
-                size = self.preprocessing.size
+                grid, size = (int(logits.shape[1]), int(logits.shape[2])), self.preprocessing.size
                 upsampler = Upsampler(embedding.width, embedding.height, shown=shown, size=size, grid=grid)
             for index, logit, score in zip(batch.indices, logits, scores, strict=True):
                 masks[index] = upsampler.mask(logit, float(score))
         return [masks[index] for index in range(len(prompts))]
 
-    def _decode(
-        self, features: Mapping[str, Tensor], batch: PromptBatch
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return (N, h, w) logits and (N,) predicted IoU in 0..1."""
+    def _decode(self, features: Mapping[str, Tensor], batch: PromptBatch) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return (N, h, w) float32 logits and (N,) predicted IoU in 0..1."""
         with torch.inference_mode(), _failures_named(f"{len(batch)} prompts"):
             arguments = prompt_arguments(batch, self._vision.device)
             logits, scores = self.family.decode(self.model, features, arguments, self.multimask == "best")
@@ -169,14 +156,16 @@ def _failures_named(what: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"{what}: the segmenter failed ({reason}): try a smaller max_prompts, dtype='bfloat16', or another device"
-        ) from error
+        hint = "try a smaller max_prompts, dtype='bfloat16', or another device"
+        raise ModelError(f"{what}: the segmenter failed ({first_line(error)}): {hint}") from error
 
 
 def prompt_arguments(batch: PromptBatch, device: torch.device) -> dict[str, Tensor]:
-    """Write a batch as the models take it: one image, N prompts, coordinates of pixel centres."""
+    """Write a batch as the models take it: one image, N prompts.
+
+    The prompt encoder takes coordinates for pixel numbers and adds half a pixel to get to the pixel's centre; ours are
+    continuous, so half a pixel of the model's canvas is taken off before.
+    """
     arguments = {}
     if batch.boxes is not None:
         arguments["input_boxes"] = torch.from_numpy(batch.boxes - np.float32(0.5))[None].to(device)
@@ -211,10 +200,7 @@ def batches(prompts: Prompts, max_count: int) -> Iterator[PromptBatch]:
 
     SAM's decoders attend over every prompt token and know no attention mask, so a padding point, be it
     of label -1 (a learned "not a point") or -10 (zeros), shifts the result of the prompt it pads. Prompts
-    are therefore never padded. A list of boxes, or of boxes with a point each, is one batch.
-
-    Yields:
-        Batches in order of each signature's first prompt; every prompt is in exactly one.
+    are therefore never padded. Batches come in order of each signature's first prompt.
     """
     if max_count < 1:
         raise InputError(f"a batch needs room for at least one prompt, got {max_count}")

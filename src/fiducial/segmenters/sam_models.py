@@ -1,8 +1,7 @@
 """The models of the SAM families: how each encodes an image and decodes prompts, and how their weights are loaded.
 
-The vision tower may run in half precision; the prompt encoder and the mask decoder are small and
-keep the dtype of their own weights (float32 unless a caller loaded them otherwise), because eight bits
-of mantissa would move a coordinate on a canvas of 1024 pixels by up to two pixels.
+The vision tower may run in half precision; the prompt encoder and the mask decoder keep the dtype of their own weights:
+eight bits of mantissa would move a coordinate on a canvas of 1024 pixels by up to two pixels.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, locate, not_loaded
+from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, loading, locate
 from fiducial.errors import UnknownNameError
 from fiducial.segmenters.canvas import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocessing, Triple
 
@@ -25,25 +24,15 @@ Decoded = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One family of promptable models.
-
-    Args:
-        name: the family's name.
-        model_class: the class of transformers that holds it.
-        keep_aspect: whether images are fitted and padded, or stretched to the square.
-        mean: mean per channel of values in 0..1.
-        std: standard deviation per channel of values in 0..1.
-        encode: model and (1, 3, S, S) pixels to named features.
-        decode: model, features, prompt arguments and "three masks?" to (N, M, h, w) logits and (N, M)
-            predicted IoU.
-    """
+    """One family of promptable models."""
 
     name: str
-    model_class: str
-    keep_aspect: bool
-    mean: Triple
+    model_class: str  # of transformers
+    keep_aspect: bool  # whether images are fitted and padded, or stretched to the square
+    mean: Triple  # per channel of values in 0..1
     std: Triple
-    encode: Callable[[Any, Tensor], Encoded]
+    encode: Callable[[Any, Tensor], Encoded]  # model and (1, 3, S, S) pixels to named features
+    # Model, features, prompt arguments and "three masks?" to (N, M, h, w) logits and (N, M) predicted IoU.
     decode: Callable[[Any, Mapping[str, Tensor], Mapping[str, Tensor], bool], Decoded]
 
     def preprocessing(self, model: Any) -> Preprocessing:
@@ -99,39 +88,27 @@ def _decode_sam2(model: Any, features: Mapping[str, Tensor], prompts: Mapping[st
     return out.pred_masks[0], out.iou_scores[0]
 
 
-def _decode_sam_hq(
-    model: Any, features: Mapping[str, Tensor], prompts: Mapping[str, Tensor], several: bool
-) -> tuple[Tensor, Tensor]:
-    """Decode prompts of one image with SAM-HQ as its authors define it.
+def _decode_sam_hq(model: Any, features: Mapping[str, Tensor], prompts: Mapping[str, Tensor], several: bool) -> Decoded:
+    """Decode prompts of one image with SAM-HQ as its authors define it; (N, M, 4h, 4w) logits, (N, M) predicted IoU.
 
     The decoder of ``SamHQModel`` in transformers (5.23) drops the image half of what its two-way
     transformer returns and upscales the untouched image embedding, rows and columns exchanged, instead.
     The layers and their weights are right, so they are called here in the order of the paper:
-    Ke et al., "Segment Anything in High Quality" (2023), section 3.2.
-
-    Args:
-        model: a loaded ``SamHQModel``.
-        features: ``image`` (1, C, h, w), the embedding, and ``early`` (1, h, w, V), what the vision
-            tower held after its first global block.
-        prompts: ``input_boxes`` (1, N, 4) and/or ``input_points`` (1, N, K, 2) with ``input_labels``.
-        several: three masks of falling ambiguity instead of one.
-
-    Returns:
-        (N, M, 4h, 4w) logits and (N, M) predicted IoU, M being 3 or 1. Every mask is the sum of a
-        mask of SAM and the high-quality mask.
+    Ke et al., "Segment Anything in High Quality" (2023), section 3.2. Every mask is the sum of a mask of SAM and the
+    high-quality mask. ``features`` are ``image`` (1, C, h, w), the embedding, and ``early`` (1, h, w, V), what the
+    vision tower held after its first global block.
     """
     decoder = model.mask_decoder
-    sparse, dense = model.prompt_encoder(
-        input_points=prompts.get("input_points"),
-        input_labels=prompts.get("input_labels"),
-        input_boxes=prompts.get("input_boxes"),
-        input_masks=None,
-    )
+    names = ("input_points", "input_labels", "input_boxes", "input_masks")
+    sparse, dense = model.prompt_encoder(**{name: prompts.get(name) for name in names})
     tokens, image = _attend(model, features["image"] + dense, sparse)
     fine = decoder.activation(decoder.upscale_layer_norm(decoder.upscale_conv1(image)))
     fine = decoder.activation(decoder.upscale_conv2(fine))
     finest = decoder.activation(decoder.mask_norm(decoder.mask_conv1(fine)))
-    finest = decoder.mask_conv2(finest) + _high_quality_features(decoder, features)
+    early = features["early"].permute(0, 3, 1, 2).contiguous()
+    early = decoder.activation(decoder.compress_vit_norm(decoder.compress_vit_conv1(early)))
+    late = decoder.activation(decoder.encoder_norm(decoder.encoder_conv1(features["image"])))
+    finest = decoder.mask_conv2(finest) + (decoder.compress_vit_conv2(early) + decoder.encoder_conv2(late))
 
     heads = [*decoder.output_hypernetworks_mlps, decoder.hq_mask_mlp]
     kernels = [head(tokens[:, 1 + index]) for index, head in enumerate(heads)]
@@ -153,14 +130,6 @@ def _attend(model: Any, image: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
         target_embedding=None,
     )
     return tokens[0], seen.reshape(count, -1, image.shape[1]).transpose(1, 2).reshape(count, *image.shape[1:])
-
-
-def _high_quality_features(decoder: Any, features: Mapping[str, Tensor]) -> Tensor:
-    early = features["early"].permute(0, 3, 1, 2).contiguous()
-    early = decoder.activation(decoder.compress_vit_norm(decoder.compress_vit_conv1(early)))
-    late = decoder.activation(decoder.encoder_norm(decoder.encoder_conv1(features["image"])))
-    fused: Tensor = decoder.compress_vit_conv2(early) + decoder.encoder_conv2(late)
-    return fused
 
 
 def _apply(kernels: Tensor, features: Tensor) -> Tensor:
@@ -199,7 +168,6 @@ def family_of(model_type: str) -> Family:
 
 
 _NEEDED = (CONFIG, WEIGHTS)
-
 _IMAGE_HALF = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 _KEYS_OF_SAM3_VIDEO = {
     r"^tracker_model\.": "",
@@ -216,16 +184,9 @@ def load_model(
     local_files_only: bool = False,
     revision: str | None = None,
 ) -> tuple[Any, Family]:
-    """Load a model of the SAM families in float32, on the CPU, from safetensors.
+    """Load a model of the SAM families in float32, on the CPU, from safetensors; return it with its family.
 
-    Args:
-        model: a local folder with config.json and model.safetensors, or an id of the hub.
-        cache: folder for what the hub sends; default: that of huggingface_hub.
-        local_files_only: never ask the network.
-        revision: branch, tag or commit on the hub.
-
-    Returns:
-        The model and its family.
+    The options are those of :class:`fiducial.segmenters.configs.SamConfig`.
 
     Raises:
         HubError: files are neither here nor to be had.
@@ -236,7 +197,7 @@ def load_model(
 
     where: dict[str, Any] = {"cache_dir": cache, "local_files_only": local_files_only, "revision": revision}
     source = locate(model, _NEEDED)
-    try:
+    with loading(source, _NEEDED, cache=cache, revision=revision):
         stated, _ = transformers.PreTrainedConfig.get_config_dict(source, **where)
         family = family_of(str(stated.get("model_type", "")))
         kind = getattr(transformers, family.model_class)
@@ -248,8 +209,6 @@ def load_model(
             use_safetensors=True,
             output_loading_info=True,
         )
-    except OSError as error:
-        raise not_loaded(source, _NEEDED, error, cache=cache, revision=revision) from error
     check_complete(source, family.model_class, report)
     return loaded, family
 

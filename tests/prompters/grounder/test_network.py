@@ -1,6 +1,5 @@
 """The grounder's network and its weights."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -54,10 +53,6 @@ def test_sides_cannot_grow_without_end():
     torch.nn.init.constant_(network.sides[1].bias, 1e4)
     _, sides = network(torch.zeros(1, 3, 32, 32))
     assert float(sides.detach().max()) == pytest.approx(16 * 2.718281828**4, rel=1e-4)
-
-
-def test_the_make_up_is_read_back():
-    assert Shape.from_json(json.loads(json.dumps(SMALL.as_json()))) == SMALL
 
 
 def test_input_is_channels_last_and_about_zero():

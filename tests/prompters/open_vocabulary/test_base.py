@@ -33,8 +33,9 @@ def test_a_model_is_loaded_for_evaluation_without_torchvision(dino_folder):
     found = open_(dino_folder)
     assert not found.model.training
     assert found.source == str(dino_folder)
-    assert found.batch_size(None) == 1
-    assert found.batch_size(7) == 7
+    for asked, size in ((None, 1), (7, 7)):
+        config = GroundingDinoConfig(model=str(dino_folder), batch_size=asked)
+        assert GroundingDinoDetector(found, config).batch_size == size
     ids, mask = found.padded([(5, 6, 7), (8,)])
     assert (ids.tolist(), mask.tolist()) == ([[5, 6, 7], [8, 0, 0]], [[1, 1, 1], [1, 0, 0]])
     assert "torchvision" not in sys.modules

@@ -8,10 +8,8 @@ work is done at strides 8 to 32.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,16 +34,6 @@ class Shape:
     embedding: int = 64  # dimensions of the space in which places and phrases meet
     words: int = 64  # dimensions of a phrase vector
 
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Shape:
-        """Read what :meth:`as_json` gives."""
-        numbers = (int(values[key]) for key in ("pyramid", "embedding", "words"))
-        return cls(tuple(values["widths"]), tuple(values["blocks"]), *numbers)
-
     @property
     def multiple(self) -> int:
         """The height and width of an input are multiples of this."""
@@ -53,11 +41,7 @@ class Shape:
 
 
 class GrounderNetwork(nn.Module):
-    """Pictures in, an embedding and a box per place out.
-
-    Args:
-        shape: its make-up; the default has 5 million parameters.
-    """
+    """Pictures in, an embedding and a box per place out; the default has 5 million parameters."""
 
     def __init__(self, shape: Shape | None = None) -> None:
         super().__init__()
@@ -84,10 +68,7 @@ class GrounderNetwork(nn.Module):
         self.bias = nn.Parameter(torch.tensor(_RARE))
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Look at pictures.
-
-        Args:
-            pictures: (B, 3, H, W) RGB as :func:`network_input` makes it; H and W multiples of ``shape.multiple``.
+        """Look at pictures (B, 3, H, W) as :func:`network_input` makes them; H and W multiples of ``shape.multiple``.
 
         Returns:
             Embeddings (B, E, H / 4, W / 4) of length 1, and boxes (B, 4, H / 4, W / 4): the distances in pixels from

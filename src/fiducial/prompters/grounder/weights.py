@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from fiducial.checkpoints import network_file, read_network
 from fiducial.errors import InputError
 from fiducial.prompters.grounder.network import GrounderNetwork, Shape
 
@@ -46,20 +45,15 @@ class Name:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grounder:
-    """A network and the names it was taught.
-
-    Args:
-        network: in single precision.
-        names: what can be asked for.
-        vectors: (N, D) float32, the phrase vector of each name.
+    """A network in single precision, and the names it was taught.
 
     Raises:
         InputError: numbers of names and vectors that differ, or vectors of another length than the network's.
     """
 
     network: GrounderNetwork
-    names: tuple[Name, ...]
-    vectors: NDArray[np.float32]
+    names: tuple[Name, ...]  # what can be asked for
+    vectors: NDArray[np.float32]  # (N, D): the phrase vector of each name
 
     def __post_init__(self) -> None:
         needed = (len(self.names), self.network.shape.words)
@@ -81,52 +75,22 @@ class Grounder:
 
 
 def load_grounder(model: str | Path = EMBEDDED) -> tuple[Grounder, str]:
-    """Read weights, ``"nano-grounder"`` or a safetensors file, in single precision; return the file's SHA-256 too.
+    """Read weights in single precision, the package's own or a safetensors file's; return the file's SHA-256 too."""
 
-    Raises:
-        InputError: no such file, or no weights of this network.
-    """
-    from safetensors import SafetensorError
+    def build(tensors: dict[str, Tensor], header: dict[str, Any]) -> Grounder:
+        made = header["shape"]
+        numbers = (int(made[key]) for key in ("pyramid", "embedding", "words"))
+        network = GrounderNetwork(Shape(tuple(made["widths"]), tuple(made["blocks"]), *numbers))
+        vectors = tensors.pop(_VECTORS).float().numpy()
+        network.load_state_dict({key.removeprefix(_NETWORK): value.float() for key, value in tensors.items()})
+        return Grounder(network, tuple(Name(**values) for values in header["names"]), vectors)
 
-    if model == EMBEDDED:
-        with as_file(files("fiducial.models").joinpath(f"{EMBEDDED}.safetensors")) as path:
-            return load_grounder(path)
-    try:
-        data = Path(model).read_bytes()
-        return _parsed(data, _header(Path(model))), hashlib.sha256(data).hexdigest()
-    except OSError as error:
-        raise InputError(f"{model}: the weights cannot be read ({error.strerror or error})") from None
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{model}: holds no weights of the nano grounder ({reason})") from None
+    return read_network(model, EMBEDDED, build)
 
 
 def save_grounder(grounder: Grounder, **notes: Any) -> bytes:
-    """Return the content of a weights file, in half precision; plain JSON ``notes`` go into its header."""
-    from safetensors.torch import save
-
-    tensors = {
-        f"{_NETWORK}{name}": (tensor.detach().cpu().half() if tensor.is_floating_point() else tensor.cpu()).contiguous()
-        for name, tensor in grounder.network.state_dict().items()
-    }
-    tensors[_VECTORS] = torch.from_numpy(np.ascontiguousarray(grounder.vectors, np.float32))
-    header = {"shape": grounder.network.shape.as_json(), "names": [asdict(name) for name in grounder.names]}
-    return save(tensors, {key: json.dumps(value) for key, value in {**header, "notes": notes}.items()})
-
-
-def _header(path: Path) -> dict[str, str]:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="np") as file:
-        return file.metadata() or {}
-
-
-def _parsed(data: bytes, header: dict[str, str]) -> Grounder:
-    from safetensors.torch import load
-
-    tensors = load(data)
-    network = GrounderNetwork(Shape.from_json(json.loads(header["shape"])))
-    state = {key.removeprefix(_NETWORK): value for key, value in tensors.items() if key.startswith(_NETWORK)}
-    network.load_state_dict({key: value.float() for key, value in state.items()})
-    names = tuple(Name(**values) for values in json.loads(header["names"]))
-    return Grounder(network, names, tensors[_VECTORS].float().numpy())
+    """Return the content of a weights file, the network in half precision; plain JSON ``notes`` go into its header."""
+    tensors = {f"{_NETWORK}{name}": tensor for name, tensor in grounder.network.state_dict().items()}
+    header = {"shape": asdict(grounder.network.shape), "names": [asdict(name) for name in grounder.names]}
+    vectors = torch.from_numpy(np.ascontiguousarray(grounder.vectors, np.float32))
+    return network_file(tensors, {**header, "notes": notes}, {_VECTORS: vectors})

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, locate, not_loaded, pick_device, pick_dtype
-from fiducial.errors import ModelError, UnknownNameError
+from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, first_line, loading, locate, pick_device, pick_dtype
+from fiducial.errors import InputError, ModelError, UnknownNameError
 from fiducial.geometry import Frame, boxes
 from fiducial.images import Image
-from fiducial.prompters.configs import GroundingDinoConfig, Owlv2Config
-from fiducial.prompters.detector.reading import Detection
+from fiducial.prompters.configs import OpenVocabularyConfig
+from fiducial.prompters.detector.reading import Detection, Reading
 
 _NEEDED = (
     CONFIG,
@@ -41,21 +43,14 @@ BATCH_SIZE_CPU = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """A detection model with what belongs to it.
+    """A detection model with what belongs to it."""
 
-    Args:
-        model: the model, in evaluation mode, float32, on its device.
-        images: its image processor.
-        tokenizer: its tokenizer.
-        source: the folder or the hub's id, for messages.
-        dtype: what the costly operations compute in; the weights stay float32, and so do boxes: in 16 bits their
-            coordinates would be rounded to some four pixels in a thousand.
-    """
-
-    model: Any
-    images: Any
+    model: Any  # in evaluation mode, float32, on its device
+    images: Any  # its image processor
     tokenizer: Any
-    source: str
+    source: str  # the folder or the hub's id, for messages
+    # What the costly operations compute in; the weights stay float32, and so do boxes: in 16 bits their coordinates
+    # would be rounded to some four pixels in a thousand.
     dtype: torch.dtype = torch.float32
 
     @property
@@ -72,7 +67,12 @@ class Loaded:
             with torch.inference_mode(), mixed:
                 yield
         except (RuntimeError, MemoryError, IndexError) as error:  # IndexError: a token beyond the model's table
-            raise ModelError(f"{self.source}, {what}: {_failure(error, self.device)}") from error
+            said, where = first_line(error), self.device
+            failed = f"the detector failed on {where} ({said}): try another dtype or device"
+            # A CPU's allocator raises a plain RuntimeError.
+            if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error):
+                failed = f"out of memory on {where} ({said}): try batch_size=1, dtype='bfloat16' or device='cpu'"
+            raise ModelError(f"{self.source}, {what}: {failed}") from error
 
     def padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Put rows of token ids into (B, T) int64, filled up at the right, with a mask that is 1 where they count."""
@@ -84,12 +84,8 @@ class Loaded:
             mask[place, : len(row)] = 1
         return ids.to(self.device), mask.to(self.device)
 
-    def batch_size(self, asked: int | None) -> int:
-        """Return the batch size asked for, or what suits the device."""
-        return asked or (BATCH_SIZE_CPU if self.device.type == "cpu" else BATCH_SIZE)
 
-
-def load(config: GroundingDinoConfig | Owlv2Config, model_type: str) -> Loaded:
+def load(config: OpenVocabularyConfig, model_type: str) -> Loaded:
     """Load a detector of a ``model_type``; only safetensors are read, and no code of the checkpoint runs.
 
     Raises:
@@ -99,13 +95,12 @@ def load(config: GroundingDinoConfig | Owlv2Config, model_type: str) -> Loaded:
         ModelError: the checkpoint lacks weights, or they do not fit the device's memory.
     """
     import transformers
-    from safetensors import SafetensorError
 
     device = pick_device(config.device)
     where: dict[str, Any] = {"local_files_only": config.local_files_only, "revision": config.revision}
     model_class, image_class = _CLASSES[model_type]
     source = locate(config.model, _NEEDED)
-    try:
+    with loading(source, _NEEDED, revision=config.revision):
         stated, _ = transformers.PreTrainedConfig.get_config_dict(source, **where)
         if stated.get("model_type") != model_type:
             raise UnknownNameError(f"kind of detector in {source}:", str(stated.get("model_type")), [model_type])
@@ -114,30 +109,59 @@ def load(config: GroundingDinoConfig | Owlv2Config, model_type: str) -> Loaded:
         )
         images = getattr(transformers, image_class).from_pretrained(source, **where)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False, **where)
-    except OSError as error:
-        raise not_loaded(source, _NEEDED, error, revision=config.revision) from error
-    except SafetensorError as error:
-        raise ModelError(f"{source}: its weights cannot be read ({error}): fetch the files again") from error
     check_complete(source, model_class, report)
     try:
         return Loaded(model.eval().to(device), images, tokenizer, source, pick_dtype(config.dtype))
     except RuntimeError as error:
         raise ModelError(
-            f"{source}: the model does not fit {device} ({_first_line(error)}): try device='cpu'"
+            f"{source}: the model does not fit {device} ({first_line(error)}): try device='cpu'"
         ) from error
 
 
-def _failure(error: BaseException, device: torch.device) -> str:
-    # A CPU's allocator raises a plain RuntimeError.
-    memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
-    if memory:
-        return f"out of memory on {device} ({_first_line(error)}): try batch_size=1, dtype='bfloat16' or device='cpu'"
-    return f"the detector failed on {device} ({_first_line(error)}): try another dtype or device"
+C = TypeVar("C", bound=OpenVocabularyConfig)
 
 
-def _first_line(error: BaseException) -> str:
-    said = str(error).strip()
-    return said.splitlines()[0] if said else type(error).__name__
+class OpenVocabularyDetector(ABC, Generic[C]):
+    """What the detectors share: they take any noun, as it is, in lower case as the models were trained."""
+
+    model_type: ClassVar[str]
+    described: ClassVar[type[OpenVocabularyConfig]]
+
+    def __init__(self, loaded: Loaded, config: C) -> None:
+        self.loaded = loaded
+        self.config = config
+        self.batch_size = config.batch_size or (BATCH_SIZE_CPU if loaded.device.type == "cpu" else BATCH_SIZE)
+
+    @classmethod
+    def from_config(cls, config: C) -> Self:
+        """Load a checkpoint; raises as :func:`load` does."""
+        return cls(load(config, cls.model_type), config)
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path, **options: Any) -> Self:
+        """Load a checkpoint; the options are those of the detector's description."""
+        return cls.from_config(cls.described(model=str(model), **options))  # type: ignore[arg-type]
+
+    def vocabulary(self) -> tuple[str, ...]:
+        """Return no names, as any noun may be asked for."""
+        return ()
+
+    def read(self, noun: str) -> Reading:
+        """Take a noun as it is; a name of None when the model cannot read it."""
+        name = " ".join(noun.lower().split())
+        return Reading(noun, name, 1.0) if self._can_read(name) else Reading(noun, None, 0.0)
+
+    def detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[list[Detection]]:
+        """Find all instances of each name, best first; see :class:`fiducial.prompters.detector.reading.Detector`."""
+        if len(images) != len(names):
+            raise InputError(f"{len(images)} images need as many lists of names, got {len(names)}")
+        return [best_first(detections) for detections in self._detect(images, names)]
+
+    @abstractmethod
+    def _can_read(self, name: str) -> bool: ...
+
+    @abstractmethod
+    def _detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> Iterable[list[Detection]]: ...
 
 
 # -- from scores and boxes to detections -----------------------------------------------------------------
@@ -149,16 +173,8 @@ def unit_of(image: Image, width: float, height: float) -> Frame:
 
 
 def pixel_boxes(centred: ArrayLike, frame: Frame, image: Image) -> boxes.Boxes:
-    """Turn what a detector's box head writes into boxes of the image.
-
-    Args:
-        centred: (Q, 4) centre x, centre y, width, height in ``frame``.
-        frame: where the image lies in the model's numbers.
-        image: the image, whose pixels (Q, 4) x1, y1, x2, y2 are returned in, clipped; what lies outside has no area.
-    """
-    middles, halves = np.split(boxes.as_boxes(centred) / [1, 1, 2, 2], 2, axis=-1)
-    corners = np.concatenate([middles - halves, middles + halves], axis=-1)
-    return boxes.clip(frame.boxes_to(corners, image.frame), image.frame)
+    """Turn (Q, 4) centre x, centre y, width, height in a frame into x1, y1, x2, y2 in pixels of the image, clipped."""
+    return boxes.clip(frame.boxes_to(boxes.convert(centred, "cxcywh", "xyxy"), image.frame), image.frame)
 
 
 def select(
@@ -170,12 +186,12 @@ def select(
     suppress: float | None,
     what: str,
 ) -> list[Detection]:
-    """Make detections of the scores that are high enough.
+    """Make detections of the scores that are high enough, name by name, the best first within each.
 
     Args:
         scores: (Q, N) in 0..1, one column for each of the N names.
         corners: (Q, 4) x1, y1, x2, y2 in pixels of the image, inside it; those without area are no detections.
-        names: by which the detections come, best first within each.
+        names: the N names.
         threshold: least score.
         suppress: greatest IoU of two detections of one name; None keeps all.
         what: which model and image it is, for the message.
@@ -190,16 +206,12 @@ def select(
     for name, column in zip(names, scores.T, strict=True):
         chosen = np.flatnonzero(solid & (column >= threshold))
         # IoU 1 is never exceeded, so that keeps all and only sorts.
-        kept = chosen[boxes.nms(corners[chosen], column[chosen], 1.0 if suppress is None else suppress)]
-        found += [Detection(_box(corners[place]), float(column[place]), name) for place in kept]
+        for place in chosen[boxes.nms(corners[chosen], column[chosen], 1.0 if suppress is None else suppress)]:
+            x1, y1, x2, y2 = corners[place].tolist()
+            found.append(Detection((x1, y1, x2, y2), float(column[place]), name))
     return found
 
 
 def best_first(detections: Iterable[Detection]) -> list[Detection]:
     """Sort by score, the best first; equals stay in order."""
     return sorted(detections, key=lambda detection: -detection.score)
-
-
-def _box(row: NDArray[np.float64]) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = row.tolist()
-    return x1, y1, x2, y2

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +15,8 @@ from fiducial.geometry import Frame
 from fiducial.images import Image
 from fiducial.images.image import pad
 from fiducial.prompters.configs import GroundingDinoConfig
-from fiducial.prompters.detector.reading import Detection, Reading
-from fiducial.prompters.open_vocabulary.base import (
-    Loaded,
-    best_first,
-    load,
-    pixel_boxes,
-    select,
-    unit_of,
-)
+from fiducial.prompters.detector.reading import Detection
+from fiducial.prompters.open_vocabulary.base import Loaded, OpenVocabularyDetector, pixel_boxes, select, unit_of
 
 MAX_ASPECT = 16
 """Greatest ratio of a picture's edges that is shown as it is.
@@ -44,7 +35,7 @@ class _Question:
     caption: Caption
 
 
-class GroundingDinoDetector:
+class GroundingDinoDetector(OpenVocabularyDetector[GroundingDinoConfig]):
     """Finds whatever noun phrases name, with Grounding DINO.
 
     A name's score is the best of its own tokens' scores; no other name's token counts for it, so labels can neither
@@ -52,17 +43,14 @@ class GroundingDinoDetector:
     model each.
 
     Thresholds work as in the authors' code: a query counts when its best name reaches ``box_threshold``, and then it
-    is a detection of every name that reaches ``text_threshold``.
-
-    Args:
-        loaded: a model of type ``grounding-dino`` with what belongs to it.
-        config: everything that can be chosen.
+    is a detection of every name that reaches ``text_threshold``. Pictures of one size run together, so that none is
+    padded and what is found in one does not depend on others.
     """
 
+    model_type, described = "grounding-dino", GroundingDinoConfig
+
     def __init__(self, loaded: Loaded, config: GroundingDinoConfig) -> None:
-        self.loaded = loaded
-        self.config = config
-        self.batch_size = loaded.batch_size(config.batch_size)
+        super().__init__(loaded, config)
         self.limit = int(loaded.model.config.max_text_len)
         tokenizer = loaded.tokenizer
         start, between, end, question = tokenizer.convert_tokens_to_ids(
@@ -73,37 +61,10 @@ class GroundingDinoDetector:
         # The model takes these for the end of a phrase: inside a name they would cut it.
         self._never_in_a_name = {*tokenizer.all_special_ids, between, question} - {self._unknown}
 
-    @classmethod
-    def from_config(cls, config: GroundingDinoConfig) -> GroundingDinoDetector:
-        """Load a checkpoint; raises as :func:`fiducial.prompters.open_vocabulary.base.load` does."""
-        return cls(load(config, "grounding-dino"), config)
+    def _can_read(self, name: str) -> bool:
+        return 1 <= len(self._tokens(name)) <= room_for_name(self.limit)
 
-    @classmethod
-    def from_pretrained(cls, model: str | Path, **options: Any) -> GroundingDinoDetector:
-        """Load a checkpoint; :class:`fiducial.prompters.configs.GroundingDinoConfig` has the options."""
-        return cls.from_config(GroundingDinoConfig(model=str(model), **options))
-
-    def vocabulary(self) -> tuple[str, ...]:
-        """Return no names, as any noun may be asked for."""
-        return ()
-
-    def read(self, noun: str) -> Reading:
-        """Take a noun as it is, in lower case as the model was trained.
-
-        Returns:
-            The noun; a name of None when the model's tokenizer knows nothing of it, or when it fits no caption.
-        """
-        name = " ".join(noun.lower().split())
-        known = 1 <= len(self._tokens(name)) <= room_for_name(self.limit)
-        return Reading(noun, name, 1.0) if known else Reading(noun, None, 0.0)
-
-    def detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[list[Detection]]:
-        """Find all instances of each name, best first; see :class:`fiducial.prompters.detector.reading.Detector`.
-
-        Pictures of one size run together, so that none is padded and what is found in one does not depend on others.
-        """
-        if len(images) != len(names):
-            raise InputError(f"{len(images)} images need as many lists of names, got {len(names)}")
+    def _detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[list[Detection]]:
         questions = [
             _Question(place, image, caption)
             for place, (image, asked) in enumerate(zip(images, names, strict=True))
@@ -113,7 +74,7 @@ class GroundingDinoDetector:
         for batch in _batches(questions, self.batch_size):
             for question, detections in zip(batch, self._answer(batch), strict=True):
                 found[question.place] += detections
-        return [best_first(detections) for detections in found]
+        return found
 
     def _tokens(self, name: str) -> list[int]:
         """Return a name's tokens without marks; none when the tokenizer knows not a single one of them."""
@@ -140,22 +101,17 @@ class GroundingDinoDetector:
             logits = outputs.logits.float().cpu().numpy()
             centred = outputs.pred_boxes.float().cpu().numpy()
         for question, (_, frame), own_logits, own_boxes in zip(batch, shown, logits, centred, strict=True):
-            yield self._select(question, frame, own_logits, own_boxes)
-
-    def _select(
-        self, question: _Question, frame: Frame, logits: NDArray[np.float32], centred: NDArray[np.float32]
-    ) -> list[Detection]:
-        scores = name_scores(logits, question.caption)
-        weak = scores.max(axis=1) < self.config.box_threshold
-        scores[weak] = -1.0  # below every threshold; NaN is never weak, and reported
-        return select(
-            scores,
-            pixel_boxes(centred, frame, question.image),
-            question.caption.names,
-            threshold=self.config.text_threshold,
-            suppress=self.config.suppress,
-            what=f"{self.loaded.source}, {question.image.name}",
-        )
+            scores = name_scores(own_logits, question.caption)
+            weak = scores.max(axis=1) < self.config.box_threshold
+            scores[weak] = -1.0  # below every threshold; NaN is never weak, and reported
+            yield select(
+                scores,
+                pixel_boxes(own_boxes, frame, question.image),
+                question.caption.names,
+                threshold=self.config.text_threshold,
+                suppress=self.config.suppress,
+                what=f"{self.loaded.source}, {question.image.name}",
+            )
 
 
 def _batches(questions: Sequence[_Question], size: int) -> Iterator[list[_Question]]:
@@ -236,13 +192,13 @@ def captions(tokens: Mapping[str, Sequence[int]], marks: Marks, limit: int) -> l
                 f"{room_for_name(limit)} of them"
             )
         if spans and 1 + len(written) + len(own) + 2 > limit:
-            found.append(_caption(written, spans, marks))
+            found.append(Caption((marks.start, *written, marks.end), tuple(spans)))
             written, spans = [], []
         start = 1 + len(written)
         spans.append(Span(name, start, start + len(own)))
         written += [*own, marks.between]
     if spans:
-        found.append(_caption(written, spans, marks))
+        found.append(Caption((marks.start, *written, marks.end), tuple(spans)))
     return found
 
 
@@ -250,8 +206,7 @@ def name_scores(logits: NDArray[np.floating], caption: Caption) -> NDArray[np.fl
     """Score queries for names: the best of a name's own tokens, as the model's authors take it.
 
     Args:
-        logits: (Q, T) of each query for each token, T at least the caption's length; what stands beyond it counts
-            for nothing.
+        logits: (Q, T) of each query for each token; what stands beyond the caption counts for nothing.
         caption: the caption that was read.
 
     Returns:
@@ -260,7 +215,3 @@ def name_scores(logits: NDArray[np.floating], caption: Caption) -> NDArray[np.fl
     likely = expit(np.asarray(logits, dtype=np.float64))
     columns = [likely[:, span.start : span.stop].max(axis=1) for span in caption.spans]
     return np.stack(columns, axis=1)
-
-
-def _caption(written: Sequence[int], spans: Sequence[Span], marks: Marks) -> Caption:
-    return Caption((marks.start, *written, marks.end), tuple(spans))

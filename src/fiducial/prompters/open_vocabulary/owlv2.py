@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -17,20 +15,13 @@ from fiducial.errors import InputError
 from fiducial.geometry import Frame
 from fiducial.images import Image
 from fiducial.prompters.configs import Owlv2Config
-from fiducial.prompters.detector.reading import Detection, Reading
-from fiducial.prompters.open_vocabulary.base import (
-    Loaded,
-    best_first,
-    load,
-    pixel_boxes,
-    select,
-    unit_of,
-)
+from fiducial.prompters.detector.reading import Detection
+from fiducial.prompters.open_vocabulary.base import Loaded, OpenVocabularyDetector, pixel_boxes, select, unit_of
 
 _TEXTS_AT_ONCE = 64
 
 
-class Owlv2Detector:
+class Owlv2Detector(OpenVocabularyDetector[Owlv2Config]):
     """Finds whatever noun phrases name, with OWLv2.
 
     Each name is a query text of its own, so names cannot mix. The texts are encoded once for all pictures, the
@@ -38,47 +29,19 @@ class Owlv2Detector:
     several patches: detections of one name that overlap are suppressed.
 
     The model sees the picture padded at the right and bottom to a square, and its boxes are fractions of that square.
-
-    Args:
-        loaded: a model of type ``owlv2`` with what belongs to it.
-        config: everything that can be chosen.
     """
 
+    model_type, described = "owlv2", Owlv2Config
+
     def __init__(self, loaded: Loaded, config: Owlv2Config) -> None:
-        self.loaded = loaded
-        self.config = config
-        self.batch_size = loaded.batch_size(config.batch_size)
+        super().__init__(loaded, config)
         self.limit = int(loaded.model.config.text_config.max_position_embeddings)
         self.canvas = int(loaded.images.size["height"])
 
-    @classmethod
-    def from_config(cls, config: Owlv2Config) -> Owlv2Detector:
-        """Load a checkpoint; raises as :func:`fiducial.prompters.open_vocabulary.base.load` does."""
-        return cls(load(config, "owlv2"), config)
+    def _can_read(self, name: str) -> bool:
+        return _says_something(name) and len(self._tokens(name)) <= self.limit
 
-    @classmethod
-    def from_pretrained(cls, model: str | Path, **options: Any) -> Owlv2Detector:
-        """Load a checkpoint; :class:`fiducial.prompters.configs.Owlv2Config` has the options."""
-        return cls.from_config(Owlv2Config(model=str(model), **options))
-
-    def vocabulary(self) -> tuple[str, ...]:
-        """Return no names, as any noun may be asked for."""
-        return ()
-
-    def read(self, noun: str) -> Reading:
-        """Take a noun as it is, in lower case as the model was trained.
-
-        Returns:
-            The noun; a name of None when there is nothing in it, or when its text is longer than the model reads.
-        """
-        name = " ".join(noun.lower().split())
-        known = _says_something(name) and len(self._tokens(name)) <= self.limit
-        return Reading(noun, name, 1.0) if known else Reading(noun, None, 0.0)
-
-    def detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[list[Detection]]:
-        """Find all instances of each name, best first; see :class:`fiducial.prompters.detector.reading.Detector`."""
-        if len(images) != len(names):
-            raise InputError(f"{len(images)} images need as many lists of names, got {len(names)}")
+    def _detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[list[Detection]]:
         queries = self._queries(dict.fromkeys(name for asked in names for name in asked))
         found: list[list[Detection]] = [[] for _ in images]
         places = [place for place, asked in enumerate(names) if asked]
@@ -131,16 +94,9 @@ class Owlv2Detector:
 
     def _find(self, image: Image, frame: Frame, features: Tensor, queries: dict[str, Tensor]) -> list[Detection]:
         scores, centred = self._heads(image, features, torch.stack(list(queries.values())))
-        return best_first(
-            select(
-                scores,
-                pixel_boxes(centred, frame, image),
-                tuple(queries),
-                threshold=self.config.threshold,
-                suppress=self.config.suppress,
-                what=f"{self.loaded.source}, {image.name}",
-            )
-        )
+        corners, what = pixel_boxes(centred, frame, image), f"{self.loaded.source}, {image.name}"
+        config = self.config
+        return select(scores, corners, tuple(queries), threshold=config.threshold, suppress=config.suppress, what=what)
 
     def _heads(
         self, image: Image, features: Tensor, queries: Tensor
@@ -162,12 +118,8 @@ def _shrunk(image: Image, canvas: int) -> tuple[NDArray[np.uint8], Frame]:
     The image processor pads and filters in 64 bits at full size, some 10 GB for a picture of 10,000 x 10,000 pixels.
     Pictures of four canvases or more are therefore first averaged over whole blocks of pixels, down to two to three.
     """
-    step = max(image.width, image.height) // (2 * canvas)
-    pixels = image.pixels
-    if step >= 2:
-        pixels = np.asarray(PIL.Image.fromarray(pixels).reduce(step))
-    else:
-        step = 1
+    step = max(1, max(image.width, image.height) // (2 * canvas))
+    pixels = image.pixels if step == 1 else np.asarray(PIL.Image.fromarray(image.pixels).reduce(step))
     # The blocks at the edges reach beyond the image, so the square is that of the blocks.
     side = step * max(pixels.shape[:2])
     return pixels, unit_of(image, side, side)

@@ -42,35 +42,30 @@ _INTERNVL_TOKENS = {
 """The names under which InternVL's processor looks for tokens, and what they are in its vocabulary."""
 
 
-class Qwen2VLImageOnlyProcessor(Qwen2VLProcessor):
-    """Qwen2-VL's processor without its video half."""
+class _QwenImageOnly:
+    """What goes before a processor of Qwen's families to take its video half away."""
 
     # ProcessorMixin reads this signature to learn which parts there are.
     def __init__(
         self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None, **_: Any
     ) -> None:
-        _set_qwen_tokens(self, tokenizer)
+        for kind in ("image", "video"):  # what the parent would have set beside its video half
+            token = getattr(tokenizer, f"{kind}_token", None) or f"<|{kind}_pad|>"
+            setattr(self, f"{kind}_token", token)
+            setattr(self, f"{kind}_token_id", tokenizer.convert_tokens_to_ids(token))
         _set_parts(self, image_processor, tokenizer, chat_template)
 
 
-class Qwen2_5_VLImageOnlyProcessor(Qwen2_5_VLProcessor):  # noqa: N801 - as its parent is called
+class Qwen2VLImageOnlyProcessor(_QwenImageOnly, Qwen2VLProcessor):
+    """Qwen2-VL's processor without its video half."""
+
+
+class Qwen2_5_VLImageOnlyProcessor(_QwenImageOnly, Qwen2_5_VLProcessor):  # noqa: N801 - as its parent is called
     """Qwen2.5-VL's processor without its video half."""
 
-    def __init__(
-        self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None, **_: Any
-    ) -> None:
-        _set_qwen_tokens(self, tokenizer)
-        _set_parts(self, image_processor, tokenizer, chat_template)
 
-
-class Qwen3VLImageOnlyProcessor(Qwen3VLProcessor):
+class Qwen3VLImageOnlyProcessor(_QwenImageOnly, Qwen3VLProcessor):
     """Qwen3-VL's processor without its video half."""
-
-    def __init__(
-        self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None, **_: Any
-    ) -> None:
-        _set_qwen_tokens(self, tokenizer)
-        _set_parts(self, image_processor, tokenizer, chat_template)
 
 
 class InternVLImageOnlyProcessor(InternVLProcessor):
@@ -98,14 +93,6 @@ class InternVLImageOnlyProcessor(InternVLProcessor):
 def _set_parts(processor: Any, image_processor: Any, tokenizer: Any, chat_template: str | None) -> None:
     """Go past the parent's ``__init__``, which would ask for a video processor."""
     ProcessorMixin.__init__(processor, image_processor, tokenizer, chat_template=chat_template)  # type: ignore[no-untyped-call]
-
-
-def _set_qwen_tokens(processor: Any, tokenizer: Any) -> None:
-    """Set what the parent's ``__init__`` would have set beside its video half."""
-    for kind, text in (("image", "<|image_pad|>"), ("video", "<|video_pad|>")):
-        token = getattr(tokenizer, f"{kind}_token", None) or text
-        setattr(processor, f"{kind}_token", token)
-        setattr(processor, f"{kind}_token_id", tokenizer.convert_tokens_to_ids(token))
 
 
 def internvl(image_processor: Any, tokenizer: Any, config: Any, chat_template: str | None) -> Any:
@@ -159,29 +146,25 @@ def llava_canvases(processor: Any, sizes: list[Size], features: Any = None) -> l
 
 def llava_next_canvases(processor: Any, sizes: list[Size], features: Any = None) -> list[Size]:
     """Return the size that each picture has within the resolution chosen for it, without the padding."""
-    return [_within(size, processor.image_processor.image_grid_pinpoints) for size in sizes]
+    canvases = []
+    for width, height in sizes:
+        best_height, best_width = select_best_resolution(
+            (height, width), processor.image_processor.image_grid_pinpoints
+        )
+        scale = min(best_width / width, best_height / height)
+        canvases.append((min(math.ceil(width * scale), best_width), min(math.ceil(height * scale), best_height)))
+    return canvases
 
 
 def internvl_canvases(processor: Any, sizes: list[Size], features: Any = None) -> list[Size]:
     """Return the size of each picture's tiles together."""
-    tile = processor.image_processor.size
-    canvases = []
-    for width, height in sizes:
-        columns, rows = get_optimal_tiled_canvas(
-            (height, width),
-            (tile["height"], tile["width"]),
-            processor.image_processor.min_patches,
-            processor.image_processor.max_patches,
-        )
-        canvases.append((columns * int(tile["width"]), rows * int(tile["height"])))
-    return canvases
-
-
-def _within(size: Size, resolutions: list[list[int]]) -> Size:
-    width, height = size
-    best_height, best_width = select_best_resolution((height, width), resolutions)
-    scale = min(best_width / width, best_height / height)
-    return min(math.ceil(width * scale), best_width), min(math.ceil(height * scale), best_height)
+    images = processor.image_processor
+    tile = int(images.size["height"]), int(images.size["width"])
+    tiles = [
+        get_optimal_tiled_canvas((height, width), tile, images.min_patches, images.max_patches)
+        for width, height in sizes
+    ]
+    return [(columns * tile[1], rows * tile[0]) for columns, rows in tiles]
 
 
 # -- families --------------------------------------------------------------------------------------------
@@ -206,10 +189,7 @@ class Family:
     takes_pixels: bool = False  # whether min_pixels and max_pixels mean something
 
     def picture(self, image: Image, canvas: Size | None, colour: Colour) -> Picture:
-        """Make the picture that the image processor is given: the whole image is always in it.
-
-        It is stretched to a canvas, or keeps its aspect, padded in a colour where it has to be.
-        """
+        """Make the picture for the image processor: the whole image, stretched to a canvas or padded where needed."""
         if canvas is not None:
             return stretched(whole(image), canvas)
         if self.fit == "square":
@@ -287,11 +267,7 @@ FAMILIES = {
 
 
 def family_of(model_type: str) -> Family:
-    """Find the family of a config's ``model_type``.
-
-    Raises:
-        UnknownNameError: a model of no family that is supported.
-    """
+    """Find the family of a config's ``model_type``; any other model raises UnknownNameError."""
     if model_type not in FAMILIES:
         raise UnknownNameError("vision-language model_type", model_type, FAMILIES)
     return FAMILIES[model_type]

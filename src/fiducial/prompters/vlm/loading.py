@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, locate, not_loaded, pick_device
+from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, loading, locate, pick_device
 from fiducial.errors import InputError, MissingExtraError, ModelError
 from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm.families import FAMILIES, Family, family_of
@@ -34,11 +34,6 @@ class Loaded:
     family: Family
     source: str
 
-    @property
-    def model_type(self) -> str:
-        """The ``model_type`` of the model's config."""
-        return str(self.model.config.model_type)
-
 
 def load(config: VLMConfig) -> Loaded:
     """Load a model of a known family; only safetensors are read, and no code of the checkpoint runs.
@@ -51,35 +46,28 @@ def load(config: VLMConfig) -> Loaded:
         ModelError: the checkpoint lacks weights of the model that its config describes, or they do not fit the device.
     """
     import transformers
-    from safetensors import SafetensorError
 
     device = pick_device(config.device)
     where: dict[str, Any] = {"local_files_only": config.local_files_only, "revision": config.revision}
     source = locate(config.model, _NEEDED)
-    try:
+    with loading(source, _NEEDED, revision=config.revision):
         stated, _ = transformers.PreTrainedConfig.get_config_dict(source, **where)
         family = _checked_family(source, stated)
         model, report = getattr(transformers, family.model_class).from_pretrained(
             source, **where, dtype=config.dtype, use_safetensors=True, output_loading_info=True
         )
-        processor = load_processor(source, model.config, family, **where)
-    except OSError as error:
-        raise not_loaded(source, _NEEDED, error, revision=config.revision) from error
-    except SafetensorError as error:
-        raise ModelError(f"{source}: its weights cannot be read ({error}): fetch the files again") from error
+        processor = _load_processor(source, model.config, family, where)
     check_complete(source, family.model_class, report)
     if config.quantize is not None:
         quantise_language_tower(model, config.quantize)
     try:
         return Loaded(model.eval().to(device), processor, family, source)
     except RuntimeError as error:
-        raise ModelError(
-            f"{source}: the model does not fit {device} ({error}): try quantize='int8', dtype='bfloat16' "
-            "or device='cpu'"
-        ) from error
+        hint = "try quantize='int8', dtype='bfloat16' or device='cpu'"
+        raise ModelError(f"{source}: the model does not fit {device} ({error}): {hint}") from error
 
 
-def load_processor(source: str, config: Any, family: Family, **where: Any) -> Any:
+def _load_processor(source: str, config: Any, family: Family, where: Mapping[str, Any]) -> Any:
     """Put a family's processor together from a checkpoint's tokenizer and image settings."""
     import transformers
 
@@ -98,13 +86,8 @@ def _legacy_chat_template(source: str, where: Mapping[str, Any]) -> str | None:
     """Read chat_template.json, where older checkpoints keep what the processor, not the tokenizer, says."""
     from transformers.utils.hub import cached_file
 
-    found = cached_file(
-        source,
-        "chat_template.json",
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-        **where,
-    )
+    quiet = {f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "connection_errors")}
+    found = cached_file(source, "chat_template.json", **quiet, **where)
     if found is None:
         return None
     template = json.loads(Path(found).read_text(encoding="utf-8")).get("chat_template")
@@ -154,9 +137,8 @@ def quantise_language_tower(model: Any, bits: Literal["int8", "int4"]) -> int:
     odd = [name for name, layer in layers.items() if layer.in_features % GROUP]
     if bits == "int4" and odd:
         raise InputError(f"quantize='int4' needs layers of a multiple of {GROUP} inputs, {odd[0]} has not: use 'int8'")
-    four: torch.dtype = torch.int4  # type: ignore[attr-defined]
-    packed = IntxWeightOnlyConfig(weight_dtype=four, granularity=PerGroup(GROUP))
-    config = Int8WeightOnlyConfig() if bits == "int8" else packed
+    four = IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(GROUP))  # type: ignore[attr-defined]
+    config = Int8WeightOnlyConfig() if bits == "int8" else four
     quantize_(tower, config, filter_fn=lambda layer, _: isinstance(layer, nn.Linear))
     return len(layers)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from fiducial.checkpoints import first_line
 from fiducial.errors import InputError, ModelError
 from fiducial.images import Image
 from fiducial.language.answers import Answer
@@ -27,16 +28,11 @@ class VLMPrompter:
     families count the pixels of a canvas whose size is read off the grid of patches that went into the
     model; the others write fractions of a picture that holds the whole image. Images are never
     cropped: LLaVA sees them padded to a square, and Qwen sees those whose one side is more than 200
-    times the other, which its image processor refuses, padded to that ratio at the right or the
-    bottom. Padding is undone exactly, being no more than another frame.
+    times the other, which its image processor refuses, padded to that ratio at the right or the bottom.
 
     By default the likeliest token is taken, without any penalty: coordinates repeat for good reasons, and a penalty
     would make an answer depend on what it is batched with. A reply that stopped at ``max_new_tokens`` is
-    ``truncated``, whatever could be read of it.
-
-    Args:
-        loaded: a model of a known family with its processor; its generation config is replaced.
-        config: everything that can be chosen.
+    ``truncated``, whatever could be read of it. The model's generation config is replaced.
 
     Raises:
         InputError: limits of the canvas that this family does not take.
@@ -44,13 +40,10 @@ class VLMPrompter:
 
     def __init__(self, loaded: Loaded, config: VLMConfig) -> None:
         self.config = config
-        self.model, self.processor, self.family, self.name = (
-            loaded.model,
-            loaded.processor,
-            loaded.family,
-            loaded.source,
-        )
-        self.dialect = dialect_named(config.dialect) if config.dialect else dialect_for_family(loaded.model_type)
+        self.model, self.processor = loaded.model, loaded.processor
+        self.family, self.name = loaded.family, loaded.source
+        kind = str(self.model.config.model_type)
+        self.dialect = dialect_named(config.dialect) if config.dialect else dialect_for_family(kind)
         self.template = read_template(config.template or self.dialect.name)
         self.canvas = canvas_for(config.canvas, self.dialect)
         self.family.limit_pixels(self.processor.image_processor, config.min_pixels, config.max_pixels)
@@ -60,14 +53,7 @@ class VLMPrompter:
 
     @classmethod
     def from_config(cls, config: VLMConfig) -> VLMPrompter:
-        """Load a model by the ``model_type`` of its config; only safetensors are read.
-
-        Raises:
-            HubError: files are neither here nor to be had.
-            InputError: no such device or family, or options that do not fit.
-            MissingExtraError: ``quantize`` without torchao.
-            ModelError: the checkpoint lacks weights, or they do not fit the device's memory.
-        """
+        """Load a model by the ``model_type`` of its config; see :func:`fiducial.prompters.vlm.loading.load`."""
         return cls(load(config), config)
 
     @classmethod
@@ -79,11 +65,6 @@ class VLMPrompter:
         """Answer each instruction for the image beside it, in its pixels.
 
         Control tokens of the model are taken out of the instructions, which ``repairs`` says.
-
-        Raises:
-            InputError: another number of instructions than of images, or an instruction that is
-                empty or too long.
-            ModelError: the model failed.
         """
         questions = [
             Question(image, *clean_instruction(words, self._control_tokens, image.name))
@@ -187,7 +168,7 @@ def _seeded(config: VLMConfig, device: torch.device) -> Iterator[None]:
 
 
 def _diagnosis(error: BaseException) -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = first_line(error)
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "memory" in reason.lower():
         return (
             f"not enough memory ({reason}): try a smaller batch_size, a smaller max_pixels or canvas, "
