@@ -72,10 +72,11 @@ class NanoConfig(Config):
 
     def build(self) -> DetectorPrompter:
         """Load the weights; where no kind of thing is named, regions are chosen from as ``classic`` does."""
-        from fiducial.prompters.detector import DetectorPrompter, LazyRegions
+        from fiducial.prompters.classic import ClassicPrompter
+        from fiducial.prompters.detector import DetectorPrompter
         from fiducial.prompters.grounder.detecting import NanoDetector
 
-        return DetectorPrompter(NanoDetector.from_config(self), regions=LazyRegions())
+        return DetectorPrompter(NanoDetector.from_config(self), regions=ClassicPrompter())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

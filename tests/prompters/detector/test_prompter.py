@@ -203,13 +203,6 @@ def test_doubt_is_told():
     assert ask("the six ships").text.endswith("Note: asked for 6 ships, found 5.")
 
 
-def test_a_threshold_leaves_out_what_is_less_certain():
-    assert chosen(ask("ships", threshold=0.75)) == "ab"
-    assert chosen(ask("ships", threshold=0.0)) == "abcde"
-    with pytest.raises(InputError, match=r"a threshold lies in 0\.\.1, got 1\.5"):
-        DetectorPrompter(detector(), threshold=1.5)
-
-
 def test_one_call_for_all_pictures_and_none_for_what_is_remembered():
     told = detector()
     prompter = DetectorPrompter(told)

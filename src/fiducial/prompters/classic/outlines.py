@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.segmentation import watershed
 
 from fiducial.images import Image
 
@@ -219,6 +218,8 @@ class _Knot:
 
 def merged_outlines(canvas: Canvas) -> list[Outline]:
     """Outline every region of the merge tree, in canvas pixels; nothing for a picture too small for patches."""
+    from skimage.segmentation import watershed  # half a second to import, which few instructions need
+
     if min(canvas.width, canvas.height) < 8:
         return []
     count = min(PATCHES, canvas.width * canvas.height // 30)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.cache import LRUCache
 from fiducial.contracts import Prompter
-from fiducial.errors import InputError
 from fiducial.geometry import Box, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
 from fiducial.language.candidates import Candidate, measure_colours
-from fiducial.language.phrases import Resolution, parse_instruction, resolve
+from fiducial.language.phrases import parse_instruction, resolve
+from fiducial.language.phrases.nouns import in_number
 from fiducial.prompters.detector import reading
 from fiducial.prompters.detector.reading import Detection, Detector, ReadRequest, read_request
 from fiducial.prompters.showing import paired
@@ -65,28 +64,16 @@ class DetectorPrompter:
 
     Args:
         detector: nouns to boxes.
-        threshold: least score in 0..1 of what can be chosen; None: everything that the detector finds.
         regions: answers where no noun is said, such as ``ClassicPrompter()``.
-
-    Raises:
-        InputError: a threshold outside 0..1.
     """
 
-    def __init__(self, detector: Detector, *, threshold: float | None = None, regions: Prompter | None = None) -> None:
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise InputError(f"a threshold lies in 0..1, got {threshold}")
+    def __init__(self, detector: Detector, *, regions: Prompter | None = None) -> None:
         self.detector = detector
-        self._threshold = threshold or 0.0
         self._regions = regions
         self._remembered: LRUCache[_Key, _ByName] = LRUCache(MAX_REMEMBERED)
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
-        """Answer each instruction for the image beside it: found, no target, or failed where a noun is not known.
-
-        Raises:
-            InputError: the numbers differ, or an instruction has no words.
-            ModelError: the detector failed.
-        """
+        """Answer each instruction for the image beside it: found, no target, or failed where a noun is not known."""
         asked = [self._question(image, text) for image, text in paired(images, instructions)]
         found = self._find([one for one in asked if isinstance(one, _Question)])
         return [self._answer(one, found[one.key]) if isinstance(one, _Question) else one for one in asked]
@@ -97,14 +84,15 @@ class DetectorPrompter:
         vocabulary = self.detector.vocabulary()
         if read.unknown:
             text = reading.unknown_text(read.unknown, vocabulary, regions=self._regions is not None)
-            return _failed(image, text)
+            return Answer(Outcome.FAILED, Prompts(image.frame), text=text)
         if read.anything and not read.names and self._regions is not None:
             answer = self._regions.ask([image], [instruction])[0]
             return replace(answer, text=f"{BY_REGIONS} {answer.text}".strip())
-        if read.anything and not vocabulary:
-            return _failed(image, reading.no_noun_text(read.anything))
         if read.anything:
-            read = replace(read, notes=(*read.notes, reading.by_any_name(read.anything, vocabulary)))
+            text = reading.no_noun_text(read.anything, vocabulary)
+            if not vocabulary:
+                return Answer(Outcome.FAILED, Prompts(image.frame), text=text)
+            read = replace(read, notes=(*read.notes, text))
         names = vocabulary if read.anything else tuple(sorted(set(read.names.values())))
         return _Question(image, read, names, (image.digest, () if vocabulary else names))
 
@@ -116,60 +104,25 @@ class DetectorPrompter:
             missing = wanted.setdefault(one.key, (one.image, {}))[1]
             missing.update(dict.fromkeys(name for name in one.names if name not in found[one.key]))
         new = {key: (image, tuple(missing)) for key, (image, missing) in wanted.items() if missing}
-        for key, by_name in self._detect(new):
-            found[key] = {**found[key], **by_name}
+        if new:
+            images, names = zip(*new.values(), strict=True)
+            for (key, (image, asked)), some in zip(new.items(), self.detector.detect(images, names), strict=True):
+                measured = {name: tuple(as_candidate(image, one) for one in some if one.name == name) for name in asked}
+                found[key] = {**found[key], **measured}
         for key, by_name in found.items():
             self._remembered.put(key, by_name)
         return found
 
-    def _detect(self, new: Mapping[_Key, tuple[Image, tuple[str, ...]]]) -> Iterable[tuple[_Key, _ByName]]:
-        if not new:
-            return []
-        images, names = zip(*new.values(), strict=True)
-        detections = self.detector.detect(images, names)
-        return [
-            (key, {name: tuple(as_candidate(image, one) for one in some if one.name == name) for name in asked})
-            for (key, (image, asked)), some in zip(new.items(), detections, strict=True)
-        ]
-
     def _answer(self, question: _Question, found: _ByName) -> Answer:
-        image, read = question.image, question.read
-        candidates = [
-            one for name in question.names for one in found[name] if (one.prompt.score or 0.0) >= self._threshold
-        ]
-        resolution = resolve(read.request, candidates, image.frame, match=read.means)
-        labels = _labels(resolution)
-        prompts = (candidates[index].prompt for index in resolution.chosen)
-        labelled = (replace(prompt, label=label or prompt.label) for prompt, label in zip(prompts, labels, strict=True))
-        return Answer(
-            resolution.outcome,
-            Prompts(image.frame, tuple(labelled)),
-            text=reading.found_text(resolution, candidates, image.frame, read.notes),
-        )
-
-
-def _labels(resolution: Resolution) -> list[str]:
-    """Return the user's noun for each thing chosen; nothing where the phrase that chose it has none."""
-    owners = {index: one.target for one in reversed(resolution.picks) for index in one.chosen}
-    return [reading.spoken_name(owners[index]) for index in resolution.chosen]
-
-
-class LazyRegions:
-    """The classic prompter, loaded when it is first asked: most instructions name a kind of thing."""
-
-    def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
-        """Answer as ``classic`` does."""
-        return self._classic.ask(images, instructions)
-
-    @cached_property
-    def _classic(self) -> Prompter:
-        from fiducial.prompters.classic import ClassicPrompter
-
-        return ClassicPrompter()
-
-
-def _failed(image: Image, text: str) -> Answer:
-    return Answer(Outcome.FAILED, Prompts(image.frame), text=text)
+        frame, read = question.image.frame, question.read
+        candidates = [one for name in question.names for one in found[name]]
+        resolution = resolve(read.request, candidates, frame, match=read.means)
+        owners = {index: one.target for one in reversed(resolution.picks) for index in one.chosen}
+        chosen = [(candidates[index].prompt, in_number(owners[index].noun, 1)) for index in resolution.chosen]
+        # A phrase may have no noun of its own.
+        prompts = tuple(replace(prompt, label=noun or prompt.label) for prompt, noun in chosen)
+        text = reading.found_text(resolution, candidates, frame, read.notes)
+        return Answer(resolution.outcome, Prompts(frame, prompts), text=text)
 
 
 # -- a detection as a candidate that phrases can choose, measured by its box -----------------------------
@@ -210,42 +163,29 @@ def as_candidate(image: Image, detection: Detection) -> Candidate:
 
 def _of_thing(pixels: _Pixels, box: Box) -> _Pixels:
     """Return pixels (N, 3) of the thing in a box: of its middle, else of all of it, else what is in the middle."""
-    core, every = (_cut(pixels, box, share).reshape(-1, 3) for share in (CORE, 1))
-    ground = _median_around(pixels, box)
-    if ground is None:
+    (l1, r1, t1, b1), (left, right, top, bottom), (l2, r2, t2, b2) = (
+        _extent(pixels, box, share) for share in (CORE, 1, 1 + 2 * AROUND)
+    )
+    core, every = pixels[t1:b1, l1:r1].reshape(-1, 3), pixels[top:bottom, left:right].reshape(-1, 3)
+    frame = np.ones((b2 - t2, r2 - l2), dtype=bool)
+    frame[top - t2 : bottom - t2, left - l2 : right - l2] = False
+    if not frame.any():  # the picture ends at the box
         return core
+    ground = np.median(pixels[t2:b2, l2:r2][frame], axis=0)
     for region in (core, every):
-        thing = region[_stands_apart(region, ground)]
+        thing = region[np.abs(region - ground).max(axis=1) > APART]
         if len(thing) >= FILLED * len(region):
             return thing
     return core
 
 
-def _stands_apart(pixels: _Pixels, ground: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return np.asarray(np.abs(pixels - ground).max(axis=1) > APART)
-
-
-def _median_around(pixels: _Pixels, box: Box) -> NDArray[np.float64] | None:
-    """Return the median colour of the frame about a box; None where the picture ends at the box."""
-    (left, right, top, bottom), (l2, r2, t2, b2) = (_extent(pixels, box, share) for share in (1, 1 + 2 * AROUND))
-    frame = np.ones((b2 - t2, r2 - l2), dtype=bool)
-    frame[top - t2 : bottom - t2, left - l2 : right - l2] = False
-    return np.asarray(np.median(pixels[t2:b2, l2:r2][frame], axis=0)) if frame.any() else None
-
-
-def _cut(pixels: _Pixels, box: Box, share: float) -> _Pixels:
-    left, right, top, bottom = _extent(pixels, box, share)
-    return pixels[top:bottom, left:right]
-
-
 def _extent(pixels: _Pixels, box: Box, share: float) -> tuple[int, int, int, int]:
-    """Return left, right, top, bottom in whole pixels of a box that was scaled about its centre."""
+    """Return left, right, top, bottom in whole pixels, at least one, of a box that was scaled about its centre."""
+
+    def span(start: float, end: float, limit: int) -> tuple[int, int]:
+        margin = (1 - share) / 2 * (end - start)
+        first = min(max(0, round(start + margin)), limit - 1)
+        return first, min(max(first + 1, round(end - margin)), limit)
+
     x1, y1, x2, y2 = box
-    return (*_span(x1, x2, share, pixels.shape[1]), *_span(y1, y2, share, pixels.shape[0]))
-
-
-def _span(start: float, end: float, share: float, limit: int) -> tuple[int, int]:
-    """Return the whole pixels of a scaled extent, at least one, all of them inside the picture."""
-    margin = (1 - share) / 2 * (end - start)
-    first = min(max(0, round(start + margin)), limit - 1)
-    return first, min(max(first + 1, round(end - margin)), limit)
+    return (*span(x1, x2, pixels.shape[1]), *span(y1, y2, pixels.shape[0]))

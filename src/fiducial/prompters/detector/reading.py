@@ -12,7 +12,6 @@ from fiducial.images import Image
 from fiducial.language.candidates import Candidate
 from fiducial.language.phrases import Quantifier, Request, Resolution, Target
 from fiducial.language.phrases.choosing import Pick, coloured_noun, shorter_nouns
-from fiducial.language.phrases.nouns import in_number
 from fiducial.language.phrases.places import where
 
 # -- the contract ----------------------------------------------------------------------------------------
@@ -22,18 +21,13 @@ from fiducial.language.phrases.places import where
 class Detection:
     """One instance of a noun phrase.
 
-    Args:
-        box: xyxy in pixels of the image, inside it.
-        score: how likely it is that the phrase names what is there, in 0..1.
-        name: the name that was asked for, letter by letter.
-
     Raises:
         GeometryError: a score outside 0..1.
     """
 
-    box: Box
-    score: float
-    name: str
+    box: Box  # xyxy in pixels of the image, inside it
+    score: float  # how likely it is that the phrase names what is there, in 0..1
+    name: str  # the name that was asked for, letter by letter
 
     def __post_init__(self) -> None:
         if not 0 <= self.score <= 1:
@@ -58,17 +52,18 @@ class Reading:
     similarity: float = 1.0
     instead: tuple[str, ...] = ()
 
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the noun is known, but as several names."""
+        return self.name is None and self.similarity == 1 and len(self.instead) > 1
+
 
 @runtime_checkable
 class Detector(Protocol):
     """Noun phrases in, boxes out; no spatial words, no counting: the resolver does that."""
 
     def read(self, noun: str) -> Reading:
-        """Say what a noun phrase, singular or plural, is taken to mean.
-
-        Args:
-            noun: words without article, such as ``"storage tanks"``.
-        """
+        """Say what a noun phrase without article, singular or plural, is taken to mean."""
         ...
 
     def vocabulary(self) -> tuple[str, ...]:
@@ -85,10 +80,6 @@ class Detector(Protocol):
         Returns:
             For each picture the detections at or above the detector's threshold, best first. A thing that fits two
             of the names is there twice. With a vocabulary, what is found for a name does not depend on the others.
-
-        Raises:
-            InputError: the numbers differ, or a name is not known.
-            ModelError: the model itself failed.
         """
         ...
 
@@ -178,42 +169,24 @@ class _Reader:
             return target
         read = replace(coloured_noun(target, noun, dropped), noun=noun)
         self.names[" ".join(noun)] = reading.name
-        self._note(target.noun, [word for word in dropped if _grey(word) not in read.colours], reading)
+        said, lost = target.noun, [word for word in dropped if word.replace("gray", "grey") not in read.colours]
+        if lost:
+            self.notes.append(f"'{' '.join(said)}' was read as '{reading.said}': '{' '.join(lost)}' played no part.")
+        if reading.similarity < 1:
+            self.notes.append(f"'{reading.said}' was taken for any {reading.name}: no closer name is known.")
         return read
 
     def _best(self, noun: Noun) -> tuple[Noun, Sequence[str], Reading]:
         """Return the noun or the end of it that is known best, the longest of equals, and what was dropped of it."""
         whole = self._read(noun)
-        if _is_certain(whole) or len(noun) == 1:
+        if len(noun) == 1 or (whole.similarity == 1 if whole.name else whole.similarity == 0 or whole.ambiguous):
             return noun, (), whole
         options = [(shorter, dropped, self._read(shorter)) for shorter, dropped in shorter_nouns(noun)]
         known = [one for one in options if one[2].name is not None and whole.name in (None, one[2].name)]
         return max(known, key=lambda one: one[2].similarity, default=(noun, (), whole))
 
-    def _note(self, said: Noun, dropped: Sequence[str], reading: Reading) -> None:
-        if dropped:
-            self.notes.append(f"'{' '.join(said)}' was read as '{reading.said}': '{' '.join(dropped)}' played no part.")
-        if reading.similarity < 1:
-            self.notes.append(f"'{reading.said}' was taken for any {reading.name}: no closer name is known.")
-
     def _read(self, noun: Noun) -> Reading:
         return self._detector.read(" ".join(noun))
-
-
-def is_ambiguous(reading: Reading) -> bool:
-    """Say whether a noun is known, but as several names."""
-    return reading.name is None and reading.similarity == 1 and len(reading.instead) > 1
-
-
-def _is_certain(reading: Reading) -> bool:
-    """Say whether nothing is gained by looking at a part of the noun."""
-    if reading.name is not None:
-        return reading.similarity == 1
-    return reading.similarity == 0 or is_ambiguous(reading)
-
-
-def _grey(word: str) -> str:
-    return word.replace("gray", "grey")
 
 
 # -- the words that go with what was chosen, or with nothing ---------------------------------------------
@@ -230,13 +203,14 @@ def found_text(resolution: Resolution, candidates: Sequence[Candidate], frame: F
     """Say what was chosen among candidates, why, where it lies, and what is doubtful about it."""
     chosen = [candidates[index].prompt for index in resolution.chosen]
     boxes: list[Box] = [prompt.box for prompt in chosen if prompt.box is not None]
+    decided = [measure for one in resolution.picks for part in one.target.walk() for measure in _measures(part)]
     parts = [
         *notes,
         resolution.text,
         *(words for one in resolution.picks if (words := left_open(one))),
         where(boxes, frame),
         unsure([prompt.score or 0.0 for prompt in chosen]),
-        "Sizes and shapes are those of boxes." if chosen and _needs_boxes(resolution.picks) else "",
+        "Sizes and shapes are those of boxes." if chosen and any(one in _BY_BOX for one in decided) else "",
     ]
     if resolution.unknown:
         parts.append(f"Not understood: {'; '.join(resolution.unknown)}.")
@@ -262,8 +236,8 @@ def unsure(scores: Sequence[float]) -> str:
     """Tell scores that are low; nothing where none is.
 
     Example:
-        >>> unsure([0.9, 0.35]), unsure([0.35]), unsure([0.9])
-        ('Not sure of 1 of the 2: 0.35.', 'Not sure: 0.35.', '')
+        >>> unsure([0.9, 0.35]), unsure([0.9])
+        ('Not sure of 1 of the 2: 0.35.', '')
     """
     low = sorted(score for score in scores if score < UNSURE)
     if not low:
@@ -275,8 +249,8 @@ def unsure(scores: Sequence[float]) -> str:
 
 def unknown_text(readings: Sequence[Reading], vocabulary: Sequence[str], *, regions: bool = False) -> str:
     """Say which nouns are not known and what to say instead; with ``regions`` things without a name count too."""
-    parts = [f"'{one.said}' can mean {_listing(one.instead)}: say which." for one in readings if is_ambiguous(one)]
-    strange = [one for one in readings if not is_ambiguous(one)]
+    parts = [f"'{one.said}' can mean {_listing(one.instead)}: say which." for one in readings if one.ambiguous]
+    strange = [one for one in readings if not one.ambiguous]
     if strange:
         parts.append(f"I do not know {_listing([repr(one.said) for one in strange])}, so nothing was looked for.")
     parts += [f"Instead of '{one.said}' try {_listing(one.instead)}." for one in strange if one.instead]
@@ -289,26 +263,12 @@ def unknown_text(readings: Sequence[Reading], vocabulary: Sequence[str], *, regi
     return " ".join(parts)
 
 
-def no_noun_text(phrases: Sequence[str]) -> str:
-    """Say that a phrase names no kind of thing, which a detector of any noun cannot do without."""
+def no_noun_text(phrases: Sequence[str], vocabulary: Sequence[str]) -> str:
+    """Say what phrases without a noun were taken to mean; a detector of any noun cannot do without one."""
     said = " and ".join(f"'{words}'" for words in phrases if words)
-    return f"{said or 'The instruction'} names no kind of thing: say one, such as 'the largest ship'."
-
-
-def by_any_name(phrases: Sequence[str], vocabulary: Sequence[str]) -> str:
-    """Say what a phrase without a noun was taken to mean."""
-    said = " and ".join(f"'{words}'" for words in phrases if words)
+    if not vocabulary:
+        return f"{said or 'The instruction'} names no kind of thing: say one, such as 'the largest ship'."
     return f"{said or 'A phrase without a noun'} was taken for any of the {len(vocabulary)} kinds of things known."
-
-
-def spoken_name(target: Target) -> str:
-    """Return the noun of a phrase as the user said it, in the singular, for one of its things."""
-    return in_number(target.noun, 1)
-
-
-def _needs_boxes(picks: Sequence[Pick]) -> bool:
-    """Say whether a size or a shape decided something."""
-    return any(measure in _BY_BOX for one in picks for part in one.target.walk() for measure in _measures(part))
 
 
 def _measures(target: Target) -> Iterator[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,12 +16,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from fiducial.checkpoints import pick_device
+from fiducial.config import as_fields
 from fiducial.errors import InputError
 from fiducial.geometry import boxes as box_arrays
 from fiducial.images import Image
 from fiducial.prompters.configs import NanoConfig
 from fiducial.prompters.detector.reading import Detection, Reading
 from fiducial.prompters.grounder.network import STRIDE, boxes_of, network_input
+from fiducial.prompters.grounder.vocabulary import Vocabulary
 from fiducial.prompters.grounder.weights import EMBEDDED, Grounder, load_grounder
 
 MIN_LIKELIHOOD = 0.02
@@ -30,14 +33,6 @@ MAX_PEAKS = 200
 _GREY = 114
 _PIXELS_AT_ONCE = 8 * 640 * 640
 """Pixels that the network sees at once."""
-
-
-class Reader(Protocol):
-    """What knows which noun means which name."""
-
-    def look_up(self, noun: str) -> Reading:
-        """Say what a noun phrase is taken to mean."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,36 +51,22 @@ class NanoDetector:
 
     Args:
         grounder: network and names.
-        reader: what reads nouns; default: the vocabulary of the package, read when it is first needed.
-        config: everything that can be chosen.
-        device: instead of a config, like the further options.
-        options: those of :class:`fiducial.prompters.configs.NanoConfig`.
-
-    Raises:
-        InputError: an option out of its range, or no such device.
+        device: where it runs.
+        options: the further ones of :class:`fiducial.prompters.configs.NanoConfig`.
     """
 
-    def __init__(
-        self,
-        grounder: Grounder,
-        reader: Reader | None = None,
-        *,
-        config: NanoConfig | None = None,
-        device: str | torch.device = "cpu",
-        **options: Any,
-    ) -> None:
-        self.config = config or NanoConfig(device=str(device), **options)
+    def __init__(self, grounder: Grounder, *, device: str | torch.device = "cpu", **options: Any) -> None:
+        self.config = NanoConfig(device=str(device), **options)
         self._device = pick_device(self.config.device)
         self.grounder = grounder
         network = grounder.network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._network = network.eval()
         self._vectors = torch.from_numpy(grounder.vectors).to(self._device)
-        self._reader = reader
 
     @classmethod
     def from_config(cls, config: NanoConfig) -> NanoDetector:
         """Load weights: those of the package, or a safetensors file."""
-        return cls(load_grounder(config.model)[0], config=config)
+        return cls(load_grounder(config.model)[0], **as_fields(config))
 
     @classmethod
     def from_pretrained(cls, model: str | Path = EMBEDDED, **options: Any) -> NanoDetector:
@@ -94,16 +75,12 @@ class NanoDetector:
 
     def read(self, noun: str) -> Reading:
         """Say what a noun phrase is taken to mean; a name that the weights were not taught is not known."""
-        if self._reader is None:
-            from fiducial.prompters.grounder.vocabulary import Vocabulary
+        return self._words.look_up(noun)
 
-            # Words of names that the weights were not taught mean nothing here: a "vessel" is a ship.
-            self._reader = Vocabulary.read().covering((name.name, name.domain) for name in self.grounder.names)
-        reading = self._reader.look_up(noun)
-        known = self.grounder.vocabulary
-        instead = tuple(name for name in reading.instead if name in known)
-        name = reading.name if reading.name in known else None
-        return Reading(reading.said, name, reading.similarity, instead)
+    @cached_property
+    def _words(self) -> Vocabulary:
+        # Words of names that the weights were not taught mean nothing here: a "vessel" is a ship.
+        return Vocabulary.read().covering((name.name, name.domain) for name in self.grounder.names)
 
     def vocabulary(self) -> tuple[str, ...]:
         """Return the names that are known, singular."""
@@ -172,7 +149,8 @@ class NanoDetector:
         for place, windows in found.items():
             boxes = np.concatenate([peaks.boxes for peaks in windows])
             name = self.grounder.names[place]
-            scores = _sigmoid(name.slope * np.concatenate([peaks.logits for peaks in windows]) + name.intercept)
+            logits = np.concatenate([peaks.logits for peaks in windows])
+            scores = 1 / (1 + np.exp(-(name.slope * logits + name.intercept)))
             enough = scores >= (name.threshold if self.config.threshold is None else self.config.threshold)
             boxes, scores = boxes[enough], scores[enough]
             for number in box_arrays.nms(boxes, scores, self.config.suppress):
@@ -208,10 +186,6 @@ def _placed(peaks: Peaks, window: Window) -> Peaks:
     return Peaks(window.to_picture(peaks.boxes[whole]), peaks.logits[whole])
 
 
-def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(1 / (1 + np.exp(-values)))
-
-
 # -- where the grounder looks, and how closely: one rule, from the size of the picture alone -------------
 
 
@@ -232,22 +206,14 @@ COARSER = 4
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of a picture, in its pixels, and the size at which it is looked at.
-
-    Args:
-        x: left edge.
-        y: top edge.
-        width: of the part.
-        height: of the part.
-        seen: width, height in pixels of what the network sees.
-        inner: whether the left, top, right and bottom edge lie inside the picture, so that things may be cut there.
-    """
+    """A part of a picture, in its pixels, and the size at which it is looked at."""
 
     x: int
     y: int
     width: int
     height: int
-    seen: tuple[int, int]
+    seen: tuple[int, int]  # width, height in pixels of what the network sees
+    # Whether the left, top, right and bottom edge lie inside the picture, so that things may be cut there.
     inner: tuple[bool, bool, bool, bool] = (False, False, False, False)
 
     def pixels(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -255,8 +221,7 @@ class Window:
         part = picture[self.y : self.y + self.height, self.x : self.x + self.width]
         if self.seen == (self.width, self.height):
             return part
-        smaller = self.seen[0] < self.width
-        how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        how = cv2.INTER_AREA if self.seen[0] < self.width else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(part, self.seen, interpolation=how), np.uint8)
 
     def to_picture(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
