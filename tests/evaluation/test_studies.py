@@ -109,7 +109,7 @@ def test_every_variant_of_a_point_has_the_same_box(objects):
     assert len({variant.name for variant in variants}) == len(variants) == 7
     assert {variant.job.source.jitter for variant in variants} == {0.2}
     assert [variant.job.source.at for variant in variants[-3:]] == ["centroid", "deepest", "random"]
-    alone = variants[3].job.recipe.prompt_refiners[0].build()
+    alone = variants[3].job.recipe.prompt_refiners[0]
     assert (alone.keep_box, alone.reach) == (False, 2.0)
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fiducial.config import read_part
+from fiducial.config import build, read_part
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.refiners import BoundaryOptimisation, ForegroundPoint
 
@@ -17,8 +17,8 @@ def test_describing_refiners_loads_nothing_heavy():
 
 
 def test_a_refiner_is_its_own_description():
-    assert read_part("prompt_refiner", "cfpg?reach=2").build() == ForegroundPoint(reach=2)
-    assert read_part("mask_refiner", {"name": "mbo", "limits": [3, 3]}).build() == BoundaryOptimisation(limits=(3, 3))
+    assert build(read_part("prompt_refiner", "cfpg?reach=2")) == ForegroundPoint(reach=2)
+    assert build(read_part("mask_refiner", "mbo?limits=3,3")) == BoundaryOptimisation(limits=(3, 3))
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,7 @@
 """CFPG, the clustering-based foreground point: one positive point for the segmenter, found in the box.
 
-The method is that of PSLG-SAM's second stage: cut the box out, split its colours into two clusters by KMeans++,
-separate touching regions by a distance transform and a watershed, and take the most convex region, because things
-are more convex than what is around them. What the paper leaves open is settled here and in
-:class:`fiducial.refiners.ForegroundPoint`.
+As in PSLG-SAM's second stage: cut the box out, split its colours into two clusters by KMeans++, separate touching
+regions by a distance transform and a watershed, and take the most convex one: things are more convex than their ground.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from fiducial.contracts import Refinement
-from fiducial.geometry import Point, Prompt, Prompts
+from fiducial.geometry import Point, Prompts
 from fiducial.images import Image
 from fiducial.overlays.colours import Colour, palette_colour, readable_on
 from fiducial.overlays.drawing import point as draw_point
@@ -54,74 +52,52 @@ def add_points(
 ) -> tuple[Prompts, tuple[Refinement, ...]]:
     """Find a point for each prompt; see :meth:`ForegroundPoint.report`."""
     image.frame.require(prompts.frame, "the prompts")
-    found: dict[Window, _Found] = {}
+    found: dict[Window, tuple[Refinement, Point | None]] = {}
     refined, reports = [], []
     for prompt in prompts:
         window = None if prompt.box is None else pixels_in(prompt.box, image)
         if window is None:
-            reason = "no box to look in" if prompt.box is None else "the box lies outside the image"
-            refined.append(prompt)
-            reports.append(Refinement(NAME, False, f"no point: {reason}"))
-            continue
-        if window not in found:
-            found[window] = _find(options, image, window, pictures)
-        refined.append(found[window].added_to(prompt, keep_box=options.keep_box))
-        reports.append(found[window].report)
+            report, point = _nothing("no box to look in" if prompt.box is None else "the box lies outside the image")
+        else:
+            if window not in found:
+                found[window] = _find(options, image, window, pictures)
+            report, point = found[window]
+        if point is not None:
+            prompt = prompt.with_points([point])
+            prompt = prompt if options.keep_box else replace(prompt, box=None)
+        refined.append(prompt)
+        reports.append(report)
     return Prompts(prompts.frame, tuple(refined)), tuple(reports)
 
 
-def _find(options: ForegroundPoint, image: Image, window: Window, pictures: bool) -> _Found:
+def _find(options: ForegroundPoint, image: Image, window: Window, pictures: bool) -> tuple[Refinement, Point | None]:
+    """Return what to tell of a box, and its point, if any."""
     if min(window[2:]) < MIN_EDGE:
         return _nothing(f"the box is only {window[2]} x {window[3]} pixels")
     crop = cut_crop(image, window, options.working_size)
     clusters = two_means(colours_of(crop.pixels, options.colour_space), options.seed)
     if clusters is None:
         return _nothing("the crop has one colour")
-    second = clusters.second.reshape(crop.shape)
-    labels, depth, first_count = split_regions(second, options.marker_threshold)
-    regions = measure_regions(labels, depth, first_count, options.min_area * labels.size)
-    figures: Figures = {"separation": round(clusters.separation, 4), "regions": len(regions)}
+    second, separation = clusters[0].reshape(crop.shape), clusters[1]
+    labels, depth = split_regions(second, options.marker_threshold)
+    regions = measure_regions(labels, depth, options.min_area * labels.size)
+    figures: Figures = {"separation": round(separation, 4), "regions": len(regions)}
     best = min(regions, key=lambda region: _rank(region, crop), default=None)
     drawn: Drawn = {}
     if pictures:
         drawn = point_pictures(crop, second, labels, regions, best, options.reach)
     if best is None:
         return _nothing(f"no region covers {options.min_area:.0%} of the box", figures, drawn)
-    return _judge(options, best, crop, figures, drawn)
-
-
-def _judge(options: ForegroundPoint, best: Region, crop: Crop, figures: Figures, drawn: Drawn) -> _Found:
-    point, (height, width) = crop.to_image(best.point), crop.shape
-    share = best.area / (height * width)
-    off = off_centre(best.point, crop)
-    figures = {
-        "x": round(point[0], 3),
-        "y": round(point[1], 3),
-        "convexity": round(best.convexity, 4),
-        "area": round(share, 4),
-        "off_centre": round(off, 4),
-        **figures,
-    }
+    point, share, off = crop.to_image(best.point), best.area / labels.size, off_centre(best.point, crop)
+    measured = {"x": round(point[0], 3), "y": round(point[1], 3), "convexity": round(best.convexity, 4)}
+    figures = {**measured, "area": round(share, 4), "off_centre": round(off, 4), **figures}
     region = f"region of convexity {best.convexity:.2f}, {share:.0%} of the box"
     if off > options.reach:
         reason = f"the best lies off the middle ({off:.2f}, {options.reach:g} is the reach; {region})"
         return _nothing(reason, figures, drawn)
-    where = "deepest inside, since its centroid lies beside it" if best.moved else "at its centroid"
-    return _Found(Refinement(NAME, True, f"point {where}: {region}", figures, drawn), (point,))
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What to tell of a box, and its point, if any."""
-
-    report: Refinement
-    points: tuple[Point, ...] = ()
-
-    def added_to(self, prompt: Prompt, *, keep_box: bool) -> Prompt:
-        if not self.points:
-            return prompt
-        more = prompt.with_points(self.points)
-        return more if keep_box else replace(more, box=None)
+    moved = best.point != best.centroid
+    where = "deepest inside, since its centroid lies beside it" if moved else "at its centroid"
+    return Refinement(NAME, True, f"point {where}: {region}", figures, drawn), point
 
 
 def _rank(region: Region, crop: Crop) -> tuple[float, int, float, int]:
@@ -131,8 +107,8 @@ def _rank(region: Region, crop: Crop) -> tuple[float, int, float, int]:
     return -round(region.convexity, 6), -region.area, round(off, 6), region.label
 
 
-def _nothing(reason: str, figures: Figures | None = None, drawn: Drawn | None = None) -> _Found:
-    return _Found(Refinement(NAME, False, f"no point: {reason}", figures or {}, drawn or {}))
+def _nothing(reason: str, figures: Figures | None = None, drawn: Drawn | None = None) -> tuple[Refinement, None]:
+    return Refinement(NAME, False, f"no point: {reason}", figures or {}, drawn or {}), None
 
 
 # -- two clusters of colours ---------------------------------------------------------------------
@@ -160,30 +136,18 @@ def colours_of(pixels: NDArray[np.uint8], space: ColourSpace) -> NDArray[np.floa
     return np.asarray(cv2.cvtColor(unit, code), dtype=np.float32).reshape(pixels.shape[0] * pixels.shape[1], -1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TwoClusters:
-    """Where two-means ended.
-
-    Args:
-        second: (N,) bool, True where a point belongs to the second cluster; both clusters hold a point.
-        separation: part of the points' variance that the two centres explain, 0..1. One round cloud split in half
-            has about 0.64 along its only axis and less where it has several; two clouds far apart have nearly 1.
-        inertia: sum of the squared distances to the nearer centre.
-    """
-
-    second: NDArray[np.bool_]
-    separation: float
-    inertia: float
-
-
-def two_means(points: NDArray[np.float32], seed: int, *, restarts: int = 3, rounds: int = 50) -> TwoClusters | None:
+def two_means(
+    points: NDArray[np.float32], seed: int, *, restarts: int = 3, rounds: int = 50
+) -> tuple[NDArray[np.bool_], float] | None:
     """Split (N, C) float32 points into two clusters: k-means, begun by KMeans++ (Arthur and Vassilvitskii 2007).
 
     With two centres the nearer one is told by which side of a plane a point lies on, so a round costs one product
     of the points with a vector and one sum. Of several starts the smallest inertia wins, the earlier on a tie.
 
     Returns:
-        The clusters, or None when all points are the same.
+        (N,) bool, True where a point belongs to the second cluster (both hold one), and the separation: the part of the
+        points' variance that the two centres explain, 0..1. One round cloud split in half has about 0.64 along its only
+        axis and less where it has several; two clouds far apart have nearly 1. None when all points are the same.
     """
     centred = points - points.mean(axis=0)
     squares = np.einsum("nc,nc->n", centred, centred)
@@ -197,9 +161,7 @@ def two_means(points: NDArray[np.float32], seed: int, *, restarts: int = 3, roun
         inertia, second = _settle(centred, total, centres, rounds)
         if best is None or inertia < best[0] * (1 - 1e-6):
             best = inertia, second
-    if best is None:
-        return None
-    return TwoClusters(best[1], float(np.clip(1 - best[0] / total, 0, 1)), best[0])
+    return None if best is None else (best[1], float(np.clip(1 - best[0] / total, 0, 1)))
 
 
 def _plus_plus(
@@ -242,33 +204,16 @@ def _settle(
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One connected region.
+    """One connected region."""
 
-    Args:
-        label: its number in the map of regions.
-        cluster: 0 or 1: the cluster that it belongs to.
-        area: pixels.
-        convexity: area over the area of the convex hull of its pixels' corners, in 0..1; a rectangle has exactly 1.
-        centroid: mean x, y of its pixels' centres.
-        point: the centroid when it lies on the region, else the place deepest inside.
-    """
-
-    label: int
-    cluster: int
-    area: int
-    convexity: float
-    centroid: Point
-    point: Point
-
-    @property
-    def moved(self) -> bool:
-        """Whether the centroid lies beside the region, so that the point is another place."""
-        return self.point != self.centroid
+    label: int  # its number in the map of regions
+    area: int  # pixels
+    convexity: float  # area over that of the convex hull of its pixels' corners, in 0..1; a rectangle has exactly 1
+    centroid: Point  # mean x, y of its pixels' centres
+    point: Point  # the centroid when it lies on the region, else the place deepest inside
 
 
-def split_regions(
-    second: NDArray[np.bool_], marker_threshold: float
-) -> tuple[NDArray[np.int32], NDArray[np.float32], int]:
+def split_regions(second: NDArray[np.bool_], marker_threshold: float) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Split both sides of a (h, w) cut, False and True, into regions.
 
     For each side: the distance to the nearest pixel of the other side or to the crop's border; as markers the
@@ -276,12 +221,10 @@ def split_regions(
     watershed of the negated distance from them. Neighbours share an edge, not only a corner.
 
     Returns:
-        (h, w) numbers from 1 on, the first side's regions before the second's; (h, w) distances; and how many
-        regions the first side has.
+        (h, w) numbers from 1 on, the first side's regions before the second's, and (h, w) distances.
     """
     labels = np.zeros(second.shape, dtype=np.int32)
     depth = np.zeros(second.shape, dtype=np.float32)
-    counts: list[int] = []
     for side in (~second, second):
         padded = np.pad(side.astype(np.uint8), 1)
         reach = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
@@ -290,23 +233,16 @@ def split_regions(
         markers = side & (reach >= marker_threshold * np.asarray(deepest, dtype=np.float32)[pieces])
         _, numbered = cv2.connectedComponents(markers.astype(np.uint8), connectivity=4)
         found = watershed(-reach, numbered, mask=side)  # type: ignore[no-untyped-call]
-        labels[side] = found[side] + sum(counts)
+        labels[side] = found[side] + labels.max()
         depth[side] = reach[side]
-        counts.append(int(numbered.max()))
-    return labels, depth, counts[0]
+    return labels, depth
 
 
-def measure_regions(
-    labels: NDArray[np.int32], depth: NDArray[np.float32], first_count: int, min_area: float
-) -> list[Region]:
+def measure_regions(labels: NDArray[np.int32], depth: NDArray[np.float32], min_area: float) -> list[Region]:
     """Measure the regions of at least ``min_area`` pixels, in the order of their numbers."""
-    areas = np.bincount(labels.ravel())
     pieces = ndimage.find_objects(labels)
-    return [
-        _measure(int(number), labels, depth, pieces[number - 1], int(number > first_count))
-        for number in np.flatnonzero(areas >= min_area)
-        if number > 0
-    ]
+    numbers = np.flatnonzero(np.bincount(labels.ravel()) >= min_area).tolist()
+    return [_measure(number, labels, depth, pieces[number - 1]) for number in numbers if number > 0]
 
 
 def hull_area(inside: NDArray[np.bool_]) -> float:
@@ -317,27 +253,18 @@ def hull_area(inside: NDArray[np.bool_]) -> float:
     return float(cv2.contourArea(cv2.convexHull(np.concatenate(corners).astype(np.int32))))
 
 
-def _measure(
-    number: int, labels: NDArray[np.int32], depth: NDArray[np.float32], piece: tuple[slice, slice], cluster: int
-) -> Region:
+def _measure(number: int, labels: NDArray[np.int32], depth: NDArray[np.float32], piece: tuple[slice, slice]) -> Region:
     inside = labels[piece] == number
     top, left = piece[0].start, piece[1].start
     row, column = np.nonzero(inside)
     x, y = float(column.mean()) + 0.5, float(row.mean()) + 0.5
-    point = x, y
+    centroid = point = x + left, y + top
     if not inside[int(y), int(x)]:
         reach = depth[piece][row, column]
         deep = np.flatnonzero(reach >= reach.max())
         near = deep[np.argmin((column[deep] + 0.5 - x) ** 2 + (row[deep] + 0.5 - y) ** 2)]
-        point = float(column[near]) + 0.5, float(row[near]) + 0.5
-    return Region(
-        label=number,
-        cluster=cluster,
-        area=len(row),
-        convexity=len(row) / hull_area(inside),
-        centroid=(x + left, y + top),
-        point=(point[0] + left, point[1] + top),
-    )
+        point = float(column[near]) + 0.5 + left, float(row[near]) + 0.5 + top
+    return Region(number, len(row), len(row) / hull_area(inside), centroid, point)
 
 
 # -- pictures ------------------------------------------------------------------------------------

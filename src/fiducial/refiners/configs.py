@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from fiducial.config import Config, option
 from fiducial.errors import InputError
@@ -29,8 +29,7 @@ class ForegroundPoint(Config):
       crop has one colour, no region is large enough, or the point lies beyond ``reach``. The report says which.
     - **A box partly outside** the image is clipped for the search; the prompt keeps it as it is.
 
-    Work is done on the box's crop, shrunk to ``working_size``, so its cost follows the box and not the
-    image. Boxes of the same pixels are worked once, and no prompt depends on another.
+    Work is done on the box's crop. Boxes of the same pixels are worked once, and no prompt depends on another.
 
     Example:
         >>> import numpy as np
@@ -64,10 +63,6 @@ class ForegroundPoint(Config):
     seed: int = option(0, "of KMeans++", minimum=0)
     keep_box: bool = option(True, "false drops the box where a point was found; the paper passes both")
 
-    def build(self) -> Self:
-        """Return the refiner, which is its own description."""
-        return self
-
     def __call__(self, image: Image, prompts: Prompts) -> Prompts:
         """Return the prompts, in pixels of the image, each with a foreground point where one was found."""
         return self.report(image, prompts)[0]
@@ -77,9 +72,9 @@ class ForegroundPoint(Config):
     ) -> tuple[Prompts, tuple[Refinement, ...]]:
         """Return the prompts as calling does, and what was done to each.
 
-        The figures are separation (how far apart the two clusters lie, see
-        :class:`fiducial.refiners.cfpg.TwoClusters`), regions (how many were large enough) and, of the best
-        region, x, y (its point in pixels), convexity, area (part of the crop), off_centre (see ``reach``).
+        The figures are separation (how far apart the two clusters lie, see :func:`fiducial.refiners.cfpg.two_means`),
+        regions (how many were large enough) and, of the best region, x, y (its point in pixels), convexity, area (part
+        of the crop), off_centre (see ``reach``).
         Pictures, when asked for: crop, clusters, regions with their convexity, point.
         """
         from fiducial.refiners.cfpg import add_points
@@ -96,9 +91,8 @@ class BoundaryOptimisation(Config):
     colour; when the result strays, which is when its IoU with the mask falls below ``min_iou``; and when the new edge
     lies on hardly more contrast than the old one.
 
-    Work is done on the crop around the mask, shrunk to ``working_size``, so its cost follows the mask and not the
-    image. Where the crop was shrunk, pixels on which the cut agrees with the mask keep the mask's finer edge.
-    The mask keeps its score. The same mask on the same image always gives the same result.
+    Work is done on the crop around the mask; where it was shrunk, pixels on which the cut agrees with the mask keep the
+    mask's finer edge. The mask keeps its score. The same mask on the same image always gives the same result.
 
     Example:
         >>> import numpy as np
@@ -146,18 +140,8 @@ class BoundaryOptimisation(Config):
                 f"mbo: the second of the limits needs to be at least {self.limits[0]:g}, got {self.limits}"
             )
 
-    def build(self) -> Self:
-        """Return the refiner, which is its own description."""
-        return self
-
     def __call__(self, image: Image, mask: Mask, prompt: Prompt) -> Mask:
-        """Return the mask with a better edge, or the mask itself.
-
-        Args:
-            image: the image.
-            mask: at the size of the image.
-            prompt: what the mask was cut from, in pixels of the image; its box tells whether the mask fills it.
-        """
+        """Return the mask with a better edge, or the mask itself; the prompt's box tells whether the mask fills it."""
         return self.report(image, mask, prompt)[0]
 
     def report(self, image: Image, mask: Mask, prompt: Prompt, *, pictures: bool = False) -> tuple[Mask, Refinement]:

@@ -29,15 +29,10 @@ _DARK: Colour = (20, 20, 24)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crop:
-    """A piece of an image, shrunk when it is larger than the working size.
-
-    Args:
-        window: left, top, width, height in pixels of the image.
-        pixels: (h, w, 3) uint8 RGB at working size.
-    """
+    """A piece of an image, shrunk when it is larger than the working size."""
 
     window: Window
-    pixels: NDArray[np.uint8]
+    pixels: Pixels  # (h, w, 3) RGB at working size
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -62,8 +57,9 @@ class Crop:
 
 def pixels_in(box: Box, image: Image) -> Window | None:
     """Return the window of the image's pixels whose centre lies in a box, or None when there is none."""
-    left, right = (_whole(edge, image.width) for edge in (box[0], box[2]))
-    top, bottom = (_whole(edge, image.height) for edge in (box[1], box[3]))
+    # The first pixel whose centre lies at or beyond each edge.
+    left, right = (math.ceil(min(max(edge - 0.5, 0), image.width)) for edge in (box[0], box[2]))
+    top, bottom = (math.ceil(min(max(edge - 0.5, 0), image.height)) for edge in (box[1], box[3]))
     return (left, top, right - left, bottom - top) if left < right and top < bottom else None
 
 
@@ -99,11 +95,6 @@ def cut_mask(mask: Mask, window: Window) -> NDArray[np.bool_]:
     bounds = np.clip(pieces[:, 1:] - y, 0, height)
     moved = np.concatenate([pieces[:, :1] - x, bounds], axis=1)
     return _runs.to_dense(_runs.from_columns(moved, height), height, width)
-
-
-def _whole(edge: float, end: int) -> int:
-    """Return the first pixel whose centre lies at or beyond an edge."""
-    return math.ceil(min(max(edge - 0.5, 0), end))
 
 
 def enlarged(pixels: Pixels) -> Pixels:

@@ -1,9 +1,8 @@
 """MBO, the mask boundary optimisation: the edge of a mask moved to where the colours change.
 
-The method is that of PSLG-SAM's second stage, GrabCut started from a mask: eroded and dilated, the mask says what is
-surely on and surely off the target; two Gaussian mixtures learn the colours of both sides, a minimal cut
-decides about the band between, and both are repeated until little changes. The paper gives no numbers; those
-here are documented at the options of :class:`fiducial.refiners.BoundaryOptimisation`.
+As in PSLG-SAM's second stage, GrabCut is started from a mask: eroded and dilated, it says what is surely on and surely
+off the target; two Gaussian mixtures learn the colours of both sides, a minimal cut decides about the band between, and
+both are repeated until little changes. The paper gives no numbers.
 
 What a cut lowers is the energy of GrabCut: how unlikely the colours are, plus what an edge between the two sides costs.
 Rother, Kolmogorov and Blake, "GrabCut" (SIGGRAPH 2004), with the choices of OpenCV's implementation, so that its cuts
@@ -19,7 +18,7 @@ never raise this number under the same colour models:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -110,7 +109,8 @@ def _unfit(options: BoundaryOptimisation, image: Image, mask: Mask, prompt: Prom
 
 def _cut(options: BoundaryOptimisation, work: _Work) -> _Cut | None:
     """Repeat models and cuts until little changes; None when OpenCV finds no cut."""
-    labels = work.labels()
+    sure = np.where(work.inside, cv2.GC_FGD, cv2.GC_BGD)
+    labels = np.where(work.band, np.where(work.inside, cv2.GC_PR_FGD, cv2.GC_PR_BGD), sure).astype(np.uint8)
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
     free = int(np.count_nonzero(work.band))
     before, rounds = work.inside, 0
@@ -142,9 +142,7 @@ def _judge(
     changed = int(np.count_nonzero(dense != work.dense))
     figures: Figures = {"iterations": cut.rounds, "band": int(np.count_nonzero(work.band)), "changed": changed}
     figures |= {"iou": round(iou, 4), **work.compared(cut)}
-    drawn: Mapping[str, Pixels] = {}
-    if pictures:
-        drawn = boundary_pictures(image, work.crop.window, work.dense, dense, work.band)
+    drawn = boundary_pictures(image, work.crop.window, work.dense, dense, work.band) if pictures else {}
     old, new = float(figures["contrast_before"]), float(figures["contrast_after"])
     if not changed:
         reason = "kept as it was: the cut found the same edge"
@@ -164,27 +162,19 @@ class _Cut:
 
     inside: Inside
     rounds: int
-    background: NDArray[np.float64]
-    foreground: NDArray[np.float64]
+    background: Colours
+    foreground: Colours
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Work:
-    """A mask at working size.
+    """A mask at working size."""
 
-    Args:
-        crop: the pixels around the mask.
-        dense: (height, width) bool, the mask in the crop's window at the size of the image.
-        inside: (h, w) bool, the same at working size.
-        core: (h, w) bool, surely on the target.
-        band: (h, w) bool, the pixels that may change.
-    """
-
-    crop: Crop
-    dense: Inside
-    inside: Inside
-    core: Inside
-    band: Inside
+    crop: Crop  # the pixels around the mask
+    dense: Inside  # (height, width), the mask in the crop's window at the size of the image
+    inside: Inside  # (h, w), the same at working size
+    core: Inside  # (h, w), surely on the target
+    band: Inside  # (h, w), the pixels that may change
 
     @classmethod
     def begin(cls, crop: Crop, dense: Inside, width: float) -> _Work:
@@ -210,24 +200,15 @@ class _Work:
             return "the mask leaves no background around it"
         return ""
 
-    def labels(self) -> NDArray[np.uint8]:
-        """Say what is known before the cut, as OpenCV's four labels."""
-        sure = np.where(self.inside, cv2.GC_FGD, cv2.GC_BGD)
-        free = np.where(self.inside, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
-        return np.where(self.band, free, sure).astype(np.uint8)
-
     def compared(self, cut: _Cut) -> Figures:
         """Measure the edge before and after a cut, under the models of the cut."""
         colours = self.crop.pixels.astype(np.float64)
         neighbours = Neighbours.of(colours)
-        sides = {"before": self.inside, "after": cut.inside}
-        figures: Figures = {}
-        for when, side in sides.items():
-            cost = energy(colours, neighbours, side, self.band, cut.background, cut.foreground)
-            figures[f"energy_{when}"] = round(cost, 3)
-        for when, side in sides.items():
-            figures[f"contrast_{when}"] = round(edge_contrast(neighbours, side), 4)
-        return figures
+        models = cut.background, cut.foreground
+        old, new = (energy(colours, neighbours, side, self.band, *models) for side in (self.inside, cut.inside))
+        before, after = (edge_contrast(neighbours, side) for side in (self.inside, cut.inside))
+        energies: Figures = {"energy_before": round(old, 3), "energy_after": round(new, 3)}
+        return {**energies, "contrast_before": round(before, 4), "contrast_after": round(after, 4)}
 
     def enlarged(self, inside: Inside) -> Inside:
         """Bring a cut back to the size of the image; the mask's own pixels stay where the cut agrees with it."""
@@ -247,9 +228,7 @@ class _Work:
 def unlikelihood(model: NDArray[np.float64], colours: Colours) -> NDArray[np.float64]:
     """Return the (N,) float64 negative logarithm of a mixture at (N, 3) colours, 0..255, in the model's channel order.
 
-    Args:
-        model: OpenCV's (1, 65) model: five weights, five means of three, five covariances of nine.
-        colours: the colours.
+    The model is OpenCV's, (1, 65): five weights, five means of three, five covariances of nine.
     """
     numbers = model.ravel()
     weights = numbers[:COMPONENTS]
@@ -266,17 +245,11 @@ def unlikelihood(model: NDArray[np.float64], colours: Colours) -> NDArray[np.flo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
-    """How much the colours of neighbours differ, measured once for any number of edges.
+    """How much the colours of neighbours differ, measured once for any number of edges."""
 
-    Args:
-        squares: per kind of neighbour, in the order of the offsets, (h', w') float64 |z_p - z_q|^2.
-        beta: one over twice their mean; 0 where there is one colour.
-        shape: height and width of the picture.
-    """
-
-    squares: tuple[NDArray[np.float64], ...]
-    beta: float
-    shape: tuple[int, int]
+    squares: tuple[NDArray[np.float64], ...]  # per kind of neighbour, as the offsets: (h', w') |z_p - z_q|^2
+    beta: float  # one over twice their mean; 0 where there is one colour
+    shape: tuple[int, int]  # height and width of the picture
 
     @classmethod
     def of(cls, colours: Colours) -> Neighbours:
@@ -287,9 +260,7 @@ class Neighbours:
         total, count = sum(float(one.sum()) for one in squares), sum(one.size for one in squares)
         return cls(squares, count / (2 * total) if total > 0 else 0.0, (height, width))
 
-    def along(
-        self, target: NDArray[np.bool_], among: NDArray[np.bool_] | None = None
-    ) -> Iterator[tuple[float, NDArray[np.float64]]]:
+    def along(self, target: Inside, among: Inside | None = None) -> Iterator[tuple[float, NDArray[np.float64]]]:
         """Give, per kind of neighbour, its distance and ``exp(-beta |z_p - z_q|^2)`` where an edge parts the two.
 
         With ``among`` only pairs of which one is marked there count.
@@ -302,17 +273,11 @@ class Neighbours:
 
 
 def energy(
-    colours: Colours,
-    neighbours: Neighbours,
-    target: NDArray[np.bool_],
-    band: NDArray[np.bool_],
-    background: NDArray[np.float64],
-    foreground: NDArray[np.float64],
+    colours: Colours, neighbours: Neighbours, target: Inside, band: Inside, background: Colours, foreground: Colours
 ) -> float:
     """Return the part of the energy that the pixels of a (h, w) band can change.
 
-    What the others cost among themselves is left out. ``background`` and ``foreground`` are OpenCV's models of the
-    (h, w, 3) float64 colours off and on the target.
+    ``background`` and ``foreground`` are OpenCV's models of the (h, w, 3) float64 colours off and on the target.
     """
     data = sum(
         float(unlikelihood(model, colours[band & side]).sum())
@@ -341,9 +306,7 @@ def _pairs(shape: tuple[int, int]) -> Iterator[tuple[tuple[int, int], Slices, Sl
         yield (row, column), one, (slice(row, height), slice(one[1].start + column, one[1].stop + column))
 
 
-def boundary_pictures(
-    image: Image, window: Window, before: NDArray[np.bool_], after: NDArray[np.bool_], band: NDArray[np.bool_]
-) -> dict[str, Pixels]:
+def boundary_pictures(image: Image, window: Window, before: Inside, after: Inside, band: Inside) -> dict[str, Pixels]:
     """Draw the way of an edge in a window: the band (at working size), the mask before and after (at the image's)."""
     x, y, width, height = window
     plain = enlarged(np.ascontiguousarray(image.pixels[y : y + height, x : x + width]))
