@@ -235,9 +235,6 @@ class TestAnswers:
         assert fresh._remembered.get(images[-1].digest)
         assert fresh.find(images[-1]) is fresh.find(images[-1])
 
-    def test_candidates_lists_all(self, prompter):
-        assert prompter.candidates(scene()) == list(prompter.find(scene()).candidates)
-
 
 class TestPhotographs:
     def test_all_coins(self, prompter):
@@ -282,7 +279,7 @@ class TestAnyPicture:
             0, 256, (-(-height // grain), -(-width // grain), 3), dtype=np.uint8
         )
         pixels = np.repeat(np.repeat(noise, grain, axis=0), grain, axis=1)[:height, :width]
-        candidates = ClassicPrompter().candidates(Image(np.ascontiguousarray(pixels)))
+        candidates = ClassicPrompter().find(Image(np.ascontiguousarray(pixels))).candidates
         assert len(candidates) <= MAX_REGIONS
         for candidate in candidates:
             left, top, right, bottom = candidate.prompt.box
@@ -304,7 +301,7 @@ class TestAnyPicture:
 
     def test_the_same_picture_gives_the_same_candidates(self):
         image = Image.from_array(skimage.data.astronaut()[::2, ::2])
-        assert ClassicPrompter().candidates(image) == ClassicPrompter().candidates(image)
+        assert ClassicPrompter().find(image) == ClassicPrompter().find(image)
 
     def test_texture_gives_no_more_than_the_limit(self):
         pixels = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)

@@ -289,6 +289,24 @@ BUILDERS = {
 """One builder of a model's folder per ``model_type``."""
 
 
+def first_logits(monkeypatch: Any, prompter: Any, images: Any, instructions: Any) -> dict[tuple[int, ...], Any]:
+    """Ask, and return the logits of each reply's first token by the tokens of its question, padding left out."""
+    generate, found = prompter.model.generate, {}
+
+    def watched(**given: Any) -> Any:
+        out = generate(**given)
+        for row, mask, logits in zip(given["input_ids"], given["attention_mask"], out.logits[0], strict=True):
+            found[tuple(row[mask.bool()].tolist())] = logits
+        return out.sequences
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prompter.model.generation_config, "output_logits", True)
+        patch.setattr(prompter.model.generation_config, "return_dict_in_generate", True)
+        patch.setattr(prompter.model, "generate", watched)
+        prompter.ask(images, instructions)
+    return found
+
+
 def make_say(monkeypatch: Any, prompter: Any, replies: Mapping[str, str], *, finished: bool = True) -> list[Any]:
     """Make a prompter's model say given words, token by token, through its own generation.
 

@@ -299,11 +299,8 @@ class ChatClient:
     ) -> Any:
         """Send JSON to a path below the server's URL, or nothing, once; the JSON of the reply comes without the key.
 
-        ``structured`` says that the body asks for structured output, which some servers refuse.
-
-        Raises:
-            EndpointError: no connection, no reply in time, a status other than 200, a reply that is cut, too long or
-                not JSON.
+        ``structured`` says that the body asks for structured output, which some servers refuse. All that can go wrong
+        is an EndpointError.
         """
         limit = max(0.001, min(self._timeout, seconds))
         headers = {"Content-Type": "application/json"} if body is not None else {}

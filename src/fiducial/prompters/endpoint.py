@@ -61,10 +61,6 @@ class EndpointPrompter:
     A reply that stopped at ``max_new_tokens`` is ``truncated``, whatever could be read of it. A request that gave no
     reply is ``failed``, its text says why, and the others stand.
 
-    Args:
-        config: everything that can be chosen.
-        sleep: waits between attempts.
-
     Raises:
         InputError: options that do not go together, a dialect that cannot be told from the model's name, a url that is
             none, or a key that would travel in the clear.
@@ -97,8 +93,7 @@ class EndpointPrompter:
         What a tokenizer may read as a control token is taken out of the instructions, which ``repairs`` says.
 
         Raises:
-            InputError: another number of instructions than of images, an instruction that is empty or too long, or
-                a server with several models where none was named.
+            InputError: a server with several models where none was named.
             EndpointError: no request got further than the configuration, all for one cause: no connection, a key that
                 is refused, no such model.
         """
@@ -159,7 +154,7 @@ class EndpointPrompter:
             return error
         limit = f"max_new_tokens={self.config.max_new_tokens}, or where the server's context ends"
         dialect = model.sizing.dialect
-        return read_reply(reply, dialect, picture, picture.size, question, suppress=self.config.suppress, limit=limit)
+        return read_reply(reply, dialect, picture, picture.size, question, self.config.suppress, limit)
 
     def _request(self, model: _Model, question: Question) -> tuple[Picture, bytes]:
         """Return the picture as it is sent, and the body of the request."""

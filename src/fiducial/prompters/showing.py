@@ -21,7 +21,6 @@ Size = tuple[int, int]
 
 MAX_PATCHES = 1280
 """Patches of a picture for a server, at most, unless asked otherwise: the bound that Qwen's own examples set."""
-_DEFAULT_FACTOR = 28
 _FACTORS = (28, 32)
 _MAX_SERVER_ASPECT = 100.0
 """Half of what Qwen's processors take: rounding to whole patches may double the ratio of the sides."""
@@ -39,11 +38,7 @@ class Question:
 
 
 def paired(images: Sequence[Image], instructions: Sequence[str]) -> Iterator[tuple[Image, str]]:
-    """Return each image with its instruction.
-
-    Raises:
-        InputError: the numbers differ.
-    """
+    """Return each image with its instruction; an InputError where the numbers differ."""
     if len(images) != len(instructions):
         raise InputError(f"{len(images)} images need as many instructions, got {len(instructions)}")
     return zip(images, instructions, strict=True)
@@ -78,28 +73,15 @@ class Reply:
 
 
 def read_reply(
-    reply: Reply,
-    dialect: Dialect,
-    picture: Picture,
-    canvas: Size,
-    question: Question,
-    *,
-    suppress: float | None,
-    limit: str,
+    reply: Reply, dialect: Dialect, picture: Picture, seen: Size, question: Question, suppress: float | None, limit: str
 ) -> Answer:
-    """Read a reply into an answer in pixels of the image.
+    """Read what a model that saw a picture at a size of (width, height) wrote into an answer in pixels of the image.
 
-    Args:
-        reply: what the model wrote.
-        dialect: how it writes coordinates.
-        picture: what it was given.
-        canvas: (width, height) at which it saw the picture.
-        question: what it was asked.
-        suppress: IoU above which a box goes that overlaps a larger one; None keeps all.
-        limit: what a reply that is not finished was cut by.
+    ``suppress`` is the IoU above which a box goes that overlaps a larger one, None keeps all; ``limit`` names what cut
+    a reply that is not finished.
     """
     # Read in the frame of the picture, padding and all: that is what the model saw.
-    answer = dialect.decode(reply.text, dialect.frame(*picture.shape, canvas))
+    answer = dialect.decode(reply.text, dialect.frame(*picture.shape, seen))
     if suppress is not None:
         answer = without_duplicates(answer, suppress)
     answer = on_image(answer, picture, question.image)
@@ -116,11 +98,8 @@ def without_duplicates(answer: Answer, threshold: float) -> Answer:
     The others keep their order; those without a box stay. ``repairs`` says how many went.
     """
     boxed = {place: prompt.box for place, prompt in enumerate(answer.prompts) if prompt.box is not None}
-    if len(boxed) < 2:
-        return answer
     places = list(boxed)
-    corners = list(boxed.values())
-    lost = set(places) - {places[row] for row in boxes.nms_by_area(corners, threshold)}
+    lost = set(places) - {places[row] for row in boxes.nms_by_area(list(boxed.values()), threshold)} if boxed else set()
     if not lost:
         return answer
     left = tuple(prompt for place, prompt in enumerate(answer.prompts) if place not in lost)
@@ -195,13 +174,7 @@ class ServerSizing:
     A server resizes what it is sent, and does not tell. Where the dialect counts pixels of the resized picture
     (Qwen2.5-VL), we resize instead, to a size that the server's own rule leaves alone: sides that are multiples of
     its patch, an area within its bounds. Where the dialect counts fractions or thousandths, no resizing can hurt.
-
-    Args:
-        dialect: how the model writes coordinates.
-        canvas: (width, height) in pixels to which every image is stretched; None takes the dialect's square, if it
-            has one, and otherwise keeps the aspect.
-        min_pixels: the least area, for dialects of Qwen's models; None takes the dialect's.
-        max_pixels: the greatest area; None takes 1280 patches (28 x 28 pixels each, or 32 x 32 for Qwen3-VL).
+    The options are those of :class:`fiducial.prompters.configs.EndpointConfig`.
 
     Raises:
         InputError: limits that make no sense, or a canvas that a server would resize once more.
@@ -244,7 +217,8 @@ class ServerSizing:
         """
         sizing = self.dialect.sizing
         if not isinstance(sizing, SmartResize):
-            return self.canvas or _within(width, height, self.max_pixels or MAX_PATCHES * _DEFAULT_FACTOR**2)
+            shrink = max(1.0, math.sqrt(width * height / (self.max_pixels or MAX_PATCHES * _FACTORS[0] ** 2)))
+            return self.canvas or (max(1, math.floor(width / shrink)), max(1, math.floor(height / shrink)))
         usual = MAX_PATCHES * sizing.factor**2
         limits = {"max_pixels": self.max_pixels or (usual if (self.min_pixels or 0) < usual else sizing.max_pixels)}
         if self.min_pixels is not None:
@@ -257,9 +231,3 @@ class ServerSizing:
                 f"max_pixels={sizing.max_pixels} that a server would leave alone: raise max_pixels"
             )
         return shown
-
-
-def _within(width: int, height: int, max_pixels: int) -> Size:
-    """Shrink a size to an area, its aspect nearly kept; what is small enough stays as it is."""
-    shrink = max(1.0, math.sqrt(width * height / max_pixels))
-    return max(1, math.floor(width / shrink)), max(1, math.floor(height / shrink))

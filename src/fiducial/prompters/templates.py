@@ -1,9 +1,8 @@
 """Prompt templates: what a model is told around the user's instruction, as small text files.
 
-A template has a ``[user]`` section and may have a ``[system]`` section before it; lines before the
-first section are remarks. Placeholders are written ``$instruction``; a dollar sign is ``$$``, and
-braces mean nothing, so that JSON examples need no care. The shipped wordings are our own; a
-checkpoint that was trained on other sentences is driven with a file that holds those.
+A template has a ``[user]`` section and may have a ``[system]`` section before it; lines before the first section are
+remarks. Placeholders are written ``$instruction``, a dollar sign ``$$``; braces mean nothing. The shipped wordings are
+our own; a checkpoint that was trained on other sentences is driven with a file that holds those.
 """
 
 from __future__ import annotations
@@ -33,11 +32,6 @@ _MARKED = re.compile(r"<\S+>|\[\S+\]")
 class PromptTemplate:
     """The words around an instruction.
 
-    Args:
-        name: a shipped template's name, or the file.
-        user: the user's turn; names ``$instruction`` or ``$question``.
-        system: the system's turn, or "" for none.
-
     Raises:
         InputError: an unknown or broken placeholder, or nowhere for the instruction to go.
 
@@ -46,20 +40,20 @@ class PromptTemplate:
         ('', 'Find "the dog".')
     """
 
-    name: str
-    user: str
-    system: str = ""
+    name: str  # a shipped template's name, or the file
+    user: str  # the user's turn
+    system: str = ""  # the system's turn, or "" for none
 
     def __post_init__(self) -> None:
-        for text in (self.system, self.user):
-            self._check(string.Template(text))
-        if not {"instruction", "question"} & self.placeholders:
+        known, named = ", ".join(f"${known}" for known in PLACEHOLDERS), set()
+        for template in map(string.Template, (self.system, self.user)):
+            if not template.is_valid():
+                raise InputError(f"template {self.name}: a $ that starts no placeholder; a dollar sign is written $$")
+            named |= set(template.get_identifiers())
+        if unknown := sorted(named - {*PLACEHOLDERS}):
+            raise InputError(f"template {self.name}: unknown placeholder ${unknown[0]}; known: {known}")
+        if not {"instruction", "question"} & named:
             raise InputError(f"template {self.name}: its words name neither $instruction nor $question")
-
-    @property
-    def placeholders(self) -> set[str]:
-        """The placeholders that occur."""
-        return {name for text in (self.system, self.user) for name in string.Template(text).get_identifiers()}
 
     def fill(self, instruction: str, canvas: tuple[int, int]) -> tuple[str, str]:
         """Put an instruction and the (width, height) that the model is shown in; return the system's and user's turn.
@@ -73,14 +67,6 @@ class PromptTemplate:
             "height": canvas[1],
         }
         return string.Template(self.system).substitute(values), string.Template(self.user).substitute(values)
-
-    def _check(self, template: string.Template) -> None:
-        if not template.is_valid():
-            raise InputError(f"template {self.name}: a $ that starts no placeholder; a dollar sign is written $$")
-        for name in template.get_identifiers():
-            if name not in PLACEHOLDERS:
-                known = ", ".join(f"${known}" for known in PLACEHOLDERS)
-                raise InputError(f"template {self.name}: unknown placeholder ${name}; known: {known}")
 
 
 def template_names() -> list[str]:

@@ -1,10 +1,8 @@
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fiducial.errors import InputError, UnknownNameError
+from fiducial.errors import UnknownNameError
 from fiducial.prompters.detector.reading import Reading
 from fiducial.prompters.grounder.vocabulary import (
     DESCRIBED,
@@ -30,19 +28,8 @@ def test_the_names_are_how_people_call_the_labels():
     assert VOCABULARY.domains == ("aerial", "brain", "fundus", "shapes")
 
 
-@pytest.mark.parametrize("label", [*LABELS, *KINDS])
-def test_every_label_and_its_spoken_name_have_an_entry(label):
-    assert VOCABULARY.of_label(label) is VOCABULARY.of_label(spoken(label)) is VOCABULARY.entry(spoken(label))
-
-
-def test_labels_of_other_datasets_have_an_entry_or_none():
-    found = {label: VOCABULARY.of_label(label) for label in ("Small-Vehicle", "tumor", "aeroplane", "zebra")}
-    assert {label: one and one.name for label, one in found.items()} == {
-        "Small-Vehicle": "vehicle",
-        "tumor": "tumour",
-        "aeroplane": "airplane",
-        "zebra": None,
-    }
+def test_every_name_is_there_once():
+    assert len(set(VOCABULARY.names)) == len(VOCABULARY.names)
 
 
 def test_an_unknown_name_comes_with_a_suggestion():
@@ -170,15 +157,6 @@ def test_part_of_a_vocabulary_knows_only_that():
         VOCABULARY.only(["zebra"])
 
 
-# -- files ------------------------------------------------------------------------------------------
-
-
-def write(folder, text):
-    path = folder / "vocabulary.yaml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
 def test_the_description_lists_the_names_of_each_kind_of_picture_with_other_words():
     text = VOCABULARY.only(["ship", "bridge", "tumour"]).describe()
     assert text.startswith("In aerial pictures:\n\n- **ship**: boat, vessel, sea vessel, yacht")
@@ -192,33 +170,3 @@ def test_a_vocabulary_covers_what_weights_were_taught():
     assert taught.look_up("vessel").name == "ship"
     assert taught.look_up("zebras").name == "zebra"
     assert taught.entry("zebra").domain == "plains"
-
-
-def test_a_vocabulary_of_ones_own_is_read(tmp_path):
-    text = "entries: [{name: roof, domain: street, phrases: [housetop], labels: [roof_top]}]"
-    own = Vocabulary.read(write(tmp_path, text))
-    assert own.look_up("housetops").name == "roof"
-    assert own.of_label("roof top").name == own.of_label("Roof").name == "roof"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a: [", "not valid YAML"),
-        ("names: []", "needs a list 'entries'"),
-        ("entries: []", "at least one entry"),
-        ("entries: [{name: a, domain: b}, {name: a, domain: c}]", "each name once"),
-        ("entries: [{name: a}]", "entry 1: needs at least name and domain"),
-        ("entries: [{name: a, domain: b, phrase: [c]}]", "did you mean 'phrases'"),
-        ("entries: [{name: a, domain: b, phrases: c}]", "entry 1, phrases: needs a list of texts, got 'c'"),
-        ("entries: [{name: a, domain: b, phrases: [1]}]", "needs a list of texts"),
-    ],
-)
-def test_a_wrong_file_says_what_is_wrong(tmp_path, text, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        Vocabulary.read(write(tmp_path, text))
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"none\.yaml: no such file"):
-        Vocabulary.read(tmp_path / "none.yaml")

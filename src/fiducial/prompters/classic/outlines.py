@@ -23,22 +23,13 @@ WORKING_SIDE = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Canvas:
-    """One picture at working size.
+    """One picture at working size."""
 
-    Args:
-        rgb: (h, w, 3) uint8 RGB.
-        lab: (h, w, 3) float32 CIELAB, L in 0..100, slightly smoothed against noise.
-        smooth: (h, w, 3) float32 CIELAB, smoothed more, for large regions with texture.
-        edges: (h, w) float32 strength of the colour change per pixel, in CIELAB units.
-        scale_x: pixels of the picture per pixel of the canvas, along x.
-        scale_y: the same along y.
-    """
-
-    rgb: NDArray[np.uint8]
-    lab: NDArray[np.float32]
-    smooth: NDArray[np.float32]
-    edges: NDArray[np.float32]
-    scale_x: float
+    rgb: NDArray[np.uint8]  # (h, w, 3)
+    lab: NDArray[np.float32]  # (h, w, 3) CIELAB, L in 0..100, slightly smoothed against noise
+    smooth: NDArray[np.float32]  # (h, w, 3) CIELAB, smoothed more, for large regions with texture
+    edges: NDArray[np.float32]  # (h, w) strength of the colour change per pixel, in CIELAB units
+    scale_x: float  # pixels of the picture per pixel of the canvas
     scale_y: float
 
     @property
@@ -59,9 +50,8 @@ def make_canvas(image: Image) -> Canvas:
     if (width, height) != (image.width, image.height):
         rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     lab = np.asarray(cv2.cvtColor(rgb.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB), dtype=np.float32)
-    fine = _blurred(lab, 0.8)
-    smooth = _blurred(lab, 3.0)
-    return Canvas(rgb, fine, smooth, _edges(_blurred(lab, 1.2)), image.width / width, image.height / height)
+    fine, smooth, edges = _blurred(lab, 0.8), _blurred(lab, 3.0), _edges(_blurred(lab, 1.2))
+    return Canvas(rgb, fine, smooth, edges, image.width / width, image.height / height)
 
 
 def working_size(width: int, height: int) -> tuple[int, int]:
@@ -72,7 +62,7 @@ def working_size(width: int, height: int) -> tuple[int, int]:
 
 def _blurred(lab: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     blurred = cv2.GaussianBlur(lab, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(blurred, dtype=np.float32).reshape(lab.shape)
+    return np.ascontiguousarray(blurred, dtype=np.float32).reshape(lab.shape)
 
 
 def _edges(lab: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -98,9 +88,10 @@ LARGEST_SHARE = 0.85
 """Regions that cover more of the picture than this are its ground, not something on it."""
 
 
-def smallest_area(canvas: Canvas) -> float:
-    """Area in canvas pixels below which a region counts as noise."""
-    return max(9.0, canvas.width * canvas.height / 10_000)
+def area_limits(canvas: Canvas) -> tuple[float, float]:
+    """Areas in canvas pixels below which a region counts as noise, and above which as the picture's ground."""
+    pixels = canvas.width * canvas.height
+    return max(9.0, pixels / 10_000), LARGEST_SHARE * pixels
 
 
 def level_outlines(canvas: Canvas) -> list[Outline]:
@@ -110,12 +101,13 @@ def level_outlines(canvas: Canvas) -> list[Outline]:
         for level in levels:
             above = (channel > level).astype(np.uint8)
             for binary in (above, 1 - above):
-                found += outlines_of(binary, smallest_area(canvas), _largest_area(canvas))
+                found += outlines_of(canvas, binary)
     return found
 
 
-def outlines_of(binary: NDArray[np.uint8], smallest: float, largest: float) -> list[Outline]:
-    """Outline the connected parts of (h, w) uint8 0 or 1 whose filled area in pixels lies within limits."""
+def outlines_of(canvas: Canvas, binary: NDArray[np.uint8]) -> list[Outline]:
+    """Outline the connected parts of (h, w) uint8 0 or 1 whose filled area lies within the canvas' limits."""
+    smallest, largest = area_limits(canvas)
     contours, hierarchy = cv2.findContours(binary, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     kept: list[Outline] = []
     for index, contour in enumerate(contours):
@@ -132,15 +124,11 @@ def filled_area(outline: NDArray[np.int32]) -> float:
     return float(cv2.contourArea(outline)) + len(outline) / 2 + 1
 
 
-def _largest_area(canvas: Canvas) -> float:
-    return LARGEST_SHARE * canvas.width * canvas.height
-
-
 def _channels(canvas: Canvas) -> list[tuple[NDArray[np.float32], NDArray[np.float64]]]:
     """Lightness, its deviation from the surroundings, two colour axes, vividness, distance from the ground."""
     light, red_green, blue_yellow = (canvas.lab[..., k] for k in range(3))
     sigma = max(canvas.width, canvas.height) / 12
-    local = light - cv2.GaussianBlur(light, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE).reshape(light.shape)
+    local = light - _blurred(light, sigma)
     vivid = np.hypot(red_green, blue_yellow)
     ground = _distance_from_ground(canvas)
     calm = [_calmed(channel) for channel in (light, local, red_green, blue_yellow, vivid, ground)]
@@ -150,18 +138,11 @@ def _channels(canvas: Canvas) -> list[tuple[NDArray[np.float32], NDArray[np.floa
 def _calmed(channel: NDArray[np.float32]) -> NDArray[np.float32]:
     """Smooth a channel while its middle level falls into specks: noise and grass would give thousands of blobs."""
     for sigma in (1.5, 3.0, 6.0):
-        if _changes(channel) <= MAX_CHANGES:
+        above = channel > np.median(channel)
+        if sum(int(np.diff(above, axis=axis).sum()) for axis in (0, 1)) / (2 * channel.size) <= MAX_CHANGES:
             break
-        blurred = cv2.GaussianBlur(channel, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-        channel = np.asarray(blurred, dtype=np.float32).reshape(channel.shape)
+        channel = _blurred(channel, sigma)
     return np.ascontiguousarray(channel)
-
-
-def _changes(channel: NDArray[np.float32]) -> float:
-    """Share of the neighbours along both axes that lie on different sides of the median."""
-    above = channel > np.median(channel)
-    changes = sum(int((np.diff(above, axis=axis)).sum()) for axis in (0, 1))
-    return changes / (2 * channel.size)
 
 
 def _levels(channel: NDArray[np.float32], count: int) -> NDArray[np.float64]:
@@ -263,8 +244,7 @@ def _note_edges(knots: list[_Knot], a: NDArray[np.int32], b: NDArray[np.int32], 
 def _texture(canvas: Canvas) -> NDArray[np.float32]:
     """Local contrast of the lightness, damped so that edges of objects do not count as texture."""
     light = canvas.lab[..., 0]
-    rough = cv2.GaussianBlur(np.abs(light - canvas.smooth[..., 0]), (0, 0), 4.0, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(np.minimum(rough, 10.0), dtype=np.float32).reshape(light.shape)
+    return np.minimum(_blurred(np.abs(light - canvas.smooth[..., 0]), 4.0), np.float32(10))
 
 
 def _cost(a: _Knot, b: _Knot, edge: tuple[float, float]) -> float:
@@ -337,7 +317,7 @@ def _outlines(
     canvas: Canvas, ranks: NDArray[np.int32], knots: list[_Knot], spans: list[tuple[int, int]]
 ) -> list[Outline]:
     boxes = _patch_boxes(ranks)
-    smallest, largest = smallest_area(canvas), LARGEST_SHARE * canvas.width * canvas.height
+    smallest, largest = area_limits(canvas)
     found: list[Outline] = []
     for knot, (start, stop) in zip(knots, spans, strict=True):
         if not smallest <= knot.area <= largest:
@@ -345,7 +325,7 @@ def _outlines(
         (left, top), (right, bottom) = boxes[start:stop, :2].min(axis=0), boxes[start:stop, 2:].max(axis=0)
         piece = ranks[top:bottom, left:right]
         binary = ((piece >= start) & (piece < stop)).astype(np.uint8)
-        found += [outline + np.array([left, top], dtype=np.int32) for outline in outlines_of(binary, smallest, largest)]
+        found += [outline + np.array([left, top], dtype=np.int32) for outline in outlines_of(canvas, binary)]
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.cache import LRUCache
-from fiducial.geometry import Box, Frame, Point, Prompt, Prompts
+from fiducial.geometry import Box, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer
 from fiducial.language.candidates import Candidate, measure_colours
@@ -43,16 +43,14 @@ class ClassicPrompter:
     """Finds regions that differ from their surroundings, measures them, and chooses by spatial words.
 
     Colour thresholds and a merge tree propose regions; those that stand out by contrast, a closed
-    outline and a compact shape become candidates, at most 200 of one picture. Place, order, number,
-    size, shape, brightness and colour are understood. What a region *shows* is not: nouns are not
-    recognised (but for "circle" and "disc", which mean round), and the answer's text says so. A
-    prompt's label is the user's own noun, and its score measures distinctness, not probability.
+    outline and a compact shape become candidates, at most 200 of one picture. What a region *shows* is not
+    understood: nouns are not recognised (but for "circle" and "disc", which mean round), and the answer's text says so.
+    A prompt has a box and one positive point inside the region, in pixels; its label is the user's own noun, and its
+    score measures distinctness, not probability.
 
     Plurals, numbers and superlatives of a noun ("all coins", "the largest coin") choose among regions
     that do not overlap. Anything else ("the largest region", "the red cup") may also hold, or be part
     of, another. When nothing fits, every candidate is tried, and the text says that as well.
-
-    The same picture always gives the same candidates.
 
     Example:
         >>> import numpy as np
@@ -67,64 +65,47 @@ class ClassicPrompter:
         self._remembered: LRUCache[str, Findings] = LRUCache(MAX_REMEMBERED)
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
-        """Answer each instruction for the image beside it, found or no target.
-
-        Returns:
-            One answer per image; each prompt has a box and one positive point inside the region, in pixels.
-
-        Raises:
-            InputError: the numbers differ, or an instruction has no words.
-        """
+        """Answer each instruction for the image beside it, found or no target."""
         return [self._answer(image, text) for image, text in paired(images, instructions)]
-
-    def candidates(self, image: Image) -> list[Candidate]:
-        """Return every candidate of a picture in its pixels, nested ones too, the most prominent first, at most 200."""
-        return list(self.find(image).candidates)
 
     def find(self, image: Image) -> Findings:
         """Find and measure the candidates of a picture, or remember them."""
         findings = self._remembered.get(image.digest)
         if findings is None:
-            findings = _find(image)
+            canvas, regions = find_regions(image)
+            least = CLEAR * median([region.distinctness for region in regions if region.apart] or [0.0])
+            findings = Findings(
+                candidates=tuple(as_candidate(image, canvas, region) for region in regions),
+                things=tuple(k for k, region in enumerate(regions) if region.apart),
+                clear=tuple(k for k, region in enumerate(regions) if region.distinctness >= least),
+            )
             self._remembered.put(image.digest, findings)
         return findings
 
     def _answer(self, image: Image, instruction: str) -> Answer:
-        request = _with_shapes(parse_instruction(instruction))
+        request = parse_instruction(instruction)
+        request = replace(request, targets=tuple(map(_with_shape, request.targets)))
         findings = self.find(image)
-        first = findings.things if _asks_for_things(request) else findings.clear
-        resolution, pool = _resolved(request, findings, first, image)
+        pool: Sequence[int] = findings.things if _asks_for_things(request) else findings.clear
+        resolution = _resolved(request, findings, pool, image)
         widened = not resolution.chosen
         if widened:
-            resolution, pool = _resolved(request, findings, range(len(findings.candidates)), image)
+            pool = range(len(findings.candidates))
+            resolution = _resolved(request, findings, pool, image)
             if _asks_for_things(request):
                 pool = _without_nested(findings, [pool[k] for k in resolution.chosen])
-                resolution, pool = _resolved(request, findings, pool, image)
-        label = _label(request)
-        prompts = [replace(findings.candidates[pool[k]].prompt, label=label) for k in resolution.chosen]
-        return Answer(
-            resolution.outcome,
-            Prompts(image.frame, tuple(prompts)),
-            text=_text(request, findings, resolution, widened=widened and bool(resolution.chosen)),
-        )
+                resolution = _resolved(request, findings, pool, image)
+        nouns = {" ".join(target.noun) for target in request.targets}
+        label = nouns.pop() or None if len(nouns) == 1 else None
+        prompts = tuple(replace(findings.candidates[pool[k]].prompt, label=label) for k in resolution.chosen)
+        text = _text(request, findings, resolution, widened=widened and bool(resolution.chosen))
+        return Answer(resolution.outcome, Prompts(image.frame, prompts), text=text)
 
 
-def _find(image: Image) -> Findings:
-    canvas, regions = find_regions(image)
-    least = CLEAR * median([region.distinctness for region in regions if region.apart] or [0.0])
-    return Findings(
-        candidates=tuple(as_candidate(image, canvas, region) for region in regions),
-        things=tuple(k for k, region in enumerate(regions) if region.apart),
-        clear=tuple(k for k, region in enumerate(regions) if region.distinctness >= least),
-    )
-
-
-def _resolved(
-    request: Request, findings: Findings, pool: Sequence[int], image: Image
-) -> tuple[Resolution, Sequence[int]]:
+def _resolved(request: Request, findings: Findings, pool: Sequence[int], image: Image) -> Resolution:
     colours = {colour for target in request.targets for colour in target.colours}
     chosen_from = [_weighed(findings.candidates[k], colours) for k in pool]
-    return resolve(request, chosen_from, image.frame, recognises_nouns=False), pool
+    return resolve(request, chosen_from, image.frame, recognises_nouns=False)
 
 
 def _without_nested(findings: Findings, chosen: Sequence[int]) -> list[int]:
@@ -155,30 +136,18 @@ def _weighed(candidate: Candidate, colours: set[str]) -> Candidate:
 
 def _asks_for_things(request: Request) -> bool:
     """Whether the choice needs regions that do not overlap: to count them or to put them in order."""
-    return any(_needs_things(part) for target in request.targets for part in target.walk())
-
-
-def _needs_things(target: Target) -> bool:
-    if target.quantifier not in (Quantifier.THE, Quantifier.ANY) or target.ranked:
-        return True
-    return bool(target.noun and target.orders)
-
-
-def _with_shapes(request: Request) -> Request:
-    """Read "circle" and "disc" as "round thing": the only nouns that geometry can tell."""
-    return replace(request, targets=tuple(map(_with_shape, request.targets)))
+    return any(
+        part.quantifier not in (Quantifier.THE, Quantifier.ANY) or part.ranked or bool(part.noun and part.orders)
+        for target in request.targets
+        for part in target.walk()
+    )
 
 
 def _with_shape(target: Target) -> Target:
+    """Read "circle" and "disc" as "round thing": the only nouns that geometry can tell."""
     if target.noun and target.noun[-1].lower() in _ROUND_NOUNS:
         return replace(target, traits=(*target.traits, _ROUND))
     return target
-
-
-def _label(request: Request) -> str | None:
-    """Return the noun that the user said, when there is exactly one."""
-    nouns = {" ".join(target.noun) for target in request.targets}
-    return nouns.pop() or None if len(nouns) == 1 else None
 
 
 def _text(request: Request, findings: Findings, resolution: Resolution, *, widened: bool) -> str:
@@ -207,27 +176,33 @@ FULL_SIZE = 0.03
 """From this share of the picture on, a region's score is its distinctness; smaller ones score less."""
 
 
-def as_candidate(image: Image, canvas: Canvas, region: Region, label: str | None = None) -> Candidate:
+def as_candidate(image: Image, canvas: Canvas, region: Region) -> Candidate:
     """Measure a region of a canvas as a candidate in the pixels of the picture.
 
     A box and the inner point that is furthest from the outline; area and length; roundness, the area over that of the
-    disc across its length; luminance and colours of its inside. The score is :func:`score_of`.
+    disc across its length; luminance and colours of its inside. The score is the distinctness, less for what covers
+    less than 3 % of the picture.
     """
     mask = region.mask()
     left, top, right, bottom = region.box
     scale = np.array([canvas.scale_x, canvas.scale_y])
     area = float(mask.sum()) * canvas.scale_x * canvas.scale_y
-    length = _length((region.outline + 0.5) * scale, float(scale.max()))
+    # The largest distance between two pixels' middles, and one pixel for their halves.
+    hull = cv2.convexHull(((region.outline + 0.5) * scale).astype(np.float32)).reshape(-1, 2)
+    length = float(np.linalg.norm(hull[:, None] - hull[None], axis=2).max()) + float(scale.max())
     brightness, colours = measure_colours(canvas.rgb[top:bottom, left:right][_core(mask)])
-    prompt = Prompt(
-        image.frame,
-        box=_box(image.frame, (left, top, right, bottom), canvas),
-        points=(_inner_point(mask, left, top, canvas),),
-        label=label,
-        score=score_of(region.distinctness, area / (image.width * image.height)),
-    )
+    depth = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    x1, y1, x2, y2 = (np.array([left, top, right, bottom]) * np.tile(scale, 2)).tolist()
+    x, y = (np.array([left + column + 0.5, top + row + 0.5]) * scale).tolist()
+    share = area / (image.width * image.height)
     return Candidate(
-        prompt,
+        Prompt(
+            image.frame,
+            box=(x1, y1, min(x2, image.frame.width), min(y2, image.frame.height)),
+            points=((x, y),),
+            score=float(min(1.0, region.distinctness * min(1.0, share / FULL_SIZE) ** 0.25)),
+        ),
         area=area,
         length=length,
         roundness=min(1.0, area / (math.pi / 4 * length**2)),
@@ -236,36 +211,7 @@ def as_candidate(image: Image, canvas: Canvas, region: Region, label: str | None
     )
 
 
-def score_of(distinctness: float, share: float) -> float:
-    """Return distinctness in 0..1, less for what covers a ``share`` of less than 3 % of the picture."""
-    return float(min(1.0, distinctness * min(1.0, share / FULL_SIZE) ** 0.25))
-
-
-def _box(frame: Frame, box: tuple[int, int, int, int], canvas: Canvas) -> Box:
-    left, top, right, bottom = box
-    return (
-        left * canvas.scale_x,
-        top * canvas.scale_y,
-        min(right * canvas.scale_x, frame.width),
-        min(bottom * canvas.scale_y, frame.height),
-    )
-
-
-def _inner_point(mask: NDArray[np.uint8], left: int, top: int, canvas: Canvas) -> Point:
-    """Return the middle of the pixel that is furthest from everything outside the region."""
-    depth = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    return (left + float(column) + 0.5) * canvas.scale_x, (top + float(row) + 0.5) * canvas.scale_y
-
-
 def _core(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Leave out the mixed colours of the rim, unless nothing much would be left."""
     core = cv2.erode(np.pad(mask, 1), np.ones((3, 3), np.uint8))[1:-1, 1:-1]
     return np.asarray(core if core.sum() * 4 >= mask.sum() else mask).astype(bool)
-
-
-def _length(points: NDArray[np.float64], pixel: float) -> float:
-    """Return the largest distance between two pixels' middles, and one pixel for their halves."""
-    hull = cv2.convexHull(points.astype(np.float32)).reshape(-1, 2)
-    apart = np.linalg.norm(hull[:, None] - hull[None], axis=2)
-    return float(apart.max()) + pixel

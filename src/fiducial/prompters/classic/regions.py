@@ -32,22 +32,14 @@ VISIBLE_STEP = 4.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measures:
-    """What an outline says about its region, N numbers each.
+    """What an outline says about its region, N numbers each; all but the areas in 0..1."""
 
-    Args:
-        areas: filled area in canvas pixels.
-        contrast: mean over the outline of 1 - exp(-d / 12), d the CIELAB difference between just
-            inside and just outside; 0..1.
-        closed: share of the outline along which that difference can be seen at all; 0..1.
-        solidity: area over the area of the convex hull; 0..1.
-        visible: share of the outline that does not run along the picture's border; 0..1.
-    """
-
-    areas: NDArray[np.float64]
+    areas: NDArray[np.float64]  # filled area in canvas pixels
+    # Mean over the outline of 1 - exp(-d / 12), d the CIELAB difference between just inside and just outside.
     contrast: NDArray[np.float64]
-    closed: NDArray[np.float64]
-    solidity: NDArray[np.float64]
-    visible: NDArray[np.float64]
+    closed: NDArray[np.float64]  # share of the outline along which that difference can be seen at all
+    solidity: NDArray[np.float64]  # area over the area of the convex hull
+    visible: NDArray[np.float64]  # share of the outline that does not run along the picture's border
 
     @property
     def distinctness(self) -> NDArray[np.float64]:
@@ -65,7 +57,8 @@ def measure(canvas: Canvas, outlines: Sequence[Outline]) -> Measures:
     outer, visible = _colours(canvas, edge + wide, areas)
     step = np.linalg.norm(_colours(canvas, edge - wide, areas)[0] - outer, axis=2)
     # Close by, the step is steepest where the outline really lies on the edge.
-    near = np.linalg.norm(_fine(canvas, edge - 0.6 * normals) - _fine(canvas, edge + 0.6 * normals), axis=2)
+    inner, beyond = (canvas.lab[_places(canvas, edge + reach * normals)[:2]] for reach in (-0.6, 0.6))
+    near = np.linalg.norm(inner - beyond, axis=2)
     clear = 1 - (np.exp(-step / CLEAR_STEP) + np.exp(-near / CLEAR_STEP)) / 2
     total = np.maximum(visible.sum(axis=1), 1)
     hulls = np.array([filled_area(np.asarray(cv2.convexHull(outline), dtype=np.int32)) for outline in outlines])
@@ -98,21 +91,18 @@ def _colours(
     canvas: Canvas, points: NDArray[np.float64], areas: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Look up the colours at points; large regions are compared on the smoother picture."""
+    rows, columns, inside = _places(canvas, points)
+    large = (areas > 1500)[:, None, None]
+    return np.where(large, canvas.smooth[rows, columns], canvas.lab[rows, columns]).astype(np.float64), inside
+
+
+def _places(
+    canvas: Canvas, points: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
+    """Return rows and columns of the pixels nearest to points, and which of these lie inside the canvas."""
     x, y = np.rint(points[..., 0]).astype(int), np.rint(points[..., 1]).astype(int)
     inside = (x >= 0) & (x < canvas.width) & (y >= 0) & (y < canvas.height)
-    x, y = np.clip(x, 0, canvas.width - 1), np.clip(y, 0, canvas.height - 1)
-    large = areas > 1500
-    colours = np.empty((*x.shape, 3))
-    colours[large] = canvas.smooth[y[large], x[large]]
-    colours[~large] = canvas.lab[y[~large], x[~large]]
-    return colours, inside
-
-
-def _fine(canvas: Canvas, points: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Look up the hardly smoothed colours at points."""
-    x = np.clip(np.rint(points[..., 0]).astype(int), 0, canvas.width - 1)
-    y = np.clip(np.rint(points[..., 1]).astype(int), 0, canvas.height - 1)
-    return np.asarray(canvas.lab[y, x])
+    return np.clip(y, 0, canvas.height - 1), np.clip(x, 0, canvas.width - 1), inside
 
 
 # -- regions ---------------------------------------------------------------------------------------------

@@ -173,7 +173,7 @@ def _of_thing(pixels: _Pixels, box: Box) -> _Pixels:
         return core
     ground = np.median(pixels[t2:b2, l2:r2][frame], axis=0)
     for region in (core, every):
-        thing = region[np.abs(region - ground).max(axis=1) > APART]
+        thing: _Pixels = region[np.abs(region - ground).max(axis=1) > APART]
         if len(thing) >= FILLED * len(region):
             return thing
     return core

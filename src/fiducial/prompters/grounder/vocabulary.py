@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
-from pathlib import Path
-from typing import Any
 
-from fiducial.errors import InputError, UnknownNameError
+from fiducial.errors import UnknownNameError
 from fiducial.files import read_yaml
 from fiducial.language.phrases.nouns import in_number, stem, words_of
 from fiducial.prompters.detector.reading import Reading
@@ -47,7 +45,6 @@ class Entry:
 
     name: str  # as people say it, singular
     domain: str  # the kind of picture it is looked for in: aerial, brain, fundus, shapes
-    labels: tuple[str, ...] = ()  # what datasets call it, the name among them
     phrases: tuple[str, ...] = ()  # words for the same thing, the name first: for training and for reading
     also: tuple[str, ...] = ()  # still other words for it, for reading only
     narrower: tuple[str, ...] = ()  # words for some of the things, read as all of them; for reading only
@@ -63,38 +60,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The names that the grounder was trained with.
-
-    Args:
-        entries: one per name.
-
-    Raises:
-        InputError: no entry, or two of one name.
-    """
+    """The names that the grounder was trained with, one entry each."""
 
     entries: tuple[Entry, ...]
 
-    def __post_init__(self) -> None:
-        if not self.entries or len(set(self.names)) < len(self.entries):
-            raise InputError("a vocabulary needs at least one entry, and each name once")
-
     @classmethod
-    def read(cls, path: str | Path | None = None) -> Vocabulary:
-        """Read the vocabulary that comes with the package, or another one.
-
-        Args:
-            path: a YAML file with a list ``entries``; None for the package's own.
-
-        Raises:
-            InputError: the file cannot be read, or an entry lacks name or domain.
-        """
-        where = str(path or "vocabulary.yaml")
-        found = read_yaml(Path(path) if path else files(__package__).joinpath("vocabulary.yaml"))
-        if not isinstance(found, dict) or not isinstance(found.get("entries"), list):
-            raise InputError(f"{where}: a vocabulary needs a list 'entries'")
-        return cls(tuple(_entry(one, f"{where}, entry {k}") for k, one in enumerate(found["entries"], start=1)))
-
-    # -- what there is -----------------------------------------------------------------------------
+    def read(cls) -> Vocabulary:
+        """Read the vocabulary that comes with the package."""
+        found = read_yaml(files(__package__).joinpath("vocabulary.yaml"))
+        lists = ({key: tuple(value) for key, value in one.items() if isinstance(value, list)} for one in found)
+        entries = (Entry(one["name"], one["domain"], **some) for one, some in zip(found, lists, strict=True))
+        return cls(tuple(replace(one, phrases=tuple(dict.fromkeys((one.name, *one.phrases)))) for one in entries))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -117,11 +93,6 @@ class Vocabulary:
                 return entry
         raise UnknownNameError("name of the vocabulary", name, self.names)
 
-    def of_label(self, label: str) -> Entry | None:
-        """Return the entry that a dataset's label stands for, or None; case and marks do not matter."""
-        wanted = _key(words_of(label))
-        return next((one for one in self.entries if wanted in {_key(words_of(known)) for known in one.labels}), None)
-
     def only(self, names: Iterable[str]) -> Vocabulary:
         """Return the vocabulary with some of its names, in its own order.
 
@@ -137,21 +108,20 @@ class Vocabulary:
         Names that are not in this vocabulary are their own only words.
         """
         known = {entry.name: entry for entry in self.entries}
-        return Vocabulary(tuple(known.get(name) or Entry(name, domain, (name,), (name,)) for name, domain in names))
+        return Vocabulary(tuple(known.get(name) or Entry(name, domain, (name,)) for name, domain in names))
 
     def describe(self) -> str:
         """Return all that can be said as Markdown: for each kind of picture its names with the other words for them."""
         lines = []
         for domain in self.domains:
-            lines.append(f"{_capital(_DOMAINS.get(domain, domain))}:\n")
+            where = _DOMAINS.get(domain, domain)
+            lines.append(f"{where[:1].upper()}{where[1:]}:\n")
             for entry in self.entries:
                 if entry.domain == domain:
                     others = [word for word in entry.listed if word != entry.name]
                     lines.append(f"- **{entry.name}**{': ' if others else ''}{', '.join(others)}")
             lines.append("")
         return "\n".join(lines)
-
-    # -- reading -----------------------------------------------------------------------------------
 
     def look_up(self, noun: str) -> Reading:
         """Say what a noun is taken to mean.
@@ -161,9 +131,6 @@ class Vocabulary:
         any other noun: the reading then has no name and says what could have been meant, the closest first, by
         spelling and by the similarity of words. The likest name is not taken, however like: the card of ``nano-words``
         says how often that would be wrong.
-
-        Args:
-            noun: words without article, singular or plural.
 
         Example:
             >>> vocabulary = Vocabulary.read()
@@ -175,29 +142,35 @@ class Vocabulary:
         words = words_of(noun)
         for dropped in range(len(words)):
             found = self._listed.get(_key(words[dropped:]))
-            if found is not None:
-                return found.reading(noun, described=dropped > 0)
+            if found is None:
+                continue
+            meant = [(name, similarity) for name, similarity in found.items() if similarity > 0]
+            if not meant:  # "paper plane": nothing to suggest, for its similarity to a plane is in the word alone
+                return Reading(noun, None, 0.0)
+            if len(meant) > 1:
+                return Reading(noun, None, 1.0, tuple(name for name, _ in meant))
+            name, similarity = meant[0]
+            return Reading(noun, name, min(similarity, DESCRIBED) if dropped else similarity)
         ended = self._ended(words)
         if ended is None:
             return self._nearest(noun, words)
         return Reading(noun, ended, DESCRIBED if len(words) > 1 else NARROWER)
 
     @cached_property
-    def _listed(self) -> dict[str, _Listed]:
-        listed: dict[str, _Listed] = {}
+    def _listed(self) -> dict[str, dict[str, float]]:
+        """For each listed phrase its names with a similarity, of 0 when it is known to mean something else."""
+        listed: dict[str, dict[str, float]] = {}
         for entry in self.entries:
-            for phrases, similarity in _similarities(entry):
-                for phrase in phrases:
-                    words = words_of(phrase)
-                    # the plural too: its rule does not find back "annulus"
-                    for key in {_key(words), _key(tuple(in_number(words, 2).split()))}:
-                        listed[key] = listed.get(key, _Listed()).also(entry.name, similarity)
+            similarities = (entry.phrases, 1.0), (entry.also, 1.0), (entry.narrower, NARROWER), (entry.unlike, 0.0)
+            for words, similarity in ((words_of(one), similarity) for some, similarity in similarities for one in some):
+                # the plural too: its rule does not find back "annulus"
+                for key in {_key(words), _key(tuple(in_number(words, 2).split()))}:
+                    listed.setdefault(key, {}).setdefault(entry.name, similarity)
         return listed
 
     @cached_property
     def _neighbours(self) -> Neighbours:
-        pairs = [(phrase, one.name) for one in self.entries for phrase in one.listed]
-        return Neighbours.of(pairs)
+        return Neighbours.of([(phrase, one.name) for one in self.entries for phrase in one.listed])
 
     def _ended(self, words: tuple[str, ...]) -> str | None:
         """Return the name of a word written as one whose beginning is a word as well: "speedboats", not "cambridge"."""
@@ -234,56 +207,9 @@ class Vocabulary:
         return [(joined, name) for words, name in listed if len(joined := "".join(words)) >= MIN_LETTERS]
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """What a listed phrase means: names with a similarity; of similarity 0 when it is known to mean something else."""
-
-    names: tuple[tuple[str, float], ...] = ()
-
-    def also(self, name: str, similarity: float) -> _Listed:
-        return self if name in dict(self.names) else _Listed((*self.names, (name, similarity)))
-
-    def reading(self, noun: str, *, described: bool) -> Reading:
-        meant = [(name, similarity) for name, similarity in self.names if similarity > 0]
-        if not meant:  # "paper plane": nothing to suggest, for its similarity to a plane is in the word alone
-            return Reading(noun, None, 0.0)
-        if len(meant) > 1:
-            return Reading(noun, None, 1.0, tuple(name for name, _ in meant))
-        name, similarity = meant[0]
-        return Reading(noun, name, min(similarity, DESCRIBED) if described else similarity)
-
-
-def _entry(found: Any, where: str) -> Entry:
-    """Read one entry of the file."""
-    known = {field.name for field in fields(Entry)}
-    if not isinstance(found, dict) or not {"name", "domain"} <= set(found):
-        raise InputError(f"{where}: needs at least name and domain")
-    for key in found:
-        if key not in known:
-            raise UnknownNameError(f"key in {where}:", str(key), known)
-    lists = {key: _strings(value, f"{where}, {key}") for key, value in found.items() if key not in ("name", "domain")}
-    entry = Entry(str(found["name"]), str(found["domain"]), **lists)
-    labels, phrases = (tuple(dict.fromkeys((entry.name, *given))) for given in (entry.labels, entry.phrases))
-    return replace(entry, labels=labels, phrases=phrases)
-
-
-def _similarities(entry: Entry) -> tuple[tuple[tuple[str, ...], float], ...]:
-    return (entry.phrases, 1.0), (entry.also, 1.0), (entry.narrower, NARROWER), (entry.unlike, 0.0)
-
-
-def _strings(value: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise InputError(f"{where}: needs a list of texts, got {value!r}")
-    return tuple(value)
-
-
 def _key(words: tuple[str, ...]) -> str:
     """Return words in one spelling, their head in the singular, written as one."""
     joined = "".join(stem(words))
     for british, american in _AMERICAN:
         joined = joined.replace(british, american)
     return joined
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

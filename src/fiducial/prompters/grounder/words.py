@@ -1,8 +1,7 @@
 """Words: vectors of nouns and short phrases from a small table, for judging how alike two of them are.
 
-The table holds a vector for each word piece of BERT's lower-case vocabulary. A phrase's vector is made of those of its
-pieces by a few small matrices, which were fitted to the sentence embeddings of a MiniLM (see the card of
-``nano-words``). Only NumPy runs here.
+The table holds a vector for each word piece of BERT's lower-case vocabulary; a few small matrices make a phrase's
+vector of them, fitted to the embeddings of a MiniLM (see the card of ``nano-words``). Only NumPy runs here.
 """
 
 from __future__ import annotations
@@ -29,27 +28,16 @@ _LONGEST_WORD = 40
 
 @dataclass(frozen=True, eq=False)
 class WordTable:
-    """Turns phrases into vectors.
+    """Turns phrases into vectors."""
 
-    Args:
-        pieces: word pieces as bytes, sorted, shape (P,); those inside a word begin with ``##``.
-        codes: int8, shape (P, 64): a piece's vector in steps of its scale.
-        scales: float16, shape (P,).
-        weights: float16, shape (P,): how much a piece counts beside the others, before the softmax.
-        head: float32, shape (1,): what the pieces of the head, the last word, count more.
-        inner: float32, shape (192, H): from head, modifiers and their product to the hidden layer.
-        inner_shift: float32, shape (H,).
-        outer: float32, shape (H, 64): from the hidden layer to the correction of the weighted mean.
-    """
-
-    pieces: NDArray[np.bytes_]
-    codes: NDArray[np.int8]
-    scales: NDArray[np.float16]
-    weights: NDArray[np.float16]
-    head: NDArray[np.float32]
-    inner: NDArray[np.float32]
-    inner_shift: NDArray[np.float32]
-    outer: NDArray[np.float32]
+    pieces: NDArray[np.bytes_]  # (P,), sorted; those inside a word begin with ``##``
+    codes: NDArray[np.int8]  # (P, 64): a piece's vector in steps of its scale
+    scales: NDArray[np.float16]  # (P,)
+    weights: NDArray[np.float16]  # (P,): how much a piece counts beside the others, before the softmax
+    head: NDArray[np.float32]  # (1,): what the pieces of the head, the last word, count more
+    inner: NDArray[np.float32]  # (192, H): from head, modifiers and their product to the hidden layer
+    inner_shift: NDArray[np.float32]  # (H,)
+    outer: NDArray[np.float32]  # (H, 64): from the hidden layer to the correction of the weighted mean
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]]) -> WordTable:
@@ -60,7 +48,9 @@ class WordTable:
 
     def knows(self, word: str) -> bool:
         """Say whether a word in lower case is one piece: a frequent word, hardly a typing error."""
-        return self._row(word.encode("ascii", "ignore")) >= 0
+        piece = word.encode("ascii", "ignore")
+        at = int(np.searchsorted(self.pieces, piece)) if piece else len(self.pieces)
+        return at < len(self.pieces) and bool(self.pieces[at] == piece)
 
     def cut(self, word: str) -> list[int]:
         """Cut a word of a-z and 0-9 into pieces, the longest first: rows of the table, none where that fails."""
@@ -113,10 +103,6 @@ class WordTable:
         head, others = vectors[is_head], vectors[~is_head]
         parts = [weights @ vectors / weights.sum(), head.sum(axis=0) / max(1, len(head))]
         return np.stack([*parts, others.sum(axis=0) / max(1, len(others))]).astype(np.float32)
-
-    def _row(self, piece: bytes) -> int:
-        at = int(np.searchsorted(self.pieces, piece)) if piece else len(self.pieces)
-        return at if at < len(self.pieces) and self.pieces[at] == piece else -1
 
 
 ARRAYS = ("codes", "scales", "weights", "head", "inner", "inner_shift", "outer")

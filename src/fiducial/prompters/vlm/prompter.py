@@ -103,7 +103,7 @@ class VLMPrompter:
         replies = self._generate(inputs, ", ".join(question.image.name for question in questions))
         limit, suppress = f"max_new_tokens={self.config.max_new_tokens}", self.config.suppress
         return [
-            read_reply(reply, self.dialect, picture, canvas, question, suppress=suppress, limit=limit)
+            read_reply(reply, self.dialect, picture, canvas, question, suppress, limit)
             for reply, question, picture, canvas in zip(replies, questions, pictures, canvases, strict=True)
         ]
 
