@@ -156,7 +156,7 @@ def replaced(part: P, reference: str) -> P:
     name = given.pop("name")
     new: type[Config] = plugins.find(class_value(type(part), "kind"), name)
     kept: dict[str, Any] = {}
-    if getattr(new, "build", None) is getattr(type(part), "build", part):
+    if new is type(part) or getattr(new, "build", None) is getattr(type(part), "build", part):
         same = name == class_value(type(part), "name")
         for field, _ in fields_of(type(part)):
             value = getattr(part, field.name)
