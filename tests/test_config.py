@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 
 from fiducial import plugins
+from fiducial.cli.describe import describe
 from fiducial.config import (
     Config,
     Text,
     as_plain,
-    describe,
     option,
     read,
     read_part,

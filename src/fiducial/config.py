@@ -174,7 +174,7 @@ def read(kind: type[T], data: Any, where: str) -> T:
         if key not in known:
             raise UnknownNameError(f"option of {where}:", str(key), known)
     values = {key: _checked(known[key][1], value, known[key][0], f"{where}, {key}") for key, value in data.items()}
-    if missing := [name for name, (field, _) in known.items() if name not in values and _is_needed(field)]:
+    if missing := [name for name, (field, _) in known.items() if name not in values and is_needed(field)]:
         raise InputError(f"{where}: needs {', '.join(missing)}")
     try:
         return kind(**values)
@@ -265,19 +265,6 @@ def read_settings(texts: Iterable[str], example: str = "prompter.max_new_tokens=
     return found
 
 
-def describe(kind: type[Config]) -> list[tuple[str, str, str, str]]:
-    """Return one row per option: name, type with its unit and range, default, help."""
-    rows = []
-    for field, hint in fields_of(kind):
-        about = field.metadata
-        limits = {"≥": about.get("minimum"), ">": about.get("above"), "≤": about.get("maximum")}
-        extra = [about["unit"]] if about.get("unit") else []
-        extra += [f"{sign} {limit:g}" for sign, limit in limits.items() if limit is not None]
-        default = "needed" if _is_needed(field) else _written(_default(field))
-        rows.append((field.name, ", ".join([type_name(hint), *extra]), default, str(about.get("help", ""))))
-    return rows
-
-
 def type_name(hint: Any) -> str:
     """Say a field's type in few words.
 
@@ -300,18 +287,8 @@ def type_name(hint: Any) -> str:
     return names.get(hint, getattr(hint, "__name__", str(hint)))
 
 
-def _written(value: Any) -> str:
-    plain = as_plain(value)
-    if isinstance(plain, bool) or plain is None:
-        return str(plain).lower()
-    return "" if plain in ("", [], {}) else ",".join(map(str, plain)) if isinstance(plain, list) else str(plain)
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-def _is_needed(field: dataclasses.Field[Any]) -> bool:
+def is_needed(field: dataclasses.Field[Any]) -> bool:
+    """Tell whether a field has no default."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 

@@ -14,7 +14,7 @@ from inspect import get_annotations
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
-from fiducial.config import Config, Text, fields_of, option, read, read_settings, type_name
+from fiducial.config import Config, Text, fields_of, is_needed, option, read, read_settings, type_name
 from fiducial.errors import InputError
 from fiducial.images import DEFAULT_MAX_PIXELS
 from fiducial.language import Outcome
@@ -69,7 +69,7 @@ def parse(options: type[Options], command: str, words: Sequence[str]) -> Options
 def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: Any) -> None:
     about, inner = field.metadata, typing.get_args(hint)
     repeated = typing.get_origin(hint) is tuple and (typing.get_origin(inner[0]) is tuple or inner[0] is Text)
-    needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    needed = is_needed(field)
     words = str(about["help"]).replace("%", "%%")
     if about["positional"]:
         several = typing.get_origin(hint) is tuple

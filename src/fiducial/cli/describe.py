@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, Field, dataclass
+from typing import Any
 
 from fiducial import plugins
 from fiducial.cli import common
-from fiducial.config import Config, class_value, describe, option, summary
+from fiducial.config import Config, as_plain, class_value, fields_of, is_needed, option, summary, type_name
 from fiducial.errors import UnknownNameError
 
 
@@ -47,3 +48,23 @@ def run(words: Sequence[str]) -> int:
         for row in rows:
             print("  " + "  ".join(f"{row[i]:<{widths[i]}}" for i in range(3)) + f"  {row[3]}")
     return 0
+
+
+def describe(kind: type[Config]) -> list[tuple[str, str, str, str]]:
+    """Return one row per option: name, type with its unit and range, default, help."""
+    rows = []
+    for field, hint in fields_of(kind):
+        about = field.metadata
+        limits = {"≥": about.get("minimum"), ">": about.get("above"), "≤": about.get("maximum")}
+        extra = [about["unit"]] if about.get("unit") else []
+        extra += [f"{sign} {limit:g}" for sign, limit in limits.items() if limit is not None]
+        default = "needed" if is_needed(field) else _default(field)
+        rows.append((field.name, ", ".join([type_name(hint), *extra]), default, str(about.get("help", ""))))
+    return rows
+
+
+def _default(field: Field[Any]) -> str:
+    plain = as_plain(field.default if field.default_factory is MISSING else field.default_factory())
+    if isinstance(plain, bool) or plain is None:
+        return str(plain).lower()
+    return "" if plain in ("", [], {}) else ",".join(map(str, plain)) if isinstance(plain, list) else str(plain)
