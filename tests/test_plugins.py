@@ -29,7 +29,7 @@ def plugged(monkeypatch):
 
     def plug(load):
         entry = type("Entry", (), {"name": "other", "load": staticmethod(load)})
-        monkeypatch.setattr(plugins, "entry_points", lambda group: [entry()])
+        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [entry()])
         plugins.parts.cache_clear()
 
     yield plug

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import warnings
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any
 
 from fiducial.errors import InputError, UnknownNameError
@@ -109,6 +108,8 @@ def parts() -> dict[str, dict[str, Any]]:
     Raises:
         InputError: a plugin gives something that describes no part, or takes a name that exists.
     """
+    from importlib.metadata import entry_points  # 40 ms that --help has no use for
+
     known: dict[str, dict[str, Any]] = {kind: dict(named) for kind, named in BUILT_IN.items()}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         for described in _plugged_in(entry):

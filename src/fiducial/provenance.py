@@ -7,7 +7,6 @@ import platform
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +48,8 @@ def write_run_card(folder: str | Path, command: Sequence[str], *, seed: int | No
 
 def versions() -> dict[str, str | None]:
     """Return the version of Python and of each package; None for one that is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

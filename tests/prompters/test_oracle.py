@@ -271,7 +271,7 @@ class TestCoco:
         [
             ({"images": 3}, "no list 'images'"),
             ({"categories": None}, "category 7 is not listed"),
-            ({"annotations": [1]}, "an annotation needs image_id, got 1"),
+            ({"annotations": [1]}, "needs an image_id, got 1"),
             ({"annotations": [{"image_id": 1, "bbox": [0, 0, 1, 1]}]}, "category None is not listed"),
             ({"annotations": [{"image_id": 5, "category_id": 7}]}, "annotation 0 belongs to image 5"),
             ({"annotations": [{"image_id": 1, "category_id": 7, "bbox": [0, 0, 1]}]}, "annotation 0 has no box"),

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from fiducial.errors import UnknownNameError
+from fiducial.files import parse_yaml
 
 _LINE = "---\n"
 
@@ -43,4 +42,4 @@ def read_card(name: str) -> Card:
         raise UnknownNameError("embedded model", name, model_names())
     text = files(__name__).joinpath(f"{name}.md").read_text(encoding="utf-8")
     _, facts, body = text.split(_LINE, 2)
-    return Card(name, yaml.safe_load(facts), body.strip() + "\n")
+    return Card(name, parse_yaml(facts, f"card of {name!r}"), body.strip() + "\n")

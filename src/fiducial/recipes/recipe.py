@@ -26,7 +26,6 @@ from fiducial.config import (
 from fiducial.contracts import Prompter, Segmenter
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.files import parse_yaml, read_text
-from fiducial.overlays import parse_grid
 from fiducial.pipeline import Pipeline
 from fiducial.segmenters.configs import CacheConfig
 
@@ -113,6 +112,8 @@ class Recipe(Config):
         others = tuple(one for one in self.overlays if class_value(type(one), "name") != "grid")
         if str(grid).strip() == "0":
             return replace(self, overlays=others)
+        from fiducial.overlays import parse_grid
+
         columns, rows = parse_grid(str(grid))
         drawn = next((one for one in self.overlays if class_value(type(one), "name") == "grid"), None)
         drawn = drawn or read_part("overlay", "grid")
