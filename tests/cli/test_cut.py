@@ -141,3 +141,21 @@ def test_refiners_that_make_no_sense_are_bad_input(picture, tmp_path, capsys, ex
     captured = capsys.readouterr()
     assert captured.out == ""
     assert message in captured.err
+
+
+def test_embeddings_are_kept_for_the_next_run(picture, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("transformers")
+    from tiny.sam import tiny_sam
+
+    model, cache = tiny_sam(tmp_path / "sam"), tmp_path / "cache"
+    words = ["cut", str(picture), "--box", "3,8,27,32", "--segmenter", f"sam:{model}", "--device", "cpu", "--json"]
+    assert main([*words, "--cache", str(cache)]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert len(list(cache.rglob("*.safetensors"))) == 1
+
+    def fail(self, image):
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr("fiducial.segmenters.sam.SamSegmenter.encode", fail)
+    assert main([*words, "--cache", str(cache), "--set", "cache.max_bytes=100000000"]) == 0
+    assert json.loads(capsys.readouterr().out)["masks"] == first["masks"]
