@@ -280,7 +280,7 @@ def test_silent_refiners_leave_nothing_to_read():
 def test_refiners_that_lose_count_are_caught():
     pipe = Pipeline(prompter=BoxPrompter((1, 1, 3, 3)), segmenter=BoxSegmenter())
     told = replace(pipe, prompt_refiners=(TellingPrompts("a", count=3),))(GREY, "it")
-    assert (told.outcome, told.text) == (Outcome.FAILED, "a prompt refiner told of 3 prompts, it was given 1")
+    assert (told.outcome, told.text) == (Outcome.FAILED, "a prompt refiner reported on 3 prompts, it was given 1")
     assert told.refinements == ()
     lost = replace(pipe, prompt_refiners=(lambda image, prompts: Prompts(prompts.frame),))(GREY, "it")
     assert (lost.outcome, lost.text) == (Outcome.FAILED, "a prompt refiner returned 0 prompts for 1")

@@ -167,10 +167,10 @@ class Pipeline:
         seconds = {"prompt": asking, "encode": 0.0, "decode": 0.0, "refine": 0.0}
         prompts = fitted
         masks: tuple[Mask, ...] = ()
-        told: list[list[Refinement]] = [[] for _ in fitted]
+        steps_of: list[list[Refinement]] = [[] for _ in fitted]
         if len(fitted):
             try:
-                prompts, masks = self._cut(picture, target, fitted, embeddings, seconds, told)
+                prompts, masks = self._cut(picture, target, fitted, embeddings, seconds, steps_of)
             except ModelError as error:
                 answer = replace(answer, outcome=Outcome.FAILED, text=str(error))
         seconds["total"] = sum(seconds.values())
@@ -182,7 +182,7 @@ class Pipeline:
             prompts=prompts if masks else Prompts(picture.frame),
             recipe=self.name,
             seconds=seconds,
-            refinements=tuple(map(tuple, told)) if masks else (),
+            refinements=tuple(map(tuple, steps_of)) if masks else (),
         )
 
     def _cut(
@@ -192,11 +192,11 @@ class Pipeline:
         prompts: Prompts,
         embeddings: dict[str, Embedding],
         seconds: dict[str, float],
-        told: list[list[Refinement]],
+        steps_of: list[list[Refinement]],
     ) -> tuple[Prompts, tuple[Mask, ...]]:
         clock = _Clock(seconds)
         for refiner in self.prompt_refiners:
-            prompts = _refine_prompts(refiner, picture, prompts, self.explain, told)
+            prompts = _refine_prompts(refiner, picture, prompts, self.explain, steps_of)
         clock.lap("refine")
         if target.digest not in embeddings:
             embeddings[target.digest] = self.segmenter.encode(target)
@@ -208,27 +208,27 @@ class Pipeline:
         for better in self.mask_refiners:
             masks = [
                 _refine_mask(better, picture, mask, prompt, self.explain, steps)
-                for mask, prompt, steps in zip(masks, prompts, told, strict=True)
+                for mask, prompt, steps in zip(masks, prompts, steps_of, strict=True)
             ]
         clock.lap("refine")
         return prompts, tuple(masks)
 
 
 def _refine_prompts(
-    refiner: PromptRefiner, picture: Image, prompts: Prompts, explain: bool, told: list[list[Refinement]]
+    refiner: PromptRefiner, picture: Image, prompts: Prompts, explain: bool, steps_of: list[list[Refinement]]
 ) -> Prompts:
     """Run one prompt refiner; what it tells goes to the end of each target's list."""
     refinements: tuple[Refinement, ...] = ()
     if isinstance(refiner, ReportingPromptRefiner):
         refined, refinements = refiner.report(picture, prompts, pictures=explain)
         if len(refinements) != len(prompts):
-            raise ModelError(f"a prompt refiner told of {len(refinements)} prompts, it was given {len(prompts)}")
+            raise ModelError(f"a prompt refiner reported on {len(refinements)} prompts, it was given {len(prompts)}")
     else:
         refined = refiner(picture, prompts)
     picture.frame.require(refined.frame, "refined prompts")
     if len(refined) != len(prompts):
         raise ModelError(f"a prompt refiner returned {len(refined)} prompts for {len(prompts)}")
-    for steps, refinement in zip(told, refinements, strict=False):  # nothing was told, or one thing per target
+    for steps, refinement in zip(steps_of, refinements, strict=False):  # nothing was reported, or one thing per target
         steps.append(refinement)
     return refined
 

@@ -46,7 +46,7 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
-        told = [
+        rows = [
             {
                 key: {"value": each.value, "interval": [each.low, each.high], "share_above": each.first_better}
                 for key, each in found.items()
@@ -62,7 +62,7 @@ class Comparison:
                 for name, run, summary in zip(self.names, self.runs, self.summaries, strict=True)
             ],
             "differences": [
-                {"run": name, "minus": self.names[0], **one} for name, one in zip(self.names[1:], told, strict=True)
+                {"run": name, "minus": self.names[0], **one} for name, one in zip(self.names[1:], rows, strict=True)
             ],
             "published": [asdict(table) for table in self.published],
         }

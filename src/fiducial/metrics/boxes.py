@@ -72,7 +72,7 @@ def overlap(truth: Array, prediction: Array, *, any_box: bool = False, agreed: b
 
     Args:
         truth: (N, 4) in pixels; the box around all of them is what counts.
-        prediction: (M, 4) likewise.
+        prediction: (M, 4) x1, y1, x2, y2.
         any_box: take the predicted box, single or enclosing, with the highest IoU (VisionReasoner); False takes the
             enclosing one.
         agreed: whether none on both sides is right; False calls it missed.

@@ -34,7 +34,7 @@ class InstanceSample:
         predictions: one mask per predicted instance. ``mask.score`` ranks it; one without a score counts as 1.
         ignore: a region in which predictions are neither right nor wrong (COCO's crowd).
         truth_boxes: x1, y1, x2, y2 of each true instance in pixels, or none: then the tight boxes of the masks.
-        predicted_boxes: one per prediction, likewise.
+        predicted_boxes: one per prediction, in the same form.
     """
 
     truth: tuple[Mask, ...]

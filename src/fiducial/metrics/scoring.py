@@ -34,7 +34,7 @@ class SampleScore:
         predicted_area: pixels of the prediction.
         intersection: pixels of both.
         iou: mask IoU in 0..1 as the policy counts it.
-        dice: Dice in 0..1 likewise.
+        dice: Dice in 0..1, under the same rule.
         cum_intersection: what is added to the numerator of cumulative IoU.
         cum_union: what is added to its denominator.
         in_precision: whether the sample is in the denominator of P@t.
@@ -136,7 +136,7 @@ def score_sample(
         ignore: pixels that count for nothing, on the truth's canvas; they concern masks, boxes are taken as they are.
         truth_boxes: (N, 4) true boxes x1, y1, x2, y2 in pixels of the original image, or prompts; default: the tight
             box of the truth. (0, 4) says that there is no target. Prompts of points only are as if not given.
-        predicted_boxes: likewise; default: the tight box of the prediction.
+        predicted_boxes: in the same form; default: the tight box of the prediction.
         boundaries: also measure boundary F-score and Hausdorff 95, which takes longer than the rest.
         spacing: height, width of a pixel of the original image, for Hausdorff 95.
 

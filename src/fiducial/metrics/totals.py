@@ -27,7 +27,7 @@ def statistics(policy: Policy) -> dict[str, Statistic]:
     * ``mean_iou``, ``dice``, ``boundary_f``, ``hausdorff95``, ``box_iou``, ``box_giou``, ``box_diou``, ``box_ciou``,
       ``mixed_ciou``: means over the samples that have the value;
     * ``cum_iou``: intersections over unions;
-    * ``p@T``: the share of samples whose mask IoU passes T; ``box_acc@T``: likewise of boxes;
+    * ``p@T``: the share of samples whose mask IoU passes T; ``box_acc@T``: the share whose box IoU passes it;
     * ``n_acc``, ``t_acc``: the share of samples without, and with, a target that were taken for what they are.
     """
     table: dict[str, Statistic] = {"mean_iou": _mean("iou"), "cum_iou": _cumulative}

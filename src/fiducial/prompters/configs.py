@@ -232,7 +232,7 @@ class EndpointConfig(Config):
 
     model: str = option("", "its name on the server; auto: the only one that the server has", positional=True)
     url: str | None = option(None, "none: FIDUCIAL_ENDPOINT of the environment, else http://localhost:8000/v1")
-    dialect: str | None = option(None, "how the model writes coordinates; none: told by its name")
+    dialect: str | None = option(None, "how the model writes coordinates; none: taken from its name")
     template: str | None = option(None, "a shipped template, or a .txt file; none: that of the dialect")
     canvas: tuple[int, int] | None = option(None, _CANVAS, unit="pixels", minimum=1)
     min_pixels: int | None = option(None, "least area of a picture (Qwen's dialects)", unit="pixels", minimum=1)

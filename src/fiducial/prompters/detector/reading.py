@@ -223,8 +223,8 @@ def left_open(one: Pick) -> str:
     """Say that a phrase fits more things than it asks for: what the detector is most certain of was taken."""
     target, many, there = one.target, len(one.chosen), len(one.fits)
     by_number = target.quantifier in (Quantifier.THE, Quantifier.COUNT)
-    told = one.orders or target.step or target.share is not None
-    if told or not by_number or not 0 < many < there:
+    is_ranked = one.orders or target.step or target.share is not None
+    if is_ranked or not by_number or not 0 < many < there:
         return ""
     taken = "the most certain one was taken" if many == 1 else f"the {many} most certain were taken"
     return (
@@ -243,8 +243,8 @@ def unsure(scores: Sequence[float]) -> str:
     if not low:
         return ""
     least, most = f"{low[0]:.2f}", f"{low[-1]:.2f}"
-    told = least if least == most else f"{least} to {most}"
-    return f"Not sure: {told}." if len(scores) == 1 else f"Not sure of {len(low)} of the {len(scores)}: {told}."
+    span = least if least == most else f"{least} to {most}"
+    return f"Not sure: {span}." if len(scores) == 1 else f"Not sure of {len(low)} of the {len(scores)}: {span}."
 
 
 def unknown_text(readings: Sequence[Reading], vocabulary: Sequence[str], *, regions: bool = False) -> str:
