@@ -11,6 +11,7 @@ from fiducial.cli.describe import describe
 from fiducial.config import (
     Config,
     Text,
+    Word,
     as_plain,
     option,
     read,
@@ -95,7 +96,7 @@ def test_defaults_stand_and_plain_values_come_back():
         ("square?side=3&mode=exact", {"side": 3, "mode": "exact"}),
         ("square:x?canvas=[512,256]&scales=1,2.5", {"model": "x", "canvas": (512, 256), "scales": (1.0, 2.5)}),
         ("square?canvas=none&dry=yes&limit=7", {"dry": True, "limit": 7}),
-        ("square?model=a+b%26c", {"model": "a b&c"}),
+        ("square?model=a+b%26%20c", {"model": "a+b& c"}),
         ("square?limit=none&scales=", {"scales": ()}),
     ],
 )
@@ -125,6 +126,9 @@ def test_a_path_with_a_question_mark_is_taken_whole_where_it_exists(tmp_path):
         ("square?dry=maybe", "dry: needs a value of type"),
         ("square?side", "written \\?key=value"),
         ("square?mode=exact&limit=0", "segmenter 'square': exact cuts need"),
+        ("square?side=1&side=2", "side is given twice"),
+        ("square:x?model=y", "model is given twice"),
+        ("square?n%61me=nano", "written \\?key=value"),
     ],
 )
 def test_what_makes_no_sense_is_named(text, message):
@@ -157,6 +161,24 @@ def test_parts_nest_and_settings_reach_into_them():
         read(Run, {}, "run")
     with pytest.raises(InputError, match="got the segmenter 'square'"):
         read_part("overlay", Square())
+
+
+def test_settings_are_set_together():
+    changed = Square(limit=0).with_settings(read_settings(["mode=exact", "limit=3"]))
+    assert (changed.mode, changed.limit) == ("exact", 3)
+    with pytest.raises(InputError, match="limit is set twice"):
+        read_settings(["limit=1", "limit=2"])
+
+
+def test_brackets_are_yaml_only_where_lists_are_meant():
+    assert read(Square, {"model": Text("[a]"), "canvas": Text("[1, 2]")}, "here").canvas == (1, 2)
+    assert read(Square, {"model": Text("[a]")}, "here").model == "[a]"
+
+
+def test_none_is_a_word_behind_an_option_of_a_command():
+    assert read(Square, {"limit": Text("none")}, "here").limit is None
+    with pytest.raises(InputError, match="limit: needs a value"):
+        read(Square, {"limit": Word("none")}, "here")
 
 
 def test_settings_need_an_equals_sign():

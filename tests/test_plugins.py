@@ -60,13 +60,17 @@ def test_parts_of_other_packages_join(plugged, given):
 
 
 def test_plugins_that_make_no_sense_are_refused(plugged):
-    plugged(lambda: ["square"])
-    with pytest.raises(InputError, match="no fiducial"):
-        plugins.parts()
-    taken = type("Taken", (Square,), {"name": "grabcut"})
-    plugged(lambda: taken)
-    with pytest.raises(InputError, match="there is a segmenter 'grabcut' already"):
-        plugins.parts()
+    for given, problem in [
+        (["square"], "'square' is no dataclass"),
+        (None, "None is no dataclass"),
+        (type("Junk", (), {"kind": "segmenter", "name": "junk"}), "is no dataclass"),
+        (type("Taken", (Square,), {"name": "grabcut"}), "the segmenter 'grabcut' exists already"),
+        (type("Upper", (Square,), {"name": "Upper"}), "a lower-case name"),
+        (type("Odd", (Square,), {"kind": "segmentr"}), "needs a kind"),
+    ]:
+        plugged(lambda given=given: given)
+        with pytest.warns(UserWarning, match=f"plugin 'other' is left out: .*{problem}"):
+            assert set(plugins.names("segmenter")) == set(plugins.BUILT_IN["segmenter"])
 
 
 @pytest.mark.parametrize("error", [ImportError("gone"), RuntimeError("boom"), SyntaxError("x"), SystemExit(3)])

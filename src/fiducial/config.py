@@ -23,7 +23,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from fiducial import plugins
 from fiducial.errors import FiducialError, InputError, MissingExtraError, UnknownNameError
@@ -37,6 +37,12 @@ _FIELDS: dict[type, tuple[tuple[dataclasses.Field[Any], Any], ...]] = {}  # read
 
 class Text(str):
     """A value as somebody typed it: the field that takes it says what it means."""
+
+    __slots__ = ()
+
+
+class Word(Text):
+    """What stands behind an option of a command, where ``none`` is a word like others: leaving it out says nothing."""
 
     __slots__ = ()
 
@@ -91,10 +97,23 @@ class Config:
 
     def with_settings(self, settings: Mapping[str, Any], where: str = "") -> Self:
         """Return a copy with fields replaced, such as ``{"network.width": 64}``."""
-        data = as_fields(self)
+        data, where = as_fields(self), where or title(type(self))
+        hints = {field.name: hint for field, hint in fields_of(type(self))}
+        inner: dict[str, dict[str, Any]] = {}
         for key, value in settings.items():
-            _put(data, type(self), key, value)
-        return read(type(self), data, where or title(type(self)))
+            name, dot, rest = key.partition(".")
+            if name not in hints:
+                raise UnknownNameError(f"option of {where}:", name, hints)
+            if dot:
+                inner.setdefault(name, {})[rest] = value
+            else:
+                data[name] = value
+        for name, values in inner.items():  # all at once, as options may go together
+            part = data[name] if isinstance(data[name], Config) else _converted(hints[name], data[name], name)
+            if not isinstance(part, Config):
+                raise InputError(f"cannot set '{name}.{next(iter(values))}': {name!r} of {where} has no parts")
+            data[name] = part.with_settings(values, name if not class_value(type(part), "name") else "")
+        return read(type(self), data, where)
 
 
 def class_value(kind: type[Config], key: Literal["kind", "name", "extra"]) -> str:
@@ -200,11 +219,14 @@ def read_part(kind: str, data: Any, where: str = "") -> Config:
         if class_value(type(data), "kind") != kind:
             raise InputError(f"{where or kind}: needs a part of that kind, got the {title(type(data))}")
         return data
-    if isinstance(data, str):
-        data = read_short(kind, data)
-    if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
-        raise InputError(f"{where or kind}: write NAME, NAME?key=value or a mapping with a name, got {data!r}")
-    described: type[Config] = plugins.find(kind, data["name"].strip().lower())
+    try:
+        if isinstance(data, str):
+            data = read_short(kind, data)
+        if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
+            raise InputError(f"{where or kind}: write NAME, NAME?key=value or a mapping with a name, got {data!r}")
+        described: type[Config] = plugins.find(kind, data["name"].strip().lower())
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{error.kind} in {where}:" if where else error.kind, error.name, error.known) from None
     values = {str(key): value for key, value in data.items() if key != "name"}
     return read(described, values, f"{where}: {title(described)}" if where else title(described))
 
@@ -238,16 +260,21 @@ def read_short(kind: str, text: str) -> dict[str, Any]:
     name, rest = text[:head].strip().lower(), text[head:]
     described = plugins.find(kind, name)
     value, query = (rest[1:], "") if rest.startswith(":") and _exists(rest[1:]) else _split_query(rest)
-    found: dict[str, Any] = {"name": name}
+    found: dict[str, Any] = {}
     if value:
         field = next((one.name for one, _ in fields_of(described) if one.metadata.get("positional")), None)
         if field is None:
             raise InputError(f"{title(described)} takes nothing behind a colon, got {text!r}: write just {name!r}")
         found[field] = Text(value)
     for pair in query.split("&") if query else ():
-        if "=" not in pair or pair.startswith("name="):
+        key, equals, part = pair.partition("=")
+        key = unquote(key).strip()
+        if not equals or key == "name":
             raise InputError(f"{title(described)}: options are written ?key=value&key=value, got {pair!r}")
-    return {**found, **{key: Text(part) for key, part in parse_qsl(query, keep_blank_values=True)}}
+        if key in found:
+            raise InputError(f"{title(described)}: {key} is given twice in {text!r}")
+        found[key] = Text(unquote(part))
+    return {"name": name, **found}
 
 
 def read_settings(texts: Iterable[str], example: str = "prompter.max_new_tokens=256") -> dict[str, Text]:
@@ -261,6 +288,8 @@ def read_settings(texts: Iterable[str], example: str = "prompter.max_new_tokens=
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise InputError(f"--set {text!r}: write KEY=VALUE, such as {example}")
+        if key.strip() in found:
+            raise InputError(f"--set {text!r}: {key.strip()} is set twice")
         found[key.strip()] = Text(value.strip())
     return found
 
@@ -304,21 +333,6 @@ def _split_query(rest: str) -> tuple[str, str]:
     return value.removeprefix(":").strip(), query
 
 
-def _put(data: dict[str, Any], kind: type[Config], key: str, value: Any) -> None:
-    """Set ``a.b`` in the fields of a description; parts on the way are opened."""
-    name, dot, rest = key.partition(".")
-    names = [field.name for field, _ in fields_of(kind)]
-    if name not in names:
-        raise UnknownNameError(f"option of {title(kind)}:", name, names)
-    if not dot:
-        data[name] = value
-        return
-    part = data[name]
-    if not isinstance(part, Config):
-        raise InputError(f"cannot set {key!r}: {name!r} of {title(kind)} has no parts")
-    data[name] = part.with_settings({rest: value})
-
-
 def _checked(hint: Any, value: Any, field: dataclasses.Field[Any], where: str) -> Any:
     """Turn a value into what a field's type says, and hold it against the field's range."""
     found = _converted(hint, value, where)
@@ -344,7 +358,7 @@ def _numbers(value: Any) -> Sequence[float]:
 
 def _converted(hint: Any, value: Any, where: str) -> Any:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if isinstance(value, Text) and value[:1] in ("[", "{") and hint is not str:
+    if isinstance(value, Text) and value[:1] in ("[", "{") and _holds_several(hint):
         value = parse_yaml(value, where)  # somebody typed a list or mapping as YAML writes it
     if origin is Annotated:
         return read_part(inner[1], value, where)
@@ -366,8 +380,14 @@ def _converted(hint: Any, value: Any, where: str) -> Any:
     return value if hint is Any or not isinstance(hint, type) else _scalar(hint, value, where)
 
 
+def _holds_several(hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    return origin in (tuple, dict, Mapping, Annotated) or (isinstance(hint, type) and issubclass(hint, Config))
+
+
 def _one_of(hints: tuple[Any, ...], value: Any, where: str) -> Any:
-    if type(None) in hints and (value is None or (isinstance(value, Text) and value.lower() in _NOTHING)):
+    says_none = isinstance(value, Text) and not isinstance(value, Word) and value.lower() in _NOTHING
+    if type(None) in hints and (value is None or says_none):
         return None
     failed: FiducialError | None = None
     for hint in hints:
@@ -394,7 +414,7 @@ def _row(hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
 
 def _scalar(hint: type, value: Any, where: str) -> Any:
     wrong = InputError(f"{where}: needs a value of type '{type_name(hint)}', got {value!r}")
-    if hint is Path and isinstance(value, (str, Path)):
+    if hint is Path and isinstance(value, (str, Path)) and str(value):
         return Path(value)
     if hint is str and isinstance(value, (str, Path)):
         return str(value)

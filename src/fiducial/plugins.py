@@ -7,13 +7,16 @@ from :class:`fiducial.config.Config` that sets ``kind`` and ``name``, a list of 
 from __future__ import annotations
 
 import importlib
+import re
 import warnings
+from dataclasses import is_dataclass
 from functools import cache
 from typing import Any
 
-from fiducial.errors import InputError, UnknownNameError
+from fiducial.errors import UnknownNameError
 
 GROUP = "fiducial.plugins"
+_NAME = re.compile(r"[a-z0-9][a-z0-9+._-]*")  # what the short form can express
 _PROMPTERS = "fiducial.prompters.configs:"
 _SEGMENTERS = "fiducial.segmenters.configs:"
 _DATASETS = "fiducial.datasets.configs:"
@@ -103,10 +106,8 @@ def names(kind: str) -> list[str]:
 def parts() -> dict[str, dict[str, Any]]:
     """Return every known part by kind and name: its class, or ``module:Class``.
 
-    A plugin whose code cannot be imported is left out with a warning.
-
-    Raises:
-        InputError: a plugin gives something that describes no part, or takes a name that exists.
+    What a plugin gives is left out with a warning when its code cannot be imported, when it describes no part, or when
+    its name is taken: one broken package is no reason for every command to fail.
     """
     from importlib.metadata import entry_points  # 40 ms that --help has no use for
 
@@ -114,13 +115,16 @@ def parts() -> dict[str, dict[str, Any]]:
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         for described in _plugged_in(entry):
             kind, name = getattr(described, "kind", None), getattr(described, "name", None)
-            if not isinstance(described, type) or not isinstance(kind, str) or not isinstance(name, str):
-                raise InputError(
-                    f"plugin {entry.name!r} gives {described!r}, which is no fiducial.config.Config with kind and name"
-                )
-            if name in known.setdefault(kind, {}):
-                raise InputError(f"plugin {entry.name!r}: there is a {kind} {name!r} already")
-            known[kind][name] = described
+            if not (isinstance(described, type) and is_dataclass(described) and hasattr(described, "with_settings")):
+                problem = f"{described!r} is no dataclass derived from fiducial.config.Config"
+            elif kind not in known or not isinstance(name, str) or not _NAME.fullmatch(name):
+                problem = f"{described.__name__} needs a kind ({', '.join(known)}) and a lower-case name"
+            elif name in known[kind]:
+                problem = f"the {kind.replace('_', ' ')} {name!r} exists already"
+            else:
+                known[kind][name] = described
+                continue
+            warnings.warn(f"plugin {entry.name!r} is left out: {problem}", stacklevel=2)
     return known
 
 

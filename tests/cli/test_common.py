@@ -59,6 +59,7 @@ def test_fields_become_options():
         (("a", "--box", "a,b,c,d"), "--box 1: needs a value of type 'number', got 'a'"),
         (("a", "--count", "0"), "--count: needs at least 1, got 0"),
         (("a", "--max-pixels", "many"), "--max-pixels: needs a value of type 'whole number'"),
+        (("a", "--device", ""), "--device needs a value"),
         (("a", "--format", "jsn"), "unknown value of --format 1: 'jsn': did you mean 'json'"),
     ],
 )
@@ -94,7 +95,7 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
         read("a", "--out", str(tmp_path / "file")).folder()
-    with pytest.raises(InputError, match="at least one"):
+    with pytest.raises(InputError, match="--format needs a value"):
         read("a", "--format", "").folder()
     assert read("a", "--json").folder() is None
     assert read("a").folder() == Path("out")

@@ -166,3 +166,13 @@ def test_options_that_would_do_nothing_are_refused(tmp_path, capsys):
     assert "--device: no part here runs on a device" in capsys.readouterr().err
     assert main([*words, "--max-pixels", "0"]) == 2
     assert "needs at least 1" in capsys.readouterr().err
+
+
+def test_refiners_of_a_recipe_can_be_taken_away(folder, tmp_path, capsys):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("prompter: classic\nsegmenter: grabcut\nprompt_refiners: [cfpg]\nmask_refiners: [mbo]\n")
+    words = ["segment", str(folder / "a.png"), "the red region", "--recipe", str(recipe), "--json"]
+    assert main(words) == 0
+    assert len(json.loads(capsys.readouterr().out)["refinements"][0]) == 2
+    assert main([*words, "--refine", "none"]) == 0
+    assert json.loads(capsys.readouterr().out)["refinements"] == [[]]

@@ -83,7 +83,7 @@ def test_another_number_of_steps_keeps_the_shares_of_the_phases(config, tmp_path
         (["segmenter", "nowhere.yaml"], "nowhere.yaml"),
         (["words", "nano-words", "--steps", "3"], "takes no --steps"),
         (["segmenter", "CONFIG", "--set", "steps"], "KEY=VALUE"),
-        (["segmenter", "CONFIG", "--set", "batch_size=[1"], "not valid YAML"),
+        (["segmenter", "CONFIG", "--set", "phases=[1"], "not valid YAML"),
         (["segmenter", "CONFIG", "--set", "stepps=1"], "unknown option"),
         (["segmenter", "CONFIG", "--set", "batch_size=many"], "batch_size: needs a value of type"),
         (["segmenter", "CONFIG", "--set", "phases=[{size: 33, steps: 1}]"], "multiple of 4"),

@@ -80,6 +80,10 @@ def test_refiners_are_replaced_by_name_and_keep_their_options():
         assert tuned.with_refiners(none).parts == (tuned.prompter, tuned.segmenter)
     added = resolve("classic", refine="cfpg,mbo", options={"cfpg.colour_space": "hsv"})
     assert added.prompt_refiners[0].colour_space == "hsv"
+    commas = resolve("classic", refine="mbo?limits=2,9&band=0.2,cfpg")
+    assert (commas.mask_refiners[0].limits, len(commas.prompt_refiners)) == ((2.0, 9.0), 1)
+    with pytest.raises(InputError, match="'mbo' is named twice"):
+        resolve("classic", refine="mbo,mbo")
     with pytest.raises(UnknownNameError, match="unknown refiner 'mob': did you mean 'mbo'"):
         resolve("classic", refine="mob")
     with pytest.raises(InputError, match=r"cannot set 'mbo.band': write prompter.OPTION=VALUE or segmenter"):
@@ -105,6 +109,9 @@ def test_options_can_be_set():
     recipe = resolve("sjtu", options={"prompter.max_new_tokens": 64, "segmenter.multimask": "best"})
     assert recipe.prompter.max_new_tokens == 64
     assert recipe.segmenter.multimask == "best"
+    assert resolve("sjtu", options={"grid.columns": 3}).overlays[0].columns == 3
+    warm = resolve("sjtu", options={"prompter.temperature": 0.5, "prompter.do_sample": True})
+    assert (warm.prompter.temperature, warm.prompter.do_sample) == (0.5, True)
     for key in ("prompter", "max_new_tokens", "cfpg.reach", "prompter."):
         with pytest.raises(InputError, match=r"prompter\.OPTION=VALUE"):
             resolve("sjtu", options={key: 1})
@@ -123,6 +130,7 @@ def test_options_can_be_set():
         ("prompter: {name: classic, levls: 3}\nsegmenter: grabcut", "option of .*'levls'"),
         (MINIMAL + "overlays: grid", "needs a list"),
         (MINIMAL + "overlays: [{name: gird}]", "did you mean 'grid'"),
+        (MINIMAL + "overlays: [mbo]", "unknown overlay in mine.yaml, overlays 1: 'mbo'"),
     ],
 )
 def test_recipes_that_make_no_sense_are_refused(text, message):

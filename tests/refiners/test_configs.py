@@ -47,7 +47,7 @@ def test_unknown_colour_spaces_come_with_a_suggestion():
     ("options", "message"),
     [
         ({"limits": 4}, "limits.*list"),
-        ({"limits": [4, 2]}, "second of the limits.*at least 4"),
+        ({"limits": [4, 2]}, "limits: the second.*at least 4"),
         ({"limits": [0, 2]}, "limits.*at least 1"),
         ({"limits": [1, 2, 3]}, "limits.*2 values"),
         ({"band": -1}, "band.*at least 0"),

@@ -9,12 +9,12 @@ import re
 import sys
 import typing
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import get_annotations
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
-from fiducial.config import Config, Text, fields_of, is_needed, option, read, read_settings, type_name
+from fiducial.config import Config, Text, Word, fields_of, is_needed, option, read, read_settings, type_name
 from fiducial.errors import InputError
 from fiducial.images import DEFAULT_MAX_PIXELS
 from fiducial.language import Outcome
@@ -54,6 +54,8 @@ def parse(options: type[Options], command: str, words: Sequence[str]) -> Options
     joined = {f"--{field.name}" for field, hint in fields_of(options) if "number" in type_name(hint)}
     found = vars(parser.parse_intermixed_args(join_values(words, joined)))
     values = {key: _as_typed(value) for key, value in found.items() if value is not None and value != []}
+    if empty := [key for key, value in values.items() if value == ""]:
+        raise InputError(f"--{empty[0].replace('_', '-')} needs a value: leave it out to say nothing")
     try:
         return read(options, values, command)
     except InputError as error:
@@ -100,7 +102,7 @@ def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], 
 
 
 def _as_typed(value: Any) -> Any:
-    return [_as_typed(one) for one in value] if isinstance(value, list) else Text(value)
+    return [_as_typed(one) for one in value] if isinstance(value, list) else Word(value)
 
 
 def join_values(words: Sequence[str], options: Iterable[str]) -> list[str]:
@@ -210,8 +212,15 @@ class Choosing(Running):
             refine=refine,
             cache=self.cache,
         )
-        parts = {"prompter": found.prompter} if prompter and found.prompter is not None else {}
-        return found.with_options(self.settings({**parts, "segmenter": found.segmenter}))
+        if not prompter:
+            if self.grid is not None:
+                raise InputError("--grid is drawn for a prompter, and here none is asked")
+            found = replace(found, prompter=None)
+        parts = {"prompter": found.prompter} if found.prompter is not None else {}
+        settings = self.settings({**parts, "segmenter": found.segmenter})
+        if not prompter:  # they are for what answers in its place
+            settings = {key: value for key, value in settings.items() if not key.startswith("prompter.")}
+        return found.with_options(settings)
 
 
 def read_size(name: str, text: str) -> tuple[int, int]:

@@ -87,7 +87,7 @@ def _values(spec: str) -> dict[str, Any]:
         return {**_values(found["source"]), **{key: value for key, value in more.items() if key != "name"}}
     if found := _REFERRING.fullmatch(spec):
         return {"name": "referring", "path": Text(found["file"]), "source": describe_dataset(found["source"])}
-    if _NAMED.fullmatch(spec):
+    if _NAMED.fullmatch(spec) or spec in plugins.names("dataset"):
         return config.read_short("dataset", spec)
     path, _, query = spec.partition("?")
     name = recognise(Path(path))

@@ -40,7 +40,7 @@ class GridOverlay(Config):
     rows: int = option(9, "cells along y", minimum=1, maximum=_MAX_CELLS)
     colour: str | tuple[int, int, int] = option("black", "a name, #rrggbb, or red,green,blue in 0..255")
     opacity: float = option(0.3, "0 is invisible, 1 solid", minimum=0, maximum=1)
-    line_width: int = option(1, "width of a line", unit="pixels", minimum=1)
+    line_width: int = option(1, "width of a line", unit="pixels", minimum=1, maximum=10_000)
 
     def check(self) -> None:
         """Refuse a colour that cannot be read."""

@@ -66,9 +66,9 @@ class NanoConfig(Config):
     model: str = option("nano-grounder", "the package's own weights, or a safetensors file", positional=True)
     device: str = option("auto", _DEVICE)
     threshold: float | None = option(None, "least score; none: that of each name in the weights", minimum=0, maximum=1)
-    zoom: float = option(1.0, "look so many times closer", above=0)
+    zoom: float = option(1.0, "look so many times closer", above=0, maximum=16)
     flips: bool = option(True, "look at the mirrored picture too: twice the work, and more is found")
-    suppress: float = option(0.5, _SUPPRESS_NAME, minimum=0, maximum=1)
+    suppress: float = option(0.5, "IoU above which the worse of two boxes of one name goes", minimum=0, maximum=1)
 
     def build(self) -> DetectorPrompter:
         """Load the weights; where no kind of thing is named, regions are chosen from as ``classic`` does."""

@@ -70,33 +70,25 @@ class Recipe(Config):
             InputError: a key that is not ``prompter.OPTION``, ``segmenter.OPTION``, or ``NAME.OPTION`` of an overlay or
                 refiner that the recipe has, or ``cache.OPTION`` where it has a cache.
         """
-        recipe = self
+        single = [name for name in ("prompter", "segmenter", "cache") if getattr(self, name) is not None]
+        listed = (*self.overlays, *self.prompt_refiners, *self.mask_refiners)
+        known = dict.fromkeys([*single, *(class_value(type(one), "name") for one in listed)])
+        options: dict[str, dict[str, Any]] = {}
         for key, value in settings.items():
-            recipe = recipe._with_option(key, value)
-        return recipe
-
-    def _with_option(self, key: str, value: Any) -> Recipe:
-        address, _, name = key.partition(".")
-        lists = ("overlays", "prompt_refiners", "mask_refiners")
-        asked = () if self.prompter is None else ("prompter",)
-        cached = () if self.cache is None else ("cache",)
-        known = [*asked, "segmenter", *cached] + [class_value(type(one), "name") for one in self._listed()]
-        if not name or address not in known:
-            raise InputError(f"cannot set {key!r}: write {' or '.join(f'{one}.OPTION=VALUE' for one in known)}")
-        if address in ("prompter", "segmenter", "cache"):
-            part: Any = getattr(self, address).with_settings({name: value})
-            return replace(self, **{address: part})
+            address, _, name = key.partition(".")
+            if not name or address not in known:
+                raise InputError(f"cannot set {key!r}: write {' or '.join(f'{one}.OPTION=VALUE' for one in known)}")
+            options.setdefault(address, {})[name] = value  # set together, as options of one part may go together
         changed: dict[str, Any] = {
-            field: tuple(
-                one.with_settings({name: value}) if class_value(type(one), "name") == address else one
-                for one in getattr(self, field)
-            )
-            for field in lists
+            name: getattr(self, name).with_settings(options[name], "cache" if name == "cache" else "")
+            for name in single
+            if name in options
         }
+        for field in ("overlays", "prompt_refiners", "mask_refiners"):
+            changed[field] = tuple(
+                one.with_settings(options.get(class_value(type(one), "name"), {})) for one in getattr(self, field)
+            )
         return replace(self, **changed)
-
-    def _listed(self) -> tuple[Config, ...]:
-        return (*self.overlays, *self.prompt_refiners, *self.mask_refiners)
 
     def with_refiners(self, names: str | Sequence[str]) -> Recipe:
         """Return the recipe with other refiners; those that it has already keep their options.
@@ -133,18 +125,29 @@ def read_refiners(
     Raises:
         UnknownNameError: nobody registered a refiner of that name.
     """
-    given = names.split(",") if isinstance(names, str) else names
-    wanted = [text.strip() for text in given if text.strip()]
+    every = [one for kind in _REFINERS for one in plugins.names(kind)]
+    wanted: list[str] = []
+    for text in names.split(",") if isinstance(names, str) else names:
+        if wanted and "?" in wanted[-1] and _name_of(text) not in every:
+            wanted[-1] += f",{text}"  # a comma inside of a value, as in mbo?limits=2,12
+        elif text.strip():
+            wanted.append(text.strip())
     found: dict[str, list[Config]] = {kind: [] for kind in _REFINERS}
-    for text in wanted if wanted != ["none"] else ():
-        name = text.partition("?")[0].partition(":")[0].strip().lower()
+    for text in wanted if [text.lower() for text in wanted] != ["none"] else ():
+        name = _name_of(text)
         kinds = [kind for kind in _REFINERS if name in plugins.names(kind)]
         if not kinds:
-            raise UnknownNameError("refiner", name, [one for kind in _REFINERS for one in plugins.names(kind)])
+            raise UnknownNameError("refiner", name, every)
+        if any(class_value(type(one), "name") == name for one in found[kinds[0]]):
+            raise InputError(f"the refiner {name!r} is named twice")
         kept = next((one for one in known if class_value(type(one), "name") == name), None)
         found[kinds[0]].append(replaced(kept, text) if kept else read_part(kinds[0], text))
     prompts, masks = (tuple(found[kind]) for kind in _REFINERS)
     return prompts, masks
+
+
+def _name_of(text: str) -> str:
+    return text.partition("?")[0].partition(":")[0].strip().lower()
 
 
 def replaced(part: P, reference: str) -> P:

@@ -60,7 +60,7 @@ class ForegroundPoint(Config):
         minimum=0,
     )
     working_size: int = option(128, "longest edge at which a crop is worked", unit="pixels", minimum=16)
-    seed: int = option(0, "of KMeans++", minimum=0)
+    seed: int = option(0, "of KMeans++", minimum=0, maximum=2**31 - 1)
     keep_box: bool = option(True, "false drops the box where a point was found; the paper passes both")
 
     def __call__(self, image: Image, prompts: Prompts) -> Prompts:
@@ -131,14 +131,12 @@ class BoundaryOptimisation(Config):
     )
     # At 256 the masks of large targets gain about 0.01 IoU more, at three times the cost.
     working_size: int = option(128, "longest edge at which a crop is worked", unit="pixels", minimum=32)
-    seed: int = option(0, "of OpenCV's first guess of the colour models", minimum=0)
+    seed: int = option(0, "of OpenCV's first guess of the colour models", minimum=0, maximum=2**31 - 1)
 
     def check(self) -> None:
         """Refuse limits that are the wrong way round."""
         if self.limits[1] < self.limits[0]:
-            raise InputError(
-                f"mbo: the second of the limits needs to be at least {self.limits[0]:g}, got {self.limits}"
-            )
+            raise InputError(f"limits: the second needs to be at least {self.limits[0]:g}, got {self.limits}")
 
     def __call__(self, image: Image, mask: Mask, prompt: Prompt) -> Mask:
         """Return the mask with a better edge, or the mask itself; the prompt's box tells whether the mask fills it."""

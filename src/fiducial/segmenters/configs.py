@@ -59,7 +59,9 @@ class NanoConfig(Config):
 
     model: str = option(EMBEDDED, "the package's own weights, or a safetensors file", positional=True)
     device: str = option("auto", "auto, cpu, cuda, cuda:1, ...")
-    passes: int = option(2, "cuts per target; a further one is kept when the network trusts it more", minimum=1)
+    passes: int = option(
+        2, "cuts per target; a further one is kept when the network trusts it more", minimum=1, maximum=100
+    )
     batch_size: int = option(16, "most crops in one call of the network", minimum=1)
 
     def build(self) -> NanoSegmenter:

@@ -20,7 +20,9 @@ class ScenesConfig(DatasetConfig):
     style: Literal["shapes", "aerial", "phantom"] = option(help="what the scenes look like", positional=True)
     count: int = option(1000, "number of samples", minimum=0)
     seed: int = option(0, "of all draws", minimum=0)
-    size: int | None = option(None, "side of the square picture; none: 512 for aerial, 256 for others", unit="pixels")
+    size: int | None = option(
+        None, "side of the square picture; none: 512 for aerial, 256 for others", unit="pixels", maximum=8192
+    )
 
     def check(self) -> None:
         """Refuse splits."""

@@ -201,6 +201,11 @@ class SegmenterNetworkConfig(Config):
     encoder: tuple[int, ...] = option((1, 1, 2, 3), "residual blocks per level on the way down", minimum=0)
     decoder: int = option(1, "residual blocks per level on the way up", minimum=0)
 
+    def check(self) -> None:
+        """Refuse blocks for other levels than there are."""
+        if len(self.encoder) != len(self.widths):
+            raise InputError(f"encoder: needs one number per level, {len(self.widths)}, got {len(self.encoder)}")
+
 
 @dataclass(frozen=True, slots=True)
 class SegmenterLosses(Config):
