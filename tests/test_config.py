@@ -193,6 +193,8 @@ def test_descriptions_describe_themselves():
     assert rows["canvas"] == ("2 x whole number or none, pixels", "none", "width and height")
     assert rows["mode"][0] == "fast | exact"
     assert describe(Run)[0][2] == "needed"
+    assert rows["model"][2].endswith("NAME:VALUE)")
+    assert rows["inner.rate"][1:] == ("0.1", "learning rate")
     assert summary(Square) == "Cuts squares."
     assert type_name(tuple[Path, ...]) == "list of path"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Sequence
-from dataclasses import MISSING, Field, dataclass
+from dataclasses import MISSING, Field, dataclass, is_dataclass
 from typing import Any
 
 from fiducial import plugins
@@ -24,7 +25,8 @@ def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     options = common.parse(Describe, "describe", words)
     every = [(kind, name) for kind in plugins.parts() for name in plugins.names(kind)]
-    chosen = [(kind, name) for kind, name in every if options.name in (None, name)]
+    wanted = options.name and options.name.lower()
+    chosen = [(kind, name) for kind, name in every if wanted in (None, name, kind)]
     if not chosen:
         raise UnknownNameError("part", str(options.name), {name for _, name in every})
     if options.name is None and not options.json:
@@ -50,17 +52,29 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def describe(kind: type[Config]) -> list[tuple[str, str, str, str]]:
-    """Return one row per option: name, type with its unit and range, default, help."""
+def describe(kind: type[Config], prefix: str = "") -> list[tuple[str, str, str, str]]:
+    """Return name, type with unit and range, default and help of each option; an option's own options come below it."""
     rows = []
     for field, hint in fields_of(kind):
         about = field.metadata
         limits = {"≥": about.get("minimum"), ">": about.get("above"), "≤": about.get("maximum")}
         extra = [about["unit"]] if about.get("unit") else []
         extra += [f"{sign} {limit:g}" for sign, limit in limits.items() if limit is not None]
-        default = "needed" if is_needed(field) else _default(field)
-        rows.append((field.name, ", ".join([type_name(hint), *extra]), default, str(about.get("help", ""))))
+        inner = _inner(hint)
+        default = "needed" if is_needed(field) else "" if inner else _default(field)
+        help_text = str(about.get("help", "")) + (" (behind the colon: NAME:VALUE)" if about.get("positional") else "")
+        rows.append((prefix + field.name, ", ".join([type_name(hint), *extra]), default, help_text))
+        if inner is not None:
+            rows += describe(inner, f"{prefix}{field.name}.")
     return rows
+
+
+def _inner(hint: Any) -> type[Config] | None:
+    """Return the description without a name of its own that a field holds, or holds several of."""
+    for one in (hint, *typing.get_args(hint)):
+        if is_dataclass(one) and isinstance(one, type) and issubclass(one, Config) and not class_value(one, "kind"):
+            return one
+    return None
 
 
 def _default(field: Field[Any]) -> str:
