@@ -21,6 +21,7 @@ _PROMPTERS = "fiducial.prompters.configs:"
 _SEGMENTERS = "fiducial.segmenters.configs:"
 _DATASETS = "fiducial.datasets.configs:"
 _TRAINING = "fiducial.training.configs:"
+_REWARDS = "fiducial.rewards.configs:"
 
 BUILT_IN = {
     "prompter": {
@@ -73,6 +74,12 @@ BUILT_IN = {
         "grounder": _TRAINING + "GrounderConfig",
         "segmenter": _TRAINING + "SegmenterConfig",
         "words": _TRAINING + "WordsConfig",
+    },
+    "reward": {
+        "think2seg": _REWARDS + "Think2SegConfig",
+        "visionreasoner": _REWARDS + "VisionReasonerConfig",
+        "seg-zero": _REWARDS + "SegZeroConfig",
+        "mask-only": _REWARDS + "MaskOnlyConfig",
     },
     "prompt_source": {
         "truth": "fiducial.evaluation.prompting:TruthPrompts",

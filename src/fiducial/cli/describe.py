@@ -17,7 +17,7 @@ from fiducial.errors import UnknownNameError
 class Describe(Config):
     """List the parts that can be named, or the options of those called NAME: type, default, unit and help."""
 
-    name: str | None = option(None, "a prompter, segmenter, refiner, overlay, dataset or source", positional=True)
+    name: str | None = option(None, "a prompter, segmenter, refiner, overlay, dataset, reward, source", positional=True)
     json: bool = option(False, "print one JSON object per part")
 
 

@@ -1,5 +1,13 @@
 """Rewards for training prompters: plain functions, presets of the published ones, and the service that cuts masks."""
 
+from fiducial.rewards.configs import (
+    MaskOnlyConfig,
+    MaskRewardConfig,
+    RewardConfig,
+    SegZeroConfig,
+    Think2SegConfig,
+    VisionReasonerConfig,
+)
 from fiducial.rewards.functions import (
     box_distance,
     box_iou,
@@ -14,8 +22,19 @@ from fiducial.rewards.functions import (
     think_format,
     true_prompts,
 )
+from fiducial.rewards.scoring import Reward, Scorer
+from fiducial.rewards.service import MaskService
 
 __all__ = [
+    "MaskOnlyConfig",
+    "MaskRewardConfig",
+    "MaskService",
+    "Reward",
+    "RewardConfig",
+    "Scorer",
+    "SegZeroConfig",
+    "Think2SegConfig",
+    "VisionReasonerConfig",
     "box_distance",
     "box_iou",
     "item_format",
