@@ -24,6 +24,7 @@ from fiducial.rewards.functions import (
 )
 from fiducial.rewards.scoring import Reward, Scorer
 from fiducial.rewards.service import MaskService
+from fiducial.rewards.trainer_function import RewardFunction, truth_column
 
 __all__ = [
     "MaskOnlyConfig",
@@ -31,6 +32,7 @@ __all__ = [
     "MaskService",
     "Reward",
     "RewardConfig",
+    "RewardFunction",
     "Scorer",
     "SegZeroConfig",
     "Think2SegConfig",
@@ -47,4 +49,5 @@ __all__ = [
     "suppress_duplicates",
     "think_format",
     "true_prompts",
+    "truth_column",
 ]
