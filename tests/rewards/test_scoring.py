@@ -4,6 +4,8 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fakes import BoxSegmenter
 from fiducial.config import read_part
@@ -139,6 +141,41 @@ def test_seg_zero_gives_five_for_a_box_and_both_points():
     assert [reward.parts["box_distance"] for reward in rewards] == [1.0, 0.0, 1.0, 0.0]
     assert rewards[2].parts["point_distance"] == 0.0  # outside its own box
     assert rewards[3].total == 1.0  # a key too many breaks the form: only the tags are right
+
+
+WRITTEN = [
+    think2seg(item(*SHIP), item(50, 5, 70, 25)),
+    think2seg(),
+    '<think>so. so. so.</think><answer>[{"bbox_2d": [1, 2, 300, 400], "point_2d": [9, 9]}]</answer>',
+    '<think>so</think><answer>{"bbox": [1, 2, 300, 400], "points_1": [9, 9], "points_2": [20, 20]}</answer>',
+    '```json\n[{"bbox_2d": [10, 10, 30, 30], "label": "ship"}, {"point_2d": [5, 5]}]\n```',
+]
+
+
+@st.composite
+def spoilt(draw):
+    """A good reply of some dialect, of which a piece is left out, doubled or replaced."""
+    text = draw(st.sampled_from(WRITTEN))
+    start, end = sorted((draw(st.integers(0, len(text))), draw(st.integers(0, len(text)))))
+    return text[:start] + draw(st.sampled_from(["", text[start:end] * 2, "-9e99", '"', "]"])) + text[end:]
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(["think2seg", "visionreasoner", "seg-zero", "mask-only?no_target=1&non_repeat=1&canvas=84,42"]),
+    st.lists(st.one_of(st.sampled_from(WRITTEN), spoilt()), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_whatever_is_written_each_reply_gets_what_it_gets_alone(name, replies, meant):
+    truth = [mask(*SHIP)] if meant else []
+    judge = scorer(name)
+    together = judge.score(picture(), truth, replies)
+    for reply, reward in zip(replies, together, strict=True):
+        (alone,) = judge.score(picture(), truth, [reply])
+        assert (alone.total, alone.outcome, dict(alone.parts)) == (reward.total, reward.outcome, dict(reward.parts))
+        assert 0.0 <= reward.total <= judge.best + 1e-9
+        assert reward.total == pytest.approx(sum(reward.parts.values()))
+        assert all(0.0 <= part <= judge.weights[name] for name, part in reward.parts.items())
 
 
 class Failing(BoxSegmenter):
