@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -235,6 +236,18 @@ def test_each_image_is_encoded_once_and_equal_prompts_are_cut_once():
         judge.score(picture(seed), [mask(*SHIP)], replies)
     assert len(segmenter.encoded) == 2
     assert judge.service.counts == {"prompts": 16, "cut": 8, "encoded": 2, "decoded": 4, "failed": 0}
+
+
+def test_threads_with_one_image_wait_for_one_encoding():
+    segmenter = BoxSegmenter()
+    service = MaskService(segmenter)
+    image = picture()
+    prompts = [Prompts.from_boxes(image.frame, [SHIP, HALF])]
+    with ThreadPoolExecutor(4) as pool:
+        cuts = list(pool.map(lambda _: service.cut(image, prompts), range(8)))
+    assert cuts == [[(mask(*SHIP), mask(*HALF))]] * 8
+    assert len(segmenter.encoded) == 1
+    assert service.counts["decoded"] == 8
 
 
 def test_no_image_is_encoded_for_nothing():
