@@ -275,6 +275,10 @@ class ReferringDataset:
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
 
+    def picture_of(self, index: int) -> AnnotatedImage:
+        """Return the picture of a sample with all its instances, those too that the expression leaves out."""
+        return self._picture(self.expressions[index].image)
+
     def __getitem__(self, index: int) -> Sample:
         one = self.expressions[index]
         picture = self._picture(one.image)

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+
+from fiducial.datasets import Sample, open_dataset
+from fiducial.geometry import Mask, Prompts
+from fiducial.images import Image
+from fiducial.language import Outcome
+from fiducial.language.dialects import DIALECTS
+from fiducial.overlays import GridOverlay
+from fiducial.prompters.showing import Question, Reply, read_reply
+from fiducial.training.augmentation import Told, tell
+from fiducial.training.sft_samples import AnswerConfig, ExampleWriter, NoAnswerError, explanation, points_written
+
+SIZE = (90, 160)
+BOXES = [(20.0, 10.0, 60.0, 50.0), (100.0, 40.0, 150.0, 80.0)]
+ONE_TARGET = {"seg-zero"}
+
+
+def told(boxes=BOXES, instruction="the ships", size=SIZE):
+    masks = tuple(Mask.from_box(box, *size) for box in boxes)
+    pixels = np.random.default_rng(0).integers(0, 255, (*size, 3)).astype(np.uint8)
+    return Told(Sample("one", None, Image(pixels), instruction, masks, size, labels=("ship",) * len(boxes)))
+
+
+def read_back(writer, example, image):
+    question = Question(example.image, example.instruction)
+    answer = read_reply(Reply(example.answer), writer.dialect, example.picture, example.canvas, question, None, "")
+    return answer.to(image.frame)
+
+
+@pytest.mark.parametrize("name", [name for name in DIALECTS if name != "molmo"])
+@pytest.mark.parametrize("canvas", [None, (448, 448)])
+def test_prompters_read_the_truth_back(name, canvas):
+    given = told(BOXES[:1] if name in ONE_TARGET else BOXES)
+    writer = ExampleWriter(AnswerConfig(dialect=name, template="sjtu", canvas=canvas))
+    example = writer.write(given)
+    answer = read_back(writer, example, given.sample.image())
+    assert answer.outcome is Outcome.FOUND
+    assert not answer.repairs
+    step = 160 / 32 if name == "kosmos2" else 1.0
+    for prompt, mask in zip(answer.prompts, given.sample.instances, strict=True):
+        assert prompt.box == pytest.approx(mask.box, abs=step)
+        assert len(prompt.points) == sum(points_written(writer.dialect))
+        assert all(mask.contains(point) for point in prompt.positive_points)
+
+
+def test_a_dialect_of_points_gets_the_deepest_one():
+    given = told()
+    writer = ExampleWriter(AnswerConfig(dialect="molmo", template="sjtu"))
+    answer = read_back(writer, writer.write(given), given.sample.image())
+    for prompt, mask in zip(answer.prompts, given.sample.instances, strict=True):
+        assert prompt.points[0] == pytest.approx(mask.inner_point(), abs=0.2)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_nothing_is_answered_where_nothing_is_meant(name):
+    given = told([], "the submarine")
+    writer = ExampleWriter(AnswerConfig(dialect=name, template="sjtu"))
+    example = writer.write(given)
+    answer = writer.dialect.decode(example.answer, example.frame(writer.dialect), strict=True)
+    assert answer.outcome is Outcome.NO_TARGET
+    assert answer.thinking in ("", "The picture shows nothing of the kind.")
+
+
+def test_points_are_drawn_by_the_seed_and_a_tiny_target_gets_enough():
+    writer = ExampleWriter(AnswerConfig(dialect="think2seg"))
+    one, same, other = (writer.write(told(), seed) for seed in (1, 1, 2))
+    assert one.answer == same.answer
+    assert one.answer != other.answer
+    assert all(len(prompt.points) == 2 for prompt in one.prompts)
+    tiny = writer.write(told([(7.0, 7.0, 8.0, 8.0)]))
+    assert tiny.prompts[0].points == ((7.5, 7.5), (7.5, 7.5))
+
+
+def test_a_padded_picture_is_counted_in_whole():
+    given = told()
+    writer = ExampleWriter(AnswerConfig(dialect="llava"))
+    example = writer.write(given)
+    assert example.picture.size == (160, 160)
+    assert example.answer.startswith("[[0.125, 0.281, ")  # y: (10 + 35) / 160
+    assert read_back(writer, example, given.sample.image()).prompts[0].box == pytest.approx(BOXES[0], abs=0.2)
+
+
+def test_overlays_are_drawn_on_the_canvas_and_words_are_filled():
+    given = told()
+    config = AnswerConfig(dialect="sjtu", canvas=(256, 256), overlays=(GridOverlay(columns=4, rows=4),))
+    example = ExampleWriter(config).write(given)
+    plain = given.sample.image().stretched((256, 256))
+    assert np.array_equal(example.picture.pixels, GridOverlay(columns=4, rows=4)(plain).pixels)
+    assert "the ships" in example.user
+    assert example.answer == "[[0.1250, 0.1111, 0.3750, 0.5556], [0.6250, 0.4444, 0.9375, 0.8889]]"
+
+
+def test_control_words_of_an_instruction_are_no_places_for_pictures():
+    example = ExampleWriter(AnswerConfig(dialect="sjtu")).write(told(instruction="the <image> ships"))
+    assert "<image>" not in example.user
+
+
+def test_the_choice_is_explained_where_the_resolver_makes_it():
+    dataset = open_dataset("scenes:shapes?count=12&seed=4&size=128")
+    chosen = 0
+    for index in range(len(dataset)):
+        given = tell(dataset, index)
+        text = explanation(given)
+        chosen += text.startswith("Chose")
+        assert "square pixels" not in text
+        if given.resolution() is None:
+            assert not text.startswith("Chose")
+    assert chosen > 6
+    assert explanation(told()) == "They lie in different parts of the picture."
+    quiet = ExampleWriter(AnswerConfig(dialect="think2seg", thinking=False)).write(told())
+    assert "<think></think>" in quiet.answer
+
+
+def test_what_a_dialect_cannot_hold_is_an_error():
+    with pytest.raises(NoAnswerError, match=r"one.*seg-zero"):
+        ExampleWriter(AnswerConfig(dialect="seg-zero")).write(told())
+    sample = told().sample
+    boxes = Prompts.from_boxes(sample.frame, BOXES)
+    only_boxes = Told(Sample("b", None, sample.picture, "the ships", None, SIZE, boxes=boxes))
+    with pytest.raises(NoAnswerError, match="boxes only"):
+        ExampleWriter(AnswerConfig(dialect="think2seg")).write(only_boxes)
+    assert ExampleWriter(AnswerConfig(dialect="sjtu")).write(only_boxes).answer.count("[") == 3
