@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": "put runs side by side, with paired intervals and published figures",
     "study": "vary one thing: the grid, the prompts, the target's size, the recipe, the refiners",
     "train": "train a mask decoder or the nano segmenter; can be stopped and goes on",
+    "export": "write a dataset as chats, to train a vision-language model with elsewhere",
     "refer": "make referring expressions with exact truth from instance annotations",
     "recipes": "list the recipes",
     "describe": "list the parts that can be named, or the options of one",
