@@ -28,6 +28,9 @@ PACKAGES = (
     "accelerate",
     "safetensors",
     "torchao",
+    "trl",
+    "peft",
+    "datasets",
     "supervision",
 )
 """Packages whose version can change a result."""

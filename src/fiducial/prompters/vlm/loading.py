@@ -11,8 +11,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, loading, locate, pick_device
+from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, first_line, loading, locate, pick_device
 from fiducial.errors import InputError, MissingExtraError, ModelError
+from fiducial.files import read_json
 from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm.families import FAMILIES, Family, family_of
 
@@ -23,6 +24,7 @@ _NEEDED = (
     ("preprocessor_config.json", "processor_config.json"),
 )
 """What a checkpoint holds: one file of each row is enough."""
+ADAPTER = "adapter_config.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,8 +37,51 @@ class Loaded:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A folder of adapters (LoRA), as peft writes them, and the model that it is for: a folder or an id of the hub."""
+
+    folder: Path
+    base: str
+
+    def merged_into(self, model: Any) -> Any:
+        """Add what the adapters learned to the weights of their base, in place.
+
+        Raises:
+            MissingExtraError: peft is not installed.
+            ModelError: they do not fit the model.
+        """
+        try:
+            from peft import PeftModel
+        except ImportError as error:
+            raise MissingExtraError(f"the adapters in {self.folder}", "train", str(error)) from error
+        try:
+            return PeftModel.from_pretrained(model, str(self.folder)).merge_and_unload()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"{self.folder}: the adapters do not fit {self.base} ({first_line(error)})") from error
+
+
+def adapter_in(model: str) -> Adapter | None:
+    """Return the adapters that a folder holds, None where it is no folder of adapters.
+
+    Raises:
+        InputError: they name no base, or lack safetensors; pickled weights are not read.
+    """
+    folder = Path(model).expanduser()
+    if not (folder / ADAPTER).is_file() or (folder / "config.json").is_file():
+        return None
+    base = read_json(folder / ADAPTER, kind=dict).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise InputError(f"{folder / ADAPTER}: names no base_model_name_or_path to load the adapters on")
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise InputError(f"{folder}: the folder of adapters lacks adapter_model.safetensors")
+    return Adapter(folder, base)
+
+
 def load(config: VLMConfig) -> Loaded:
     """Load a model of a known family; only safetensors are read, and no code of the checkpoint runs.
+
+    A folder of adapters is loaded on the base that it names.
 
     Raises:
         HubError: files are neither here nor to be had.
@@ -48,8 +93,9 @@ def load(config: VLMConfig) -> Loaded:
     import transformers
 
     device = pick_device(config.device)
+    adapter = adapter_in(config.model)
     where: dict[str, Any] = {"local_files_only": config.local_files_only, "revision": config.revision}
-    source = locate(config.model, _NEEDED)
+    source = locate(config.model if adapter is None else adapter.base, _NEEDED)
     with loading(source, _NEEDED, revision=config.revision):
         stated, _ = transformers.PreTrainedConfig.get_config_dict(source, **where)
         family = _checked_family(source, stated)
@@ -58,6 +104,8 @@ def load(config: VLMConfig) -> Loaded:
         )
         processor = _load_processor(source, model.config, family, where)
     check_complete(source, family.model_class, report)
+    if adapter is not None:
+        model = adapter.merged_into(model)
     if config.quantize is not None:
         quantise_language_tower(model, config.quantize)
     try:

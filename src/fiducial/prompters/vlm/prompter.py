@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fiducial.checkpoints import first_line
 from fiducial.errors import InputError, ModelError
@@ -16,7 +18,7 @@ from fiducial.language.answers import Answer
 from fiducial.language.dialects import dialect as dialect_named
 from fiducial.language.dialects import dialect_for_family
 from fiducial.prompters.configs import VLMConfig
-from fiducial.prompters.showing import Question, Reply, Size, canvas_for, paired, read_reply
+from fiducial.prompters.showing import Picture, Question, Reply, Size, canvas_for, paired, read_reply
 from fiducial.prompters.templates import clean_instruction, control_tokens, read_template
 from fiducial.prompters.vlm.loading import Loaded, load
 
@@ -84,19 +86,13 @@ class VLMPrompter:
         return (0 if fixed else question.image.width * question.image.height), len(question.instruction)
 
     def _answer(self, questions: list[Question]) -> list[Answer]:
-        # The mean colour of the training images is seen as nothing.
-        red, green, blue = (round(255 * float(mean)) for mean in self.processor.image_processor.image_mean)
-        pictures = [self.family.picture(question.image, self.canvas, (red, green, blue)) for question in questions]
-        foretold = self.family.shown_at(self.processor, pictures)
-        texts = [self._chat(question.instruction, canvas) for question, canvas in zip(questions, foretold, strict=True)]
-        inputs = self.processor(
-            images=[picture.pixels for picture in pictures],
-            text=texts,
-            input_data_format="channels_last",  # an image 3 pixels high could be taken for its own transpose
-            padding=True,
-            add_special_tokens=not texts[0].startswith(self.processor.tokenizer.bos_token or "\0"),
-            return_tensors="pt",
+        shown = [self.show(question.image) for question in questions]
+        pictures, foretold = [picture for picture, _ in shown], [canvas for _, canvas in shown]
+        filled = (
+            self.template.fill(question.instruction, canvas)
+            for question, canvas in zip(questions, foretold, strict=True)
         )
+        inputs = self.inputs([picture.pixels for picture in pictures], [self.chat(*turns) for turns in filled])
         canvases = self.family.shown_at(self.processor, pictures, inputs)
         if canvases != foretold:
             raise ModelError(f"{self.name}: its image processor made canvases of {canvases}, not {foretold}")
@@ -107,8 +103,26 @@ class VLMPrompter:
             for reply, question, picture, canvas in zip(replies, questions, pictures, canvases, strict=True)
         ]
 
-    def _chat(self, instruction: str, canvas: Size) -> str:
-        system, user = self.template.fill(instruction, canvas)
+    def show(self, image: Image) -> tuple[Picture, Size]:
+        """Return the picture that the image processor is given, and the (width, height) at which the model sees it."""
+        # The mean colour of the training images is seen as nothing.
+        red, green, blue = (round(255 * float(mean)) for mean in self.processor.image_processor.image_mean)
+        picture = self.family.picture(image, self.canvas, (red, green, blue))
+        return picture, self.family.shown_at(self.processor, [picture])[0]
+
+    def inputs(self, pictures: Sequence[NDArray[np.uint8]], chats: Sequence[str]) -> Any:
+        """Turn (h, w, 3) pictures and the chats about them into the model's tensors, padded at the left."""
+        return self.processor(
+            images=list(pictures),
+            text=list(chats),
+            input_data_format="channels_last",  # an image 3 pixels high could be taken for its own transpose
+            padding=True,
+            add_special_tokens=not chats[0].startswith(self.processor.tokenizer.bos_token or "\0"),
+            return_tensors="pt",
+        )
+
+    def chat(self, system: str, user: str) -> str:
+        """Write the turns, "" for no system's, as the model's chat template has them, up to the reply."""
         turns = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": user}]}]
         if system:
             turns.insert(0, {"role": "system", "content": [{"type": "text", "text": system}]})
