@@ -73,6 +73,7 @@ BUILT_IN = {
         "decoder": _TRAINING + "DecoderConfig",
         "grounder": _TRAINING + "GrounderConfig",
         "segmenter": _TRAINING + "SegmenterConfig",
+        "sft": "fiducial.training.sft_configs:SftConfig",
         "words": _TRAINING + "WordsConfig",
     },
     "reward": {

@@ -11,8 +11,9 @@ from fiducial.images import Image
 from fiducial.language.dialects import dialect
 from fiducial.prompters.templates import template_names
 from fiducial.synthetic.referring import ReferringDataset, referring_expressions
-from fiducial.training.augmentation import Augmentation, Move, Told, augmented, mirrored_words, moved, tell
-from fiducial.training.sft_samples import AnswerConfig, ExampleWriter
+from fiducial.training.augmentation import Move, Told, augmented, mirrored_words, moved, tell
+from fiducial.training.sft_configs import AnswerConfig, Augmentation
+from fiducial.training.sft_samples import ExampleWriter
 
 
 def sample_of(instruction, boxes, size=(60, 100), labels=()):

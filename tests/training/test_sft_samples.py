@@ -9,7 +9,8 @@ from fiducial.language.dialects import DIALECTS
 from fiducial.overlays import GridOverlay
 from fiducial.prompters.showing import Question, Reply, read_reply
 from fiducial.training.augmentation import Told, tell
-from fiducial.training.sft_samples import AnswerConfig, ExampleWriter, NoAnswerError, explanation, points_written
+from fiducial.training.sft_configs import AnswerConfig
+from fiducial.training.sft_samples import ExampleWriter, NoAnswerError, explanation, points_written
 
 SIZE = (90, 160)
 BOXES = [(20.0, 10.0, 60.0, 50.0), (100.0, 40.0, 150.0, 80.0)]

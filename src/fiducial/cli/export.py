@@ -11,9 +11,10 @@ from typing import Annotated, Literal, get_args
 from fiducial.cli import common
 from fiducial.config import Config, as_plain, option
 from fiducial.datasets import Dataset, describe_dataset
-from fiducial.training.augmentation import Augmentation, augmented, tell
+from fiducial.training.augmentation import augmented, tell
+from fiducial.training.sft_configs import AnswerConfig, Augmentation
 from fiducial.training.sft_export import Format, write_chats
-from fiducial.training.sft_samples import AnswerConfig, Example, ExampleWriter, NoAnswerError, epoch_seed
+from fiducial.training.sft_samples import Example, ExampleWriter, NoAnswerError, epoch_seed
 
 _NEXT = {
     "trl": 'datasets.load_dataset("json", data_files=FILE), its "images" cast to List(Image())',

@@ -20,12 +20,14 @@ class Train(Config):
     """Train weights. The same command goes on with a run that was stopped.
 
     decoder: the mask decoder of a SAM, SAM-HQ, SAM 2 or SAM 3, its encoder frozen. segmenter: the nano segmenter.
-    grounder: the nano grounder. words: the word table that the grounder is asked by. `fiducial describe segmenter`
-    tells what its configuration holds.
+    grounder: the nano grounder. words: the word table that the grounder is asked by. sft: a vision-language model, to
+    write coordinates. `fiducial describe segmenter` tells what its configuration holds.
     """
 
-    what: str = option(help="decoder, segmenter, grounder or words", positional=True)
-    config: str = option(help="a YAML file, or sam-decoder, nano-segmenter, nano-grounder, nano-words", positional=True)
+    what: str = option(help="decoder, segmenter, grounder, words or sft", positional=True)
+    config: str = option(
+        help="a YAML file, or a shipped one: sam-decoder, nano-segmenter, ..., sjtu-sft", positional=True
+    )
     data: Path = option(Path(), "what DATA/ in the configuration means", unit="DIR")
     out: Path = option(help="the run's folder; one that exists goes on", unit="RUN")
     steps: int | None = option(None, "another number of steps (nano: phases in proportion)", unit="N", minimum=1)

@@ -16,7 +16,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.config import Config, option
 from fiducial.datasets import Dataset, Sample
 from fiducial.geometry import Box, Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
@@ -25,19 +24,11 @@ from fiducial.language.phrases import Resolution, Target, parse_instruction, res
 from fiducial.synthetic.referring import ReferringDataset
 from fiducial.synthetic.scenes import SceneDataset, view_of
 from fiducial.synthetic.view import View
+from fiducial.training.sft_configs import Augmentation
 
 T = TypeVar("T", bound=np.generic)
 _TRIES = 4
 """Windows drawn for one sample before it is taken whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Augmentation(Config):
-    """How often pictures are mirrored and cut; every epoch draws anew."""
-
-    flip: float = option(0.5, "part of the samples that are mirrored, sides in their words too", minimum=0, maximum=1)
-    crop: float = option(0.5, "part of the samples that are cut to a window with all targets", minimum=0, maximum=1)
-    min_side: float = option(0.5, "shortest side of a window, as a part of the picture's", above=0, maximum=1)
 
 
 # -- what is known of a picture -------------------------------------------------------------------

@@ -58,7 +58,8 @@ def shares(sources: Sequence[Source]) -> list[float]:
     return [source.share / total for source in sources]
 
 
-def _check_data(sources: Sequence[Source]) -> None:
+def check_data(sources: Sequence[Source]) -> None:
+    """Refuse no data at all, and shares that are all zero."""
     if not sources:
         raise InputError("data: at least one dataset to learn from is needed")
     if not any(source.share for source in sources):
@@ -151,7 +152,7 @@ class PhasedConfig(RunConfig):
 
     def check(self) -> None:
         """Refuse a run without data or steps, and sizes that the network cannot halve."""
-        _check_data(self.data)
+        check_data(self.data)
         if not self.phases:
             raise InputError("phases: at least one phase is needed")
         for phase in self.phases:
@@ -375,7 +376,7 @@ class DecoderConfig(RunConfig):
 
     def check(self) -> None:
         """Refuse a run without data to learn from or to be scored on."""
-        _check_data(self.data)
+        check_data(self.data)
         if not any(source.scored for source in self.data):
             raise InputError("data: one dataset has to be scored, as the best weights are chosen by its held-out part")
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
-from fiducial.config import Config, build, option
+from fiducial.config import build
 from fiducial.contracts import Overlay
 from fiducial.datasets import Sample
 from fiducial.errors import FiducialError, InputError
@@ -29,6 +29,7 @@ from fiducial.language.phrases.places import where
 from fiducial.prompters.showing import Picture, ServerSizing, Size, canvas_for
 from fiducial.prompters.templates import PromptTemplate, clean_instruction, control_words, read_template
 from fiducial.training.augmentation import Told
+from fiducial.training.sft_configs import AnswerConfig
 
 Show = Callable[[Image], tuple[Picture, Size]]
 """An image in; the picture for a model's image processor and the (width, height) at which the model sees it out."""
@@ -39,26 +40,6 @@ _NOTHING = "The picture shows nothing of the kind."
 
 class NoAnswerError(InputError):
     """A dialect that cannot hold what a sample means."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerConfig(Config):
-    """How questions are put and answers written; what a prompter is told has to be the same later."""
-
-    dialect: str = option(help="how coordinates are written")
-    template: str | None = option(None, "a shipped template, or a .txt file; none: that of the dialect")
-    canvas: tuple[int, int] | None = option(
-        None, "width, height to which every image is stretched; none: the dialect's square, else the aspect is kept"
-    )
-    min_pixels: int | None = option(None, "least area of the canvas (Qwen)", unit="pixels", minimum=1)
-    max_pixels: int | None = option(None, "greatest area of the canvas (Qwen)", unit="pixels", minimum=1)
-    overlays: tuple[Annotated[Config, "overlay"], ...] = option((), "drawn onto the image, in order")
-    thinking: bool = option(True, "write how the choice is made, in dialects that have a place for it")
-
-    def check(self) -> None:
-        """Refuse names that nobody knows."""
-        dialect_named(self.dialect)
-        read_template(self.template or self.dialect)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +91,7 @@ class ExampleWriter:
         self.overlays: Sequence[Overlay] = [build(one) for one in config.overlays]
         self._show = show or self._as_a_server()
         self.points, self.negatives = points_written(self.dialect)
+        self._has_thinking = bool(getattr(self.dialect.grammar, "tags", False))
 
     def _as_a_server(self) -> Show:
         sizing = ServerSizing(self.dialect, self.config.canvas, self.config.min_pixels, self.config.max_pixels)
@@ -137,7 +119,7 @@ class ExampleWriter:
             # The picture's extent counts in pixels of the image, so only the corners change, not the numbers.
             seen = Prompts(picture.extent, tuple(replace(one, frame=picture.extent) for one in prompts))
             frame = self.dialect.frame(*picture.shape, canvas)
-            thinking = explanation(told) if self.config.thinking else ""
+            thinking = explanation(told) if self.config.thinking and self._has_thinking else ""
             answer = self.dialect.encode(seen, frame, thinking=thinking)
         except FiducialError as error:
             raise NoAnswerError(f"sample {sample.id}: no answer in dialect {self.dialect.name!r}: {error}") from None

@@ -1,0 +1,215 @@
+"""What supervised training reads: which sample stands in which row, examples of them, and batches whose loss is right.
+
+Row n of a run is the same whenever it is made: its source is drawn by the shares, its sample by a shuffle of the source
+that every epoch makes anew, its augmentation by sample and epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from fiducial.datasets import Dataset, open_dataset
+from fiducial.datasets.splits import group_of, is_held_out
+from fiducial.errors import InputError, ModelError
+from fiducial.geometry import Prompts, boxes
+from fiducial.language import Answer, Outcome
+from fiducial.prompters.vlm import VLMPrompter
+from fiducial.synthetic.scenes import SceneDataset
+from fiducial.training.augmentation import augmented, tell
+from fiducial.training.configs import Source, shares
+from fiducial.training.sft_configs import SftConfig
+from fiducial.training.sft_samples import Example, ExampleWriter, NoAnswerError, epoch_seed
+from fiducial.training.sources import expand_data_folder, subset
+
+IGNORED = -100
+"""The label of tokens that are not learned."""
+HIT = 0.5
+"""IoU from which a box is right."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Portion:
+    """One source, and which of its samples are learned from and which are not."""
+
+    source: Source
+    dataset: Dataset
+    training: tuple[int, ...]
+    held_out: tuple[int, ...]
+
+
+def read_portions(config: SftConfig, data: str | Path) -> list[Portion]:
+    """Open the sources and cut each by group.
+
+    Raises:
+        InputError: a source cannot be opened or leaves nothing to learn from, or nothing at all is held out.
+    """
+    portions = []
+    for source in config.data:
+        dataset = open_dataset(expand_data_folder(source.dataset, data))
+        if isinstance(dataset, SceneDataset) and not source.group:
+            groups: Sequence[str] = dataset.ids  # nothing has to be drawn
+        else:
+            groups = [group_of(sample, source.group) for sample in dataset]
+        held_out = [index for index, group in enumerate(groups) if is_held_out(group, source.held_out)]
+        training = sorted({*range(len(groups))} - {*held_out})
+        if not training:
+            raise InputError(f"{source.dataset}: no sample is left to learn from")
+        portions.append(Portion(source, dataset, tuple(training), tuple(held_out)))
+    if not any(one.held_out for one in portions if one.source.scored):
+        raise InputError("data: nothing is held out to choose the best model by: raise held_out of a scored dataset")
+    return portions
+
+
+class Rows:
+    """The examples of a run by their row, as many as its steps take."""
+
+    def __init__(self, config: SftConfig, portions: Sequence[Portion], writer: ExampleWriter) -> None:
+        self._config, self._portions, self._writer = config, portions, writer
+        self.count = config.steps * config.batch_size * config.accumulation
+        random = np.random.default_rng([config.seed, 0])
+        self._sources = random.choice(len(portions), size=self.count, p=shares([one.source for one in portions]))
+        self._turns = np.zeros(self.count, np.int64)  # the how manieth row of its source each is
+        for index in range(len(portions)):
+            mine = self._sources == index
+            self._turns[mine] = np.arange(int(mine.sum()))
+        self._orders: dict[tuple[int, int], Any] = {}
+        self.left_out: set[str] = set()
+        """Ids of samples that the dialect cannot hold, or that have too many targets."""
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, row: int) -> Example:
+        number = int(self._sources[row])
+        portion = self._portions[number]
+        epoch, turn = divmod(int(self._turns[row]), len(portion.training))
+        order = self._order(number, epoch)
+        for step in range(len(order)):  # what cannot be written gives its row to the next
+            index = portion.training[int(order[(turn + step) % len(order)])]
+            told = tell(portion.dataset, index)
+            if len(told.sample.prompts()) <= self._config.max_targets:
+                try:
+                    moved = augmented(told, self._config.augmentation, self._config.seed, epoch)
+                    return self._writer.write(moved, epoch_seed(self._config.seed, epoch))
+                except NoAnswerError as error:
+                    last = str(error)
+            else:
+                last = f"more than max_targets={self._config.max_targets} targets"
+            self.left_out.add(told.sample.id)
+        raise InputError(f"{portion.source.dataset}: no sample can be answered in this dialect, the last: {last}")
+
+    def _order(self, number: int, epoch: int) -> Any:
+        if (number, epoch) not in self._orders:
+            self._orders = {key: order for key, order in self._orders.items() if key[0] != number}
+            random = np.random.default_rng([self._config.seed, 1, number, epoch])
+            self._orders[number, epoch] = random.permutation(len(self._portions[number].training))
+        return self._orders[number, epoch]
+
+
+def held_out_examples(
+    config: SftConfig, portions: Sequence[Portion], writer: ExampleWriter
+) -> dict[str, list[Example]]:
+    """Write the held-out samples to evaluate on, by the title of their scored source, as they are."""
+    found: dict[str, list[Example]] = {}
+    for portion in portions:
+        if not portion.source.scored or not portion.held_out:
+            continue
+        told = (tell(portion.dataset, index) for index in subset(portion.held_out, config.eval_limit, config.seed))
+        kept = [one for one in told if len(one.sample.prompts()) <= config.max_targets]
+        found.setdefault(portion.source.title, []).extend(_writable(kept, writer))
+    if not any(found.values()):
+        raise InputError("data: no held-out sample can be answered in this dialect")
+    return {title: examples for title, examples in found.items() if examples}
+
+
+def _writable(told: Sequence[Any], writer: ExampleWriter) -> Iterator[Example]:
+    for one in told:
+        try:
+            yield writer.write(one)
+        except NoAnswerError:
+            continue
+
+
+# -- batches --------------------------------------------------------------------------------------
+
+
+class AnswerCollator:
+    """Batches of rows with ``prompt``, ``completion`` and ``images``; only the completion's tokens have labels.
+
+    Prompts become tensors exactly as :class:`fiducial.prompters.vlm.VLMPrompter` makes them, so that what is learned is
+    what is asked later; padding is moved behind the completions.
+    """
+
+    def __init__(self, prompter: VLMPrompter) -> None:
+        self._prompter = prompter
+        self._checked = False
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Make the tensors of a batch: those of the processor, and ``labels`` (B, T), -100 where nothing is learned."""
+        words = self._prompter.processor.tokenizer
+        pictures = [np.asarray(row["images"][0], np.uint8) for row in rows]
+        inputs = dict(self._prompter.inputs(pictures, [row["prompt"] for row in rows]))
+        answers = [words(row["completion"], add_special_tokens=False)["input_ids"] for row in rows]
+        prompt_ids, mask = inputs["input_ids"], inputs["attention_mask"].bool()
+        lengths = [int(mask[row].sum()) + len(answers[row]) for row in range(len(rows))]
+        for key, value in list(inputs.items()):
+            if isinstance(value, Tensor) and value.shape == prompt_ids.shape:
+                fill = words.pad_token_id if key == "input_ids" else 0
+                whole = value.new_full((len(rows), max(lengths)), fill)
+                for row, answer in enumerate(answers):
+                    said = answer if key == "input_ids" else [int(key == "attention_mask")] * len(answer)
+                    whole[row, : lengths[row]] = torch.cat([value[row][mask[row]], value.new_tensor(said)])
+                inputs[key] = whole
+        labels = inputs["input_ids"].new_full(inputs["input_ids"].shape, IGNORED)
+        for row, answer in enumerate(answers):
+            labels[row, lengths[row] - len(answer) : lengths[row]] = labels.new_tensor(answer)
+        if not self._checked:
+            check_labels(inputs["input_ids"], labels, [row["completion"] for row in rows], words)
+            self._checked = True
+        return {**inputs, "labels": labels}
+
+
+def check_labels(ids: Tensor, labels: Tensor, answers: Sequence[str], tokenizer: Any) -> None:
+    """Refuse a batch whose labels are anything but its answers: (B, T) ids and labels of the texts in ``answers``.
+
+    Raises:
+        ModelError: the loss would cover other tokens.
+    """
+    for row, answer in enumerate(answers):
+        learned = labels[row] != IGNORED
+        said = tokenizer(answer, add_special_tokens=False)["input_ids"]
+        if ids[row][learned].tolist() != said or labels[row][learned].tolist() != said:
+            raise ModelError(f"the loss would not cover the answer alone: {answer!r:.80}")
+
+
+# -- scores ---------------------------------------------------------------------------------------
+
+
+def grounding_accuracy(answer: Answer, truth: Prompts) -> float:
+    """Return the share in 0..1 of boxes that are right: pairs with an IoU of at least 0.5, each box in one pair.
+
+    It is the number of such pairs, paired for the most IoU, divided by that of true or answered boxes, whichever is
+    larger; with one of each this is box Acc@0.5. Where nothing is meant, saying so is 1 and all else 0.
+
+    Example:
+        >>> from fiducial.geometry import Frame
+        >>> one = Prompts.from_boxes(Frame.pixels(10, 10), [(0, 0, 4, 4)])
+        >>> grounding_accuracy(Answer(Outcome.FOUND, one), one)
+        1.0
+    """
+    if not len(truth):
+        return float(answer.outcome is Outcome.NO_TARGET)
+    found = [prompt.box for prompt in answer.prompts if prompt.box is not None]
+    if not found:
+        return 0.0
+    overlap = boxes.iou(np.array(found), truth.boxes)
+    rows, columns = linear_sum_assignment(-overlap)
+    return float((overlap[rows, columns] >= HIT).sum()) / max(len(found), len(truth))
