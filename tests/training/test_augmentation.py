@@ -11,7 +11,7 @@ from fiducial.images import Image
 from fiducial.language.dialects import dialect
 from fiducial.prompters.templates import template_names
 from fiducial.synthetic.referring import ReferringDataset, referring_expressions
-from fiducial.training.augmentation import Move, Told, augmented, mirrored_words, moved, tell
+from fiducial.training.augmentation import Move, SampleInContext, augmented, in_context, mirrored_words, moved
 from fiducial.training.sft_configs import AnswerConfig, Augmentation
 from fiducial.training.sft_samples import ExampleWriter
 
@@ -71,8 +71,8 @@ DIALECTS = ("sjtu", "qwen2.5-vl", "qwen3-vl", "think2seg", "internvl", "gemini",
 @given(st.lists(BOX, min_size=1, max_size=3), st.sampled_from(DIALECTS))
 def test_the_answer_of_a_mirrored_picture_decodes_to_mirrored_prompts(rows, name):
     boxes = [(float(x), float(y), float(x + w), float(y + h)) for x, y, w, h in rows]
-    told = Told(sample_of("all things on the left", boxes, labels=("thing on the left",) * len(boxes)))
-    after = moved(told, Move(0, 0, 100, 60, mirrored=True))
+    item = SampleInContext(sample_of("all things on the left", boxes, labels=("thing on the left",) * len(boxes)))
+    after = moved(item, Move(0, 0, 100, 60, mirrored=True))
     assert after.sample.instruction == "all things on the right"
     writer = ExampleWriter(AnswerConfig(dialect=name, template=name if name in template_names() else "sjtu"))
     example = writer.write(after)
@@ -90,14 +90,14 @@ def test_words_of_moved_scenes_still_mean_the_same_things(spec):
     dataset = open_dataset(spec)
     changed = cropped = swapped = 0
     for index in range(len(dataset)):
-        told = tell(dataset, index)
-        after = augmented(told, Augmentation(flip=1.0, crop=1.0, min_side=0.4), 0, index)
-        changed += after is not told
-        cropped += after.sample.size != told.sample.size
-        swapped += after.sample.instruction != told.sample.instruction
-        assert len(after.sample.instances) == len(told.sample.instances)
-        assert [mask.area for mask in after.sample.instances] == [mask.area for mask in told.sample.instances]
-        if told.resolution() is not None:
+        item = in_context(dataset, index)
+        after = augmented(item, Augmentation(flip=1.0, crop=1.0, min_side=0.4), 0, index)
+        changed += after is not item
+        cropped += after.sample.size != item.sample.size
+        swapped += after.sample.instruction != item.sample.instruction
+        assert len(after.sample.instances) == len(item.sample.instances)
+        assert [mask.area for mask in after.sample.instances] == [mask.area for mask in item.sample.instances]
+        if item.resolution() is not None:
             assert after.resolution() is not None
     assert changed > len(dataset) / 2
     assert cropped > 0
@@ -109,12 +109,12 @@ def test_what_is_drawn_depends_on_sample_seed_and_epoch_alone():
     draw = Augmentation(flip=0.5, crop=1.0)
 
     def picture(index, seed, epoch):
-        return augmented(tell(dataset, index), draw, seed, epoch).sample.image().digest
+        return augmented(in_context(dataset, index), draw, seed, epoch).sample.image().digest
 
     assert picture(1, 0, 1) == picture(1, 0, 1)
     assert len({picture(1, seed, epoch) for seed in (0, 1) for epoch in (0, 1, 2)}) > 2
-    told = tell(dataset, 0)
-    assert augmented(told, Augmentation(flip=0.0, crop=0.0), 0, 0) is told
+    item = in_context(dataset, 0)
+    assert augmented(item, Augmentation(flip=0.0, crop=0.0), 0, 0) is item
 
 
 @pytest.mark.parametrize(
@@ -131,14 +131,16 @@ def test_what_is_drawn_depends_on_sample_seed_and_epoch_alone():
     ],
 )
 def test_moves_that_could_make_words_untrue_are_not_made(instruction, move, allowed):
-    told = Told(sample_of(instruction, [(5, 5, 20, 20), (30, 5, 50, 20)]))
-    assert (moved(told, move) is not None) is allowed
+    item = SampleInContext(sample_of(instruction, [(5, 5, 20, 20), (30, 5, 50, 20)]))
+    assert (moved(item, move) is not None) is allowed
 
 
 def test_a_dataset_of_boxes_is_moved_with_its_labels():
     sample = sample_of("the left hand", [(5, 5, 20, 20)])
     boxes = Prompts.from_boxes(sample.frame, [(5, 5, 20, 20)], labels=["left hand"])
-    after = moved(Told(replace(sample, instances=None, boxes=boxes)), Move(0, 0, 100, 60, mirrored=True)).sample
+    after = moved(
+        SampleInContext(replace(sample, instances=None, boxes=boxes)), Move(0, 0, 100, 60, mirrored=True)
+    ).sample
     assert (after.boxes[0].box, after.boxes[0].label) == ((80, 5, 95, 20), "right hand")
     assert after.instruction == "the right hand"
 
@@ -150,6 +152,6 @@ def test_referring_expressions_know_the_other_things():
 
     every = Selection("whole", whole)
     dataset = ReferringDataset(every, referring_expressions(every, per_image=3))
-    told = [tell(dataset, index) for index in range(len(dataset))]
-    assert all(len(one.things) >= len(one.sample.instances) for one in told)
-    assert sum(one.resolution() is not None for one in told) > len(told) / 2
+    items = [in_context(dataset, index) for index in range(len(dataset))]
+    assert all(len(one.things) >= len(one.sample.instances) for one in items)
+    assert sum(one.resolution() is not None for one in items) > len(items) / 2

@@ -8,7 +8,7 @@ from fiducial.language import Outcome
 from fiducial.language.dialects import DIALECTS
 from fiducial.overlays import GridOverlay
 from fiducial.prompters.showing import Question, Reply, read_reply
-from fiducial.training.augmentation import Told, tell
+from fiducial.training.augmentation import SampleInContext, in_context
 from fiducial.training.sft_configs import AnswerConfig
 from fiducial.training.sft_samples import ExampleWriter, NoAnswerError, explanation, points_written
 
@@ -17,10 +17,10 @@ BOXES = [(20.0, 10.0, 60.0, 50.0), (100.0, 40.0, 150.0, 80.0)]
 ONE_TARGET = {"seg-zero"}
 
 
-def told(boxes=BOXES, instruction="the ships", size=SIZE):
+def item(boxes=BOXES, instruction="the ships", size=SIZE):
     masks = tuple(Mask.from_box(box, *size) for box in boxes)
     pixels = np.random.default_rng(0).integers(0, 255, (*size, 3)).astype(np.uint8)
-    return Told(Sample("one", None, Image(pixels), instruction, masks, size, labels=("ship",) * len(boxes)))
+    return SampleInContext(Sample("one", None, Image(pixels), instruction, masks, size, labels=("ship",) * len(boxes)))
 
 
 def read_back(writer, example, image):
@@ -32,7 +32,7 @@ def read_back(writer, example, image):
 @pytest.mark.parametrize("name", [name for name in DIALECTS if name != "molmo"])
 @pytest.mark.parametrize("canvas", [None, (448, 448)])
 def test_prompters_read_the_truth_back(name, canvas):
-    given = told(BOXES[:1] if name in ONE_TARGET else BOXES)
+    given = item(BOXES[:1] if name in ONE_TARGET else BOXES)
     writer = ExampleWriter(AnswerConfig(dialect=name, template="sjtu", canvas=canvas))
     example = writer.write(given)
     answer = read_back(writer, example, given.sample.image())
@@ -46,7 +46,7 @@ def test_prompters_read_the_truth_back(name, canvas):
 
 
 def test_a_dialect_of_points_gets_the_deepest_one():
-    given = told()
+    given = item()
     writer = ExampleWriter(AnswerConfig(dialect="molmo", template="sjtu"))
     answer = read_back(writer, writer.write(given), given.sample.image())
     for prompt, mask in zip(answer.prompts, given.sample.instances, strict=True):
@@ -55,7 +55,7 @@ def test_a_dialect_of_points_gets_the_deepest_one():
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_nothing_is_answered_where_nothing_is_meant(name):
-    given = told([], "the submarine")
+    given = item([], "the submarine")
     writer = ExampleWriter(AnswerConfig(dialect=name, template="sjtu"))
     example = writer.write(given)
     answer = writer.dialect.decode(example.answer, example.frame(writer.dialect), strict=True)
@@ -65,16 +65,16 @@ def test_nothing_is_answered_where_nothing_is_meant(name):
 
 def test_points_are_drawn_by_the_seed_and_a_tiny_target_gets_enough():
     writer = ExampleWriter(AnswerConfig(dialect="think2seg"))
-    one, same, other = (writer.write(told(), seed) for seed in (1, 1, 2))
+    one, same, other = (writer.write(item(), seed) for seed in (1, 1, 2))
     assert one.answer == same.answer
     assert one.answer != other.answer
     assert all(len(prompt.points) == 2 for prompt in one.prompts)
-    tiny = writer.write(told([(7.0, 7.0, 8.0, 8.0)]))
+    tiny = writer.write(item([(7.0, 7.0, 8.0, 8.0)]))
     assert tiny.prompts[0].points == ((7.5, 7.5), (7.5, 7.5))
 
 
 def test_a_padded_picture_is_counted_in_whole():
-    given = told()
+    given = item()
     writer = ExampleWriter(AnswerConfig(dialect="llava"))
     example = writer.write(given)
     assert example.picture.size == (160, 160)
@@ -83,7 +83,7 @@ def test_a_padded_picture_is_counted_in_whole():
 
 
 def test_overlays_are_drawn_on_the_canvas_and_words_are_filled():
-    given = told()
+    given = item()
     config = AnswerConfig(dialect="sjtu", canvas=(256, 256), overlays=(GridOverlay(columns=4, rows=4),))
     example = ExampleWriter(config).write(given)
     plain = given.sample.image().stretched((256, 256))
@@ -93,7 +93,7 @@ def test_overlays_are_drawn_on_the_canvas_and_words_are_filled():
 
 
 def test_control_words_of_an_instruction_are_no_places_for_pictures():
-    example = ExampleWriter(AnswerConfig(dialect="sjtu")).write(told(instruction="the <image> ships"))
+    example = ExampleWriter(AnswerConfig(dialect="sjtu")).write(item(instruction="the <image> ships"))
     assert "<image>" not in example.user
 
 
@@ -101,24 +101,24 @@ def test_the_choice_is_explained_where_the_resolver_makes_it():
     dataset = open_dataset("scenes:shapes?count=12&seed=4&size=128")
     chosen = 0
     for index in range(len(dataset)):
-        given = tell(dataset, index)
+        given = in_context(dataset, index)
         text = explanation(given)
         chosen += text.startswith("Chose")
         assert "square pixels" not in text
         if given.resolution() is None:
             assert not text.startswith("Chose")
     assert chosen > 6
-    assert explanation(told()) == "They lie in different parts of the picture."
-    quiet = ExampleWriter(AnswerConfig(dialect="think2seg", thinking=False)).write(told())
+    assert explanation(item()) == "They lie in different parts of the picture."
+    quiet = ExampleWriter(AnswerConfig(dialect="think2seg", thinking=False)).write(item())
     assert "<think></think>" in quiet.answer
 
 
 def test_what_a_dialect_cannot_hold_is_an_error():
     with pytest.raises(NoAnswerError, match=r"one.*seg-zero"):
-        ExampleWriter(AnswerConfig(dialect="seg-zero")).write(told())
-    sample = told().sample
+        ExampleWriter(AnswerConfig(dialect="seg-zero")).write(item())
+    sample = item().sample
     boxes = Prompts.from_boxes(sample.frame, BOXES)
-    only_boxes = Told(Sample("b", None, sample.picture, "the ships", None, SIZE, boxes=boxes))
+    only_boxes = SampleInContext(Sample("b", None, sample.picture, "the ships", None, SIZE, boxes=boxes))
     with pytest.raises(NoAnswerError, match="boxes only"):
         ExampleWriter(AnswerConfig(dialect="think2seg")).write(only_boxes)
     assert ExampleWriter(AnswerConfig(dialect="sjtu")).write(only_boxes).answer.count("[") == 3

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from fiducial.cli import common
 from fiducial.config import Config, as_plain, option
 from fiducial.datasets import Dataset, describe_dataset
-from fiducial.training.augmentation import augmented, tell
-from fiducial.training.sft_configs import AnswerConfig, Augmentation
-from fiducial.training.sft_export import Format, write_chats
-from fiducial.training.sft_samples import Example, ExampleWriter, NoAnswerError, epoch_seed
+from fiducial.training.sft_configs import AnswerConfig, Augmentation, ChatFormat
+
+if TYPE_CHECKING:
+    from fiducial.training.sft_samples import Example, ExampleWriter
 
 _NEXT = {
     "trl": 'datasets.load_dataset("json", data_files=FILE), its "images" cast to List(Image())',
@@ -35,7 +35,7 @@ class Export(Config):
     dataset: str = option(help="a folder, FORMAT:PATH?key=value, scenes:STYLE or a YAML file", positional=True)
     out: Path = option(help="the folder to write; it must be new or empty", unit="FOLDER")
     dialect: str = option(help="how answers write coordinates: `fiducial parse` knows the same", unit="D")
-    format: Format = option(help=", ".join(get_args(Format)), unit="F")
+    format: ChatFormat = option(help=", ".join(get_args(ChatFormat)), unit="F")
     template: str | None = option(None, "a shipped template, or a .txt file (default: that of the dialect)", unit="T")
     canvas: tuple[int, int] | None = option(None, "stretch every picture to this size", unit="W,H", minimum=1)
     max_pixels: int | None = option(None, "greatest area of a picture", unit="N", minimum=1)
@@ -56,6 +56,9 @@ class Export(Config):
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     options = common.parse(Export, "export", words)
+    from fiducial.training.sft_export import write_chats
+    from fiducial.training.sft_samples import ExampleWriter
+
     source = describe_dataset(options.dataset, split=options.split)
     answers = AnswerConfig(
         dialect=options.dialect,
@@ -77,12 +80,15 @@ def run(words: Sequence[str]) -> int:
 
 
 def _examples(options: Export, dataset: Dataset, writer: ExampleWriter, left_out: Counter[str]) -> Iterator[Example]:
+    from fiducial.training.augmentation import augmented, in_context
+    from fiducial.training.sft_samples import NoAnswerError, epoch_seed
+
     augmentation = Augmentation(flip=options.flip, crop=options.crop)
     first = ""
     for index in range(len(dataset) if options.limit is None else min(options.limit, len(dataset))):
-        told = tell(dataset, index)
+        item = in_context(dataset, index)
         for epoch in range(options.copies):
-            shown = told if epoch == 0 else augmented(told, augmentation, options.seed, epoch)
+            shown = item if epoch == 0 else augmented(item, augmentation, options.seed, epoch)
             try:
                 yield writer.write(shown, epoch_seed(options.seed, epoch))
             except NoAnswerError as error:

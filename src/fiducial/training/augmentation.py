@@ -43,7 +43,7 @@ class Thing:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Told:
+class SampleInContext:
     """A sample, and every thing in its picture; None where nobody knows them all."""
 
     sample: Sample
@@ -59,18 +59,18 @@ class Told:
         return found if not found.unknown and not found.unmet and _same_boxes(chosen, truth) else None
 
 
-def tell(dataset: Dataset, index: int) -> Told:
+def in_context(dataset: Dataset, index: int) -> SampleInContext:
     """Return a sample with every thing in its picture: known of scenes, and of referring expressions."""
     sample = dataset[index]
     if isinstance(dataset, SceneDataset):
-        return Told(sample, _things(view_of(dataset.scene(index))))
+        return SampleInContext(sample, _things(view_of(dataset.scene(index))))
     if isinstance(dataset, ReferringDataset):
         every = dataset.picture_of(index)
         if every.crowded:
-            return Told(sample)
+            return SampleInContext(sample)
         view = View.of(sample.size, every.labels, masks=every.masks, boxes=every.boxes, read=sample.image)
-        return Told(sample, _things(view))
-    return Told(sample)
+        return SampleInContext(sample, _things(view))
+    return SampleInContext(sample)
 
 
 def _things(view: View) -> tuple[Thing, ...]:
@@ -172,12 +172,12 @@ class Move:
         return self.left <= x1 and self.top <= y1 and x2 <= right and y2 <= bottom
 
 
-def moved(told: Told, move: Move) -> Told | None:
+def moved(item: SampleInContext, move: Move) -> SampleInContext | None:
     """Move a sample and the things around it; None where its words would not be certain to mean the same.
 
     Targets have to lie wholly in the window. The sample that comes out has its picture in memory.
     """
-    sample = told.sample
+    sample = item.sample
     if not all(move.holds(prompt.box) for prompt in sample.prompts() if prompt.box is not None):
         return None
     whole = (move.width, move.height) == (sample.size[1], sample.size[0])
@@ -186,11 +186,11 @@ def moved(told: Told, move: Move) -> Told | None:
     words = [mirrored_words(text) for text in texts] if move.mirrored else [*texts]
     if any(text is None for text in words):
         return None
-    trusted = told.resolution() is not None
+    trusted = item.resolution() is not None
     if not trusted and not _is_plain(sample.instruction, whole, move.mirrored):
         return None
     instruction, *labels = (text for text in words[: 1 + len(sample.labels)] if text is not None)
-    after = Told(_moved_sample(sample, move, instruction, tuple(labels)), _moved_things(told.things, move))
+    after = SampleInContext(_moved_sample(sample, move, instruction, tuple(labels)), _moved_things(item.things, move))
     return after if not trusted or after.resolution() is not None else None
 
 
@@ -250,20 +250,20 @@ def random_of(sample_id: str, seed: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, zlib.crc32(sample_id.encode("utf-8", "surrogatepass"))])
 
 
-def augmented(told: Told, augmentation: Augmentation, seed: int, epoch: int) -> Told:
+def augmented(item: SampleInContext, augmentation: Augmentation, seed: int, epoch: int) -> SampleInContext:
     """Draw a move for a sample and make it; the sample itself where none was drawn or its words allow none."""
-    random = random_of(told.sample.id, seed, epoch)
-    height, width = told.sample.size
+    random = random_of(item.sample.id, seed, epoch)
+    height, width = item.sample.size
     mirrored = bool(random.random() < augmentation.flip)
     windows = []
     if random.random() < augmentation.crop:
-        windows = [_draw_window(told.sample, augmentation.min_side, random) for _ in range(_TRIES)]
+        windows = [_draw_window(item.sample, augmentation.min_side, random) for _ in range(_TRIES)]
     for move in (*(replace(one, mirrored=mirrored) for one in windows), Move(0, 0, width, height, mirrored)):
         if move == Move(0, 0, width, height):
             break
-        if (found := moved(told, move)) is not None:
+        if (found := moved(item, move)) is not None:
             return found
-    return told
+    return item
 
 
 def _draw_window(sample: Sample, min_side: float, random: np.random.Generator) -> Move:

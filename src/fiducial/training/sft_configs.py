@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from fiducial.checkpoints import Dtype
 from fiducial.config import Config, option
 from fiducial.errors import InputError, MissingExtraError
 from fiducial.training.configs import RunConfig, Source, check_data
+
+ChatFormat = Literal["trl", "llava", "ms-swift", "llamafactory"]
+"""Whose chat files are written; see :mod:`fiducial.training.sft_export`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from fiducial.geometry import Prompts, boxes
 from fiducial.language import Answer, Outcome
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.synthetic.scenes import SceneDataset
-from fiducial.training.augmentation import augmented, tell
+from fiducial.training.augmentation import SampleInContext, augmented, in_context
 from fiducial.training.configs import Source, shares
 from fiducial.training.sft_configs import SftConfig
 from fiducial.training.sft_samples import Example, ExampleWriter, NoAnswerError, epoch_seed
@@ -94,16 +94,16 @@ class Rows:
         order = self._order(number, epoch)
         for step in range(len(order)):  # what cannot be written gives its row to the next
             index = portion.training[int(order[(turn + step) % len(order)])]
-            told = tell(portion.dataset, index)
-            if len(told.sample.prompts()) <= self._config.max_targets:
+            item = in_context(portion.dataset, index)
+            if len(item.sample.prompts()) <= self._config.max_targets:
                 try:
-                    moved = augmented(told, self._config.augmentation, self._config.seed, epoch)
+                    moved = augmented(item, self._config.augmentation, self._config.seed, epoch)
                     return self._writer.write(moved, epoch_seed(self._config.seed, epoch))
                 except NoAnswerError as error:
                     last = str(error)
             else:
                 last = f"more than max_targets={self._config.max_targets} targets"
-            self.left_out.add(told.sample.id)
+            self.left_out.add(item.sample.id)
         raise InputError(f"{portion.source.dataset}: no sample can be answered in this dialect, the last: {last}")
 
     def _order(self, number: int, epoch: int) -> Any:
@@ -122,18 +122,19 @@ def held_out_examples(
     for portion in portions:
         if not portion.source.scored or not portion.held_out:
             continue
-        told = (tell(portion.dataset, index) for index in subset(portion.held_out, config.eval_limit, config.seed))
-        kept = [one for one in told if len(one.sample.prompts()) <= config.max_targets]
+        chosen = subset(portion.held_out, config.eval_limit, config.seed)
+        items = (in_context(portion.dataset, index) for index in chosen)
+        kept = [item for item in items if len(item.sample.prompts()) <= config.max_targets]
         found.setdefault(portion.source.title, []).extend(_writable(kept, writer))
     if not any(found.values()):
         raise InputError("data: no held-out sample can be answered in this dialect")
     return {title: examples for title, examples in found.items() if examples}
 
 
-def _writable(told: Sequence[Any], writer: ExampleWriter) -> Iterator[Example]:
-    for one in told:
+def _writable(items: Sequence[SampleInContext], writer: ExampleWriter) -> Iterator[Example]:
+    for item in items:
         try:
-            yield writer.write(one)
+            yield writer.write(item)
         except NoAnswerError:
             continue
 

@@ -19,7 +19,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 
@@ -27,9 +27,9 @@ from fiducial.errors import InputError
 from fiducial.files import json_text, make_folder, write_atomically
 from fiducial.images import Image
 from fiducial.provenance import write_run_card
+from fiducial.training.sft_configs import ChatFormat
 from fiducial.training.sft_samples import Example
 
-Format = Literal["trl", "llava", "ms-swift", "llamafactory"]
 Row = dict[str, Any]
 PICTURES = "images"
 _PLACE = "<image>"
@@ -82,7 +82,7 @@ _INFO = {
 
 
 def write_chats(
-    folder: str | Path, examples: Iterable[Example], form: Format, command: Sequence[str], **card: Any
+    folder: str | Path, examples: Iterable[Example], form: ChatFormat, command: Sequence[str], **card: Any
 ) -> tuple[Path, int]:
     """Write examples as chats into a new folder, which appears only when it is whole.
 
@@ -124,7 +124,7 @@ def write_chats(
     return folder / name, len(rows)
 
 
-def _write_pictures(hidden: Path, folder: Path, examples: Iterable[Example], form: Format) -> list[Row]:
+def _write_pictures(hidden: Path, folder: Path, examples: Iterable[Example], form: ChatFormat) -> list[Row]:
     make_folder(hidden / PICTURES)
     written: set[str] = set()
     rows = []

@@ -28,7 +28,7 @@ from fiducial.language.dialects.tag_grammar import MolmoGrammar
 from fiducial.language.phrases.places import where
 from fiducial.prompters.showing import Picture, ServerSizing, Size, canvas_for
 from fiducial.prompters.templates import PromptTemplate, clean_instruction, control_words, read_template
-from fiducial.training.augmentation import Told
+from fiducial.training.augmentation import SampleInContext
 from fiducial.training.sft_configs import AnswerConfig
 
 Show = Callable[[Image], tuple[Picture, Size]]
@@ -102,14 +102,14 @@ class ExampleWriter:
 
         return show
 
-    def write(self, told: Told, seed: int = 0) -> Example:
+    def write(self, item: SampleInContext, seed: int = 0) -> Example:
         """Make the example of a sample; points on targets are drawn by the seed, the first lies deepest inside.
 
         Raises:
             NoAnswerError: the dialect cannot hold the answer: points of a dataset that has boxes only, several targets
                 where it has room for one.
         """
-        sample = told.sample
+        sample = item.sample
         image = self._drawn(sample.image())
         picture, canvas = self._show(image)
         instruction, _ = clean_instruction(sample.instruction, control_words(sample.instruction), sample.id)
@@ -119,7 +119,7 @@ class ExampleWriter:
             # The picture's extent counts in pixels of the image, so only the corners change, not the numbers.
             seen = Prompts(picture.extent, tuple(replace(one, frame=picture.extent) for one in prompts))
             frame = self.dialect.frame(*picture.shape, canvas)
-            thinking = explanation(told) if self.config.thinking and self._has_thinking else ""
+            thinking = explanation(item) if self.config.thinking and self._has_thinking else ""
             answer = self.dialect.encode(seen, frame, thinking=thinking)
         except FiducialError as error:
             raise NoAnswerError(f"sample {sample.id}: no answer in dialect {self.dialect.name!r}: {error}") from None
@@ -156,18 +156,18 @@ def points_written(dialect: Dialect) -> tuple[int, int]:
     return positive, negative
 
 
-def explanation(told: Told) -> str:
+def explanation(item: SampleInContext) -> str:
     """Say in plain words how the targets are chosen, where the resolver chooses the same, and where they lie.
 
     Example:
         >>> from fiducial.datasets import open_dataset
-        >>> from fiducial.training.augmentation import tell
-        >>> explanation(tell(open_dataset("scenes:shapes?count=1&seed=3"), 0))  # doctest: +ELLIPSIS
+        >>> from fiducial.training.augmentation import in_context
+        >>> explanation(in_context(open_dataset("scenes:shapes?count=1&seed=3"), 0))  # doctest: +ELLIPSIS
         'Chose ...'
     """
-    sample = told.sample
+    sample = item.sample
     boxes = [prompt.box for prompt in sample.prompts() if prompt.box is not None]
-    found = told.resolution()
+    found = item.resolution()
     chosen = _AREAS.sub("", found.text) if found is not None else ""
     return " ".join(filter(None, [chosen, where(boxes, sample.frame)])) or _NOTHING
 
