@@ -3,6 +3,7 @@ import json
 import PIL.Image
 import pytest
 
+import datasets
 from fiducial.cli import main
 from fiducial.datasets import open_dataset
 from fiducial.geometry import Frame
@@ -75,6 +76,15 @@ def test_each_format_has_its_documented_keys_and_the_truth(form, name, tmp_path,
     left = {path.name for path in folder.iterdir()}
     assert left == {FORMATS[form], "images", "run.json"} | ({"dataset_info.json"} if form == "llamafactory" else set())
     assert [path.name for path in folder.parent.iterdir()] == ["chats"]
+
+
+def test_datasets_reads_the_file_of_trl_with_its_pictures(tmp_path):
+    assert export(tmp_path / "chats", "trl", "--limit", "2", "--canvas", "64,64") == 0
+    file = str(tmp_path / "chats" / "train.jsonl")
+    table = datasets.load_dataset("json", data_files=file, split="train", cache_dir=str(tmp_path / "cache"))
+    rows = table.cast_column("images", datasets.List(datasets.Image()))
+    assert [row["images"][0].size for row in rows] == [(64, 64)] * 2
+    assert rows[0]["prompt"][0]["content"][0]["type"] == "image"
 
 
 def test_llamafactory_is_told_what_the_file_holds(tmp_path):

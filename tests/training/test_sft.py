@@ -15,7 +15,8 @@ from fiducial.language import Answer, Outcome
 from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.loading import load
-from fiducial.training import sft
+from fiducial.training import sft, sft_data
+from fiducial.training.augmentation import in_context
 from fiducial.training.recipes import load_config
 from fiducial.training.runs import read_tensors
 from fiducial.training.sft_configs import SftConfig
@@ -38,6 +39,20 @@ DATA = [{"dataset": "scenes:shapes?count=12&seed=3&size=96", "held_out": 0.25}]
 def models(tmp_path_factory):
     torch.set_num_threads(1)
     return {name: BUILDERS[name](tmp_path_factory.mktemp(name)) for name in ("qwen2_5_vl", "llava")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _scenes_are_drawn_once():
+    """Drawing them is most of the work, and runs read them again and again."""
+    known = {}
+
+    def drawn(dataset, index):
+        key = (dataset.name, index)
+        return known[key] if key in known else known.setdefault(key, in_context(dataset, index))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sft_data, "in_context", drawn)
+        yield
 
 
 def config_of(model, **more):
@@ -211,6 +226,27 @@ def test_the_command_trains_with_a_grid_and_its_model_is_a_prompter(models, tmp_
     prompter = build(read_part("prompter", short))
     sample = read_portions(config_of(models["llava"]), Path())[0].dataset[0]
     assert len(prompter.ask([sample.image()], [sample.instruction])) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimiser": "muon"}, "adamw"),
+        ({"lora": {"target_modules": []}}, "target_modules"),
+        ({"data": [{**DATA[0], "held_out": 0.0}]}, "nothing is held out"),
+        ({"answers": {"dialect": "sjtuu"}}, "did you mean"),
+    ],
+)
+def test_what_cannot_be_trained_is_bad_input(models, change, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        train(config_of(models["llava"], **change), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_several_processes_are_refused(models, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="one process"):
+        train(config_of(models["llava"]), tmp_path / "run")
 
 
 def test_accuracy_counts_pairs_of_boxes():

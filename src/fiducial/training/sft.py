@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -53,7 +54,7 @@ def train_sft(
         config: the run's configuration.
         data: the folder that ``DATA/`` stands for.
         out: the run's folder.
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``; of several devices ``accelerate launch`` makes use.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``; one device, one process.
         command: the words of the command line, for the run's card.
         quiet: write the log without printing it.
 
@@ -64,6 +65,8 @@ def train_sft(
     chosen = pick_device(device)
     if chosen.index is not None:
         raise InputError(f"device {device!r}: say cpu or cuda, and which by CUDA_VISIBLE_DEVICES")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("train sft runs in one process: start it without a launcher of several")
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     run = TrainingRun(out, config, command, quiet=quiet)
