@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 
 from fiducial import plugins
+from fiducial.cli.common import read_settings
 from fiducial.cli.describe import describe
 from fiducial.config import (
     Config,
@@ -16,7 +17,6 @@ from fiducial.config import (
     option,
     read,
     read_part,
-    read_settings,
     read_short,
     summary,
     type_name,

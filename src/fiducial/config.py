@@ -20,7 +20,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import unquote
@@ -275,23 +275,6 @@ def read_short(kind: str, text: str) -> dict[str, Any]:
             raise InputError(f"{title(described)}: {key} is given twice in {text!r}")
         found[key] = Text(unquote(part))
     return {"name": name, **found}
-
-
-def read_settings(texts: Iterable[str], example: str = "prompter.max_new_tokens=256") -> dict[str, Text]:
-    """Read what ``--set`` was given: ``KEY=VALUE`` each.
-
-    Raises:
-        InputError: one without an equals sign.
-    """
-    found = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"--set {text!r}: write KEY=VALUE, such as {example}")
-        if key.strip() in found:
-            raise InputError(f"--set {text!r}: {key.strip()} is set twice")
-        found[key.strip()] = Text(value.strip())
-    return found
 
 
 def type_name(hint: Any) -> str:

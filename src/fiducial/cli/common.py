@@ -14,7 +14,7 @@ from inspect import get_annotations
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
-from fiducial.config import Config, Text, Word, fields_of, is_needed, option, read, read_settings, type_name
+from fiducial.config import Config, Text, Word, fields_of, is_needed, option, read, type_name
 from fiducial.errors import InputError
 from fiducial.images import DEFAULT_MAX_PIXELS
 from fiducial.language import Outcome
@@ -114,6 +114,23 @@ def join_values(words: Sequence[str], options: Iterable[str]) -> list[str]:
         else:
             joined.append(word)
     return joined
+
+
+def read_settings(texts: Iterable[str], example: str = "prompter.max_new_tokens=256") -> dict[str, Text]:
+    """Read what ``--set`` was given: ``KEY=VALUE`` each.
+
+    Raises:
+        InputError: one without an equals sign.
+    """
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {text!r}: write KEY=VALUE, such as {example}")
+        if key.strip() in found:
+            raise InputError(f"--set {text!r}: {key.strip()} is set twice")
+        found[key.strip()] = Text(value.strip())
+    return found
 
 
 # -- groups of options ----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fiducial.cli import common
-from fiducial.config import Config, option, read_settings
+from fiducial.config import Config, option
 from fiducial.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Measuring(common.Choosing, Counting):
 
         source = parse_source(prompter or self.prompter, self.seed)
         if source is not None:  # --set prompter.points=1 means what answers in the prompter's place
-            given = {key: value for key, value in read_settings(self.set).items() if key.startswith("prompter.")}
+            given = {key: value for key, value in common.read_settings(self.set).items() if key.startswith("prompter.")}
             source = source.with_settings({key.partition(".")[2]: value for key, value in given.items()})
         return Job(
             dataset=describe_dataset(self.dataset, split=self.split),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fiducial import plugins
 from fiducial.cli import common
-from fiducial.config import Config, Text, option, read_settings
+from fiducial.config import Config, Text, option
 
 if TYPE_CHECKING:
     from fiducial.training.configs import RunConfig
@@ -45,7 +45,7 @@ def run(words: Sequence[str]) -> int:
     kind = plugins.find("training", options.what)
     from fiducial.training.recipes import load_config
 
-    settings = read_settings(options.set, "learning_rate=3e-4 or losses.dice=2")
+    settings = common.read_settings(options.set, "learning_rate=3e-4 or losses.dice=2")
     if options.cache is not None:
         settings["embeddings"] = Text(options.cache)
     config: RunConfig = load_config(kind, options.config, settings)

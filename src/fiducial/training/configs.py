@@ -52,12 +52,6 @@ class GrounderSource(Source):
             raise InputError(f"{self.dataset}: a scale is low, high, got {self.scale}")
 
 
-def shares(sources: Sequence[Source]) -> list[float]:
-    """Return the part of each source, summing to 1."""
-    total = sum(source.share for source in sources)
-    return [source.share / total for source in sources]
-
-
 def check_data(sources: Sequence[Source]) -> None:
     """Refuse no data at all, and shares that are all zero."""
     if not sources:

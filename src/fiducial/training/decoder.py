@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from fiducial.geometry import Mask, Prompts
 from fiducial.provenance import versions
 from fiducial.training import losses as mask_losses
-from fiducial.training.configs import DecoderConfig, DecoderLosses, shares
+from fiducial.training.configs import DecoderConfig, DecoderLosses
 from fiducial.training.decoder_data import DecoderPicture, Embeddings, Portion, read_portions
 from fiducial.training.decoder_model import TrainedModel
 from fiducial.training.prompting import draw_prompts, inside_point, ious_of, jittered_box, true_box
 from fiducial.training.runs import read_tensors, write_tensors
+from fiducial.training.sources import shares
 from fiducial.training.trainer import Task, Trainer
 
 MODEL, BEST = "model", "best.safetensors"

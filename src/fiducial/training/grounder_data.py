@@ -17,9 +17,9 @@ from fiducial.datasets import Sample, open_dataset
 from fiducial.datasets.splits import group_of, is_held_out
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.synthetic.scenes import SceneDataset
-from fiducial.training.configs import GrounderConfig, GrounderSource, shares
+from fiducial.training.configs import GrounderConfig, GrounderSource
 from fiducial.training.grounder_crops import IGNORED, Seen, Targets, Thing, View, draw_view, targets_of
-from fiducial.training.sources import expand_data_folder, recoloured
+from fiducial.training.sources import expand_data_folder, recoloured, shares
 from fiducial.training.trainer import StepBatches
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]

@@ -20,8 +20,8 @@ from fiducial.errors import InputError
 from fiducial.geometry import Mask
 from fiducial.geometry.prompts import Box
 from fiducial.segmenters.nano_network import CONTEXT, Array, network_input
-from fiducial.training.configs import SegmenterConfig, SegmenterPrompting, Source, shares
-from fiducial.training.sources import corrupted, expand_data_folder, instances_of, recoloured
+from fiducial.training.configs import SegmenterConfig, SegmenterPrompting, Source
+from fiducial.training.sources import corrupted, expand_data_folder, instances_of, recoloured, shares
 from fiducial.training.trainer import StepBatches
 
 Matrix = NDArray[np.float64]

@@ -24,10 +24,10 @@ from fiducial.language import Answer, Outcome
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.synthetic.scenes import SceneDataset
 from fiducial.training.augmentation import SampleInContext, augmented, in_context
-from fiducial.training.configs import Source, shares
+from fiducial.training.configs import Source
 from fiducial.training.sft_configs import SftConfig
 from fiducial.training.sft_samples import Example, ExampleWriter, NoAnswerError, epoch_seed
-from fiducial.training.sources import expand_data_folder, subset
+from fiducial.training.sources import expand_data_folder, shares, subset
 
 IGNORED = -100
 """The label of tokens that are not learned."""

@@ -14,9 +14,16 @@ from fiducial.datasets import Sample
 from fiducial.datasets.splits import longest_edge
 from fiducial.errors import InputError
 from fiducial.geometry import Mask
+from fiducial.training.configs import Source
 
 Array = NDArray[np.float32]
 T = TypeVar("T")
+
+
+def shares(sources: Sequence[Source]) -> list[float]:
+    """Return the part of each source, summing to 1."""
+    total = sum(source.share for source in sources)
+    return [source.share / total for source in sources]
 
 
 def expand_data_folder(spec: str, data: str | Path) -> str:
