@@ -69,6 +69,10 @@ class SmartResize(Sizing):
 class Grammar(Protocol):
     """The text form of a dialect; it knows nothing of frames."""
 
+    @property
+    def closing(self) -> str:
+        """What every exact reply ends with and holds nowhere else, or "" where the form has no such text."""
+
     def write(self, prompts: Prompts, thinking: str) -> str:
         """Write prompts, already in the dialect's frame."""
 
@@ -77,6 +81,12 @@ class Grammar(Protocol):
 
     def read_strict(self, text: str) -> ParsedReply:
         """Read the form itself, letter by letter, or raise NotExact."""
+
+    def end(self, text: str) -> int | None:
+        """Return where an exact reply with which the text begins would end so that no longer one is exact, or None.
+
+        Whether it is exact is for :meth:`read_strict` to say; the time is linear in the text's length.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +163,34 @@ class Dialect:
             # Nothing is mended without a word: where no repair was named, the exact form says what differs.
             return replace(answer, repairs=(f"not quite the form: {exact.problem}",))
         return answer
+
+    @property
+    def closing(self) -> str:
+        """What every exact reply ends with and holds nowhere else, such as ``</answer>``; "" where there is nothing so.
+
+        A bracket is none: the first closing bracket of a list need not be its last.
+        """
+        return self.grammar.closing
+
+    def end(self, text: str) -> int | None:
+        """Return the character behind which a reply needs nothing more, or None while it does.
+
+        That is the earliest place up to which the text is exact, as ``strict`` reads it, and from which on nothing but
+        white space could follow without spoiling it: behind ``</answer>`` where the form has tags, behind the
+        outermost list or its fence elsewhere. Forms that may always go on, such as tagged boxes one after the other,
+        end nowhere, unless they say that there is nothing. A reply that differs from the form ends nowhere either:
+        what follows may be a part of the answer. Drafts in the thinking are no answers.
+
+        Example:
+            >>> from fiducial.language.dialects import dialect
+            >>> text = "[[0.1, 0.2, 0.3, 0.4]] is the ship."
+            >>> text[: dialect("sjtu").end(text)]
+            '[[0.1, 0.2, 0.3, 0.4]]'
+            >>> dialect("sjtu").end("[0.1, 0.2, 0.3, 0.4], [0.5") is None  # a list around them was forgotten
+            True
+        """
+        end = self.grammar.end(text)
+        return None if end is None or self._read_strict(text[:end]).problem else end
 
     def _read_strict(self, text: str) -> ParsedReply:
         try:

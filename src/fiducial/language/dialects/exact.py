@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from fiducial.errors import GeometryError
@@ -13,6 +14,7 @@ from fiducial.language.dialects.replies import MAX_NUMBER, without_strings
 
 Number = int | float
 _SLACK = 1e-9
+_BLANK = re.compile(r"\s*+")
 
 
 def fitted_box(prompt: Prompt) -> Box | None:
@@ -105,12 +107,37 @@ def exact_fence(text: str) -> str:
     return text[len("```json") : -3].strip()
 
 
+def fence_end(text: str) -> int | None:
+    """Return where a ```json fence with one value in it closes, or None."""
+    opened = said_end(text, ("```json",))
+    inside = None if opened is None else json_end(text, opened)
+    closed = None if inside is None else _after_blanks(text, inside)
+    return closed + 3 if closed is not None and text.startswith("```", closed) else None
+
+
 def exact_json(text: str) -> Any:
     """Return the JSON value that a text is."""
     try:
-        return json.loads(text, parse_int=_int, parse_constant=_refuse_constant, object_pairs_hook=_distinct)
+        return _JSON.decode(text)
     except (ValueError, RecursionError):
         raise NotExact("the answer is not valid JSON") from None
+
+
+def json_end(text: str, start: int = 0) -> int | None:
+    """Return where the list or object ends that begins at ``start``, after white space, or None where none does."""
+    first = _after_blanks(text, start)
+    if text[first : first + 1] not in ("[", "{"):
+        return None
+    try:
+        return _JSON.raw_decode(text, first)[1]
+    except (ValueError, RecursionError):
+        return None
+
+
+def said_end(text: str, phrases: Iterable[str]) -> int | None:
+    """Return where the first of some phrases ends with which a text begins, after white space, or None."""
+    first = _after_blanks(text)
+    return next((first + len(phrase) for phrase in phrases if text.startswith(phrase, first)), None)
 
 
 def exact_numbers(value: Any, count: int, what: str) -> tuple[float, ...]:
@@ -127,6 +154,11 @@ def exact_numbers(value: Any, count: int, what: str) -> tuple[float, ...]:
     return numbers
 
 
+def _after_blanks(text: str, start: int = 0) -> int:
+    match = _BLANK.match(text, start)
+    return match.end() if match else start
+
+
 def _int(digits: str) -> float:
     return int(digits) if len(digits) <= MAX_NUMBER else math.inf
 
@@ -140,3 +172,6 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         raise ValueError("repeated keys")
     return fields
+
+
+_JSON = json.JSONDecoder(parse_int=_int, parse_constant=_refuse_constant, object_pairs_hook=_distinct)

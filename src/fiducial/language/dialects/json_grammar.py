@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from fiducial.errors import GeometryError
 from fiducial.geometry import Point, Prompt, Prompts
@@ -17,8 +17,10 @@ from fiducial.language.dialects.exact import (
     exact_json,
     exact_numbers,
     exact_tags,
+    fence_end,
     fitted_box,
     fitted_points,
+    json_end,
     needed_box,
     rounded,
     rounded_box,
@@ -158,6 +160,19 @@ class JsonGrammar:
         items = [self._exact_item(item) for item in value]
         return ParsedReply(items, nothing=not items, thinking=thinking)
 
+    @property
+    def closing(self) -> str:
+        """The closing tag, where the form has tags."""
+        return "</answer>" if self.tags else ""
+
+    def end(self, text: str) -> int | None:
+        """Return where the tags, the fence, or the outermost bracket close."""
+        if self.tags:
+            closed = text.find(self.closing)
+            return closed + len(self.closing) if closed >= 0 else None
+        fenced = fence_end(text) if self.fence != "none" else None
+        return json_end(text) if fenced is None and self.fence != "required" else fenced
+
     def _exact_item(self, item: Any) -> Item:
         if not isinstance(item, dict):
             raise NotExact("each item needs to be a JSON object")
@@ -193,6 +208,7 @@ class ListGrammar:
 
     name: str
     decimals: int
+    closing: ClassVar[str] = ""
 
     def write(self, prompts: Prompts, thinking: str) -> str:
         """Write the boxes of prompts."""
@@ -210,3 +226,7 @@ class ListGrammar:
         if not isinstance(value, list):
             raise NotExact("the reply needs to be a nested list of boxes")
         return ParsedReply([Item(exact_numbers(row, 4, "a box")) for row in value], nothing=not value)
+
+    def end(self, text: str) -> int | None:
+        """Return where the outermost list closes."""
+        return json_end(text)

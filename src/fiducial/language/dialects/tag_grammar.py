@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Literal
+from typing import ClassVar, Literal
 
 from fiducial.errors import GeometryError
 from fiducial.geometry import Prompt, Prompts
@@ -19,6 +19,7 @@ from fiducial.language.dialects.exact import (
     plain_label,
     rounded,
     rounded_box,
+    said_end,
 )
 from fiducial.language.dialects.items import Item, number
 from fiducial.language.dialects.replies import Notes, Reply, clean, clean_label
@@ -46,6 +47,7 @@ class TagGrammar:
     label_tags: tuple[str, str]
     box_tags: tuple[str, str]
     style: Literal["nested", "pairs"]
+    closing: ClassVar[str] = ""
 
     def write(self, prompts: Prompts, thinking: str) -> str:
         """Write prompts one after the other; "[]" when there are none (the families define nothing for that)."""
@@ -149,6 +151,10 @@ class TagGrammar:
             raise NotExact("the reply is empty")
         return ParsedReply(items)
 
+    def end(self, text: str) -> int | None:
+        """Return where a reply ends that names nothing; another box may follow every box."""
+        return said_end(text, ("[]",))
+
     def _exact_boxes(self, part: str) -> list[tuple[float, ...]]:
         if self.style == "pairs":
             match = _PAIRS.fullmatch(part)
@@ -184,6 +190,7 @@ class MolmoGrammar:
     """
 
     name: str = "molmo"
+    closing: ClassVar[str] = ""
 
     def write(self, prompts: Prompts, thinking: str) -> str:
         """Write prompts; "There are none." when there are none."""
@@ -279,6 +286,10 @@ class MolmoGrammar:
             items += self._exact_items(match)
             position = match.end()
         return ParsedReply(items)
+
+    def end(self, text: str) -> int | None:
+        """Return where a reply ends that names nothing; another tag may follow every tag."""
+        return said_end(text, NOTHING)
 
     def _exact_items(self, match: re.Match[str]) -> list[Item]:
         written = re.findall(r'([a-z]+[0-9]*)="([^"]*)"', match[2])

@@ -6,12 +6,12 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from fiducial.errors import GeometryError
 from fiducial.geometry import Box, Prompt, Prompts
 from fiducial.language.dialects.answering import ParsedReply, read_json_like
-from fiducial.language.dialects.exact import NotExact, needed_box, plain_label
+from fiducial.language.dialects.exact import NotExact, needed_box, plain_label, said_end
 from fiducial.language.dialects.items import Item
 from fiducial.language.dialects.replies import Notes, Reply, clean, clean_label
 
@@ -48,6 +48,7 @@ class TokenGrammar:
     to_tokens: Callable[[Box], tuple[int, ...]]
     to_box: Callable[[tuple[int, ...]], tuple[float, ...]]
     labels: Literal["behind", "before", "phrase"]
+    closing: ClassVar[str] = ""
 
     def write(self, prompts: Prompts, thinking: str) -> str:
         """Write prompts one after the other; "[]" when there are none (the families define nothing for that)."""
@@ -149,6 +150,10 @@ class TokenGrammar:
                 items += self._exact_items(match, above)
                 position = match.end()
         return ParsedReply(items, words=clean(_NOISE.sub("", text)) if self.labels == "phrase" else "")
+
+    def end(self, text: str) -> int | None:
+        """Return where a reply ends that names nothing, unless that may begin a label; more may follow every run."""
+        return said_end(text, ("[]",)) if self.labels == "behind" else None
 
     def _exact_piece(self) -> re.Pattern[str]:
         token = re.escape(self.token).replace(r"\{:04d\}", r"[0-9]{4}").replace(r"\{\}", r"[0-9]{1,3}")
