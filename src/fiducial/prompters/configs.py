@@ -156,6 +156,10 @@ class VLMConfig(Config):
     max_pixels: int | None = option(None, "greatest area of the canvas (Qwen)", unit="pixels", minimum=1)
     suppress: float | None = option(None, _SUPPRESS, minimum=0, maximum=1)
     max_new_tokens: int = option(1024, "most tokens of a reply", minimum=1)
+    # A list is not the last word to the tolerant reader, which reads a second one too; behind the tag it reads nothing.
+    stop: Literal["tags", "form", "never"] = option(
+        "tags", "end a reply behind </answer>; form: behind the outermost list too; never: the model says when"
+    )
     do_sample: bool = option(False, "draw tokens (top-p and top-k of the checkpoint), not the likeliest")
     temperature: float | None = option(None, "of the draws; none is 1", above=0)
     seed: int = option(0, "of the draws; every batch starts from it")

@@ -107,6 +107,7 @@ def _prompter(config: SftConfig, device: str) -> VLMPrompter:
             min_pixels=answers.min_pixels,
             max_pixels=answers.max_pixels,
             max_new_tokens=config.max_new_tokens,
+            stop="never",  # whether it ends its answers itself is a part of what is scored
             batch_size=config.eval_batch_size,
             device=device,
             dtype=config.dtype,

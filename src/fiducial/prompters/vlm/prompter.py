@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import StoppingCriteriaList
 
 from fiducial.checkpoints import first_line
 from fiducial.errors import InputError, ModelError
@@ -21,6 +22,7 @@ from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.showing import Picture, Question, Reply, Size, canvas_for, paired, read_reply
 from fiducial.prompters.templates import clean_instruction, control_tokens, read_template
 from fiducial.prompters.vlm.loading import Loaded, load
+from fiducial.prompters.vlm.stopping import CompleteReplies, decoded
 
 
 class VLMPrompter:
@@ -33,8 +35,9 @@ class VLMPrompter:
     times the other, which its image processor refuses, padded to that ratio at the right or the bottom.
 
     By default the likeliest token is taken, without any penalty: coordinates repeat for good reasons, and a penalty
-    would make an answer depend on what it is batched with. A reply that stopped at ``max_new_tokens`` is
-    ``truncated``, whatever could be read of it. The model's generation config is replaced.
+    would make an answer depend on what it is batched with. A reply ends where the model says so, where its dialect
+    needs nothing more (``stop``; :meth:`Dialect.end`), or at ``max_new_tokens``: then it is ``truncated``, whatever
+    could be read of it. The model's generation config is replaced.
 
     Raises:
         InputError: limits of the canvas that this family does not take.
@@ -51,6 +54,7 @@ class VLMPrompter:
         self.family.limit_pixels(self.processor.image_processor, config.min_pixels, config.max_pixels)
         tokenizer = self.processor.tokenizer
         self.model.generation_config = _generation_config(config, self.model.generation_config, tokenizer)
+        self._stops = config.stop == "form" or (config.stop == "tags" and self.dialect.closing != "")
         self._control_tokens = control_tokens(tokenizer) | {self.processor.image_token}
 
     @classmethod
@@ -134,20 +138,28 @@ class VLMPrompter:
 
     def _generate(self, inputs: Any, names: str) -> list[Reply]:
         """Let the model reply to every prompt of a batch, padded at the left."""
+        start = inputs["input_ids"].shape[1]
+        complete = CompleteReplies(self.dialect, self.processor.tokenizer, start)
         try:
             with torch.inference_mode(), _seeded(self.config, self.model.device):
                 moved = inputs.to(self.model.device, dtype=self.model.dtype)
-                output = self.model.generate(**moved, generation_config=self.model.generation_config)
+                output = self.model.generate(
+                    **moved,
+                    generation_config=self.model.generation_config,
+                    stopping_criteria=StoppingCriteriaList([complete] if self._stops else []),
+                )
         except (RuntimeError, MemoryError) as error:
             raise ModelError(f"{self.name}, asked about {names}: {_diagnosis(error)}") from error
-        ends = set(self.model.generation_config.eos_token_id)
-        return [self._reply(row.tolist(), ends) for row in output[:, moved["input_ids"].shape[1] :].cpu()]
+        rows = output[:, start:].tolist()
+        return [
+            Reply(complete.texts[row]) if row in complete.texts else self._reply(ids) for row, ids in enumerate(rows)
+        ]
 
-    def _reply(self, ids: list[int], ends: set[int]) -> Reply:
+    def _reply(self, ids: list[int]) -> Reply:
+        """Read a row that the model ended itself, or did not end."""
+        ends = set(self.model.generation_config.eos_token_id)
         end = next((index for index, token in enumerate(ids) if token in ends), None)
-        # Box marks are special tokens in some families, so special tokens are not skipped.
-        text = self.processor.tokenizer.decode(ids[:end], skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return Reply(text, finished=end is not None)
+        return Reply(decoded(self.processor.tokenizer, ids[:end]), finished=end is not None)
 
 
 def _generation_config(config: VLMConfig, own: Any, tokenizer: Any) -> Any:
