@@ -183,9 +183,11 @@ def test_other_kinds_of_model(folder):
         open_(folder)
 
 
-def test_packed_weights_are_for_a_server(folder):
-    edit(folder / "config.json", quantization_config={"quant_method": "awq", "bits": 4})
-    with pytest.raises(InputError, match=r"packed by awq .*quantize='int4', or serve this one with vLLM"):
+@pytest.mark.parametrize("packing", ["awq", "gptq", "compressed-tensors"])
+def test_packed_weights_are_for_a_server(folder, packing):
+    edit(folder / "config.json", quantization_config={"quant_method": packing, "bits": 4})
+    (folder / "model.safetensors").write_bytes(b"whatever the packing is")  # it is not read
+    with pytest.raises(InputError, match=rf"packed by {packing} .*quantize='int4', or serve .*prompter 'endpoint'"):
         open_(folder)
 
 

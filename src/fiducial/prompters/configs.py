@@ -244,6 +244,7 @@ class EndpointConfig(Config):
     image_format: Literal["png", "jpeg"] = option("png", "jpeg (quality 95) is smaller")
     suppress: float | None = option(None, _SUPPRESS, minimum=0, maximum=1)
     max_new_tokens: int = option(1024, "most tokens of a reply", minimum=1)
+    stop: Literal["tags", "never"] = option("tags", "have a reply ended at </answer>, where the dialect has it")
     temperature: float | None = option(0.0, "0 takes the likeliest token; none leaves it to the server", minimum=0)
     seed: int = option(0, "of the server's draws, and of the waits between attempts")
     structured: bool = option(False, "make the server hold the model to the dialect's JSON")

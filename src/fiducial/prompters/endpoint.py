@@ -7,7 +7,7 @@ import base64
 import io
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fiducial.errors import InputError, UnknownNameError
@@ -17,6 +17,7 @@ from fiducial.language.answers import Answer, Outcome
 from fiducial.language.dialects import DIALECTS, Dialect, dialect_for_family
 from fiducial.language.dialects import dialect as dialect_named
 from fiducial.language.dialects.json_grammar import JsonGrammar, ListGrammar
+from fiducial.language.dialects.replies import thinks_on
 from fiducial.prompters.chat_client import (
     ChatClient,
     EndpointError,
@@ -45,6 +46,7 @@ class _Model:
     template: PromptTemplate
     sizing: ServerSizing
     form: Mapping[str, Any] | None
+    closing: str  # at which the server is asked to end a reply, or ""
 
 
 class EndpointPrompter:
@@ -59,7 +61,9 @@ class EndpointPrompter:
     the clear to another machine unless ``allow_insecure`` says so; without a key such a server may be asked.
 
     A reply that stopped at ``max_new_tokens`` is ``truncated``, whatever could be read of it. A request that gave no
-    reply is ``failed``, its text says why, and the others stand.
+    reply is ``failed``, its text says why, and the others stand. Where the dialect ends with a tag, the server is asked
+    to stop at it (``stop``); servers cut off what they stop at, so it is put back: the reply is read, and kept, as the
+    model wrote it. A model that wrote the tag while it was thinking is asked once more, without.
 
     Raises:
         InputError: options that do not go together, a dialect that cannot be told from the model's name, a url that is
@@ -140,21 +144,28 @@ class EndpointPrompter:
     async def _answer(
         self, client: ChatClient, model: _Model, question: Question, place: int
     ) -> Answer | EndpointError:
-        # Pictures are written in a thread, so that the others' time does not run out meanwhile.
-        picture, body = await asyncio.to_thread(self._request, model, question)
-
-        async def attempt(seconds: float) -> Reply:
-            return _parse(
-                await client.ask("/chat/completions", body, seconds=seconds, structured=self.config.structured)
-            )
-
         try:
-            reply = await self._retried(attempt, str(place))
+            picture, reply, closed = await self._reply(client, model, question, place)
+            if closed and (thinks_on(reply.text) or (reply.thinking and not reply.text)):
+                picture, reply, _ = await self._reply(client, replace(model, closing=""), question, place)
         except EndpointError as error:
             return error
         limit = f"max_new_tokens={self.config.max_new_tokens}, or where the server's context ends"
         dialect = model.sizing.dialect
         return read_reply(reply, dialect, picture, picture.size, question, self.config.suppress, limit)
+
+    async def _reply(
+        self, client: ChatClient, model: _Model, question: Question, place: int
+    ) -> tuple[Picture, Reply, bool]:
+        """Return the picture as it was sent, the reply, and whether it was ended at the closing text."""
+        # Pictures are written in a thread, so that the others' time does not run out meanwhile.
+        picture, body = await asyncio.to_thread(self._request, model, question)
+
+        async def attempt(seconds: float) -> tuple[Reply, bool]:
+            value = await client.ask("/chat/completions", body, seconds=seconds, structured=self.config.structured)
+            return _parse(value, model.closing)
+
+        return picture, *await self._retried(attempt, str(place))
 
     def _request(self, model: _Model, question: Question) -> tuple[Picture, bytes]:
         """Return the picture as it is sent, and the body of the request."""
@@ -162,7 +173,8 @@ class EndpointPrompter:
         system, user = model.template.fill(question.instruction, picture.size)
         turns = messages(system, user, data_uri(picture, self.config.image_format))
         form = {} if model.form is None else {"response_format": model.form}
-        return picture, json.dumps({"model": model.name, "messages": turns, **self._fields, **form}).encode()
+        stop = {"stop": [model.closing]} if model.closing else {}
+        return picture, json.dumps({"model": model.name, "messages": turns, **stop, **self._fields, **form}).encode()
 
     async def _only_model(self, client: ChatClient) -> str:
         value = await self._retried(lambda seconds: client.ask("/models", seconds=seconds), "models")
@@ -183,7 +195,8 @@ class EndpointPrompter:
         dialect = dialect_named(config.dialect) if config.dialect else _dialect_of(name)
         sizing = ServerSizing(dialect, config.canvas, config.min_pixels, config.max_pixels)
         form = response_format(dialect) if config.structured else None
-        return _Model(name, read_template(config.template or dialect.name), sizing, form)
+        closing = "" if config.stop == "never" or "stop" in config.extra_body else dialect.closing
+        return _Model(name, read_template(config.template or dialect.name), sizing, form, closing)
 
     def _key(self) -> Key:
         return find_key(self.address, self.config.key_variable, allow_insecure=self.config.allow_insecure)
@@ -270,8 +283,8 @@ def _list_of(rule: dict[str, Any], count: int | None = None) -> dict[str, Any]:
     return {"type": "array", "items": rule, **counted}
 
 
-def _parse(value: Any) -> Reply:
-    """Read a chat completion from the JSON value that the server sent."""
+def _parse(value: Any, closing: str) -> tuple[Reply, bool]:
+    """Read a chat completion from the JSON value that the server sent, and whether it was ended at the closing text."""
     if not isinstance(value, Mapping):
         raise EndpointError(f"the server replied with JSON that is no chat completion ({type(value).__name__})")
     choices = value.get("choices")
@@ -293,7 +306,22 @@ def _parse(value: Any) -> Reply:
     if not text and message.get("tool_calls"):
         raise EndpointError("the model called a tool instead of replying: switch the server's tool choice off")
     thinking = _joined(message.get("reasoning_content")) or _joined(message.get("reasoning"))
-    return Reply(text, finished=reason != "length", thinking=thinking)
+    kept = bool(closing) and text.rstrip().endswith(closing)
+    cut = bool(closing) and not kept and reason == "stop" and _cut_off(closing, choice, text or thinking)
+    text += closing if cut and text else ""
+    return Reply(text, finished=reason != "length", thinking=thinking), kept or cut
+
+
+def _cut_off(closing: str, choice: Mapping[str, Any], written: str) -> bool:
+    """Tell whether a server took a closing tag off at which it stopped; otherwise the model ended there.
+
+    vLLM and SGLang say so. Of the others it is thought where the answer was opened and not closed, as OpenAI describes
+    its interface.
+    """
+    for key in ("stop_reason", "matched_stop"):
+        if key in choice:
+            return bool(choice[key] == closing)
+    return written.rfind(closing.replace("</", "<")) > written.rfind(closing)
 
 
 def _joined(content: Any, kind: str = "text", key: str = "text", between: str = "") -> str:

@@ -119,6 +119,17 @@ def without_strings(text: str) -> str:
     return _STRING.sub(lambda match: match[1] + " " * len(match[2]), text)
 
 
+def thinks_on(text: str) -> bool:
+    """Return whether a text ends within its thinking.
+
+    Example:
+        >>> thinks_on("<think>I shall write <answer>"), thinks_on("<think>left</think><answer>")
+        (True, False)
+    """
+    opened = [match.end() for match in _THINK_OPEN.finditer(text)]
+    return bool(opened) and _THINK_CLOSE.search(text, opened[-1]) is None
+
+
 def _split_thinking(text: str, notes: Notes) -> tuple[list[Span], list[Span], bool]:
     """Return where thoughts stand, where the rest stands, and whether the reply broke off while thinking.
 

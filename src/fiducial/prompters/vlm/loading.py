@@ -150,7 +150,7 @@ def _checked_family(source: str, config: Mapping[str, Any]) -> Family:
     if packing and packing != "torchao":
         raise InputError(
             f"{source}: weights packed by {packing} cannot be run in this process: take the checkpoint that is not "
-            "packed, with quantize='int4', or serve this one with vLLM"
+            "packed, with quantize='int4', or serve this one with vLLM and ask it with the prompter 'endpoint'"
         )
     return family
 
