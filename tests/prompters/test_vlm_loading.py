@@ -13,7 +13,7 @@ from fiducial.errors import HubError, InputError, MissingExtraError, ModelError,
 from fiducial.images import Image
 from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
-from fiducial.prompters.vlm.loading import load
+from fiducial.prompters.vlm.loading import load, quantise_language_tower, weight_bytes
 from tiny.vlm import BUILDERS, first_logits
 
 PICTURE = Image(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8))
@@ -253,26 +253,58 @@ def test_the_checkpoints_own_dtype(originals, tmp_path):
     assert open_(tmp_path / "half").model.dtype == torch.bfloat16
 
 
+def linear_layers(model):
+    tower = model.model.language_model
+    return {name: layer for name, layer in tower.named_modules() if isinstance(layer, torch.nn.Linear)}
+
+
 @pytest.mark.parametrize("bits", ["int8", "int4"])
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "llava", "internvl"])
 def test_quantising_changes_the_language_tower_only(originals, family, bits):
     plain, packed = open_(originals(family)), open_(originals(family), quantize=bits)
     weights = dict(plain.model.named_parameters())
     changed = {name for name, weight in packed.model.named_parameters() if type(weight.data) is not torch.Tensor}
-    linear = {
-        f"model.language_model.{name}.weight"
-        for name, layer in plain.model.model.language_model.named_modules()
-        if isinstance(layer, torch.nn.Linear)
-    }
-    assert changed == linear
-    for name, weight in packed.model.named_parameters():
-        if name in changed:
-            error = (weight.dequantize() - weights[name]).abs().max() / weights[name].abs().max()
-            assert 0 < error < (0.01 if bits == "int8" else 0.12)
-        else:
-            assert torch.equal(weight, weights[name])
+    before, after = linear_layers(plain.model), linear_layers(packed.model)
+    assert changed == {f"model.language_model.{name}.weight" for name in before}
+    kept = {name: weight for name, weight in packed.model.named_parameters() if not name.endswith(".bias")}
+    assert all(torch.equal(weight, weights[name]) for name, weight in kept.items() if name not in changed)
+    for name, layer in after.items():
+        given = torch.randn(3, layer.in_features, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            wanted, got = before[name](given), layer(given)
+        error = (got - wanted).norm() / wanted.norm()
+        assert got.dtype == wanted.dtype
+        assert 0 < error < (0.02 if bits == "int8" else 0.15)
     answers = packed.ask([PICTURE, PICTURE], ["dog", "the two largest ships"])
     assert all(answer.raw for answer in answers)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_quantised_weights_take_less_room(originals, dtype):
+    """Counted where they lie: a byte and a scale per row, or half a byte, a scale and a zero per 32 weights."""
+    sizes, towers = {}, {}
+    for bits in (None, "int8", "int4"):
+        prompter = open_(originals("llava"), quantize=bits, dtype=dtype)
+        layers = linear_layers(prompter.model).values()
+        count = sum(layer.in_features * layer.out_features for layer in layers)
+        sizes[bits] = sum(weight_bytes(layer) for layer in layers) / count
+        towers[bits] = weight_bytes(prompter.model)
+        assert prompter.ask([PICTURE], ["dog"])[0].raw
+    assert sizes[None] == (4 if dtype == "float32" else 2)
+    assert 1 < sizes["int8"] < 1.3  # rows of 32 weights have dear scales
+    assert sizes["int4"] == 0.5 + 2 * 2 / 32
+    assert towers["int4"] < towers["int8"] < towers[None]
+
+
+def test_four_bits_away_from_the_cpu_keep_a_byte_each(originals):
+    """What the documentation says of other devices, and no more."""
+    model = open_(originals("llava")).model
+    before = {name: layer.weight.detach().clone() for name, layer in linear_layers(model).items()}
+    assert quantise_language_tower(model, "int4", "cuda") == len(before)
+    for name, layer in linear_layers(model).items():
+        error = (layer.weight.dequantize() - before[name]).abs().max() / before[name].abs().max()
+        assert 0 < error < 0.12
+        assert weight_bytes(layer) > before[name].numel()
 
 
 def test_quantisation_that_cannot_be(originals, monkeypatch):
@@ -283,22 +315,27 @@ def test_quantisation_that_cannot_be(originals, monkeypatch):
         open_(originals("llava"), quantize="int8")
 
 
-def test_four_bits_need_layers_that_fit():
-    from fiducial.prompters.vlm.loading import quantise_language_tower
-
+@pytest.mark.parametrize(
+    ("layer", "device", "fault"),
+    [
+        ((33, 16), "cpu", "a multiple of 32 inputs, 1 has 33: use 'int8'"),
+        ((48, 16), "cuda", "a multiple of 32 inputs, 1 has 48: use 'int8'"),
+        ((32, 24), "cpu", "a multiple of 16 outputs, 1 has 24: use 'int8'"),
+    ],
+)
+def test_four_bits_need_layers_that_fit(layer, device, fault):
     model = torch.nn.Module()
     model.model = torch.nn.Module()
-    model.model.language_model = torch.nn.Sequential(torch.nn.Linear(32, 8), torch.nn.Linear(33, 8))
-    with pytest.raises(InputError, match="a multiple of 32 inputs, 1 has not: use 'int8'"):
-        quantise_language_tower(model, "int4")
+    model.model.language_model = torch.nn.Sequential(torch.nn.Linear(32, 16), torch.nn.Linear(*layer))
+    with pytest.raises(InputError, match=fault):
+        quantise_language_tower(model, "int4", device)
+    assert not any(type(weight.data) is not torch.Tensor for weight in model.parameters())
     assert quantise_language_tower(model, "int8") == 2
 
 
 def test_experts_that_quantising_does_not_reach_are_refused():
     from transformers.models.qwen3_vl_moe.configuration_qwen3_vl_moe import Qwen3VLMoeTextConfig
     from transformers.models.qwen3_vl_moe.modeling_qwen3_vl_moe import Qwen3VLMoeTextModel
-
-    from fiducial.prompters.vlm.loading import quantise_language_tower
 
     config = Qwen3VLMoeTextConfig(
         vocab_size=32,

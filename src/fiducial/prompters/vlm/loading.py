@@ -107,7 +107,7 @@ def load(config: VLMConfig) -> Loaded:
     if adapter is not None:
         model = adapter.merged_into(model)
     if config.quantize is not None:
-        quantise_language_tower(model, config.quantize)
+        quantise_language_tower(model, config.quantize, device.type)
     try:
         return Loaded(model.eval().to(device), processor, family, source)
     except RuntimeError as error:
@@ -160,21 +160,32 @@ def _checked_family(source: str, config: Mapping[str, Any]) -> Family:
 
 GROUP = 32
 """Weights that share one scale at four bits, along a layer's inputs."""
+_ROWS = 16
+"""Outputs that torch's kernel for four bits takes together on a CPU."""
 
 
-def quantise_language_tower(model: Any, bits: Literal["int8", "int4"]) -> int:
+def quantise_language_tower(model: Any, bits: Literal["int8", "int4"], device: str = "cpu") -> int:
     """Replace the weights of the language tower's linear layers in place; return how many layers that are.
 
-    ``"int8"`` has one scale per output row, ``"int4"`` one per 32 inputs. Embeddings, the output head (often one
-    tensor with the embeddings) and the vision tower with its projector keep their weights: coordinates are read off
-    the one and seen by the other.
+    ``"int8"`` has one scale per output row: a little more than a byte a weight. ``"int4"`` has a scale and a zero per
+    32 inputs: on a CPU two weights share a byte (0.63 bytes a weight in all), and the products are made in bfloat16,
+    whatever the model's dtype, since torch's kernel is fast for no other; on other devices torchao keeps each weight
+    in a byte of its own, so that nothing is saved against ``"int8"``. Embeddings, the output head (often one tensor
+    with the embeddings) and the vision tower with its projector keep their weights: coordinates are read off the one
+    and seen by the other.
+
+    Args:
+        model: on the CPU.
+        bits: how many bits a weight has left.
+        device: the kind of device on which it will run: ``"cpu"``, ``"cuda"``, ...
 
     Raises:
-        MissingExtraError: torchao is not installed.
-        InputError: layers that four bits in groups of 32 do not fit, or a tower that keeps most of its weights
-            outside linear layers, as mixtures of experts do: quantising the rest would save next to nothing.
+        MissingExtraError: torchao is not installed, or not in a version that has what is needed.
+        InputError: layers that four bits do not fit, or a tower that keeps most of its weights outside linear layers,
+            as mixtures of experts do: quantising the rest would save next to nothing.
     """
     try:
+        from torchao.prototype.quantization.int4 import PrototypeInt4WeightOnlyConfig
         from torchao.quantization import Int8WeightOnlyConfig, IntxWeightOnlyConfig, quantize_
         from torchao.quantization.granularity import PerGroup
     except ImportError as error:
@@ -182,13 +193,36 @@ def quantise_language_tower(model: Any, bits: Literal["int8", "int4"]) -> int:
     tower = model.model.language_model
     layers = {name: layer for name, layer in tower.named_modules() if isinstance(layer, nn.Linear)}
     _refuse_experts(tower, layers)
-    odd = [name for name, layer in layers.items() if layer.in_features % GROUP]
-    if bits == "int4" and odd:
-        raise InputError(f"quantize='int4' needs layers of a multiple of {GROUP} inputs, {odd[0]} has not: use 'int8'")
-    four = IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(GROUP))  # type: ignore[attr-defined]
-    config = Int8WeightOnlyConfig() if bits == "int8" else four
+    config: Any = Int8WeightOnlyConfig()
+    if bits == "int4":
+        _refuse_odd(layers, on_cpu=device == "cpu")
+        config = IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(GROUP))  # type: ignore[attr-defined]
+    if bits == "int4" and device == "cpu":
+        config = PrototypeInt4WeightOnlyConfig(group_size=GROUP, set_inductor_config=False)
+        for layer in layers.values():
+            _multiply_in_bfloat16(layer)
     quantize_(tower, config, filter_fn=lambda layer, _: isinstance(layer, nn.Linear))
     return len(layers)
+
+
+def _refuse_odd(layers: Mapping[str, nn.Linear], *, on_cpu: bool) -> None:
+    """Refuse layers that torchao would leave as they are without a word, or that its kernel cannot take."""
+    for name, layer in layers.items():
+        sides = [(layer.in_features, GROUP, "inputs"), (layer.out_features, _ROWS if on_cpu else 1, "outputs")]
+        for count, multiple, side in sides:
+            if count % multiple:
+                raise InputError(
+                    f"quantize='int4' needs layers of a multiple of {multiple} {side}, {name} has {count}: use 'int8'"
+                )
+
+
+def _multiply_in_bfloat16(layer: nn.Linear) -> None:
+    """Make a layer multiply in bfloat16, whatever it is given, and give back what it was given."""
+    dtype = layer.weight.dtype
+    layer.to(torch.bfloat16)
+    if dtype is not torch.bfloat16:
+        layer.register_forward_pre_hook(lambda _, given: (given[0].to(torch.bfloat16),))
+        layer.register_forward_hook(lambda _, given, made: made.to(dtype))
 
 
 def _refuse_experts(tower: nn.Module, layers: dict[str, nn.Linear]) -> None:
@@ -204,3 +238,13 @@ def _refuse_experts(tower: nn.Module, layers: dict[str, nn.Linear]) -> None:
         f"quantize does not reach the experts of this model ({next(iter(experts))} and {len(experts) - 1} more, "
         f"{share:.0%} of the weights that count): load it without quantize"
     )
+
+
+def weight_bytes(module: nn.Module) -> int:
+    """Return how many bytes a module's weights take, those that torchao packed with their scales and zeros."""
+    total = 0
+    for weight in module.parameters():
+        flat = getattr(weight.data, "__tensor_flatten__", None)
+        parts = [weight] if flat is None else [getattr(weight.data, name) for name in flat()[0]]
+        total += sum(part.nbytes for part in parts)
+    return total
