@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import math
 import os
@@ -12,14 +11,13 @@ import re
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-from fiducial.errors import InputError, MissingExtraError, ModelError
+from fiducial.errors import MissingExtraError, ModelError
 from fiducial.prompters.configs import KEY_VARIABLE
+from fiducial.remote import Address, Key, check_address, excerpt, look_up_key, read_retry_after
 
 try:
     import httpx
@@ -40,9 +38,6 @@ FIRST_WAIT = 0.5
 MAX_WAIT = 60.0
 """The longest wait in seconds, whatever the server says."""
 
-_EXCERPT = 300
-_SECRET_LENGTH = 6
-"""Shorter keys are placeholders such as "none"; taking them out of every text would only spoil it."""
 _STRUCTURE_WORDS = re.compile(r"response_format|json_schema|schema|grammar|guided|structured", re.IGNORECASE)
 
 T = TypeVar("T")
@@ -76,23 +71,6 @@ class EndpointError(ModelError):
 # -- where, and with which key --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a server is: URL without a final slash, host in lower case, and whether it is reached over TLS."""
-
-    url: str
-    host: str
-    secure: bool
-
-    @property
-    def local(self) -> bool:
-        """Whether it is this machine itself, so that nothing sent there can be read on the way."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost" or self.host.endswith(".localhost")
-
-
 def read_address(url: str | None, environment: Mapping[str, str] = os.environ) -> Address:
     """Check a server's URL; None takes that of the environment, else ``http://localhost:8000/v1``.
 
@@ -105,45 +83,8 @@ def read_address(url: str | None, environment: Mapping[str, str] = os.environ) -
         'https://api.example.org/v1'
     """
     given = (url if url is not None else environment.get(URL_VARIABLE, "")).strip() or DEFAULT_URL
-    try:
-        parts = urlsplit(given)
-        host, port = (parts.hostname or "").lower(), parts.port
-    except ValueError:
-        raise InputError("the endpoint's url cannot be read: write http://HOST:PORT/v1") from None
-    # Secrets may stand in what is refused here, so it is not repeated in the message.
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise InputError(
-            "the endpoint's url holds a user name, a query or a fragment: write just http://HOST:PORT/v1; "
-            f"a key belongs in the environment variable {KEY_VARIABLE}"
-        )
-    if parts.scheme not in ("http", "https") or not host or not given.isprintable() or " " in given or "\\" in given:
-        raise InputError(f"the endpoint's url needs to be http://HOST:PORT/v1 or https://HOST/v1, got {given!r}")
-    path = parts.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
-    named = f"[{host}]" if ":" in host else host
-    return Address(f"{parts.scheme}://{named}{'' if port is None else f':{port}'}{path}", host, parts.scheme == "https")
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A server's key, or "", the environment variables that were looked at, and the one that held it."""
-
-    value: str = field(repr=False)
-    variables: tuple[str, ...] = ()
-    variable: str = ""
-
-    @property
-    def story(self) -> str:
-        """Where the key came from, or where it was looked for."""
-        if self.value:
-            return f"the key of the environment variable {self.variable} was sent"
-        if not self.variables:
-            return "no key was sent, for key_variable is empty"
-        verb = "is" if len(self.variables) == 1 else "are"
-        return f"no key was sent, for the environment variable {' and '.join(self.variables)} {verb} not set"
-
-    def hide(self, text: str) -> str:
-        """Take the key out of a text that somebody else wrote."""
-        return text.replace(self.value, "[key]") if len(self.value) >= _SECRET_LENGTH else text
+    found = check_address(given, "the endpoint's url", KEY_VARIABLE, "http://HOST:PORT/v1")
+    return replace(found, url=found.url.removesuffix("/chat/completions").rstrip("/"))
 
 
 def find_key(
@@ -165,16 +106,7 @@ def find_key(
         return Key("")
     openai = address.secure and (address.host == "openai.com" or address.host.endswith(".openai.com"))
     variables = tuple(dict.fromkeys((variable, OPENAI_VARIABLE) if openai else (variable,)))
-    holding = next((name for name in variables if environment.get(name, "").strip()), "")
-    value = environment[holding].strip() if holding else ""
-    if not (value.isascii() and value.isprintable()) or " " in value:
-        raise InputError(f"the key in the environment variable {holding} holds signs that no key has: set it anew")
-    if value and not (address.secure or address.local or allow_insecure):
-        raise InputError(
-            f"the key of {holding} would travel to {address.host} in the clear: use https, or key_variable='' to send "
-            "none, or allow_insecure=True if the network between is your own"
-        )
-    return Key(value, variables, holding)
+    return look_up_key(address, variables, allow_insecure=allow_insecure, environment=environment)
 
 
 # -- trying again ---------------------------------------------------------------------------------------
@@ -236,23 +168,6 @@ async def retry(
         spent = f"no time is left of the {deadline:g} s for one question" if out_of_time else ""
         said = ", ".join(filter(None, (tries, spent)))
         raise EndpointError(f"{error} ({said})" if said else str(error), error.cause) from error
-
-
-def read_retry_after(text: str | None, now: Callable[[], float] = time.time) -> float:
-    """Read a ``Retry-After`` header, seconds or a date as HTTP writes it, into seconds; 0 where nothing can be read.
-
-    Example:
-        >>> read_retry_after("2"), read_retry_after("Thu, 01 Jan 1970 00:01:00 GMT", lambda: 50.0)
-        (2.0, 10.0)
-    """
-    try:
-        seconds = float(text or "")
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(text or "").timestamp() - now()
-        except (ValueError, OverflowError):
-            return 0.0
-    return max(0.0, seconds) if math.isfinite(seconds) else 0.0
 
 
 def run_apart(work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
@@ -409,9 +324,3 @@ def _server_words(text: str) -> str:
 
 def _is_page(text: str, kind: str) -> bool:
     return "html" in kind.lower() or text.lstrip()[:5].lower() in ("<html", "<!doc")
-
-
-def excerpt(text: str) -> str:
-    """Return the beginning of a foreign text on one line, without signs that could command a terminal."""
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text[: 4 * _EXCERPT]).split())
-    return line if len(line) <= _EXCERPT else f"{line[:_EXCERPT]} ..."

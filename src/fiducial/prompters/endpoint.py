@@ -21,8 +21,6 @@ from fiducial.language.dialects.replies import thinks_on
 from fiducial.prompters.chat_client import (
     ChatClient,
     EndpointError,
-    Key,
-    excerpt,
     find_key,
     read_address,
     retry,
@@ -31,6 +29,7 @@ from fiducial.prompters.chat_client import (
 from fiducial.prompters.configs import EndpointConfig
 from fiducial.prompters.showing import Picture, Question, Reply, ServerSizing, paired, read_reply
 from fiducial.prompters.templates import PromptTemplate, clean_instruction, control_words, read_template
+from fiducial.remote import Key, excerpt
 
 AUTOMATIC = "auto"
 ENOUGH = 3

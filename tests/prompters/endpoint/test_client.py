@@ -15,16 +15,8 @@ from PIL import Image as PillowImage
 from fiducial.cli import main
 from fiducial.config import read_part
 from fiducial.errors import InputError
-from fiducial.prompters.chat_client import (
-    Address,
-    Cause,
-    EndpointError,
-    Key,
-    find_key,
-    read_address,
-    read_retry_after,
-    retry,
-)
+from fiducial.prompters.chat_client import Cause, EndpointError, find_key, read_address, retry
+from fiducial.remote import Address, Key, read_retry_after
 
 LOCAL = read_address("http://localhost:8000/v1")
 REMOTE = read_address("http://gpu.example.org:8000/v1")
