@@ -163,6 +163,18 @@ def test_parts_nest_and_settings_reach_into_them():
         read_part("overlay", Square())
 
 
+def test_what_has_no_name_may_be_written_as_its_one_field():
+    @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+    class Kept(Config):
+        folder: Path = option(help="where", positional=True)
+        limit: int = option(1, "most")
+
+    assert read(Kept, "some/where", "cache") == Kept(folder=Path("some/where"))
+    assert read(Kept, {"folder": "a: b", "limit": 2}, "cache") == Kept(folder=Path("a: b"), limit=2)
+    with pytest.raises(InputError, match="inner: needs a mapping with rate, name_of_it, got 'x'"):
+        read(Inner, "x", "inner")
+
+
 def test_settings_are_set_together():
     changed = Square(limit=0).with_settings(read_settings(["mode=exact", "limit=3"]))
     assert (changed.mode, changed.limit) == ("exact", 3)

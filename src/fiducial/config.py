@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -173,7 +174,7 @@ def read(kind: type[T], data: Any, where: str) -> T:
 
     Args:
         kind: the class; one with ``kind`` but no ``name`` takes any description of that kind, by name.
-        data: a mapping, a description, or the short form as text.
+        data: a mapping, a description, or text: the short form, or the ``positional`` field of a class without a name.
         where: what errors begin with.
 
     Raises:
@@ -187,6 +188,7 @@ def read(kind: type[T], data: Any, where: str) -> T:
             raise InputError(f"{where}: needs a {kind.__name__}, got a {type(data).__name__}")
         return data
     known = {field.name: (field, hint) for field, hint in fields_of(kind)}
+    data = _spread(kind, data)
     if not isinstance(data, Mapping):
         raise InputError(f"{where}: needs a mapping with {', '.join(known)}, got {data!r}")
     for key in data:
@@ -259,10 +261,12 @@ def read_short(kind: str, text: str) -> dict[str, Any]:
     head = min((place for mark in ":?" if (place := text.find(mark)) >= 0), default=len(text))
     name, rest = text[:head].strip().lower(), text[head:]
     described = plugins.find(kind, name)
-    value, query = (rest[1:], "") if rest.startswith(":") and _exists(rest[1:]) else _split_query(rest)
+    whole = rest.startswith(":") and os.path.exists(rest[1:])
+    value, _, query = (rest[1:], "", "") if whole else rest.removeprefix(":").partition("?")
+    value = value if whole else value.strip()
     found: dict[str, Any] = {}
     if value:
-        field = next((one.name for one, _ in fields_of(described) if one.metadata.get("positional")), None)
+        field = _positional(described)
         if field is None:
             raise InputError(f"{title(described)} takes nothing behind a colon, got {text!r}: write just {name!r}")
         found[field] = Text(value)
@@ -304,16 +308,13 @@ def is_needed(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _exists(path: str) -> bool:
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):  # too long, or with a NUL
-        return False
+def _positional(kind: type[Config]) -> str | None:
+    return next((one.name for one, _ in fields_of(kind) if one.metadata.get("positional")), None)
 
 
-def _split_query(rest: str) -> tuple[str, str]:
-    value, _, query = rest.partition("?")
-    return value.removeprefix(":").strip(), query
+def _spread(kind: type[Config], text: Any) -> Any:
+    field = _positional(kind) if isinstance(text, str) and not class_value(kind, "name") else None
+    return {field: text} if field else text
 
 
 def _checked(hint: Any, value: Any, field: dataclasses.Field[Any], where: str) -> Any:
