@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from typing import Protocol
 
 from fiducial.cache import LRUCache
 from fiducial.contracts import Embedding, Segmenter
@@ -22,6 +23,22 @@ Cut = tuple[Mask, ...] | ModelError
 """The masks of one completion, or why the segmenter could not cut them."""
 
 
+class MaskSource(Protocol):
+    """Cuts masks for many completions of one image at a time: here, or behind HTTP; any number of threads may use it.
+
+    ``counts`` says what it did: ``prompts`` asked for and ``failed`` completions at least.
+    """
+
+    counts: Counter[str]
+
+    @property
+    def concurrency(self) -> int:
+        """How many threads that ask at once gain something."""
+
+    def cut(self, image: Image, completions: Sequence[Prompts]) -> list[Cut]:
+        """Cut one mask per prompt of each completion, in pixels of the image; one entry per completion, in order."""
+
+
 class MaskService:
     """Cuts masks for many completions of one image at a time; any number of threads may use it.
 
@@ -32,6 +49,8 @@ class MaskService:
         segmenter: frozen; a :class:`fiducial.segmenters.cache.CachedSegmenter` keeps embeddings on the disk too.
         memory_bytes: bound of the embeddings in memory; those unused for longest go first.
     """
+
+    concurrency = 1
 
     def __init__(self, segmenter: Segmenter, memory_bytes: int = MEMORY_BYTES) -> None:
         self.segmenter = segmenter
