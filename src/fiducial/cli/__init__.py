@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": "put runs side by side, with paired intervals and published figures",
     "study": "vary one thing: the grid, the prompts, the target's size, the recipe, the refiners",
     "train": "train a mask decoder or the nano segmenter; can be stopped and goes on",
+    "serve": "cut the masks of a trainer's rewards, in a process or on a machine of their own",
     "export": "write a dataset as chats, to train a vision-language model with elsewhere",
     "refer": "make referring expressions with exact truth from instance annotations",
     "recipes": "list the recipes",

@@ -1,10 +1,14 @@
-"""Rewards for training prompters: plain functions, presets of the published ones, and the service that cuts masks."""
+"""Rewards for training prompters: plain functions, presets of the published ones, and the service that cuts masks.
+
+The service behind HTTP is asked by :class:`fiducial.rewards.client.RemoteMaskService`.
+"""
 
 from fiducial.rewards.configs import (
     MaskOnlyConfig,
     MaskRewardConfig,
     RewardConfig,
     SegZeroConfig,
+    ServiceConfig,
     Think2SegConfig,
     VisionReasonerConfig,
 )
@@ -23,18 +27,20 @@ from fiducial.rewards.functions import (
     true_prompts,
 )
 from fiducial.rewards.scoring import Reward, Scorer
-from fiducial.rewards.service import MaskService
+from fiducial.rewards.service import MaskService, MaskSource
 from fiducial.rewards.trainer_function import RewardFunction, truth_column
 
 __all__ = [
     "MaskOnlyConfig",
     "MaskRewardConfig",
     "MaskService",
+    "MaskSource",
     "Reward",
     "RewardConfig",
     "RewardFunction",
     "Scorer",
     "SegZeroConfig",
+    "ServiceConfig",
     "Think2SegConfig",
     "VisionReasonerConfig",
     "box_distance",

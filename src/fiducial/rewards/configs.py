@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from fiducial import config as _config
 from fiducial.config import Config, option
+from fiducial.errors import InputError
 from fiducial.language.dialects import dialect as find_dialect
+from fiducial.remote import check_address
 from fiducial.rewards.service import MEMORY_BYTES
 from fiducial.segmenters.configs import CacheConfig
 
 if TYPE_CHECKING:
+    from fiducial.rewards.client import RemoteMaskService
     from fiducial.rewards.scoring import Scorer
+    from fiducial.rewards.service import MaskSource
+
+SERVICE_KEY_VARIABLE = "FIDUCIAL_SERVICE_KEY"
+"""The environment variable in which a reward service and its clients look for their key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,22 +63,62 @@ class RewardConfig(Config):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceConfig(Config):
+    """A reward service that somebody started with ``fiducial serve reward``; its URL alone means the same."""
+
+    url: str = option(help="where it is: http://HOST:PORT", positional=True)
+    key_variable: str | None = option(
+        SERVICE_KEY_VARIABLE, "environment variable that holds the service's key; none sends none"
+    )
+    allow_insecure: bool = option(False, "send the key over plain http to another machine too")
+    patience: float = option(
+        600.0, "how long a service that is gone or busy is waited for, per request", unit="seconds", minimum=0
+    )
+    timeout: float = option(
+        300.0, "how long a service that is there may say nothing before it is asked again", unit="seconds", above=0
+    )
+    concurrency: int = option(8, "most groups of completions that are asked for at once", minimum=1)
+
+    def check(self) -> None:
+        """Refuse a URL that is none."""
+        check_address(self.url, "the reward service's url", self.key_variable or SERVICE_KEY_VARIABLE)
+
+    def build(self) -> RemoteMaskService:
+        """Make what asks the service; nothing is sent yet."""
+        from fiducial.rewards.client import RemoteMaskService
+
+        return RemoteMaskService(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MaskRewardConfig(RewardConfig):
-    """A reward that cuts masks with a frozen segmenter."""
+    """A reward that cuts masks with a frozen segmenter, here or behind a service."""
 
     segmenter: Annotated[Config, "segmenter"] = option("sam2", "frozen; cuts the prompts of all completions")
     memory_bytes: int = option(MEMORY_BYTES, "bound of the embeddings in memory", unit="bytes", minimum=0)
     cache: CacheConfig | None = option(None, "keep embeddings on disk too, over epochs and runs")
+    service: ServiceConfig | None = option(None, "cuts in place of the segmenter, memory_bytes and cache above")
+
+    def check(self) -> None:
+        """Refuse a cache here for masks that are cut elsewhere."""
+        RewardConfig.check(self)  # super() would look for the class without slots
+        if self.service is not None and self.cache is not None:
+            raise InputError(
+                "the masks are cut by a service, so the cache is its own: fiducial serve reward --cache DIR"
+            )
 
     def build(self) -> Scorer:
-        """Load the segmenter and make what scores completions."""
+        """Load the segmenter, or find the service, and make what scores completions."""
         from fiducial.rewards.scoring import Scorer
         from fiducial.rewards.service import MaskService
 
-        segmenter = _config.build(self.segmenter)
-        if self.cache is not None:
-            segmenter = self.cache.wrap(segmenter)
-        return Scorer(self, MaskService(segmenter, self.memory_bytes))
+        source: MaskSource
+        if self.service is not None:
+            source = self.service.build()
+        else:
+            segmenter = _config.build(self.segmenter)
+            source = MaskService(self.cache.wrap(segmenter) if self.cache else segmenter, self.memory_bytes)
+        return Scorer(self, source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from fiducial.rewards import functions
 
 if TYPE_CHECKING:
     from fiducial.rewards.configs import RewardConfig
-    from fiducial.rewards.service import Cut, MaskService
+    from fiducial.rewards.service import Cut, MaskSource
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,13 +102,13 @@ class Scorer:
 
     Args:
         config: the preset.
-        service: cuts masks; needed where the preset gives ``mask_iou`` a weight.
+        service: cuts masks, a MaskService or a RemoteMaskService; needed where the preset gives ``mask_iou`` a weight.
 
     Raises:
         InputError: no part has a weight, or masks are needed and there is no service.
     """
 
-    def __init__(self, config: RewardConfig, service: MaskService | None = None) -> None:
+    def __init__(self, config: RewardConfig, service: MaskSource | None = None) -> None:
         self.config = config
         self.service = service
         self.weights = {name: float(getattr(config, name)) for name in PARTS if getattr(config, name, 0.0)}
@@ -122,6 +122,11 @@ class Scorer:
     def best(self) -> float:
         """The largest total that a completion can earn; the smallest is 0."""
         return sum(self.weights.values())
+
+    @property
+    def concurrency(self) -> int:
+        """How many threads that score at once gain something."""
+        return 1 if self.service is None else self.service.concurrency
 
     def score(self, image: Image, truth: Sequence[Mask], replies: Sequence[str]) -> list[Reward]:
         """Score completions of one image and instruction.

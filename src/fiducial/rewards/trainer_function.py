@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -75,9 +76,13 @@ class RewardFunction:
             picture = pictures[id(image)]
             groups.setdefault((picture.digest, _masks(truth, picture, self.truth_column)), []).append(index)
         found: dict[int, Reward] = {}
-        for (_, masks), indices in groups.items():
-            picture = pictures[id(images[indices[0]])]
-            rewards = self.scorer.score(picture, masks, [replies[index] for index in indices])
+        scored = self._score(
+            [
+                (pictures[id(images[indices[0]])], masks, [replies[index] for index in indices])
+                for (_, masks), indices in groups.items()
+            ]
+        )
+        for indices, rewards in zip(groups.values(), scored, strict=True):
             found.update(zip(indices, rewards, strict=True))
         self.last = [found[index] for index in range(len(replies))]
         self.counts.update(reward.outcome for reward in self.last)
@@ -89,6 +94,14 @@ class RewardFunction:
         if self._scorer is None:
             self._scorer = build(self.config)
         return self._scorer
+
+    def _score(self, groups: Sequence[tuple[Image, tuple[Mask, ...], list[str]]]) -> list[list[Reward]]:
+        """Score groups; a service elsewhere gets the next one while this process still compares the last."""
+        at_once = min(self.scorer.concurrency, len(groups))
+        if at_once < 2:
+            return [self.scorer.score(*group) for group in groups]
+        with ThreadPoolExecutor(at_once) as pool:
+            return list(pool.map(lambda group: self.scorer.score(*group), groups))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_scorer": None, "last": []}
