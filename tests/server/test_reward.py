@@ -71,6 +71,16 @@ def test_an_image_is_sent_once_and_asked_about_by_its_digest(service, http):
     assert told["limits"]["queue"] == 64
 
 
+def test_large_images_arrive_whole(http):
+    image = picture(2, 2500, 2000)
+    path = f"/v1/images/{image.digest}"
+    sent = http.put(f"{path}?width=2500&height=2000", content=image.pixels.tobytes(), headers=BYTES)
+    assert sent.status_code == 204
+    assert http.post(f"{path}/masks", content=b'{"completions": [[]]}', headers=JSON).json() == {
+        "completions": [{"masks": []}]
+    }
+
+
 def test_health_needs_no_key_and_says_when_the_service_is_closing():
     with serving(key="secret-1") as running, httpx.Client(base_url=running.url) as http:
         assert http.get("/healthz").json() == {"status": "ok"}

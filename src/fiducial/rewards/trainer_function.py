@@ -100,8 +100,11 @@ class RewardFunction:
         at_once = min(self.scorer.concurrency, len(groups))
         if at_once < 2:
             return [self.scorer.score(*group) for group in groups]
-        with ThreadPoolExecutor(at_once) as pool:
+        pool = ThreadPoolExecutor(at_once)
+        try:
             return list(pool.map(lambda group: self.scorer.score(*group), groups))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt need not wait for a service that is gone
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_scorer": None, "last": []}

@@ -27,7 +27,7 @@ class ServerConfig(Config):
     port: int = option(8100, "port to listen at; 0 takes a free one", unit="N", minimum=0, maximum=65535)
     key_variable: str = option(SERVICE_KEY_VARIABLE, "environment variable that holds the key", unit="NAME")
     queue: int = option(64, "most requests at once, waiting ones included", unit="N", minimum=1)
-    max_bytes: int = option(2**25, "most bytes of the JSON of a request", unit="N", minimum=1)
+    max_bytes: int = option(2**23, "most bytes of the JSON of a request", unit="N", minimum=1)
     read_seconds: float = option(60.0, "how long a request may take to arrive", unit="S", above=0)
 
     def key(self, environment: Mapping[str, str] = environ) -> Key:
