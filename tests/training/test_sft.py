@@ -17,6 +17,7 @@ from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.loading import load
 from fiducial.training import sft, sft_data
 from fiducial.training.augmentation import in_context
+from fiducial.training.prompter_runs import load_prompter
 from fiducial.training.recipes import load_config
 from fiducial.training.runs import read_tensors
 from fiducial.training.sft_configs import SftConfig
@@ -87,7 +88,7 @@ def weights_of(folder):
 
 
 def parts_of(config):
-    prompter = sft._prompter(config, "cpu")
+    prompter = load_prompter(config, "cpu")
     writer = ExampleWriter(config.answers, prompter.show)
     return prompter, writer, read_portions(config, Path())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -69,11 +70,10 @@ class Lora(Config):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SftConfig(RunConfig):
-    """A vision-language model that learns to answer where things are, from any datasets, by TRL's SFTTrainer."""
+class PrompterRunConfig(RunConfig):
+    """What every training of a vision-language model has."""
 
-    kind: ClassVar[str] = "training"
-    name: ClassVar[str] = "sft"
+    name: ClassVar[str]
     extra: ClassVar[str] = "train"
     task: ClassVar[str] = ""
     changeable: ClassVar[frozenset[str]] = RunConfig.changeable | {"eval_batch_size"}
@@ -81,15 +81,11 @@ class SftConfig(RunConfig):
     model: str = option(help="the model to start from: a folder or an id of the hub")
     data: tuple[Source, ...] = option(help="what to learn from")
     answers: AnswerConfig = option(help="how questions are put and answers written")
-    augmentation: Augmentation = option(Augmentation(), "how pictures are moved, with their words")
     max_targets: int = option(20, "samples with more targets are left out", minimum=1)
     lora: Lora | None = option(None, "train adapters only; none: all weights")
     train_vision: bool = option(False, "train the vision tower too")
     steps: int = option(1000, "optimiser steps", minimum=1)
-    batch_size: int = option(4, "samples at once", minimum=1)
-    accumulation: int = option(1, "batches per step", minimum=1)
-    learning_rate: float = option(2e-5, "the highest one, after the warm-up; for adapters about 10 times it", above=0)
-    warmup_ratio: float = option(0.03, "part of all steps in which the learning rate rises", minimum=0, maximum=0.99)
+    warmup_ratio: float = option(0.0, "part of all steps in which the learning rate rises", minimum=0, maximum=0.99)
     weight_decay: float = option(0.0, "of all weights but biases and normalisation", minimum=0)
     dtype: Dtype = option("auto", "of the weights; auto is that of the checkpoint")
     autocast: bool = option(False, "compute in bfloat16")
@@ -97,14 +93,13 @@ class SftConfig(RunConfig):
     eval_every: int = option(200, "steps between two evaluations on the held-out part", minimum=1)
     eval_limit: int = option(100, "largest number of held-out samples per source and evaluation", minimum=1)
     eval_batch_size: int = option(8, "held-out samples that are answered at once", minimum=1)
-    max_new_tokens: int = option(512, "most tokens of an answer when it is evaluated", minimum=1)
-    save_every: int = option(200, "steps between two checkpoints", minimum=1)
+    max_new_tokens: int = option(512, "most tokens of an answer", minimum=1)
 
     def check(self) -> None:
         """Refuse a run without data, or with an optimiser that TRL is not given here."""
         check_data(self.data)
         if self.optimiser != "adamw":
-            raise InputError(f"sft trains with adamw, got optimiser={self.optimiser!r}")
+            raise InputError(f"{self.name} trains with adamw, got optimiser={self.optimiser!r}")
 
     def train(self, data: Path, out: Path, **options: Any) -> Path:
         """Train, or go on where the run in the folder ``out`` stopped; returns the folder of the best model.
@@ -115,9 +110,37 @@ class SftConfig(RunConfig):
             ModelError: the loss is no longer a finite number.
         """
         try:
-            from fiducial.training.sft import train_sft
+            loop = self._loop()
         except ModuleNotFoundError as error:
             if error.name and error.name.startswith("fiducial"):
                 raise
-            raise MissingExtraError("train sft", "train", f"no module {error.name!r}") from error
-        return train_sft(self, data, out, **options)
+            raise MissingExtraError(f"train {self.name}", "train", f"no module {error.name!r}") from error
+        return loop(self, data, out, **options)
+
+    def _loop(self) -> Callable[..., Path]:
+        """Import what trains."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SftConfig(PrompterRunConfig):
+    """A vision-language model that learns to answer where things are, from any datasets, by TRL's SFTTrainer."""
+
+    kind: ClassVar[str] = "training"
+    name: ClassVar[str] = "sft"
+
+    augmentation: Augmentation = option(Augmentation(), "how pictures are moved, with their words")
+    batch_size: int = option(4, "samples at once", minimum=1)
+    accumulation: int = option(1, "batches per step", minimum=1)
+    learning_rate: float = option(2e-5, "the highest one, after the warm-up; for adapters about 10 times it", above=0)
+    warmup_ratio: float = option(0.03, "part of all steps in which the learning rate rises", minimum=0, maximum=0.99)
+
+    @property
+    def num_rows(self) -> int:
+        """How many samples all steps of one process take."""
+        return self.steps * self.batch_size * self.accumulation
+
+    def _loop(self) -> Callable[..., Path]:
+        from fiducial.training.sft import train_sft
+
+        return train_sft

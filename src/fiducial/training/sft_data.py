@@ -6,10 +6,10 @@ that every epoch makes anew, its augmentation by sample and epoch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,10 +25,11 @@ from fiducial.prompters.vlm import VLMPrompter
 from fiducial.synthetic.scenes import SceneDataset
 from fiducial.training.augmentation import SampleInContext, augmented, in_context
 from fiducial.training.configs import Source
-from fiducial.training.sft_configs import SftConfig
+from fiducial.training.sft_configs import PrompterRunConfig, SftConfig
 from fiducial.training.sft_samples import Example, ExampleWriter, NoAnswerError, epoch_seed
 from fiducial.training.sources import expand_data_folder, shares, subset
 
+T = TypeVar("T")
 IGNORED = -100
 """The label of tokens that are not learned."""
 HIT = 0.5
@@ -45,7 +46,7 @@ class Portion:
     held_out: tuple[int, ...]
 
 
-def read_portions(config: SftConfig, data: str | Path) -> list[Portion]:
+def read_portions(config: PrompterRunConfig, data: str | Path) -> list[Portion]:
     """Open the sources and cut each by group.
 
     Raises:
@@ -68,12 +69,11 @@ def read_portions(config: SftConfig, data: str | Path) -> list[Portion]:
     return portions
 
 
-class Rows:
-    """The examples of a run by their row, as many as its steps take."""
+class RowOrder:
+    """Which sample stands in which row of a run, as many as its steps take."""
 
-    def __init__(self, config: SftConfig, portions: Sequence[Portion], writer: ExampleWriter) -> None:
-        self._config, self._portions, self._writer = config, portions, writer
-        self.count = config.steps * config.batch_size * config.accumulation
+    def __init__(self, config: PrompterRunConfig, portions: Sequence[Portion], count: int) -> None:
+        self._config, self.portions, self.count = config, portions, count
         random = np.random.default_rng([config.seed, 0])
         self._sources = random.choice(len(portions), size=self.count, p=shares([one.source for one in portions]))
         self._turns = np.zeros(self.count, np.int64)  # the how manieth row of its source each is
@@ -87,38 +87,74 @@ class Rows:
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, row: int) -> Example:
+    def first(self, row: int, make: Callable[[Portion, int, int], T]) -> T:
+        """Return what ``make`` makes of the portion, index and epoch of a row; what cannot be gives it to the next.
+
+        Raises:
+            InputError: nothing can be made of any sample of the row's source.
+        """
         number = int(self._sources[row])
-        portion = self._portions[number]
+        portion = self.portions[number]
         epoch, turn = divmod(int(self._turns[row]), len(portion.training))
         order = self._order(number, epoch)
-        for step in range(len(order)):  # what cannot be written gives its row to the next
-            index = portion.training[int(order[(turn + step) % len(order)])]
-            item = in_context(portion.dataset, index)
-            if len(item.sample.prompts()) <= self._config.max_targets:
-                try:
-                    moved = augmented(item, self._config.augmentation, self._config.seed, epoch)
-                    return self._writer.write(moved, epoch_seed(self._config.seed, epoch))
-                except NoAnswerError as error:
-                    last = str(error)
-            else:
-                last = f"more than max_targets={self._config.max_targets} targets"
-            self.left_out.add(item.sample.id)
+        for step in range(len(order)):
+            try:
+                return make(portion, portion.training[int(order[(turn + step) % len(order)])], epoch)
+            except NoAnswerError as error:
+                last = str(error)
         raise InputError(f"{portion.source.dataset}: no sample can be answered in this dialect, the last: {last}")
+
+    def item(self, portion: Portion, index: int) -> SampleInContext:
+        """Return a sample that has not too many targets.
+
+        Raises:
+            NoAnswerError: it has.
+        """
+        item = in_context(portion.dataset, index)
+        if len(item.sample.prompts()) > self._config.max_targets:
+            self.left_out.add(item.sample.id)
+            raise NoAnswerError(f"{item.sample.id} has more than max_targets={self._config.max_targets} targets")
+        return item
 
     def _order(self, number: int, epoch: int) -> Any:
         if (number, epoch) not in self._orders:
             self._orders = {key: order for key, order in self._orders.items() if key[0] != number}
             random = np.random.default_rng([self._config.seed, 1, number, epoch])
-            self._orders[number, epoch] = random.permutation(len(self._portions[number].training))
+            self._orders[number, epoch] = random.permutation(len(self.portions[number].training))
         return self._orders[number, epoch]
 
 
-def held_out_examples(
-    config: SftConfig, portions: Sequence[Portion], writer: ExampleWriter
-) -> dict[str, list[Example]]:
-    """Write the held-out samples to evaluate on, by the title of their scored source, as they are."""
-    found: dict[str, list[Example]] = {}
+class Rows(RowOrder):
+    """The examples of a supervised run by their row."""
+
+    def __init__(
+        self, config: SftConfig, portions: Sequence[Portion], writer: ExampleWriter, *, processes: int = 1
+    ) -> None:
+        super().__init__(config, portions, config.num_rows * processes)
+        self._augmentation, self._seed, self._writer = config.augmentation, config.seed, writer
+
+    def __getitem__(self, row: int) -> Example:
+        return self.first(row, self._example)
+
+    def _example(self, portion: Portion, index: int, epoch: int) -> Example:
+        item = self.item(portion, index)
+        moved = augmented(item, self._augmentation, self._seed, epoch)
+        try:
+            return self._writer.write(moved, epoch_seed(self._seed, epoch))
+        except NoAnswerError:
+            self.left_out.add(item.sample.id)
+            raise
+
+
+def held_out_items(
+    config: PrompterRunConfig, portions: Sequence[Portion], writer: ExampleWriter
+) -> dict[str, list[tuple[SampleInContext, Example]]]:
+    """Return the held-out samples to evaluate on, as they are, with their examples, by the title of their source.
+
+    Raises:
+        InputError: none can be answered in this dialect.
+    """
+    found: dict[str, list[tuple[SampleInContext, Example]]] = {}
     for portion in portions:
         if not portion.source.scored or not portion.held_out:
             continue
@@ -128,13 +164,21 @@ def held_out_examples(
         found.setdefault(portion.source.title, []).extend(_writable(kept, writer))
     if not any(found.values()):
         raise InputError("data: no held-out sample can be answered in this dialect")
-    return {title: examples for title, examples in found.items() if examples}
+    return {title: pairs for title, pairs in found.items() if pairs}
 
 
-def _writable(items: Sequence[SampleInContext], writer: ExampleWriter) -> Iterator[Example]:
+def held_out_examples(
+    config: PrompterRunConfig, portions: Sequence[Portion], writer: ExampleWriter
+) -> dict[str, list[Example]]:
+    """Write the held-out samples to evaluate on, by the title of their source."""
+    found = held_out_items(config, portions, writer)
+    return {title: [example for _, example in pairs] for title, pairs in found.items()}
+
+
+def _writable(items: Sequence[SampleInContext], writer: ExampleWriter) -> Iterator[tuple[SampleInContext, Example]]:
     for item in items:
         try:
-            yield writer.write(item)
+            yield item, writer.write(item)
         except NoAnswerError:
             continue
 

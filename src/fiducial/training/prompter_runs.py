@@ -1,0 +1,153 @@
+"""What every training of a vision-language model by TRL shares: model, adapters, checkpoints, and the best model.
+
+A run's folder holds ``run.json`` and ``log.jsonl`` as every run's does (:mod:`fiducial.training.runs`);
+``checkpoints/`` is TRL's, from which a run that was stopped goes on; ``model/`` is the best model by held-out samples,
+or its adapters, as ``--prompter vlm:RUN/model`` loads it; ``best.json`` says at which step it was, and how good.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peft import LoraConfig
+
+from fiducial.checkpoints import check_complete
+from fiducial.files import json_text, make_folder, read_json, write_atomically
+from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.vlm import VLMPrompter
+from fiducial.training.sft_configs import Lora, PrompterRunConfig
+
+if TYPE_CHECKING:
+    from trl.trainer.base_trainer import _BaseTrainer as _Base
+else:
+    _Base = object
+
+CHECKPOINTS, MODEL, BEST = "checkpoints", "model", "best.json"
+_BEFORE = ".model.before"
+_TOWER = ("visual", "vision_tower", "vision_model")
+"""Parts of the names of the vision tower's weights."""
+
+
+def load_prompter(config: PrompterRunConfig, device: str) -> VLMPrompter:
+    """Load the model as it will be asked later."""
+    answers = config.answers
+    return VLMPrompter.from_config(
+        VLMConfig(
+            model=config.model,
+            dialect=answers.dialect,
+            template=answers.template,
+            canvas=answers.canvas,
+            min_pixels=answers.min_pixels,
+            max_pixels=answers.max_pixels,
+            max_new_tokens=config.max_new_tokens,
+            stop="never",  # whether it ends its answers itself is a part of what is scored
+            batch_size=config.eval_batch_size,
+            device=device,
+            dtype=config.dtype,
+        )
+    )
+
+
+def frozen(model: Any, config: PrompterRunConfig) -> Any:
+    """Let only what is trained have gradients; adapters freeze the rest themselves."""
+    for name, weight in model.named_parameters():
+        in_tower = any(part in name.split(".") for part in _TOWER) and "merger" not in name
+        weight.requires_grad_(config.train_vision or not in_tower)
+    return model
+
+
+def adapters(lora: Lora | None, train_vision: bool) -> LoraConfig | None:
+    """Say to peft which layers get adapters; None where all weights are trained."""
+    if lora is None:
+        return None
+    names = "|".join(lora.target_modules)
+    elsewhere = "" if train_vision else rf"(?!.*\b(?:{'|'.join(_TOWER)})\b)"
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=rf"{elsewhere}.*\.(?:{names})",
+        task_type="CAUSAL_LM",
+    )
+
+
+def last_checkpoint(folder: Path) -> tuple[str | None, int]:
+    """Return the newest checkpoint that was written whole, and its step; None and 0 where there is none."""
+    # The state of the trainer is what is written last.
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if path.stat().st_size]
+    steps = {int(path.name.rpartition("-")[2]): path for path in whole}
+    return (str(steps[max(steps)]), max(steps)) if steps else (None, 0)
+
+
+class StrictResume(_Base):
+    """A mixin for transformers' trainers: checkpoints come back whole.
+
+    The names of weights in a file are not those in the model of most families; transformers' trainer loads what happens
+    to fit, and warns (5.23). Here they go through ``from_pretrained``, which knows both.
+    """
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        model = self.model if model is None else model
+        if hasattr(model, "peft_config"):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        loaded, report = type(model).from_pretrained(
+            resume_from_checkpoint, dtype=model.dtype, use_safetensors=True, output_loading_info=True
+        )
+        check_complete(resume_from_checkpoint, type(model).__name__, report)
+        model.load_state_dict(loaded.state_dict())
+
+
+class BestModel:
+    """Keeps the best model of a run, by one of its held-out scores.
+
+    Args:
+        folder: of the run.
+        prompter: whose model is trained.
+        score: the key of the score; higher is better.
+    """
+
+    def __init__(self, folder: Path, prompter: VLMPrompter, score: str) -> None:
+        self._path, self._folder = folder / BEST, folder / MODEL
+        self._prompter, self._score = prompter, score
+        self._best: dict[str, Any] = {}
+
+    def begin(self, step: int) -> None:
+        """Find out what a run that goes on behind a step knows of the best so far."""
+        before = self._folder.with_name(_BEFORE)
+        if not self._folder.exists() and before.exists():  # stopped while one took the other's place
+            before.replace(self._folder)
+        best = read_json(self._path, kind=dict) if self._path.exists() else {}
+        self._best = best if best.get("step", step + 1) <= step and self._folder.exists() else {}
+
+    def offer(self, model: Any, step: int, scores: Mapping[str, Any]) -> None:
+        """Keep a model, or its adapters, if none was better."""
+        if self._best and scores[self._score] <= self._best[self._score]:
+            return
+        self._best = {"step": step, **scores}
+        hidden = make_folder(self._folder.with_name(f".{MODEL}.{secrets.token_hex(8)}.part"))
+        self._write(model, hidden)
+        before = self._folder.with_name(_BEFORE)
+        if self._folder.exists():
+            self._folder.replace(before)
+        hidden.replace(self._folder)
+        shutil.rmtree(before, ignore_errors=True)
+        write_atomically(self._path, json_text(self._best))
+
+    def _write(self, model: Any, folder: Path) -> None:
+        base = self._prompter.name
+        if hasattr(model, "peft_config"):
+            model.peft_config["default"].base_model_name_or_path = (
+                str(Path(base).resolve()) if Path(base).is_dir() else base
+            )
+            model.save_pretrained(folder, safe_serialization=True)
+            return
+        model.save_pretrained(folder, safe_serialization=True)
+        processor = self._prompter.processor
+        processor.tokenizer.chat_template = processor.chat_template
+        processor.tokenizer.save_pretrained(folder)
+        processor.image_processor.save_pretrained(folder)
