@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from fakes import BoxSegmenter
 from fiducial.config import read_part
 from fiducial.errors import InputError, ModelError, UnknownNameError
-from fiducial.geometry import Mask, Prompts
+from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.images import Image
 from fiducial.language import Outcome
-from fiducial.rewards import MaskService, Scorer
+from fiducial.rewards import MaskService, Scorer, Shown
 
 WIDTH, HEIGHT = 84, 42  # a tenth and a twentieth of the square canvas: 10 and 20 of its pixels to one of the image's
 
@@ -95,6 +95,22 @@ def test_mask_only_reads_what_breaks_the_form_and_pays_a_little_for_it():
     rewards = judge.score(picture(), [mask(*SHIP)], [good, "Here it is: " + good, cut_off, thrice, "none"])
     assert [reward.total for reward in rewards] == pytest.approx([1.6, 1.5, 1.5, 1.1, 0.5])
     assert [reward.outcome for reward in rewards[1:3]] == [Outcome.FOUND, Outcome.TRUNCATED]
+
+
+def test_what_a_model_was_shown_padded_is_read_in_the_numbers_of_the_padded_picture():
+    judge = scorer("mask-only?dialect=llava")
+    shown = Shown.of(Frame(0, -21, 84, 63), Frame.unit(), (WIDTH, HEIGHT))  # in the middle of a square of 84
+    assert shown.image == Frame(0, 0.25, 1, 0.75)
+
+    def reply(x1, y1, x2, y2):  # a box in pixels of the image, in fractions of the square
+        return str([round(value / 84, 4) for value in (x1, y1 + 21, x2, y2 + 21)])
+
+    replies = [reply(0, 10, 21, 31), reply(0, -21, 21, 31), reply(0, -20, 21, -5)]
+    rewards = judge.score(picture(), [mask(0, 10, 21, 31)], replies, shown)
+    assert [reward.parts["mask_iou"] for reward in rewards] == pytest.approx([1, 21 / 31, 0], abs=0.05)
+    assert [reward.outcome.value for reward in rewards] == ["found", "found", "malformed"]
+    assert rewards[1].prompts.boxes[0] == pytest.approx((0, 0, 21, 31), abs=0.01)  # clipped to the image
+    assert judge.score(picture(), [mask(0, 10, 21, 31)], replies[:1])[0].parts["mask_iou"] < 0.9
 
 
 def test_visionreasoner_gives_seven_for_all_and_less_for_less():

@@ -26,7 +26,7 @@ from fiducial.rewards.functions import (
     think_format,
     true_prompts,
 )
-from fiducial.rewards.scoring import Reward, Scorer
+from fiducial.rewards.scoring import Reward, Scorer, Shown
 from fiducial.rewards.service import MaskService, MaskSource
 from fiducial.rewards.trainer_function import RewardFunction, truth_column
 
@@ -41,6 +41,7 @@ __all__ = [
     "Scorer",
     "SegZeroConfig",
     "ServiceConfig",
+    "Shown",
     "Think2SegConfig",
     "VisionReasonerConfig",
     "box_distance",

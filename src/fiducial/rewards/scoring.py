@@ -30,6 +30,7 @@ class Reward:
         outcome: how reading the reply ended; ``failed`` where the segmenter failed, and then every part is 0.
         masks: one per target that counts, in the image's own size; none where the preset cuts no masks.
         text: in plain words why there is nothing, or what the model said around the coordinates.
+        prompts: what was read, in pixels of the image and clipped to it; one per mask where masks are cut.
     """
 
     total: float
@@ -37,14 +38,45 @@ class Reward:
     outcome: Outcome
     masks: tuple[Mask, ...] = ()
     text: str = ""
+    prompts: Prompts | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parts", MappingProxyType(dict(self.parts)))
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a model saw an image, in the numbers that it writes.
+
+    Args:
+        picture: the dialect's frame of the whole picture that the model was given, padding and all.
+        image: the frame of the image itself in the same numbers; equal to ``picture`` where nothing was padded.
+
+    Example:
+        >>> from fiducial.geometry import Frame
+        >>> Shown.of(Frame(-10, 0, 30, 40), Frame.unit(), (20, 40)).image  # 20 x 40 pixels in a square of 40
+        Frame(left=0.25, top=0.0, right=0.75, bottom=1.0)
+    """
+
+    picture: Frame
+    image: Frame
+
+    @classmethod
+    def of(cls, extent: Frame, frame: Frame, size: tuple[int, int]) -> Shown:
+        """Describe an image of (width, height) pixels in a picture.
+
+        Args:
+            extent: where the picture's corners lie in pixels of the image.
+            frame: the dialect's frame of the picture.
+            size: width and height of the image.
+        """
+        (left, top), (right, bottom) = extent.points_to([(0, 0), size], frame).tolist()
+        return cls(frame, Frame(left, top, right, bottom))
+
+
 @dataclass(frozen=True)
 class _Case:
-    """One completion, read: what the parts look at. Prompts are in the dialect's frame."""
+    """One completion, read: what the parts look at. ``frame`` is the picture's; prompts are in the image's."""
 
     config: RewardConfig
     dialect: Dialect
@@ -128,13 +160,16 @@ class Scorer:
         """How many threads that score at once gain something."""
         return 1 if self.service is None else self.service.concurrency
 
-    def score(self, image: Image, truth: Sequence[Mask], replies: Sequence[str]) -> list[Reward]:
+    def score(
+        self, image: Image, truth: Sequence[Mask], replies: Sequence[str], shown: Shown | None = None
+    ) -> list[Reward]:
         """Score completions of one image and instruction.
 
         Args:
             image: what the model was shown, at its own size.
             truth: one mask per true target, of the image's size; none, or none with a pixel: there is no target.
             replies: each a whole completion, as the model wrote it.
+            shown: how the model saw the image; None: whole, without padding, at the canvas of the preset or dialect.
 
         Returns:
             One reward per reply, in order, each in 0..``best`` and independent of the other replies. A reply that
@@ -149,7 +184,10 @@ class Scorer:
                     f"{image.name}: a true mask is {mask.height} x {mask.width} (height x width), "
                     f"the image is {image.height} x {image.width}"
                 )
-        frame = self._dialect.frame(image.width, image.height, self.config.canvas)
+        if shown is None:
+            frame = self._dialect.frame(image.width, image.height, self.config.canvas)
+            shown = Shown(frame, frame)
+        frame = shown.image
         targets = tuple(truth)
         known: list[Prompts] = []
 
@@ -159,24 +197,33 @@ class Scorer:
             return known[0]
 
         cases = [
-            _Case(self.config, self._dialect, frame, reply, self._read(reply, frame), targets, true_prompts)
+            _Case(self.config, self._dialect, shown.picture, reply, self._read(reply, shown), targets, true_prompts)
             for reply in replies
         ]
         cuts: list[Cut] = [()] * len(cases)
+        fitted = [case.answer.prompts.to(image.frame).fitted()[0] for case in cases]
         if self.service is not None and "mask_iou" in self.weights:
-            cuts = self.service.cut(image, [case.answer.prompts.to(image.frame).fitted()[0] for case in cases])
-        return [self._reward(case, cut) for case, cut in zip(cases, cuts, strict=True)]
+            cuts = self.service.cut(image, fitted)
+        return [self._reward(*given) for given in zip(cases, fitted, cuts, strict=True)]
 
-    def _read(self, reply: str, frame: Frame) -> Answer:
-        answer = self._dialect.decode(reply, frame, strict=self.config.reading == "strict")
+    def _read(self, reply: str, shown: Shown) -> Answer:
+        answer = self._dialect.decode(reply, shown.picture, strict=self.config.reading == "strict")
         limit = self.config.suppress_above
-        return (
-            answer if limit is None else replace(answer, prompts=functions.suppress_duplicates(answer.prompts, limit))
-        )
+        if limit is not None:
+            answer = replace(answer, prompts=functions.suppress_duplicates(answer.prompts, limit))
+        return answer if shown.image == shown.picture else _without_padding(answer, shown.image)
 
-    def _reward(self, case: _Case, cut: Cut) -> Reward:
+    def _reward(self, case: _Case, prompts: Prompts, cut: Cut) -> Reward:
         if isinstance(cut, ModelError):
-            return Reward(0.0, dict.fromkeys(self.weights, 0.0), Outcome.FAILED, text=str(cut))
+            return Reward(0.0, dict.fromkeys(self.weights, 0.0), Outcome.FAILED, text=str(cut), prompts=prompts)
         case = replace(case, masks=cut)
         parts = {name: weight * PARTS[name](case) for name, weight in self.weights.items()}
-        return Reward(sum(parts.values()), parts, case.answer.outcome, cut, case.answer.text)
+        return Reward(sum(parts.values()), parts, case.answer.outcome, cut, case.answer.text, prompts)
+
+
+def _without_padding(answer: Answer, frame: Frame) -> Answer:
+    """Clip an answer about a padded picture to the image, whose frame has the same numbers and other corners."""
+    kept = Prompts(frame, tuple(replace(one, frame=frame) for one in answer.prompts)).fitted()[0]
+    if answer.outcome is Outcome.FOUND and not len(kept):
+        return replace(answer, outcome=Outcome.MALFORMED, prompts=kept, text="every target lies in the padding")
+    return replace(answer, prompts=kept)

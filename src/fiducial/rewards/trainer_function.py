@@ -20,7 +20,7 @@ from fiducial.rewards.configs import RewardConfig
 from fiducial.rewards.scoring import Reward
 
 if TYPE_CHECKING:
-    from fiducial.rewards.scoring import Scorer
+    from fiducial.rewards.scoring import Scorer, Shown
 
 
 class RewardFunction:
@@ -33,6 +33,8 @@ class RewardFunction:
         reward: a preset, or its short form such as ``"think2seg?mask_iou=3"``.
         image_column: the column with the image: a file, an array, a Pillow image or an Image, or a list of one.
         truth_column: the column with the true targets, as :func:`truth_column` writes them.
+        shown_column: the column with how the model saw the image (:class:`fiducial.rewards.scoring.Shown`), where the
+            data has one; needed where a picture is padded, or its canvas follows its size.
 
     Example:
         >>> function = RewardFunction("seg-zero?strict_format=0")
@@ -46,10 +48,18 @@ class RewardFunction:
         {'found': 1, 'malformed': 1}
     """
 
-    def __init__(self, reward: RewardConfig | str, *, image_column: str = "image", truth_column: str = "truth") -> None:
+    def __init__(
+        self,
+        reward: RewardConfig | str,
+        *,
+        image_column: str = "image",
+        truth_column: str = "truth",
+        shown_column: str = "shown",
+    ) -> None:
         self.config = cast(RewardConfig, read_part("reward", reward))
         self.image_column = image_column
         self.truth_column = truth_column
+        self.shown_column = shown_column
         self.__name__ = f"fiducial_{self.config.name}"  # TRL logs a reward by it
         self.counts: Counter[str] = Counter()
         self.last: list[Reward] = []
@@ -68,18 +78,22 @@ class RewardFunction:
         """
         images = self._column(columns, self.image_column, len(completions))
         truths = self._column(columns, self.truth_column, len(completions))
+        views: Sequence[Shown | None] = [None] * len(completions)
+        if self.shown_column in columns:
+            views = self._column(columns, self.shown_column, len(completions))
         replies = [_text(completion) for completion in completions]
         # A trainer repeats the very value for each completion of a group: it is read once.
         pictures = {id(value): _picture(value, self.image_column) for value in {id(v): v for v in images}.values()}
-        groups: dict[tuple[str, tuple[Mask, ...]], list[int]] = {}
-        for index, (image, truth) in enumerate(zip(images, truths, strict=True)):
+        groups: dict[tuple[str, tuple[Mask, ...], Shown | None], list[int]] = {}
+        for index, (image, truth, shown) in enumerate(zip(images, truths, views, strict=True)):
             picture = pictures[id(image)]
-            groups.setdefault((picture.digest, _masks(truth, picture, self.truth_column)), []).append(index)
+            key = picture.digest, _masks(truth, picture, self.truth_column), shown
+            groups.setdefault(key, []).append(index)
         found: dict[int, Reward] = {}
         scored = self._score(
             [
-                (pictures[id(images[indices[0]])], masks, [replies[index] for index in indices])
-                for (_, masks), indices in groups.items()
+                (pictures[id(images[indices[0]])], masks, [replies[index] for index in indices], shown)
+                for (_, masks, shown), indices in groups.items()
             ]
         )
         for indices, rewards in zip(groups.values(), scored, strict=True):
@@ -95,7 +109,7 @@ class RewardFunction:
             self._scorer = build(self.config)
         return self._scorer
 
-    def _score(self, groups: Sequence[tuple[Image, tuple[Mask, ...], list[str]]]) -> list[list[Reward]]:
+    def _score(self, groups: Sequence[tuple[Image, tuple[Mask, ...], list[str], Shown | None]]) -> list[list[Reward]]:
         """Score groups; a service elsewhere gets the next one while this process still compares the last."""
         at_once = min(self.scorer.concurrency, len(groups))
         if at_once < 2:
