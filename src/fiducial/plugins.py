@@ -72,6 +72,7 @@ BUILT_IN = {
     "training": {
         "decoder": _TRAINING + "DecoderConfig",
         "grounder": _TRAINING + "GrounderConfig",
+        "grpo": "fiducial.training.grpo_configs:GrpoConfig",
         "segmenter": _TRAINING + "SegmenterConfig",
         "sft": "fiducial.training.sft_configs:SftConfig",
         "words": _TRAINING + "WordsConfig",

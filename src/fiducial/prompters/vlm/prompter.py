@@ -152,11 +152,11 @@ class VLMPrompter:
             raise ModelError(f"{self.name}, asked about {names}: {_diagnosis(error)}") from error
         rows = output[:, start:].tolist()
         return [
-            Reply(complete.texts[row]) if row in complete.texts else self._reply(ids) for row, ids in enumerate(rows)
+            Reply(complete.texts[row]) if row in complete.texts else self.reply(ids) for row, ids in enumerate(rows)
         ]
 
-    def _reply(self, ids: list[int]) -> Reply:
-        """Read a row that the model ended itself, or did not end."""
+    def reply(self, ids: Sequence[int]) -> Reply:
+        """Read the tokens that the model wrote, up to the first one that ends a reply."""
         ends = set(self.model.generation_config.eos_token_id)
         end = next((index for index, token in enumerate(ids) if token in ends), None)
         return Reply(decoded(self.processor.tokenizer, ids[:end]), finished=end is not None)
