@@ -73,6 +73,7 @@ BUILT_IN = {
         "decoder": _TRAINING + "DecoderConfig",
         "grounder": _TRAINING + "GrounderConfig",
         "grpo": "fiducial.training.grpo_configs:GrpoConfig",
+        "nano-vlm": "fiducial.training.nano_vlm_configs:NanoVLMConfig",
         "segmenter": _TRAINING + "SegmenterConfig",
         "sft": "fiducial.training.sft_configs:SftConfig",
         "words": _TRAINING + "WordsConfig",

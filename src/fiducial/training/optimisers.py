@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Literal
 
 import torch
@@ -20,14 +20,23 @@ class Muon(torch.optim.AdamW):
     A kernel (out, in, h, w), read as a matrix (out, in * h * w), moves along its averaged gradient with all singular
     values brought near one, by five Newton-Schulz steps (Jordan et al., 2024), scaled by 0.2 * sqrt(longest side) so
     that rates and decays mean what they mean for AdamW (Liu et al., 2025, "Muon is scalable for LLM training").
-    ``torch.optim.Muon`` takes matrices alone and works in bfloat16, which CPUs do slowly.
+    ``torch.optim.Muon`` takes matrices alone and works in bfloat16, which CPUs do slowly. ``matrices`` names, by their
+    ``id``, the parameters to move so, where it is not all kernels; layers of transformers have matrices, not kernels.
 
     ``group["lr"]`` of every group may be changed between steps; what has more than one dimension decays.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        learning_rate: float,
+        weight_decay: float,
+        matrices: Collection[int] | None = None,
+    ) -> None:
         every = list(parameters)
         kernels = [one for one in every if one.ndim == 4 and min(one.shape[0], one[0].numel()) >= _MIN_CHANNELS]
+        if matrices is not None:
+            kernels = [one for one in every if id(one) in matrices]
         known = {id(one) for one in kernels}
         others = decay_groups((one for one in every if id(one) not in known), weight_decay)
         groups = [{**group, "is_muon": False} for group in others]

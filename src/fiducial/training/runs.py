@@ -143,7 +143,13 @@ class TrainingRun:
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], notes: Mapping[str, Any]) -> Path:
     """Write tensors and notes (plain JSON values) as safetensors."""
-    whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    whole: dict[str, torch.Tensor] = {}
+    seen: set[int] = set()
+    for key, value in tensors.items():
+        whole[key] = value.detach().cpu().contiguous()
+        if whole[key].data_ptr() in seen:  # tied weights: the format wants each by itself
+            whole[key] = whole[key].clone()
+        seen.add(whole[key].data_ptr())
     return write_atomically(path, save(whole, {"notes": json.dumps(notes)}))
 
 

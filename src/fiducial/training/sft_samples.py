@@ -8,7 +8,7 @@ word for that. Between thinking tags stands how the choice is made and where thi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,12 +19,13 @@ from fiducial.contracts import Overlay
 from fiducial.datasets import Sample
 from fiducial.errors import FiducialError, InputError
 from fiducial.evaluation.prompting import TruthPrompts
-from fiducial.geometry import Frame, Prompt, Prompts
+from fiducial.geometry import Box, Frame, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language.dialects import Dialect
 from fiducial.language.dialects import dialect as dialect_named
 from fiducial.language.dialects.json_grammar import JsonGrammar
 from fiducial.language.dialects.tag_grammar import MolmoGrammar
+from fiducial.language.phrases import Resolution
 from fiducial.language.phrases.places import where
 from fiducial.prompters.showing import Picture, ServerSizing, Size, canvas_for
 from fiducial.prompters.templates import PromptTemplate, clean_instruction, control_words, read_template
@@ -136,7 +137,7 @@ class ExampleWriter:
     def _truth(self, sample: Sample, seed: int) -> Prompts:
         source = TruthPrompts(points=self.points, negatives=self.negatives, seed=seed)
         prompts = source(sample).prompts
-        return Prompts(prompts.frame, tuple(self._with_enough_points(one) for one in prompts))
+        return Prompts(prompts.frame, tuple(self._with_enough_points(one) for one in left_to_right(prompts)))
 
     def _with_enough_points(self, prompt: Prompt) -> Prompt:
         """Repeat the last point of a target that has fewer pixels than the dialect wants points."""
@@ -144,6 +145,11 @@ class ExampleWriter:
         if missing <= 0 or not prompt.positive_points:
             return prompt
         return prompt.with_points(prompt.positive_points[-1:] * missing)
+
+
+def left_to_right(prompts: Iterable[Prompt]) -> list[Prompt]:
+    """Order prompts by the middle of their boxes, from the left: the order of a dataset cannot be seen in a picture."""
+    return sorted(prompts, key=lambda one: (0.0, 0.0) if one.box is None else (one.box[0] + one.box[2], one.box[1]))
 
 
 def points_written(dialect: Dialect) -> tuple[int, int]:
@@ -165,11 +171,14 @@ def explanation(item: SampleInContext) -> str:
         >>> explanation(in_context(open_dataset("scenes:shapes?count=1&seed=3"), 0))  # doctest: +ELLIPSIS
         'Chose ...'
     """
-    sample = item.sample
-    boxes = [prompt.box for prompt in sample.prompts() if prompt.box is not None]
-    found = item.resolution()
+    boxes = [prompt.box for prompt in item.sample.prompts() if prompt.box is not None]
+    return explained(item.resolution(), boxes, item.sample.frame)
+
+
+def explained(found: Resolution | None, boxes: Sequence[Box], frame: Frame) -> str:
+    """Say how the resolver chose, if it chose these boxes, and where they lie in a frame of the picture."""
     chosen = _AREAS.sub("", found.text) if found is not None else ""
-    return " ".join(filter(None, [chosen, where(boxes, sample.frame)])) or _NOTHING
+    return " ".join(filter(None, [chosen, where(boxes, frame)])) or _NOTHING
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

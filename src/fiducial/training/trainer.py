@@ -89,6 +89,12 @@ class Task(ABC, Generic[Batch]):
     def finish(self, network: nn.Module) -> Path:
         """Write what the run leaves, and return it; ``network`` is the last one, not the best."""
 
+    def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimiser of the weights that are trained."""
+        trained = (weight for weight in network.parameters() if weight.requires_grad)
+        config = self.config
+        return make_optimiser(config.optimiser, trained, config.learning_rate, config.weight_decay)
+
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
         return warmup_cosine(step, self.steps, self.config.learning_rate, self.warmup_ratio)
@@ -146,7 +152,7 @@ class Trainer(Generic[Batch]):
         self.run.open()
         self.average = copy.deepcopy(self.network).requires_grad_(False) if task.ema_decay else self.network
         trained = [weight for weight in self.network.parameters() if weight.requires_grad]
-        self._optimiser = make_optimiser(config.optimiser, trained, config.learning_rate, config.weight_decay)
+        self._optimiser = task.optimiser(self.network)
         self._resume()
         if task.score_first and not self.before:
             self.before = self._scores()

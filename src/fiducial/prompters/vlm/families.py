@@ -29,6 +29,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.images import Image
 from fiducial.prompters.showing import Colour, Picture, Size, squared, stretched, whole, widened
+from fiducial.prompters.vlm.conv_tower import MODEL_TYPE as CONV_TOWER
 
 # -- processors ------------------------------------------------------------------------------------------
 
@@ -123,7 +124,7 @@ def llava(kind: type[Any]) -> Any:
     return build
 
 
-_EXTRA_TOKENS = {"clip_vision_model": 1, "siglip_vision_model": 0}
+_EXTRA_TOKENS = {"clip_vision_model": 1, "siglip_vision_model": 0, CONV_TOWER: 0}
 """Tokens that a vision tower adds to its patches: CLIP has a class token."""
 
 

@@ -1,0 +1,532 @@
+"""What a small vision-language model learns from: a pool of pictures drawn once, and questions made anew at every step.
+
+A picture of the pool is seen under the eight symmetries of the square, and its questions are made of the things as they
+then lie, so that "left" means left. Several questions stand behind one picture; each sees the picture and itself alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from fiducial.datasets import Dataset, open_dataset
+from fiducial.datasets.splits import group_of, is_held_out
+from fiducial.errors import InputError
+from fiducial.files import make_folder, write_atomically
+from fiducial.geometry import Frame, Mask, Prompt
+from fiducial.images import Image
+from fiducial.language.candidates import COLOURS
+from fiducial.language.dialects import Dialect
+from fiducial.language.dialects import dialect as dialect_named
+from fiducial.language.phrases import resolve
+from fiducial.prompters.templates import read_template
+from fiducial.synthetic.expressions import Said, say
+from fiducial.synthetic.scenes import SceneDataset, view_of
+from fiducial.synthetic.view import ColourReading, Thing, View, read_colours
+from fiducial.synthetic.vocabulary import spoken
+from fiducial.training.augmentation import Move
+from fiducial.training.nano_vlm_configs import NanoVLMConfig, PictureSource
+from fiducial.training.nano_vlm_words import NumberTokens, number_tokens, written
+from fiducial.training.sft_samples import explained, left_to_right, points_written
+from fiducial.training.sources import expand_data_folder, shares
+from fiducial.training.trainer import StepBatches
+
+_VISIBLE = 0.5
+"""Things of which a window shows less are left out of what is said of it ..."""
+_TRIES = 8
+"""... and of this many windows the one is taken that leaves out the fewest."""
+_SPOTS = 4
+"""Points kept of each thing: the first lies deepest inside, the others anywhere on it."""
+STRIDE = 16
+NO_CLASS = -100
+ROW = 96
+"""Tokens of questions about one picture that are put into one row, unless one question is longer."""
+_MAX_TARGETS = 8
+
+
+# -- the pool -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolPicture:
+    """A picture at the size of the canvas, and its N things; places are in pixels of the window it was cut from."""
+
+    pixels: NDArray[np.uint8]  # (S, S, 3)
+    side: float  # of the square window, in pixels of the original
+    names: tuple[str, ...]
+    boxes: NDArray[np.float64]  # (N, 4) xyxy
+    areas: NDArray[np.float64]  # (N,)
+    spots: NDArray[np.float64]  # (N, _SPOTS, 2) x, y of points on each
+    colours: tuple[ColourReading, ...]
+    absent: tuple[str, ...]  # names of what is not there but could be
+    held_out: bool
+
+    def turned(self, symmetry: int) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]:
+        """Return pixels, boxes and spots under a symmetry of the square, 0..7: 1 and 2 mirror, 4 transposes."""
+        pixels, boxes, spots = self.pixels, self.boxes, self.spots
+        if symmetry & 1:
+            pixels = pixels[:, ::-1]
+            boxes = boxes[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [self.side, 0, self.side, 0]
+            spots = spots * [-1, 1] + [self.side, 0]
+        if symmetry & 2:
+            pixels = pixels[::-1]
+            boxes = boxes[:, [0, 3, 2, 1]] * [1, -1, 1, -1] + [0, self.side, 0, self.side]
+            spots = spots * [1, -1] + [0, self.side]
+        if symmetry & 4:
+            pixels, boxes, spots = pixels.transpose(1, 0, 2), boxes[:, [1, 0, 3, 2]], spots[..., ::-1]
+        return pixels, boxes, spots
+
+    def view(self, boxes: NDArray[np.float64]) -> View:
+        """Return the things as expressions speak of them, lying where ``boxes`` (N, 4) say."""
+        rows = zip(self.names, boxes.tolist(), self.areas.tolist(), strict=True)
+        things = tuple(Thing(index, name, tuple(box), area) for index, (name, box, area) in enumerate(rows))
+        size = round(self.side)
+        return View(size, size, things, None, self.colours)
+
+
+class Pool:
+    """The pictures of one source, drawn once."""
+
+    def __init__(self, source: PictureSource, pictures: Sequence[PoolPicture]) -> None:
+        self.source = source
+        self.training = [one for one in pictures if not one.held_out]
+        self.held_out = [one for one in pictures if one.held_out]
+        if not self.training:
+            raise InputError(f"{source.dataset}: no picture is left to learn from")
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that occurs."""
+        return frozenset(name for one in self.training for name in one.names)
+
+
+class _Drawer(TorchDataset[list[PoolPicture]]):
+    """The windows of each picture of a dataset; they depend on source and picture alone."""
+
+    def __init__(self, source: PictureSource, data: Path, canvas: int) -> None:
+        self._source, self._canvas = source, canvas
+        self._dataset: Dataset = open_dataset(expand_data_folder(source.dataset, data))
+        self._known: tuple[str, ...] = ()
+        if not isinstance(self._dataset, SceneDataset):
+            self._known = tuple(sorted({spoken(label) for sample in self._dataset for label in sample.labels}))
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> list[PoolPicture]:
+        cv2.setNumThreads(0)
+        if isinstance(self._dataset, SceneDataset):
+            scene = self._dataset.scene(index)
+            group, image, masks, known = self._dataset.ids[index], scene.image, list(scene.masks), scene.vocabulary
+            view = view_of(scene)
+        else:
+            sample = self._dataset[index]
+            if sample.instances is None or len(sample.labels) != len(sample.instances):
+                raise InputError(f"sample {sample.id}: masks with labels are needed to speak of what a picture shows")
+            pairs = [(label, mask) for label, mask in zip(sample.labels, sample.instances, strict=True) if mask]
+            group, image, masks = group_of(sample, self._source.group), sample.image(), [mask for _, mask in pairs]
+            known = self._known
+            view = View.of(sample.size, [label for label, _ in pairs], masks=masks, read=lambda: image)
+        held_out = is_held_out(group, self._source.held_out)
+        random = np.random.default_rng([index, 7])
+        count = self._source.windows
+        return [self._window(image, view, masks, tuple(known), held_out, random) for _ in range(count)]
+
+    def _window(
+        self,
+        image: Image,
+        view: View,
+        masks: Sequence[Mask],
+        known: tuple[str, ...],
+        held_out: bool,
+        random: np.random.Generator,
+    ) -> PoolPicture:
+        shorter = min(image.height, image.width)
+        tries = []
+        for _ in range(_TRIES if self._source.window != (1.0, 1.0) else 1):
+            side = max(32, round(shorter * random.uniform(*self._source.window)))
+            side = min(side, shorter)
+            if view.things:  # somewhere in the window lies a thing
+                x, y = view.things[int(random.integers(len(view.things)))].centre
+                x, y = x - random.uniform(0.15, 0.85) * side, y - random.uniform(0.15, 0.85) * side
+            else:
+                x, y = random.uniform(0, image.width - side), random.uniform(0, image.height - side)
+            left, top = (int(np.clip(v, 0, limit - side)) for v, limit in ((x, image.width), (y, image.height)))
+            tries.append(Move(left, top, side, side))
+        move = min(tries, key=lambda one: self._cut(one, view))
+        kept, parts = [], []
+        for thing, mask in zip(view.things, masks, strict=True):
+            part = move.mask(mask)
+            if part.area >= _VISIBLE * mask.area:
+                kept.append(thing.index)
+                parts.append(part)
+        colours = [_reading(view, view.things[index], image, masks[index]) for index in kept]
+        present = {view.things[index].name for index in range(len(view.things))}
+        pixels = cv2.resize(move.pixels(image.pixels), (self._canvas, self._canvas), interpolation=cv2.INTER_AREA)
+        spots = [_spots(part, random) for part in parts]
+        return PoolPicture(
+            np.asarray(pixels, np.uint8),
+            float(move.width),
+            tuple(view.things[index].name for index in kept),
+            np.array([part.box for part in parts], np.float64).reshape(-1, 4),
+            np.array([part.area for part in parts], np.float64),
+            np.array(spots, np.float64).reshape(-1, _SPOTS, 2),
+            tuple(colours),
+            tuple(name for name in map(spoken, known) if name not in present),
+            held_out,
+        )
+
+    @staticmethod
+    def _cut(move: Move, view: View) -> int:
+        """Count the things that a window shows in part."""
+        boxes = [move.box(thing.box) for thing in view.things]
+        return sum(box is not None and not move.holds(thing.box) for box, thing in zip(boxes, view.things, strict=True))
+
+
+def _reading(view: View, thing: Thing, image: Image, mask: Mask) -> ColourReading:
+    return view.colours(thing) or read_colours(image.pixels[mask.to_dense()])
+
+
+def _spots(mask: Mask, random: np.random.Generator) -> list[tuple[float, float]]:
+    first = mask.inner_point()
+    assert first is not None
+    rows, columns = np.nonzero(mask.to_dense())
+    chosen = random.integers(len(rows), size=_SPOTS - 1)
+    return [first, *((float(columns[k]) + 0.5, float(rows[k]) + 0.5) for k in chosen)]
+
+
+def read_pools(config: NanoVLMConfig, data: str | Path) -> list[Pool]:
+    """Draw or read every picture that a run learns from or is scored on."""
+    pools = []
+    for source in config.data:
+        dataset = expand_data_folder(source.dataset, data)
+        key = json.dumps([_POOL_VERSION, dataset, source.held_out, source.group, source.windows, source.window])
+        name = f"{hashlib.sha256(f'{key}{config.network.canvas}'.encode()).hexdigest()[:16]}.npz"
+        kept = Path(config.pool_folder) / name if config.pool_folder else None
+        if kept is not None and kept.exists():
+            pictures = _unpacked(kept)
+        else:
+            drawer = _Drawer(source, Path(data), config.network.canvas)
+            loader = DataLoader(drawer, batch_size=None, num_workers=2 * config.num_workers)
+            pictures = [one for some in loader for one in some]
+            if kept is not None:
+                _pack(kept, pictures)
+        pools.append(Pool(source, pictures))
+    return pools
+
+
+_POOL_VERSION = 1
+"""Rises when the same source no longer gives the same pictures."""
+
+
+def _pack(path: Path, pictures: Sequence[PoolPicture]) -> None:
+    facts = [
+        {
+            "side": one.side,
+            "names": one.names,
+            "absent": one.absent,
+            "held_out": one.held_out,
+            "colours": [[c.shares, sorted(c.clear), sorted(c.possible)] for c in one.colours],
+        }
+        for one in pictures
+    ]
+    file = io.BytesIO()
+    np.savez(
+        file,
+        pixels=np.stack([one.pixels for one in pictures]),
+        boxes=np.concatenate([one.boxes for one in pictures]),
+        areas=np.concatenate([one.areas for one in pictures]),
+        spots=np.concatenate([one.spots for one in pictures]),
+        facts=np.frombuffer(json.dumps(facts).encode(), np.uint8),
+    )
+    make_folder(path.parent)
+    write_atomically(path, file.getvalue())
+
+
+def _unpacked(path: Path) -> list[PoolPicture]:
+    with np.load(path, allow_pickle=False) as arrays:
+        pixels, boxes, areas, spots = (arrays[name] for name in ("pixels", "boxes", "areas", "spots"))
+        facts = json.loads(arrays["facts"].tobytes())
+    pictures, start = [], 0
+    for index, fact in enumerate(facts):
+        here = slice(start, start + len(fact["names"]))
+        start = here.stop
+        colours = tuple(ColourReading(shares, frozenset(c), frozenset(p)) for shares, c, p in fact["colours"])
+        names, absent = tuple(fact["names"]), tuple(fact["absent"])
+        pictures.append(
+            PoolPicture(
+                pixels[index],
+                fact["side"],
+                names,
+                boxes[here],
+                areas[here],
+                spots[here],
+                colours,
+                absent,
+                fact["held_out"],
+            )
+        )
+    return pictures
+
+
+# -- questions ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question about a picture as it lies, with the truth in pixels of the canvas."""
+
+    said: Said
+    thinking: str
+    prompts: tuple[Prompt, ...]  # from left to right; boxes and spots are whole pixels
+
+
+def ask(
+    picture: PoolPicture,
+    boxes: NDArray[np.float64],
+    spots: NDArray[np.float64],
+    random: np.random.Generator,
+    count: int,
+) -> list[Asked]:
+    """Make questions about a picture whose things lie where boxes (N, 4) and spots (N, K, 2) say."""
+    canvas = picture.pixels.shape[0]
+    view = picture.view(boxes)
+    absent = [picture.absent[int(k)] for k in random.permutation(len(picture.absent))]
+    found = []
+    for said in say(view, random, count, vocabulary=absent):
+        chosen = [view.things[index].box for index in said.chosen]
+        if len(chosen) > _MAX_TARGETS:
+            continue
+        resolution = resolve(said.instruction, view.candidates(coloured=True), view.frame) if chosen else None
+        prompts = []
+        for index in said.chosen:
+            box, points = boxes[index] / picture.side * canvas, spots[index] / picture.side * canvas
+            some = [0, 1 + int(random.integers(len(points) - 1))]
+            whole = np.rint(box)  # a thing is never thinner than one pixel
+            whole[2:] = np.maximum(whole[2:], whole[:2] + 1)
+            prompts.append(
+                Prompt(
+                    Frame.pixels(canvas, canvas),
+                    box=tuple(whole.tolist()),
+                    points=tuple((float(int(x)), float(int(y))) for x, y in points[some]),
+                    point_labels=(1, 1),
+                )
+            )
+        found.append(Asked(said, explained(resolution, chosen, view.frame), tuple(left_to_right(prompts))))
+    return found
+
+
+# -- batches --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedBatch:
+    """B pictures of n cells, and R rows of T tokens with the questions about them; M tokens are to be learned.
+
+    Args:
+        step: the number of the step.
+        pixels: (B, S, S, 3) uint8.
+        dense: (B, n) whether a cell holds a thing, (B, n) which name, (B, n) which colour, (B, n, 4) its box in pixels
+            of the canvas; :data:`NO_CLASS` where nothing is known.
+        visible: (B, V) which cells are shown, in order.
+        picture: (R,) the picture that a row is about.
+        ids, positions, blocks: (R, T) tokens, their places behind the picture, and the question each belongs to; -1
+            for padding.
+        at: (M, 2) row and place of the tokens that are followed by what is learned.
+        target: (M,) the tokens that follow.
+        kind: (M,) 0 for words, 1 for points, 2 for edges of boxes.
+        first: (M,) the id of pixel 0 among the tokens of each coordinate's kind; 0 for words.
+        pointed: (Q, 3) row, place, and cell of the target's middle among the visible ones, of the tokens before a box.
+    """
+
+    step: int
+    pixels: Tensor
+    dense: tuple[Tensor, Tensor, Tensor, Tensor]
+    visible: Tensor
+    picture: Tensor
+    ids: Tensor
+    positions: Tensor
+    blocks: Tensor
+    at: Tensor
+    target: Tensor
+    kind: Tensor
+    first: Tensor
+    pointed: Tensor
+
+
+class Writer:
+    """Turns questions into tokens, in the dialects of a run."""
+
+    def __init__(self, config: NanoVLMConfig, tokenizer: Any) -> None:
+        self._canvas, self.tokenizer = config.network.canvas, tokenizer
+        self.dialects: list[Dialect] = [dialect_named(name) for name, _ in config.dialects]
+        weights = np.array([share for _, share in config.dialects])
+        self.shares = weights / weights.sum()
+        self.numbers: list[NumberTokens] = [number_tokens(tokenizer, one, self._canvas) for one in self.dialects]
+        self.templates = [read_template(f"nano-{one.name}") for one in self.dialects]
+
+    def question(self, instruction: str, dialect: int) -> list[int]:
+        """Return the tokens of a question, behind the picture's place, up to where the reply begins."""
+        _, user = self.templates[dialect].fill(instruction, (self._canvas, self._canvas))
+        turn = [{"role": "user", "content": [{"type": "text", "text": user}]}]
+        text = self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def answer(self, asked: Asked, dialect: int) -> tuple[list[int], list[int]]:
+        """Return the tokens of an answer and its end, and what each is: a word (0), a point (1) or an edge (2)."""
+        chosen = self.dialects[dialect]
+        per_item = sum(points_written(chosen))
+        text = written(chosen, self._canvas, asked.prompts, asked.thinking)
+        ids = [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.tokenizer.eos_token_id]
+        numbers = [place for place, token in enumerate(ids) if self.numbers[dialect].start(token) is not None]
+        width = 4 + 2 * per_item
+        kinds = [0] * len(ids)
+        coordinates = numbers[len(numbers) - width * len(asked.prompts) :] if asked.prompts else []
+        for order, place in enumerate(coordinates):
+            kinds[place] = 2 if order % width < 4 else 1
+        return ids, kinds
+
+
+class PackedBatches(StepBatches[PackedBatch]):
+    """The batch of each step, drawn from the seed and the step alone."""
+
+    def __init__(self, config: NanoVLMConfig, pools: Sequence[Pool], writer: Writer, names: Sequence[str]) -> None:
+        super().__init__(config.steps, config.num_workers)
+        self._config, self._pools, self._writer = config, pools, writer
+        self._names = {name: index for index, name in enumerate(names)}
+        self._shares = shares([pool.source for pool in pools])
+        self._side = config.network.canvas // STRIDE
+
+    def __getitem__(self, step: int) -> PackedBatch:
+        random = np.random.default_rng([self._config.seed, step])
+        rows = [self._row(random) for _ in range(self._config.batch_size)]
+        pixels = torch.from_numpy(np.stack([row[0] for row in rows]))
+        dense = tuple(torch.from_numpy(np.stack(part)) for part in zip(*(row[1] for row in rows), strict=True))
+        return self._packed(step, pixels, dense, [row[2] for row in rows], random)  # type: ignore[arg-type]
+
+    def _row(self, random: np.random.Generator) -> tuple[NDArray[np.uint8], Any, list[Asked]]:
+        pool = self._pools[int(random.choice(len(self._pools), p=self._shares))]
+        picture = pool.training[int(random.integers(len(pool.training)))]
+        pixels, boxes, spots = picture.turned(int(random.integers(8)))
+        # Light and contrast change; hues do not, since questions name them.
+        gain, light = 1 + 0.15 * random.uniform(-1, 1), 12 * random.uniform(-1, 1)
+        shaded = np.clip((pixels.astype(np.float32) - 127.5) * gain + 127.5 + light, 0, 255)
+        asked = []
+        if self._config.stage == "answers":
+            asked = ask(picture, boxes, spots, random, self._config.questions)
+        return np.asarray(np.rint(shaded), np.uint8), self._cells(picture, boxes), asked
+
+    def _cells(self, picture: PoolPicture, boxes: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+        """Say what each cell holds: those near the middle of a thing hold it, always at least one; smaller ones win."""
+        canvas = self._config.network.canvas
+        count = self._side**2
+        middles = (np.arange(self._side) + 0.5) * STRIDE
+        across, down = np.tile(middles, self._side), np.repeat(middles, self._side)
+        holds, names = np.zeros(count, np.float32), np.full(count, NO_CLASS)
+        colours, places = np.full(count, NO_CLASS), np.zeros((count, 4), np.float32)
+        placed = boxes / picture.side * canvas
+        for index in np.argsort(-picture.areas, kind="stable"):
+            x1, y1, x2, y2 = placed[index]
+            near_x = abs(across - (x1 + x2) / 2) <= max(STRIDE / 2, (x2 - x1) * 0.3)
+            near_y = abs(down - (y1 + y2) / 2) <= max(STRIDE / 2, (y2 - y1) * 0.3)
+            cells = near_x & near_y
+            holds[cells], names[cells], places[cells] = 1, self._names[picture.names[index]], placed[index]
+            clear = picture.colours[index].clear
+            colours[cells] = COLOURS.index(next(iter(clear))) if clear else NO_CLASS
+        return holds, names, colours, places
+
+    def _packed(
+        self,
+        step: int,
+        pixels: Tensor,
+        dense: tuple[Tensor, Tensor, Tensor, Tensor],
+        asked: Sequence[Sequence[Asked]],
+        random: np.random.Generator,
+    ) -> PackedBatch:
+        moving = step >= self._config.frozen * self._config.steps
+        visible = self._visible(dense[0].numpy(), self._side**2 if moving else self._config.visible, random)
+        rows: list[list[tuple[int, int, int]]] = []  # token, place, question
+        pictures, at, target, kind, first, pointed = [], [], [], [], [], []
+        for picture, questions in enumerate(asked):
+            for number, one in enumerate(questions):
+                dialect = int(random.choice(len(self._writer.dialects), p=self._writer.shares))
+                question = self._writer.question(one.said.instruction, dialect)
+                answer, kinds = self._writer.answer(one, dialect)
+                whole = question + answer[:-1]
+                if not number or len(rows[-1]) + len(whole) > ROW:
+                    rows.append([])
+                    pictures.append(picture)
+                row, start = len(rows) - 1, len(rows[-1]) + len(question) - 1  # the place before the first token
+                rows[-1] += [(token, place, number) for place, token in enumerate(whole)]
+                edges = 0
+                for offset, (token, what) in enumerate(zip(answer, kinds, strict=True)):
+                    at.append((row, start + offset))
+                    target.append(token)
+                    kind.append(what)
+                    first.append((self._writer.numbers[dialect].start(token) or 0) if what else 0)
+                    if what != 2:
+                        continue
+                    if edges % 4 == 0:
+                        cell = self._cell_of(one.prompts[edges // 4])
+                        seen = int(np.searchsorted(visible[picture], cell))
+                        if seen < visible.shape[1] and visible[picture][seen] == cell:
+                            pointed.append((row, start + offset, seen))
+                    edges += 1
+        longest = max((len(tokens) for tokens in rows), default=0)
+        packed = np.zeros((3, len(rows), longest), np.int64)
+        packed[2] = -1
+        for row, tokens in enumerate(rows):
+            if tokens:
+                packed[:, row, : len(tokens)] = np.array(tokens).T
+        ids, positions, blocks = torch.from_numpy(packed)
+        return PackedBatch(
+            step,
+            pixels,
+            dense,
+            torch.from_numpy(visible),
+            torch.tensor(pictures, dtype=torch.long),
+            ids,
+            positions,
+            blocks,
+            torch.tensor(at, dtype=torch.long).reshape(-1, 2),
+            torch.tensor(target, dtype=torch.long),
+            torch.tensor(kind, dtype=torch.long),
+            torch.tensor(first, dtype=torch.long),
+            torch.tensor(pointed, dtype=torch.long).reshape(-1, 3),
+        )
+
+    @staticmethod
+    def _visible(holds: NDArray[np.float32], count: int, random: np.random.Generator) -> NDArray[np.int64]:
+        """Choose cells to be shown (B, V): those that hold something, and others at random."""
+        keys = random.random(holds.shape) + (holds > 0)
+        return np.asarray(np.sort(np.argsort(-keys, axis=1)[:, :count], axis=1), np.int64)
+
+    def _cell_of(self, prompt: Prompt) -> int:
+        assert prompt.box is not None
+        x1, y1, x2, y2 = prompt.box
+        limit = self._side - 1
+        column, row = (min(limit, int(middle / STRIDE)) for middle in ((x1 + x2) / 2, (y1 + y2) / 2))
+        return row * self._side + column
+
+
+def texts_of(pools: Sequence[Pool], seed: int) -> Iterator[str]:
+    """Yield instructions and explanations about pictures of the pools, for a vocabulary to be made of."""
+    for number, pool in enumerate(pools):
+        random = np.random.default_rng([seed, number])
+        for picture in pool.training[:1500]:
+            for one in ask(picture, picture.boxes, picture.spots, random, 12):
+                yield one.said.instruction
+                yield one.thinking

@@ -1,0 +1,229 @@
+"""A vision-language model from nothing: its vocabulary, its pictures and questions, its losses, and runs that go on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fiducial.config import read
+from fiducial.errors import InputError
+from fiducial.geometry import Frame, Prompt
+from fiducial.images import Image
+from fiducial.language import Outcome
+from fiducial.language.dialects import dialect
+from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.vlm import VLMPrompter
+from fiducial.training.nano_vlm import NanoVLMTask
+from fiducial.training.nano_vlm_configs import NanoVLMConfig
+from fiducial.training.nano_vlm_data import PackedBatches, PoolPicture, Writer, ask, read_pools
+from fiducial.training.nano_vlm_model import NanoVLM, build_model
+from fiducial.training.nano_vlm_words import make_tokenizer, number_tokens, skeleton, written
+from fiducial.training.trainer import Trainer
+
+CANVAS = 64
+DIALECTS = [dialect("think2seg"), dialect("sjtu")]
+TEXTS = ["the leftmost red disc", "Chose the largest of 5 discs. It lies in the centre left of the picture."] * 3
+NETWORK = {
+    "canvas": CANVAS,
+    "widths": [16, 16],
+    "blocks": [0, 0, 0],
+    "hidden_size": 32,
+    "layers": 2,
+    "intermediate_size": 48,
+}
+
+
+def config_of(**changes):
+    plain = {
+        "stage": "answers",
+        "steps": 4,
+        "batch_size": 2,
+        "questions": 3,
+        "visible": 10,
+        "eval_every": 2,
+        "eval_limit": 2,
+        "save_every": 1,
+        "num_workers": 0,
+        "num_threads": 1,
+        "network": NETWORK,
+        "data": [{"dataset": "scenes:shapes?count=6&seed=1&size=96", "name": "shapes", "held_out": 0.4}],
+    }
+    return read(NanoVLMConfig, {**plain, **changes}, "test")
+
+
+@pytest.fixture(scope="module")
+def pools():
+    return read_pools(config_of(), Path())
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return make_tokenizer(DIALECTS, CANVAS, TEXTS)
+
+
+# -- words ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["the leftmost red disc", "Blorb, 1000, 3.14: é\n### <think> 12, 7", "[[0.25, 0.5]]"])
+def test_no_text_is_lost(tokenizer, text):
+    assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
+
+
+@pytest.mark.parametrize("one", DIALECTS, ids=lambda one: one.name)
+def test_an_answer_has_one_token_for_each_coordinate_and_for_what_stands_between(tokenizer, one):
+    numbers = number_tokens(tokenizer, one, CANVAS)
+    spots = ((5.0, 6.0), (7.0, 8.0))
+    prompt = Prompt(Frame.pixels(CANVAS, CANVAS), box=(3.0, 4.0, 60.0, 64.0), points=spots, point_labels=(1, 1))
+    text = written(one, CANVAS, [prompt], "Chose the only red disc.")
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    pixels = [token - start for token in ids if (start := numbers.start(token)) is not None]
+    expected = [3, 4, 60, 64, 5, 6, 7, 8]
+    assert pixels == expected[: len(pixels)]
+    assert len(pixels) == (8 if one.name == "think2seg" else 4)
+    assert all(piece in tokenizer.get_vocab() for piece in skeleton(one, CANVAS))
+    assert tokenizer.decode(ids) == text
+
+
+# -- pictures -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("symmetry", range(8))
+def test_boxes_and_spots_move_with_the_pixels(symmetry):
+    pixels = np.zeros((CANVAS, CANVAS, 3), np.uint8)
+    pixels[10:14, 20:50] = 255
+    pixels[10, 20] = 128  # a spot of its own
+    box, spots = np.array([[20.0, 10.0, 50.0, 14.0]]), np.tile(np.array([20.5, 10.5]), (1, 4, 1))
+    picture = PoolPicture(pixels, float(CANVAS), ("bar",), box, np.array([120.0]), spots, (), (), False)
+    turned, boxes, places = picture.turned(symmetry)
+    rows, columns = np.nonzero(turned[..., 0])
+    assert boxes[0].tolist() == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    x, y = places[0, 0]
+    assert turned[int(y), int(x), 0] == 128
+
+
+def test_pictures_are_kept_and_come_back_the_same(pools, tmp_path):
+    config = config_of(pool_folder=str(tmp_path))
+    first, second = read_pools(config, Path()), read_pools(config, Path())
+    for one in (first, second):
+        for mine, other in zip(one[0].training, pools[0].training, strict=True):
+            assert np.array_equal(mine.pixels, other.pixels)
+            assert np.array_equal(mine.boxes, other.boxes)
+            assert (mine.names, mine.absent, mine.colours) == (other.names, other.absent, other.colours)
+    assert len(list(tmp_path.glob("*.npz"))) == 1
+
+
+def test_questions_name_what_they_mean(pools):
+    picture = pools[0].training[0]
+    _, boxes, spots = picture.turned(3)
+    asked = ask(picture, boxes, spots, np.random.default_rng(0), 6)
+    assert asked
+    scale = CANVAS / picture.side
+    for one in asked:
+        found = [prompt.box for prompt in one.prompts]
+        assert found == sorted(found, key=lambda box: (box[0] + box[2], box[1]))
+        true = [tuple(np.rint(boxes[index] * scale)) for index in one.said.chosen]
+        assert sorted(found) == sorted(true)
+
+
+def test_a_source_of_boxes_alone_is_refused(tmp_path):
+    PIL.Image.fromarray(np.zeros((80, 80, 3), np.uint8)).save(tmp_path / "a.png")
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "area": 81, "iscrowd": 0}
+    images = [{"id": 1, "file_name": "a.png", "width": 80, "height": 80}]
+    whole = {"images": images, "annotations": [box], "categories": [{"id": 1, "name": "ship"}]}
+    (tmp_path / "a.json").write_text(json.dumps(whole))
+    config = config_of(data=[{"dataset": f"coco:{tmp_path}/a.json?per=image"}])
+    with pytest.raises(InputError):
+        read_pools(config, Path())
+
+
+# -- losses ---------------------------------------------------------------------------------------
+
+
+def test_questions_behind_one_picture_are_answered_as_if_alone(pools, tokenizer):
+    config = config_of(frozen=0.0)  # every cell is shown
+    batches = PackedBatches(config, pools, Writer(config, tokenizer), sorted(pools[0].names))
+    batch = batches[0]
+    torch.manual_seed(0)
+    model = build_model(config.network, tokenizer, batches._writer.numbers)
+    network = NanoVLM(model, batches._writer.numbers, 8).eval()
+    with torch.no_grad():
+        cells = network.cells(batch.pixels)
+        packed = network.answer_logits(cells, batch)[0]
+        for row in range(len(batch.ids)):
+            for question in set(batch.blocks[row].tolist()) - {-1}:
+                here = (batch.blocks[row] == question).nonzero()[:, 0]
+                words = model.get_input_embeddings()(batch.ids[row, here][None])
+                whole = torch.cat([cells[batch.picture[row]][None], words], 1)
+                alone = model.lm_head(model.model.language_model(inputs_embeds=whole).last_hidden_state)[0]
+                mine = [k for k, (r, t) in enumerate(batch.at.tolist()) if r == row and t in here.tolist()]
+                places = [cells.shape[1] + here.tolist().index(int(batch.at[k, 1])) for k in mine]
+                torch.testing.assert_close(packed[mine], alone[places], atol=1e-4, rtol=1e-4)
+
+
+def test_the_loss_covers_answers_and_their_ends_alone(pools, tokenizer):
+    config = config_of()
+    writer = Writer(config, tokenizer)
+    batch = PackedBatches(config, pools, writer, sorted(pools[0].names))[0]
+    questions = {(r, b) for r, row in enumerate(batch.blocks.tolist()) for b in row if b >= 0}
+    assert int((batch.target == tokenizer.eos_token_id).sum()) == len(questions)
+    coordinates = batch.target[batch.kind > 0]
+    assert torch.equal(batch.first[batch.kind > 0] > 0, torch.ones_like(coordinates, dtype=torch.bool))
+    reply = tokenizer.convert_tokens_to_ids("<reply>")
+    starts = (batch.ids == reply).sum()
+    assert int(starts) == len(questions)
+
+
+# -- runs -----------------------------------------------------------------------------------------
+
+
+def fit(config, out, **options):
+    return Trainer(NanoVLMTask(config, Path()), out, device="cpu", quiet=True, **options).fit()
+
+
+def test_it_learns_to_see_then_to_answer_and_is_asked_like_any_other(tmp_path):
+    seen = fit(config_of(stage="dense"), tmp_path / "dense")
+    model = fit(config_of(initial=str(seen), frozen=0.5), tmp_path / "answers")
+    prompter = VLMPrompter.from_config(
+        VLMConfig(model=str(model), dialect="sjtu", template="nano-sjtu", canvas=(CANVAS, CANVAS), max_new_tokens=20)
+    )
+    (answer,) = prompter.ask([Image(np.zeros((50, 90, 3), np.uint8))], ["the red disc"])
+    assert answer.outcome in set(Outcome)
+    first, second = load_file(seen / "model.safetensors"), load_file(model / "model.safetensors")
+    assert any(not torch.equal(first[name], second[name]) for name in first if "language_model" in name)
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+    config = config_of(stage="dense")
+    whole = load_file(fit(config, tmp_path / "whole") / "model.safetensors")
+    steps = iter([True, False])
+
+    class StoppedError(Exception):
+        pass
+
+    before = NanoVLMTask.loss
+
+    def loss(self, network, batch):
+        if batch.step == 2 and next(steps):
+            raise StoppedError
+        return before(self, network, batch)
+
+    monkeypatch.setattr(NanoVLMTask, "loss", loss)
+    with pytest.raises(StoppedError):
+        fit(config, tmp_path / "stopped")
+    again = load_file(fit(config, tmp_path / "stopped") / "model.safetensors")
+    for name, weight in whole.items():
+        torch.testing.assert_close(again[name], weight)
+
+
+def test_a_model_of_another_make_up_is_refused(tmp_path):
+    model = fit(config_of(stage="dense", steps=1, eval_every=1), tmp_path / "dense")
+    other = replace(config_of(initial=str(model)).network, layers=1)
+    with pytest.raises(InputError, match="another make-up"):
+        fit(replace(config_of(initial=str(model)), network=other), tmp_path / "answers")
