@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from fiducial.errors import FiducialError, HubError, InputError, ModelError
+from fiducial.models import weights_of
 
 if TYPE_CHECKING:
     import torch
@@ -146,7 +147,8 @@ def locate(model: str | Path, needed: Needed) -> str:
         HubError: a folder that lacks some of the files.
     """
     text = os.fspath(model)
-    folder = Path(text).expanduser()
+    embedded = weights_of(text)
+    folder = embedded if embedded is not None and embedded.is_dir() else Path(text).expanduser()
     if not folder.is_dir():
         looks_local = isinstance(model, Path) or text.startswith((".", "~", os.sep)) or text.count("/") != 1
         if looks_local:

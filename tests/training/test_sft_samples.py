@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from fiducial.datasets import Sample, open_dataset
-from fiducial.geometry import Mask, Prompts
+from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Outcome
-from fiducial.language.dialects import DIALECTS
+from fiducial.language.dialects import DIALECTS, dialect
 from fiducial.overlays import GridOverlay
 from fiducial.prompters.showing import Question, Reply, read_reply
 from fiducial.training.augmentation import SampleInContext, in_context
 from fiducial.training.sft_configs import AnswerConfig
-from fiducial.training.sft_samples import ExampleWriter, NoAnswerError, explanation, points_written
+from fiducial.training.sft_samples import ExampleWriter, NoAnswerError, explanation, on_whole_pixels, points_written
 
 SIZE = (90, 160)
 BOXES = [(20.0, 10.0, 60.0, 50.0), (100.0, 40.0, 150.0, 80.0)]
@@ -122,3 +122,18 @@ def test_what_a_dialect_cannot_hold_is_an_error():
     with pytest.raises(NoAnswerError, match="boxes only"):
         ExampleWriter(AnswerConfig(dialect="think2seg")).write(only_boxes)
     assert ExampleWriter(AnswerConfig(dialect="sjtu")).write(only_boxes).answer.count("[") == 3
+
+
+def test_whole_pixels_are_written_as_such_and_read_back():
+    one = Prompt(Frame.pixels(100, 50), box=(10.3, 5.0, 10.4, 49.9), points=((20.0, 20.0),), point_labels=(1,))
+    moved = on_whole_pixels(Prompts(one.frame, (one,)), (64, 64))
+    seen = moved.to(Frame.pixels(64, 64))[0]
+    assert seen.box == pytest.approx((7, 6, 8, 64))
+    assert seen.points[0] == pytest.approx((13, 26))
+
+
+def test_targets_are_written_from_left_to_right():
+    given = item(BOXES[::-1])
+    example = ExampleWriter(AnswerConfig(dialect="sjtu", whole_pixels=True, canvas=(64, 64))).write(given)
+    read = dialect("sjtu").decode(example.answer, example.frame(dialect("sjtu"))).prompts.to(Frame.pixels(64, 64))
+    assert [one.box for one in read] == [pytest.approx(box, abs=0.01) for box in ((8, 7, 24, 36), (40, 28, 60, 57))]

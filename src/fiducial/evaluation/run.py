@@ -162,8 +162,8 @@ def fingerprint_of(path: str | Path) -> str:
     In folders, hidden files and notes (``.md``) do not count.
     """
     place = Path(path).expanduser()
-    if not place.exists() and str(path) in models.model_names():
-        place = Path(models.__path__[0]) / f"{path}.safetensors"
+    if not place.exists() and (embedded := models.weights_of(str(path))):
+        place = embedded
     try:
         if place.is_file():
             return _hash_file(place, place.stat().st_size, place.stat().st_mtime_ns)

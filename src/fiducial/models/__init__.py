@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from fiducial.errors import UnknownNameError
@@ -30,6 +31,14 @@ class Card:
 def model_names() -> list[str]:
     """Name the embedded weights, sorted."""
     return sorted(entry.name[:-3] for entry in files(__name__).iterdir() if entry.name.endswith(".md"))
+
+
+def weights_of(name: str) -> Path | None:
+    """Return the file or the folder of embedded weights; None where there are none of that name."""
+    if name not in model_names():
+        return None
+    file = Path(str(files(__name__).joinpath(f"{name}.safetensors")))
+    return file if file.is_file() else file.with_suffix("")
 
 
 def read_card(name: str) -> Card:

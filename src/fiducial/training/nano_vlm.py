@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +31,14 @@ from fiducial.training.nano_vlm_data import (
     read_pools,
     texts_of,
 )
-from fiducial.training.nano_vlm_model import NanoVLM, build_model, build_processor, load_initial, save_model
+from fiducial.training.nano_vlm_model import (
+    NanoVLM,
+    build_model,
+    build_processor,
+    load_initial,
+    save_model,
+    spread_numbers,
+)
 from fiducial.training.nano_vlm_words import make_tokenizer
 from fiducial.training.optimisers import Muon
 from fiducial.training.trainer import Task, Trainer
@@ -184,8 +192,11 @@ class NanoVLMTask(Task[PackedBatch]):
 
         assert isinstance(network, NanoVLM)
         folder = self._trainer.run.folder
+        kept = copy.deepcopy(network.model)
+        if self._config.stage == "dense":
+            spread_numbers(kept, self._writer.numbers)
         hidden = make_folder(folder / f".{MODEL}.part")
-        save_model(network.model, self._processor, hidden)
+        save_model(kept, self._processor, hidden)
         shutil.rmtree(folder / MODEL, ignore_errors=True)
         hidden.replace(folder / MODEL)
         heads = {name: w.detach().clone() for name, w in network.state_dict().items() if name.split(".")[0] in _HEADS}

@@ -40,6 +40,9 @@ class AnswerConfig(Config):
     min_pixels: int | None = option(None, "least area of the canvas (Qwen)", unit="pixels", minimum=1)
     max_pixels: int | None = option(None, "greatest area of the canvas (Qwen)", unit="pixels", minimum=1)
     overlays: tuple[Annotated[Config, "overlay"], ...] = option((), "drawn onto the image, in order")
+    whole_pixels: bool = option(
+        False, "put coordinates on whole pixels of the canvas, as models want whose every coordinate is one token"
+    )
     thinking: bool = option(True, "write how the choice is made, in dialects that have a place for it")
 
     def check(self) -> None:

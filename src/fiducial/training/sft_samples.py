@@ -119,6 +119,8 @@ class ExampleWriter:
             prompts = self._truth(sample, seed).to(image.frame)
             # The picture's extent counts in pixels of the image, so only the corners change, not the numbers.
             seen = Prompts(picture.extent, tuple(replace(one, frame=picture.extent) for one in prompts))
+            if self.config.whole_pixels:
+                seen = on_whole_pixels(seen, canvas)
             frame = self.dialect.frame(*picture.shape, canvas)
             thinking = explanation(item) if self.config.thinking and self._has_thinking else ""
             answer = self.dialect.encode(seen, frame, thinking=thinking)
@@ -145,6 +147,23 @@ class ExampleWriter:
         if missing <= 0 or not prompt.positive_points:
             return prompt
         return prompt.with_points(prompt.positive_points[-1:] * missing)
+
+
+def on_whole_pixels(prompts: Prompts, canvas: Size) -> Prompts:
+    """Move boxes and points of a picture to the nearest whole pixels of the (width, height) at which it is seen.
+
+    A box stays at least a pixel wide and high.
+    """
+    seen = prompts.to(Frame.pixels(*canvas))
+    moved = []
+    for one in seen:
+        box = one.box
+        if box is not None:
+            x1, y1 = min(round(box[0]), canvas[0] - 1), min(round(box[1]), canvas[1] - 1)
+            box = (float(x1), float(y1), float(max(round(box[2]), x1 + 1)), float(max(round(box[3]), y1 + 1)))
+        points = tuple((float(round(x)), float(round(y))) for x, y in one.points)
+        moved.append(replace(one, box=box, points=points))
+    return Prompts(seen.frame, tuple(moved)).to(prompts.frame)
 
 
 def left_to_right(prompts: Iterable[Prompt]) -> list[Prompt]:
