@@ -39,10 +39,11 @@ class NanoVLM(nn.Module):
         names: how many names a cell can have.
     """
 
-    def __init__(self, model: LlavaForConditionalGeneration, numbers: list[NumberTokens], names: int) -> None:
+    def __init__(self, model: Any, numbers: list[NumberTokens], names: int) -> None:
         super().__init__()
         width = int(model.config.text_config.hidden_size)
-        self.model, self.numbers = model, numbers
+        self.model: Any = model
+        self.numbers = numbers
         self.dense = nn.Linear(width, 1 + names + len(COLOURS))
         self.box = nn.Linear(width, 4 * width)
         self.scale = nn.Parameter(torch.tensor(8.0))
@@ -87,7 +88,8 @@ class NanoVLM(nn.Module):
         seen = tower(
             inputs_embeds=prefix, position_ids=batch.visible, past_key_values=cache, use_cache=True
         ).last_hidden_state
-        for layer in cache.layers:
+        layers: Any = cache.layers
+        for layer in layers:
             layer.keys, layer.values = layer.keys[batch.picture], layer.values[batch.picture]
         hidden = tower(
             inputs_embeds=self.model.get_input_embeddings()(batch.ids),
@@ -151,7 +153,7 @@ def number_losses(logits: Tensor, true: Tensor, sigma: float) -> tuple[Tensor, T
     return spread, (expected - true).abs()
 
 
-def spread_numbers(model: LlavaForConditionalGeneration, numbers: list[NumberTokens]) -> None:
+def spread_numbers(model: Any, numbers: list[NumberTokens]) -> None:
     """Give the numbers of every dialect what those of the first have learned; only these say where cells lie."""
     with torch.no_grad():
         table = model.get_input_embeddings().weight
@@ -166,7 +168,7 @@ def spread_numbers(model: LlavaForConditionalGeneration, numbers: list[NumberTok
 # -- building -------------------------------------------------------------------------------------
 
 
-def build_model(network: NanoVLMNetwork, tokenizer: Any, numbers: list[NumberTokens]) -> LlavaForConditionalGeneration:
+def build_model(network: NanoVLMNetwork, tokenizer: Any, numbers: list[NumberTokens]) -> Any:
     """Make a model with random weights for a vocabulary."""
     image, pad = tokenizer.convert_tokens_to_ids([IMAGE, PAD])
     text = LlamaConfig(
@@ -189,7 +191,7 @@ def build_model(network: NanoVLMNetwork, tokenizer: Any, numbers: list[NumberTok
         widths=list(network.widths),
         blocks=list(network.blocks),
     )
-    model = LlavaForConditionalGeneration(
+    model: Any = LlavaForConditionalGeneration(
         LlavaConfig(
             vision_config=tower,
             text_config=text,
@@ -216,7 +218,7 @@ def _smooth(count: int, width: int) -> Tensor:
     return mixed / mixed.std() * 0.02
 
 
-def build_processor(tokenizer: Any, model: LlavaForConditionalGeneration) -> Any:
+def build_processor(tokenizer: Any, model: Any) -> Any:
     """Put the processor together: the canvas whole, stretched by nobody, in -1..1."""
     from fiducial.prompters.vlm.families import FAMILIES
 
@@ -230,22 +232,21 @@ def build_processor(tokenizer: Any, model: LlavaForConditionalGeneration) -> Any
     return family.build_processor(images, tokenizer, model.config, tokenizer.chat_template)
 
 
-def save_model(model: LlavaForConditionalGeneration, processor: Any, folder: Path) -> None:
+def save_model(model: Any, processor: Any, folder: Path) -> None:
     """Write a folder as ``--prompter vlm:FOLDER`` loads it."""
     model.save_pretrained(folder, safe_serialization=True)
     processor.tokenizer.save_pretrained(folder)
     processor.image_processor.save_pretrained(folder)
 
 
-def load_initial(folder: str, made: LlavaForConditionalGeneration) -> None:
+def load_initial(folder: str, made: Any) -> None:
     """Take the weights of a saved model of the same make-up, in place.
 
     Raises:
         InputError: it is of another make-up.
     """
-    loaded, report = LlavaForConditionalGeneration.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-    )
+    llava: Any = LlavaForConditionalGeneration
+    loaded, report = llava.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True)
     check_complete(folder, "LlavaForConditionalGeneration", report)
     shapes = {name: tuple(weight.shape) for name, weight in loaded.state_dict().items()}
     if shapes != {name: tuple(weight.shape) for name, weight in made.state_dict().items()}:

@@ -106,7 +106,7 @@ def make_tokenizer(dialects: Sequence[Dialect], canvas: int, texts: Iterable[str
     base.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     base.add_special_tokens(special)
     base.add_tokens([AddedToken(piece, normalized=False) for piece in pieces])
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=base, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False
     )
     tokenizer.chat_template = CHAT

@@ -20,7 +20,7 @@ _FOLD = 4
 """Pixels along each side that space-to-depth folds into channels."""
 
 
-class ConvTowerConfig(PreTrainedConfig):  # type: ignore[misc]
+class ConvTowerConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     """The make-up of a tower; ``patch_size`` is its stride in pixels, ``image_size`` the side of the square it sees."""
 
     model_type = MODEL_TYPE
@@ -44,7 +44,7 @@ class _Block(nn.Module):
         return x + y if x.shape == y.shape else y
 
 
-class ConvTower(PreTrainedModel):  # type: ignore[misc]
+class ConvTower(PreTrainedModel):  # type: ignore[no-untyped-call]
     """Space-to-depth by 4, residual 3 x 3 convolutions at strides 4, 8 and 16, learned positions.
 
     Pixels (B, 3, S, S) in, (B, cells, hidden_size) out; the cells go row by row.
@@ -53,8 +53,6 @@ class ConvTower(PreTrainedModel):  # type: ignore[misc]
     config_class = ConvTowerConfig
     base_model_prefix = "tower"
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
-    _no_split_modules = ("_Block",)
 
     def __init__(self, config: ConvTowerConfig) -> None:
         super().__init__(config)
@@ -66,7 +64,7 @@ class ConvTower(PreTrainedModel):  # type: ignore[misc]
         self.blocks = nn.ModuleList(_Block(*one) for one in stages)
         self.norm = nn.LayerNorm(config.hidden_size)
         self.positions = nn.Parameter(torch.zeros((config.image_size // config.patch_size) ** 2, config.hidden_size))
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
         # PyTorch's own draws stay: transformers' narrow normals would silence a tower of convolutions.

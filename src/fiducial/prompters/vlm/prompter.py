@@ -159,7 +159,7 @@ class VLMPrompter:
         """Read the tokens that the model wrote, up to the first one that ends a reply."""
         ends = set(self.model.generation_config.eos_token_id)
         end = next((index for index, token in enumerate(ids) if token in ends), None)
-        return Reply(decoded(self.processor.tokenizer, ids[:end]), finished=end is not None)
+        return Reply(decoded(self.processor.tokenizer, list(ids[:end])), finished=end is not None)
 
 
 def _generation_config(config: VLMConfig, own: Any, tokenizer: Any) -> Any:
