@@ -182,6 +182,7 @@ class NanoVLMTask(Task[PackedBatch]):
             template=f"nano-{dialect}",
             canvas=(canvas, canvas),
             max_new_tokens=256,
+            stop="never",  # whether it ends its answers itself is a part of what is scored
             batch_size=32,
         )
         return VLMPrompter(Loaded(network.model, self._processor, FAMILIES["llava"], MODEL), told)
