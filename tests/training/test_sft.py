@@ -244,12 +244,6 @@ def test_what_cannot_be_trained_is_bad_input(models, change, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_several_processes_are_refused(models, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(InputError, match="one process"):
-        train(config_of(models["llava"]), tmp_path / "run")
-
-
 def test_accuracy_counts_pairs_of_boxes():
     frame = Frame.pixels(100, 100)
     truth = Prompts.from_boxes(frame, [(0, 0, 10, 10), (50, 50, 70, 70)])

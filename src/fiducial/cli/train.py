@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,5 +55,6 @@ def run(words: Sequence[str]) -> int:
         config = config.with_steps(options.steps)
     command = ["fiducial", "train", *words]
     left = config.train(options.data, options.out, device=options.device, command=command, quiet=options.quiet)
-    print(f"wrote {left}")
+    if os.environ.get("RANK", "0") == "0":  # of several processes that a launcher started, one speaks
+        print(f"wrote {left}")
     return 0

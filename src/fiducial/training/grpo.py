@@ -8,7 +8,6 @@ and ``pictures/`` shows answers with their masks.
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from trl.trainer.grpo_config import GRPOConfig as TrlConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 import datasets
-from fiducial.checkpoints import pick_device
 from fiducial.config import build
 from fiducial.errors import InputError
 from fiducial.files import rounded
@@ -36,8 +34,10 @@ from fiducial.training.prompter_runs import (
     CHECKPOINTS,
     MODEL,
     BestModel,
+    Processes,
     StrictResume,
     adapters,
+    check_whole,
     frozen,
     last_checkpoint,
     load_prompter,
@@ -64,7 +64,7 @@ def train_grpo(
         config: the run's configuration.
         data: the folder that ``DATA/`` stands for.
         out: the run's folder.
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``; each process of a launcher takes one.
         command: the words of the command line, for the run's card.
         quiet: write the log without printing it.
 
@@ -72,16 +72,12 @@ def train_grpo(
         InputError: data, model, reward or folder cannot be used.
         ModelError: a guard stopped the run, or a value is no longer a finite number.
     """
-    chosen = pick_device(device)
-    if chosen.index is not None:
-        raise InputError(f"device {device!r}: say cpu or cuda, and which by CUDA_VISIBLE_DEVICES")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("train grpo runs in one process: start it without a launcher of several")
-    _check_parts(config)
+    processes = Processes.here(device)
+    _check_parts(config, processes.count)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
-    run = TrainingRun(out, config, command, quiet=quiet)
-    prompter = load_prompter(config, str(chosen))
+    run = TrainingRun(out, config, command, quiet=quiet, writes=processes.is_main)
+    prompter = load_prompter(config, processes.device)
     writer = ExampleWriter(config.answers, prompter.show)
     portions = read_portions(config, data)
     questions = Questions(config, portions, writer)
@@ -93,11 +89,11 @@ def train_grpo(
     service = function.scorer.service or MaskService(build(config.eval_segmenter))
     recorder = Recorder(function, prompter.model.generation_config.eos_token_id)
     run.open()
-    watch = _Watch(config, run, prompter, recorder, service, held_out)
+    watch = _Watch(config, run, prompter, recorder, service, held_out, processes)
     trainer = _Trainer(
         model=frozen(prompter.model, config),
         reward_funcs=recorder,
-        args=_arguments(config, run.folder, on_cpu=chosen.type == "cpu"),
+        args=_arguments(config, run.folder, processes),
         train_dataset=_table(questions),
         processing_class=prompter.processor,
         callbacks=[watch],
@@ -105,6 +101,7 @@ def train_grpo(
     )
     trainer.take(prompter, recorder)
     trainer.remove_callback(PrinterCallback)  # what is printed is our log
+    check_whole(trainer.accelerator)
     last, step = last_checkpoint(run.folder / CHECKPOINTS)
     watch.begin(trainer.model, step)
     trainer.train(resume_from_checkpoint=last)
@@ -114,7 +111,13 @@ def train_grpo(
     return run.folder / MODEL
 
 
-def _check_parts(config: GrpoConfig) -> None:
+def _check_parts(config: GrpoConfig, processes: int) -> None:
+    answers = config.batch_size * config.num_generations
+    if answers % (config.completions_at_once * processes):
+        raise InputError(
+            f"completions_at_once={config.completions_at_once} in each of {processes} processes does not divide the "
+            f"{answers} answers of a step (batch_size x num_generations)"
+        )
     if config.vllm_server is not None and importlib.util.find_spec("vllm") is None:
         raise InputError(
             "vllm_server: the package vllm is not installed here, and it needs a GPU on both sides: "
@@ -127,13 +130,13 @@ def _check_parts(config: GrpoConfig) -> None:
         )
 
 
-def _arguments(config: GrpoConfig, folder: Path, *, on_cpu: bool) -> TrlConfig:
+def _arguments(config: GrpoConfig, folder: Path, processes: Processes) -> TrlConfig:
     answers = config.batch_size * config.num_generations
     return TrlConfig(
         output_dir=str(folder / CHECKPOINTS),
         max_steps=config.steps,
         per_device_train_batch_size=config.completions_at_once,
-        gradient_accumulation_steps=answers // config.completions_at_once,
+        gradient_accumulation_steps=answers // (config.completions_at_once * processes.count),
         num_generations=config.num_generations,
         num_iterations=config.num_iterations,
         max_completion_length=config.max_new_tokens,
@@ -164,7 +167,7 @@ def _arguments(config: GrpoConfig, folder: Path, *, on_cpu: bool) -> TrlConfig:
         save_total_limit=2,
         eval_strategy="no",
         report_to=["tensorboard"] if importlib.util.find_spec("tensorboard") else [],
-        use_cpu=on_cpu,
+        use_cpu=processes.device == "cpu",
         seed=config.seed,
         data_seed=config.seed,
         dataloader_num_workers=0,
@@ -220,7 +223,9 @@ class _Watch(TrainerCallback):
         recorder: Recorder,
         service: Cutter,
         held_out: Mapping[str, Sequence[Question]],
+        processes: Processes,
     ) -> None:
+        self._processes = processes
         self._config, self._run, self._prompter, self._recorder = config, run, prompter, recorder
         self._service, self._held_out = service, held_out
         self._table, self._best = StepTable(run.folder), BestModel(run.folder, prompter, "mean_iou")
@@ -230,10 +235,13 @@ class _Watch(TrainerCallback):
     def begin(self, model: Any, step: int) -> None:
         """Take the model that is trained, and what is known of the best so far; log how good it is before."""
         self._model = model
-        self._best.begin(step)
-        self._watchdog.begin(self._table.begin(step))
-        if step == 0:
-            self._run.log(0, **self._scores())
+        self._watchdog.begin(self._table.until(step))
+        if self._processes.is_main:
+            self._best.begin(step)
+            self._table.forget(step)
+            if step == 0:
+                self._run.log(0, **self._scores())
+        self._processes.wait()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the clock."""
@@ -246,18 +254,25 @@ class _Watch(TrainerCallback):
             return
         line = {"step": step, **{key: rounded(found[key], 8) for key in _LOGGED if key in found}}
         line |= self._recorder.end(self._config.num_generations)
-        self._table.add(line)
+        if self._processes.is_main:
+            self._table.add(line)
         if step % max(1, min(10, self._config.steps // 20)) == 0:
             shown = ("loss", "grad_norm", "reward", "reward_std", "tokens", "kl", "truncated")
             self._run.log(step, **{key: line[key] for key in shown if key in line})
         self._watchdog.check(line)
+        if self._processes.is_main:
+            self._show(step)
+        if step % self._config.eval_every == 0 or step == self._config.steps:
+            if self._processes.is_main:
+                scores = self._scores()
+                self._run.log(step, **scores)
+                self._best.offer(self._model, step, scores)
+            self._processes.wait()
+
+    def _show(self, step: int) -> None:
         every = self._config.pictures_every
         if every and step % every == 0 and self._recorder.answered:
             write_sheet(self._run.folder, step, self._recorder.answered)
-        if step % self._config.eval_every == 0 or step == self._config.steps:
-            scores = self._scores()
-            self._run.log(step, **scores)
-            self._best.offer(self._model, step, scores)
 
     def _scores(self) -> dict[str, Any]:
         training = self._model.training

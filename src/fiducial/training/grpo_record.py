@@ -39,8 +39,10 @@ class Answered:
 class _Row:
     """What the table counts of one answer."""
 
+    id: str
     outcome: str
     parts: Mapping[str, float]
+    total: float
     tokens: int
 
 
@@ -69,7 +71,7 @@ class Recorder:
         completion_ids: Sequence[Sequence[int]],
         question: Sequence[Question],
         **columns: Any,
-    ) -> list[float]:
+    ) -> list[float | None]:
         """Return what each completion earned; every one counts, whatever became of it.
 
         Raises:
@@ -85,14 +87,15 @@ class Recorder:
         texts = [completion[-1]["content"] for completion in completions]
         self.answered, rows = [], []
         for one, text, ids, reward in zip(question, texts, completion_ids, self.function.last, strict=True):
-            if not math.isfinite(reward.total):
-                raise ModelError(f"sample {one.example.id}: the reward is {reward.total}: {dict(reward.parts)}")
             finished = len(ids) > 0 and ids[-1] in self._ends
             outcome = reward.outcome if finished or reward.outcome is Outcome.FAILED else Outcome.TRUNCATED
             self.answered.append(Answered(one, text, reward, outcome))
-            rows.append(_Row(outcome.value, dict(reward.parts), len(ids)))
+            rows.append(_Row(one.example.id, outcome.value, dict(reward.parts), reward.total, len(ids)))
         self._rows = gather_object(rows)
-        return totals
+        for row in self._rows:  # of all processes, so that none waits for one that has stopped
+            if not math.isfinite(row.total):
+                raise ModelError(f"sample {row.id}: the reward is {row.total}: {row.parts}")
+        return [*totals]
 
     @contextmanager
     def timing(self, what: str) -> Iterator[None]:
@@ -157,14 +160,15 @@ class StepTable:
     def __init__(self, folder: Path) -> None:
         self.path = folder / TABLE
 
-    def begin(self, step: int) -> list[dict[str, Any]]:
-        """Forget what stands there of steps that will be done again, and return the rest."""
-        if not self.path.exists():
-            return []
-        lines = self.path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in map(_read, lines) if line.get("step", math.inf) <= step]
-        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept))
-        return kept
+    def until(self, step: int) -> list[dict[str, Any]]:
+        """Return the lines of the steps up to one."""
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        return [line for line in map(_read, lines) if line.get("step", math.inf) <= step]
+
+    def forget(self, step: int) -> None:
+        """Drop the lines of the steps behind one, which will be done again."""
+        if self.path.exists():
+            write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in self.until(step)))
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Append a line."""

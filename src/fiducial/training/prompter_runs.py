@@ -7,15 +7,19 @@ or its adapters, as ``--prompter vlm:RUN/model`` loads it; ``best.json`` says at
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accelerate import PartialState
 from peft import LoraConfig
 
-from fiducial.checkpoints import check_complete
+from fiducial.checkpoints import check_complete, pick_device
+from fiducial.errors import InputError
 from fiducial.files import json_text, make_folder, read_json, write_atomically
 from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
@@ -28,8 +32,60 @@ else:
 
 CHECKPOINTS, MODEL, BEST = "checkpoints", "model", "best.json"
 _BEFORE = ".model.before"
+_LAUNCHED = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
+"""What launchers set, and what it is without one."""
 _TOWER = ("visual", "vision_tower", "vision_model")
 """Parts of the names of the vision tower's weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The processes that train together, as a launcher (accelerate, torchrun) has set them up; one without.
+
+    Args:
+        count: how many there are.
+        rank: the number of this one; 0 writes the run's folder and evaluates.
+        device: the device of this one.
+    """
+
+    count: int
+    rank: int
+    device: str
+
+    @classmethod
+    def here(cls, device: str) -> Processes:
+        """Find out where this process stands.
+
+        Raises:
+            InputError: a device with a number: which ones are used is the launcher's business.
+        """
+        chosen = pick_device(device)
+        if chosen.index is not None:
+            raise InputError(f"device {device!r}: say cpu or cuda, and which by CUDA_VISIBLE_DEVICES")
+        count, rank, local = (int(os.environ.get(key) or usual) for key, usual in _LAUNCHED.items())
+        name = f"{chosen.type}:{local}" if count > 1 and chosen.type != "cpu" else str(chosen)
+        return cls(count, rank, name)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes and evaluates."""
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.count > 1:
+            PartialState().wait_for_everyone()
+
+
+def check_whole(accelerator: Any) -> None:
+    """Refuse launchers that leave no process with all weights, which evaluating and keeping the best model need."""
+    plugin = getattr(accelerator.state, "deepspeed_plugin", None)
+    kind = str(accelerator.distributed_type)
+    if "FSDP" in kind or (plugin is not None and plugin.zero_stage == 3):
+        raise InputError(
+            "the launcher splits the weights over the processes, and held-out answers need all of them in one: take "
+            "DDP, or DeepSpeed with ZeRO stage 1 or 2; lora and activation_checkpointing save memory"
+        )
 
 
 def load_prompter(config: PrompterRunConfig, device: str) -> VLMPrompter:

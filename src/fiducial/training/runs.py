@@ -51,6 +51,7 @@ class TrainingRun:
         command: the words of the command line.
         digests: what else has to be the same to go on, by name.
         quiet: write the log without printing it.
+        writes: whether it is this process that writes and prints, where several train together.
 
     Raises:
         InputError: the folder holds a run of another configuration; go on with that one or take another folder.
@@ -64,8 +65,9 @@ class TrainingRun:
         *,
         digests: Mapping[str, str] = MappingProxyType({}),
         quiet: bool = False,
+        writes: bool = True,
     ) -> None:
-        self.folder, self.command, self.quiet = Path(folder), command, quiet
+        self.folder, self.command, self.quiet, self.writes = Path(folder), command, quiet, writes
         self._config = {**as_plain(config), **digests}
         self._started = time.monotonic()
         card = self.folder / RUN_CARD
@@ -81,12 +83,14 @@ class TrainingRun:
 
     def open(self) -> None:
         """Make the folder, and write the card of a run that is new."""
-        if self._is_new:
+        if self._is_new and self.writes:
             write_run_card(self.folder, self.command, seed=self._config["seed"], config=self._config)
             self._is_new = False
 
     def log(self, step: int, **figures: Any) -> None:
         """Append one line to the log and print it."""
+        if not self.writes:
+            return
         self.open()
         line = {"step": step, "seconds": round(time.monotonic() - self._started, 1), **figures}
         with open(self.folder / LOG, "a", encoding="utf-8") as file:
@@ -96,7 +100,7 @@ class TrainingRun:
 
     def say(self, text: str) -> None:
         """Print a line, unless the run is quiet."""
-        if not self.quiet:
+        if self.writes and not self.quiet:
             print(text, file=sys.stderr, flush=True)
 
     def save(

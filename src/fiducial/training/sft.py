@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,16 @@ from trl.trainer.sft_config import SFTConfig as TrlConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 import datasets
-from fiducial.checkpoints import pick_device
-from fiducial.errors import InputError, ModelError
+from fiducial.errors import ModelError
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.training.prompter_runs import (
     CHECKPOINTS,
     MODEL,
     BestModel,
+    Processes,
     StrictResume,
     adapters,
+    check_whole,
     frozen,
     last_checkpoint,
     load_prompter,
@@ -53,7 +53,7 @@ def train_sft(
         config: the run's configuration.
         data: the folder that ``DATA/`` stands for.
         out: the run's folder.
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``; one device, one process.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``; each process of a launcher takes one.
         command: the words of the command line, for the run's card.
         quiet: write the log without printing it.
 
@@ -61,24 +61,20 @@ def train_sft(
         InputError: data, model or folder cannot be used.
         ModelError: the loss is no longer a finite number.
     """
-    chosen = pick_device(device)
-    if chosen.index is not None:
-        raise InputError(f"device {device!r}: say cpu or cuda, and which by CUDA_VISIBLE_DEVICES")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("train sft runs in one process: start it without a launcher of several")
+    processes = Processes.here(device)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
-    run = TrainingRun(out, config, command, quiet=quiet)
-    prompter = load_prompter(config, str(chosen))
+    run = TrainingRun(out, config, command, quiet=quiet, writes=processes.is_main)
+    prompter = load_prompter(config, processes.device)
     writer = ExampleWriter(config.answers, prompter.show)
     portions = read_portions(config, data)
-    rows = Rows(config, portions, writer)
+    rows = Rows(config, portions, writer, processes=processes.count)
     held_out = held_out_examples(config, portions, writer)
     run.open()
-    watch = _Watch(config, run, prompter, held_out)
+    watch = _Watch(config, run, prompter, held_out, processes)
     trainer = _Trainer(
         model=frozen(prompter.model, config),
-        args=_arguments(config, run.folder, on_cpu=chosen.type == "cpu"),
+        args=_arguments(config, run.folder, on_cpu=processes.device == "cpu"),
         train_dataset=_table(rows, prompter),
         data_collator=AnswerCollator(prompter),
         processing_class=prompter.processor,
@@ -86,6 +82,7 @@ def train_sft(
         peft_config=adapters(config.lora, config.train_vision),
     )
     trainer.remove_callback(PrinterCallback)  # what is printed is our log
+    check_whole(trainer.accelerator)
     last, step = last_checkpoint(run.folder / CHECKPOINTS)
     watch.begin(trainer.model, step)
     trainer.train(resume_from_checkpoint=last)
@@ -148,8 +145,14 @@ class _Watch(TrainerCallback):
     """Logs, evaluates by what the model answers, and keeps the best."""
 
     def __init__(
-        self, config: SftConfig, run: TrainingRun, prompter: VLMPrompter, held_out: Mapping[str, Sequence[Example]]
+        self,
+        config: SftConfig,
+        run: TrainingRun,
+        prompter: VLMPrompter,
+        held_out: Mapping[str, Sequence[Example]],
+        processes: Processes,
     ) -> None:
+        self._processes = processes
         self._config, self._run, self._prompter, self._held_out = config, run, prompter, held_out
         self._model: Any = None
         self._best = BestModel(run.folder, prompter, "accuracy")
@@ -157,9 +160,11 @@ class _Watch(TrainerCallback):
     def begin(self, model: Any, step: int) -> None:
         """Take the model that is trained, and what is known of the best so far; log how good it is before."""
         self._model = model
-        self._best.begin(step)
-        if step == 0:
-            self._run.log(0, **self._scores())
+        if self._processes.is_main:
+            self._best.begin(step)
+            if step == 0:
+                self._run.log(0, **self._scores())
+        self._processes.wait()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Write a line of the log."""
@@ -175,9 +180,11 @@ class _Watch(TrainerCallback):
         step = state.global_step
         if step % self._config.eval_every and step != self._config.steps:
             return
-        scores = self._scores()
-        self._run.log(step, **scores)
-        self._best.offer(self._model, step, scores)
+        if self._processes.is_main:
+            scores = self._scores()
+            self._run.log(step, **scores)
+            self._best.offer(self._model, step, scores)
+        self._processes.wait()
 
     def _scores(self) -> dict[str, float]:
         """Return the grounding accuracy of greedy answers by source, and as ``"accuracy"`` its mean over sources."""
