@@ -30,6 +30,7 @@ from fiducial.training.grpo_evaluation import Cutter, evaluate
 from fiducial.training.grpo_guards import Watchdog
 from fiducial.training.grpo_pictures import write_sheet
 from fiducial.training.grpo_record import Recorder, StepTable
+from fiducial.training.grpo_sharing import FAMILIES, pack, shared_generate
 from fiducial.training.prompter_runs import (
     CHECKPOINTS,
     MODEL,
@@ -99,7 +100,7 @@ def train_grpo(
         callbacks=[watch],
         peft_config=adapters(config.lora, config.train_vision),
     )
-    trainer.take(prompter, recorder)
+    trainer.take(prompter, recorder, share=config.share_questions)
     trainer.remove_callback(PrinterCallback)  # what is printed is our log
     check_whole(trainer.accelerator)
     last, step = last_checkpoint(run.folder / CHECKPOINTS)
@@ -188,9 +189,13 @@ def _table(questions: Questions) -> datasets.Dataset:
 class _Trainer(StrictResume, GRPOTrainer):
     """TRL's trainer, asking as the prompter does, with checkpoints that come back whole."""
 
-    def take(self, prompter: VLMPrompter, recorder: Recorder) -> None:
-        """Take what asks and what records."""
+    def take(self, prompter: VLMPrompter, recorder: Recorder, *, share: bool) -> None:
+        """Take what asks and what records, and whether a question is computed once for all its answers."""
         self._recorder = recorder
+        self._dtype = torch.bfloat16 if self.args.bf16 else prompter.model.dtype  # of what attention computes
+        self._shares = share and prompter.model.config.model_type in FAMILIES
+        if self._shares:
+            prompter.model.generate = shared_generate(prompter.model, prompter.model.generate)
         asking: Any = AskingProcessor(prompter)
         self.processing_class = asking  # TRL wants a real one while it is made
 
@@ -204,6 +209,37 @@ class _Trainer(StrictResume, GRPOTrainer):
 
             images = [[PIL.Image.fromarray(one.example.picture.pixels) for one in some] for some in images]
         return super()._generate_single_turn(prompt_ids, images, *given, **options)  # type: ignore[no-untyped-call]
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
+        **pictures: Any,
+    ) -> tuple[Any, Any, Any]:
+        pixels = pictures.get("pixel_values")
+        packed = None
+        if self._shares and pixels is not None and len(pixels) == len(input_ids):
+            packed = pack(input_ids, attention_mask, logits_to_keep, pixels, self._dtype)
+        if packed is None:
+            found: tuple[Any, Any, Any] = super()._get_per_token_logps_and_entropies(
+                model,
+                input_ids,
+                attention_mask,
+                logits_to_keep,
+                batch_size=batch_size,
+                compute_entropy=compute_entropy,
+                compute_aux_loss=compute_aux_loss,
+                **pictures,
+            )
+            return found
+        with self.accelerator.autocast():
+            out = model(**packed.inputs, fused_lm_head=True)
+        return packed.unpacked(out.log_probs), packed.unpacked(out.entropy) if compute_entropy else None, None
 
     def _calculate_rewards(self, *given: Any) -> torch.Tensor:
         with self._recorder.timing("reward"):

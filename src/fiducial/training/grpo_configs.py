@@ -72,6 +72,9 @@ class GrpoConfig(PrompterRunConfig):
     mask_truncated: bool = option(False, "learn nothing from answers that ran to max_new_tokens")
     guards: Guards = option(Guards(), "when to stop")
     pictures_every: int = option(100, "steps between two pictures of answers with their masks; 0: none", minimum=0)
+    share_questions: bool = option(
+        True, "compute a question once for all its answers, with the same result (LLaVA; others: as TRL does it)"
+    )
     vllm_server: str | None = option(None, "address of `trl vllm-serve`, which then answers; none: transformers does")
     save_every: int = option(100, "steps between two checkpoints", minimum=1)
     activation_checkpointing: bool = option(False, "compute activations twice to save memory")
