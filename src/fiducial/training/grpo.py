@@ -24,9 +24,10 @@ from fiducial.files import rounded
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.loading import adapter_in
 from fiducial.rewards import MaskService, RewardFunction
+from fiducial.rewards.service import MaskSource
 from fiducial.training.grpo_configs import GrpoConfig
 from fiducial.training.grpo_data import AskingProcessor, Question, Questions, question_of, turns
-from fiducial.training.grpo_evaluation import Cutter, evaluate
+from fiducial.training.grpo_evaluation import evaluate
 from fiducial.training.grpo_guards import Watchdog
 from fiducial.training.grpo_pictures import write_sheet
 from fiducial.training.grpo_record import Recorder, StepTable
@@ -257,7 +258,7 @@ class _Watch(TrainerCallback):
         run: TrainingRun,
         prompter: VLMPrompter,
         recorder: Recorder,
-        service: Cutter,
+        service: MaskSource,
         held_out: Mapping[str, Sequence[Question]],
         processes: Processes,
     ) -> None:

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from fiducial.contracts import Prompter
 from fiducial.errors import ModelError
-from fiducial.geometry import Mask, Prompts
-from fiducial.images import Image
+from fiducial.geometry import Mask
 from fiducial.language import Answer, Outcome
 from fiducial.metrics import SampleScore, Totals, bootstrap, policy, score_sample
+from fiducial.rewards.service import MaskSource
 from fiducial.training.grpo_data import Question
 from fiducial.training.sft_data import grounding_accuracy
 
 _RULES = policy("fiducial")
-
-
-class Cutter(Protocol):
-    """What cuts masks: a :class:`fiducial.rewards.service.MaskService`, or what stands for one elsewhere."""
-
-    def cut(self, image: Image, completions: Sequence[Prompts]) -> Sequence[tuple[Mask, ...] | ModelError]:
-        """Return the masks of each completion's prompts, in pixels of the image, or why it could not cut them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +49,7 @@ class Evaluation:
         }
 
 
-def evaluate(prompter: Prompter, service: Cutter, held_out: Mapping[str, Sequence[Question]]) -> Evaluation:
+def evaluate(prompter: Prompter, service: MaskSource, held_out: Mapping[str, Sequence[Question]]) -> Evaluation:
     """Ask every held-out question once, and cut what was answered."""
     scores: dict[str, list[SampleScore]] = {}
     accuracies, pictures = {}, {}
@@ -70,7 +63,7 @@ def evaluate(prompter: Prompter, service: Cutter, held_out: Mapping[str, Sequenc
     return Evaluation(scores, accuracies, pictures)
 
 
-def _score(service: Cutter, question: Question, answer: Answer) -> SampleScore:
+def _score(service: MaskSource, question: Question, answer: Answer) -> SampleScore:
     (cut,) = service.cut(question.image, [answer.prompts.fitted()[0]])
     outcome = answer.outcome
     if isinstance(cut, ModelError):
