@@ -23,7 +23,7 @@ from fiducial.prompters.vlm import VLMPrompter
 from fiducial.training.nano_vlm import NanoVLMTask
 from fiducial.training.nano_vlm_configs import NanoVLMConfig
 from fiducial.training.nano_vlm_data import PackedBatches, PoolPicture, Writer, ask, read_pools
-from fiducial.training.nano_vlm_model import NanoVLM, build_model
+from fiducial.training.nano_vlm_model import NanoVLM, build_model, build_processor
 from fiducial.training.nano_vlm_words import make_tokenizer, number_tokens, skeleton, written
 from fiducial.training.trainer import Trainer
 
@@ -195,6 +195,7 @@ def test_it_learns_to_see_then_to_answer_and_is_asked_like_any_other(tmp_path):
     )
     (answer,) = prompter.ask([Image(np.zeros((50, 90, 3), np.uint8))], ["the red disc"])
     assert answer.outcome in set(Outcome)
+    assert build_processor(prompter.processor.tokenizer, prompter.model).tokenizer.padding_side == "left"
     first, second = load_file(seen / "model.safetensors"), load_file(model / "model.safetensors")
     assert any(not torch.equal(first[name], second[name]) for name in first if "language_model" in name)
 

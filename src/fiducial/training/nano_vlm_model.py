@@ -222,6 +222,7 @@ def build_processor(tokenizer: Any, model: Any) -> Any:
     """Put the processor together: the canvas whole, stretched by nobody, in -1..1."""
     from fiducial.prompters.vlm.families import FAMILIES
 
+    tokenizer.padding_side = "left"  # generation goes on at the right
     side = int(model.config.vision_config.image_size)
     family = FAMILIES["llava"]
     square = {"height": side, "width": side}
