@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from fiducial.evaluation.record import Record, read_records
-from fiducial.evaluation.run import Run
+from fiducial.evaluation.run import read_run
 from fiducial.geometry import boxes
 
 RESAMPLES = 1000
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="folders of fiducial evaluate, of the same dataset")
     parser.add_argument("--names", nargs="*", default=(), help="what to call them")
     arguments = parser.parse_args()
-    runs = [Run.read(folder) for folder in arguments.runs]
+    runs = [read_run(folder) for folder in arguments.runs]
     names = arguments.names or [run.name for run in runs]
     dataset = runs[0].open_dataset()
     families = {sample.id: str(sample.meta.get("family", "")) for sample in dataset}
