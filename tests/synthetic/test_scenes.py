@@ -175,6 +175,16 @@ def test_a_dataset_ends_like_any_sequence() -> None:
         _ = dataset[2]
 
 
+def test_families_choose_what_is_said() -> None:
+    some = SceneDataset("shapes", 6, seed=2, families=("order", "no_target_class"))
+    assert {sample.meta["family"] for sample in some} == {"order", "no_target_class"}
+    assert some.name.endswith("-order-no_target_class")
+    every = SceneDataset("shapes", 2, seed=2, families=tuple(FAMILIES))
+    assert [one.instruction for one in every] == [one.instruction for one in SceneDataset("shapes", 2, seed=2)]
+    with pytest.raises(UnknownNameError, match="family"):
+        SceneDataset("shapes", families=("ordr",))
+
+
 def test_hopeless_scenes_are_given_up(monkeypatch) -> None:
     dataset = SceneDataset("shapes", 1, size=96)
     monkeypatch.setattr(dataset, "_draw", lambda rng, size, name: None)

@@ -24,6 +24,8 @@ class ScenesConfig(DatasetConfig):
         None, "side of the square picture; none: 512 for aerial, 256 for others", unit="pixels", maximum=8192
     )
 
+    families: tuple[str, ...] = option((), "kinds of instruction, such as class or order; none: all")
+
     def check(self) -> None:
         """Refuse splits."""
         DatasetConfig.check(self)
@@ -34,7 +36,7 @@ class ScenesConfig(DatasetConfig):
         """Return the scenes; each is drawn when it is asked for."""
         from fiducial.synthetic.scenes import SceneDataset
 
-        return SceneDataset(self.style, self.count, self.seed, self.size)
+        return SceneDataset(self.style, self.count, self.seed, self.size, self.families or None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from fiducial.errors import InputError, UnknownNameError
 from fiducial.synthetic.aerial import draw_aerial
 from fiducial.synthetic.canvas import Scene
 from fiducial.synthetic.expressions import VERSION as EXPRESSIONS_VERSION
-from fiducial.synthetic.expressions import Said, say
+from fiducial.synthetic.expressions import FAMILIES, Said, say
 from fiducial.synthetic.phantom import draw_phantom
 from fiducial.synthetic.shapes import draw_shapes
 from fiducial.synthetic.view import View, stated_colour
@@ -40,6 +40,7 @@ class SceneDataset:
     many there are. Each is drawn when it is asked for.
 
     ``size`` is the side of the square picture in pixels, or its (height, width); None is that of the style.
+    ``families`` are the kinds of instruction; None is all of :data:`fiducial.synthetic.expressions.FAMILIES`.
 
     Example:
         >>> sample = SceneDataset("shapes", 10, seed=3)[0]
@@ -47,7 +48,14 @@ class SceneDataset:
         (256, True)
     """
 
-    def __init__(self, style: str, count: int = 1000, seed: int = 0, size: int | tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        style: str,
+        count: int = 1000,
+        seed: int = 0,
+        size: int | tuple[int, int] | None = None,
+        families: Sequence[str] | None = None,
+    ) -> None:
         if style not in _DRAWERS:
             raise UnknownNameError("scene style", style, STYLES)
         usual, self._draw = _DRAWERS[style]
@@ -57,6 +65,10 @@ class SceneDataset:
             raise InputError(f"a scene needs at least {MIN_SIDE} x {MIN_SIDE} pixels, got {height} x {width}")
         if count < 0 or seed < 0:
             raise InputError(f"count and seed are numbers from 0, got {count} and {seed}")
+        for family in families or ():
+            if family not in FAMILIES:
+                raise UnknownNameError("family", family, FAMILIES)
+        self.families = tuple(families or FAMILIES)
         self.style = style
         self.seed = seed
         self.size = (height, width)
@@ -64,8 +76,9 @@ class SceneDataset:
 
     @property
     def name(self) -> str:
-        """What the dataset is called: style, seed and size."""
-        return f"scenes-{self.style}-{self.seed}-{self.size[1]}x{self.size[0]}"
+        """What the dataset is called: style, seed and size, and families where they are not all."""
+        some = "" if len(self.families) == len(FAMILIES) else f"-{'-'.join(self.families)}"
+        return f"scenes-{self.style}-{self.seed}-{self.size[1]}x{self.size[0]}{some}"
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -130,7 +143,8 @@ class SceneDataset:
                 continue
             names = {spoken(label) for label in scene.labels}
             absent = [name for name in scene.vocabulary if name not in names]
-            said = say(view_of(scene), rng, 1, vocabulary=[absent[int(k)] for k in rng.permutation(len(absent))])
+            offered = [absent[int(k)] for k in rng.permutation(len(absent))]
+            said = say(view_of(scene), rng, 1, vocabulary=offered, families=self.families)
             if said:
                 return scene, said[0]
         raise InputError(f"{self.name}: no scene of this size came out well in {_ATTEMPTS} attempts: take a larger one")
