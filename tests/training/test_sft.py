@@ -133,6 +133,14 @@ def test_what_a_dialect_cannot_hold_gives_its_row_to_the_next(models):
     assert rows.left_out
 
 
+def scalars_of(folder, name):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(folder))
+    board.Reload()
+    return {event.step: event.value for event in board.Scalars(name)}
+
+
 @pytest.mark.parametrize("name", ["qwen2_5_vl", "llava"])
 def test_loss_falls_and_the_best_model_answers(models, name, tmp_path):
     config = config_of(models[name], steps=14, eval_every=7, save_every=14)
@@ -141,6 +149,7 @@ def test_loss_falls_and_the_best_model_answers(models, name, tmp_path):
     assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
     accuracies = {line["step"]: line["accuracy"] for line in log_of(tmp_path / "run") if "accuracy" in line}
     assert set(accuracies) == {0, 7, 14}
+    assert scalars_of(tmp_path / "run" / "tensorboard", "accuracy") == pytest.approx(accuracies)
     best = json.loads((tmp_path / "run" / "best.json").read_text())
     assert best["accuracy"] == max(accuracies[7], accuracies[14])
     assert json.loads((tmp_path / "run" / "run.json").read_text())["config"]["steps"] == 14

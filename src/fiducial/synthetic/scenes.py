@@ -10,8 +10,8 @@ from fiducial.datasets.sample import Sample
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.synthetic.aerial import draw_aerial
 from fiducial.synthetic.canvas import Scene
-from fiducial.synthetic.expressions import VERSION as EXPRESSIONS_VERSION
 from fiducial.synthetic.expressions import FAMILIES, Said, say
+from fiducial.synthetic.expressions import VERSION as EXPRESSIONS_VERSION
 from fiducial.synthetic.phantom import draw_phantom
 from fiducial.synthetic.shapes import draw_shapes
 from fiducial.synthetic.view import View, stated_colour

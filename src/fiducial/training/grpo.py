@@ -91,6 +91,7 @@ def train_grpo(
     service = function.scorer.service or MaskService(build(config.eval_segmenter))
     recorder = Recorder(function, prompter.model.generation_config.eos_token_id)
     run.open()
+    run.open_board()
     watch = _Watch(config, run, prompter, recorder, service, held_out, processes)
     trainer = _Trainer(
         model=frozen(prompter.model, config),
@@ -168,7 +169,7 @@ def _arguments(config: GrpoConfig, folder: Path, processes: Processes) -> TrlCon
         save_steps=config.save_every,
         save_total_limit=2,
         eval_strategy="no",
-        report_to=["tensorboard"] if importlib.util.find_spec("tensorboard") else [],
+        report_to=[],  # the run's log is what is written for TensorBoard
         use_cpu=processes.device == "cpu",
         seed=config.seed,
         data_seed=config.seed,

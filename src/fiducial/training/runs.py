@@ -7,6 +7,7 @@ optimiser, step).
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 import time
@@ -68,6 +69,7 @@ class TrainingRun:
         writes: bool = True,
     ) -> None:
         self.folder, self.command, self.quiet, self.writes = Path(folder), command, quiet, writes
+        self._board: Any = None
         self._config = {**as_plain(config), **digests}
         self._started = time.monotonic()
         card = self.folder / RUN_CARD
@@ -87,6 +89,13 @@ class TrainingRun:
             write_run_card(self.folder, self.command, seed=self._config["seed"], config=self._config)
             self._is_new = False
 
+    def open_board(self) -> None:
+        """Write what is logged for TensorBoard too, below ``tensorboard/``; nothing happens where it is missing."""
+        if self.writes and importlib.util.find_spec("tensorboard") is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(self.folder / "tensorboard"))
+
     def log(self, step: int, **figures: Any) -> None:
         """Append one line to the log and print it."""
         if not self.writes:
@@ -95,6 +104,11 @@ class TrainingRun:
         line = {"step": step, "seconds": round(time.monotonic() - self._started, 1), **figures}
         with open(self.folder / LOG, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        if self._board is not None:
+            for key, value in figures.items():
+                if isinstance(value, (int, float)):
+                    self._board.add_scalar(key, value, step)
+            self._board.flush()
         shown = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in line.items()}
         self.say(" ".join(f"{key} {value}" for key, value in shown.items()))
 

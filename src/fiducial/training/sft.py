@@ -6,7 +6,6 @@ accuracy on held-out samples.
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -71,6 +70,7 @@ def train_sft(
     rows = Rows(config, portions, writer, processes=processes.count)
     held_out = held_out_examples(config, portions, writer)
     run.open()
+    run.open_board()
     watch = _Watch(config, run, prompter, held_out, processes)
     trainer = _Trainer(
         model=frozen(prompter.model, config),
@@ -113,7 +113,7 @@ def _arguments(config: SftConfig, folder: Path, *, on_cpu: bool) -> TrlConfig:
         save_steps=config.save_every,
         save_total_limit=2,
         eval_strategy="no",
-        report_to=["tensorboard"] if importlib.util.find_spec("tensorboard") else [],
+        report_to=[],  # the run's log is what is written for TensorBoard
         use_cpu=on_cpu,
         seed=config.seed,
         data_seed=config.seed,
