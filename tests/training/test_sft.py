@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from fiducial.cli import main
 from fiducial.config import as_plain, build, read, read_part
@@ -218,6 +219,26 @@ def test_adapters_leave_the_base_as_it_is_and_load_on_it(models, tmp_path):
     (left / "adapter_model.safetensors").unlink()
     with pytest.raises(InputError, match=r"lacks adapter_model.safetensors"):
         load(VLMConfig(model=str(left), **options))
+
+
+def test_adapters_that_began_as_adapters_are_loaded_on_these(models, tmp_path):
+    lora = {"rank": 2, "target_modules": ["q_proj"]}
+    first = train(config_of(models["llava"], lora=lora), tmp_path / "first")
+    second = train(config_of(first, lora=lora), tmp_path / "second")
+    assert json.loads((second / "adapter_config.json").read_text())["base_model_name_or_path"] == str(first)
+    options = {"device": "cpu", "local_files_only": True}
+    bare, once, twice = (
+        load(VLMConfig(model=str(path), **options)).model.state_dict() for path in (models["llava"], first, second)
+    )
+    added = load_file(second / "adapter_model.safetensors")
+    key = next(key for key in twice if key.endswith("layers.0.self_attn.q_proj.weight") and "vision" not in key)
+    up, down = (next(v for k, v in added.items() if f"layers.0.self_attn.q_proj.lora_{x}" in k) for x in "BA")
+    assert not torch.equal(once[key], bare[key])
+    torch.testing.assert_close(twice[key], once[key] + up @ down * 32 / 2)
+    card = first / "adapter_config.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"base_model_name_or_path": str(second)}))
+    with pytest.raises(InputError, match="is its own base"):
+        load(VLMConfig(model=str(second), **options))
 
 
 def test_the_command_trains_with_a_grid_and_its_model_is_a_prompter(models, tmp_path, capsys):

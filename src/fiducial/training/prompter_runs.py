@@ -23,6 +23,7 @@ from fiducial.errors import InputError
 from fiducial.files import json_text, make_folder, read_json, write_atomically
 from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
+from fiducial.prompters.vlm.loading import adapter_in
 from fiducial.training.sft_configs import Lora, PrompterRunConfig
 
 if TYPE_CHECKING:
@@ -195,7 +196,9 @@ class BestModel:
         write_atomically(self._path, json_text(self._best))
 
     def _write(self, model: Any, folder: Path) -> None:
-        base = self._prompter.name
+        begun = self._prompter.config.model
+        # What began as adapters on a base is not that base: both are needed to load what they became.
+        base = self._prompter.name if adapter_in(begun) is None else str(Path(begun).expanduser())
         if hasattr(model, "peft_config"):
             model.peft_config["default"].base_model_name_or_path = (
                 str(Path(base).resolve()) if Path(base).is_dir() else base

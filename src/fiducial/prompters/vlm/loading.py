@@ -78,10 +78,25 @@ def adapter_in(model: str) -> Adapter | None:
     return Adapter(folder, base)
 
 
+def adapters_of(model: str) -> list[Adapter]:
+    """Return the adapters of a folder, and before them those that its base is made of; none where it holds a model.
+
+    Raises:
+        InputError: a folder of adapters that is not whole, or that is its own base in the end.
+    """
+    found: list[Adapter] = []
+    while (adapter := adapter_in(model)) is not None:
+        if any(adapter.folder.samefile(known.folder) for known in found):
+            raise InputError(f"{adapter.folder}: the folder of adapters is its own base")
+        found.insert(0, adapter)
+        model = adapter.base
+    return found
+
+
 def load(config: VLMConfig) -> Loaded:
     """Load a model of a known family; only safetensors are read, and no code of the checkpoint runs.
 
-    A folder of adapters is loaded on the base that it names.
+    A folder of adapters is loaded on the base that it names, which may be a folder of adapters too.
 
     Raises:
         HubError: files are neither here nor to be had.
@@ -93,9 +108,9 @@ def load(config: VLMConfig) -> Loaded:
     import transformers
 
     device = pick_device(config.device)
-    adapter = adapter_in(config.model)
+    adapters = adapters_of(config.model)
     where: dict[str, Any] = {"local_files_only": config.local_files_only, "revision": config.revision}
-    source = locate(config.model if adapter is None else adapter.base, _NEEDED)
+    source = locate(adapters[0].base if adapters else config.model, _NEEDED)
     with loading(source, _NEEDED, revision=config.revision):
         stated, _ = transformers.PreTrainedConfig.get_config_dict(source, **where)
         family = _checked_family(source, stated)
@@ -104,7 +119,7 @@ def load(config: VLMConfig) -> Loaded:
         )
         processor = _load_processor(source, model.config, family, where)
     check_complete(source, family.model_class, report)
-    if adapter is not None:
+    for adapter in adapters:
         model = adapter.merged_into(model)
     if config.quantize is not None:
         quantise_language_tower(model, config.quantize, device.type)
