@@ -18,7 +18,7 @@ from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.loading import load
 from fiducial.training import sft, sft_data
 from fiducial.training.augmentation import in_context
-from fiducial.training.prompter_runs import load_prompter
+from fiducial.training.prompter_runs import BestModel, last_checkpoint, load_prompter
 from fiducial.training.recipes import load_config
 from fiducial.training.runs import read_tensors
 from fiducial.training.sft_configs import SftConfig
@@ -201,6 +201,24 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(models, lora, tmp_pat
     )
     with pytest.raises(InputError, match="another learning_rate"):
         train(config.with_settings({"learning_rate": 1e-4}), tmp_path / "stopped")
+
+
+def test_what_a_kill_left_half_done_is_swept_away(models, tmp_path):
+    """Killed when the new best model had come and the one before it was not gone, and in the middle of a checkpoint."""
+    prompter = load_prompter(config_of(models["llava"]), "cpu")
+    for name in ("model", ".model.before", ".model.0123.part"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    for step, text in ((2, "{}"), (4, '{"log_hist')):
+        folder = tmp_path / "checkpoints" / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        (folder / "trainer_state.json").write_text(text)
+    assert last_checkpoint(tmp_path / "checkpoints") == (str(tmp_path / "checkpoints" / "checkpoint-2"), 2)
+    best = BestModel(tmp_path, prompter, "accuracy")
+    best.begin(2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "model"]
+    best.offer(prompter.model, 3, {"accuracy": 0.5})
+    assert (tmp_path / "model" / "model.safetensors").exists()
 
 
 def test_adapters_leave_the_base_as_it_is_and_load_on_it(models, tmp_path):

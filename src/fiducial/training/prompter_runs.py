@@ -135,9 +135,17 @@ def adapters(lora: Lora | None, train_vision: bool) -> LoraConfig | None:
 def last_checkpoint(folder: Path) -> tuple[str | None, int]:
     """Return the newest checkpoint that was written whole, and its step; None and 0 where there is none."""
     # The state of the trainer is what is written last.
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if path.stat().st_size]
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _is_json(path)]
     steps = {int(path.name.rpartition("-")[2]): path for path in whole}
     return (str(steps[max(steps)]), max(steps)) if steps else (None, 0)
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        read_json(path)
+    except InputError:  # cut off in the middle
+        return False
+    return True
 
 
 class StrictResume(_Base):
@@ -178,6 +186,8 @@ class BestModel:
         before = self._folder.with_name(_BEFORE)
         if not self._folder.exists() and before.exists():  # stopped while one took the other's place
             before.replace(self._folder)
+        for left in (before, *self._folder.parent.glob(f".{MODEL}.*.part")):  # stopped while it was written or removed
+            shutil.rmtree(left, ignore_errors=True)
         best = read_json(self._path, kind=dict) if self._path.exists() else {}
         self._best = best if best.get("step", step + 1) <= step and self._folder.exists() else {}
 
