@@ -239,6 +239,12 @@ def test_adapters_leave_the_base_as_it_is_and_load_on_it(models, tmp_path):
         load(VLMConfig(model=str(left), **options))
 
 
+def test_adapters_of_no_layer_are_refused(models, tmp_path):
+    lora = {"rank": 2, "target_modules": ["query"]}
+    with pytest.raises(InputError, match=r"names no linear layer .* which has .*q_proj"):
+        train(config_of(models["llava"], lora=lora, steps=1), tmp_path)
+
+
 def test_adapters_that_began_as_adapters_are_loaded_on_these(models, tmp_path):
     lora = {"rank": 2, "target_modules": ["q_proj"]}
     first = train(config_of(models["llava"], lora=lora), tmp_path / "first")

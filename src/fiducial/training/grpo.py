@@ -100,7 +100,7 @@ def train_grpo(
         train_dataset=_table(questions),
         processing_class=prompter.processor,
         callbacks=[watch],
-        peft_config=adapters(config.lora, config.train_vision),
+        peft_config=adapters(prompter.model, config.lora, config.train_vision),
     )
     trainer.take(prompter, recorder, share=config.share_questions)
     trainer.remove_callback(PrinterCallback)  # what is printed is our log

@@ -8,6 +8,7 @@ or its adapters, as ``--prompter vlm:RUN/model`` loads it; ``best.json`` says at
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from accelerate import PartialState
 from peft import LoraConfig
 
@@ -117,12 +119,20 @@ def frozen(model: Any, config: PrompterRunConfig) -> Any:
     return model
 
 
-def adapters(lora: Lora | None, train_vision: bool) -> LoraConfig | None:
-    """Say to peft which layers get adapters; None where all weights are trained."""
+def adapters(model: Any, lora: Lora | None, train_vision: bool) -> LoraConfig | None:
+    """Say to peft which layers of a model get adapters; None where all weights are trained.
+
+    Raises:
+        InputError: none does.
+    """
     if lora is None:
         return None
     names = "|".join(lora.target_modules)
     elsewhere = "" if train_vision else rf"(?!.*\b(?:{'|'.join(_TOWER)})\b)"
+    linear = [name for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)]
+    if not any(re.fullmatch(rf"{elsewhere}.*\.(?:{names})", name) for name in linear):
+        known = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
+        raise InputError(f"lora: target_modules names no linear layer of the model, which has {known}")
     return LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,

@@ -79,7 +79,7 @@ def train_sft(
         data_collator=AnswerCollator(prompter),
         processing_class=prompter.processor,
         callbacks=[watch],
-        peft_config=adapters(config.lora, config.train_vision),
+        peft_config=adapters(prompter.model, config.lora, config.train_vision),
     )
     trainer.remove_callback(PrinterCallback)  # what is printed is our log
     check_whole(trainer.accelerator)
