@@ -78,6 +78,18 @@ def test_a_bug_meets_only_the_request_that_brings_it_out():
     cutter.close()
 
 
+def test_who_goes_away_while_waiting_spoils_nothing_for_the_others():
+    segmenter, cutter, first = held()
+    waiting = [cutter.submit(picture(), [box(1, 1, 9, 9)]) for _ in range(2)]
+    assert waiting[0].cancel()
+    assert not first.cancel()  # it is being cut
+    segmenter.let.set()
+    assert waiting[1].result(60)[0][0].area == 64
+    assert len(first.result(60)) == 1
+    assert cutter.ready
+    cutter.close()
+
+
 def test_a_failing_segmenter_is_an_answer():
     cutter = Cutter(MaskService(BoxSegmenter(error=ModelError("out of memory"))), 100)
     assert [str(cut) for cut in cutter.submit(picture(), [box(1, 1, 9, 9)]).result(60)] == ["out of memory"]

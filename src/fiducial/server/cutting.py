@@ -72,7 +72,9 @@ class Cutter:
 
     def _work(self) -> None:
         while requests := self._next():
-            self._cut(requests)
+            # Whoever went away meanwhile gets nothing; from here on nobody can.
+            if wanted := [request for request in requests if request.done.set_running_or_notify_cancel()]:
+                self._cut(wanted)
 
     def _next(self) -> list[_Request]:
         """Wait for the oldest request, and take along what waits for the same image; nothing left and closing: []."""
