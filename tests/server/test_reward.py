@@ -110,6 +110,9 @@ def test_who_has_the_key_is_served_under_any_name():
 def test_without_a_key_pages_of_a_browser_cannot_ask_under_a_name_of_their_own(http):
     assert_problem(http.get("/v1/service", headers={"Host": "evil.example"}), 403, "'evil.example'")
     assert http.get("/v1/service", headers={"Host": "localhost:9"}).status_code == 200
+    assert http.get("/v1/service", headers={"Host": "[::1]:9"}).status_code == 200
+    for unreadable in ("[::1", "evil.example:", "evil.example:1:2", ""):
+        assert_problem(http.get("/v1/service", headers={"Host": unreadable}), 403, "for this machine alone")
     http.put(PUT, content=PIXELS, headers=BYTES)
     assert_problem(http.post(POST, content=b"{}", headers={"Content-Type": "text/plain"}), 415, "application/json")
 

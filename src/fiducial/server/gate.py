@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from fiducial.remote import Key, is_loopback
 from fiducial.server.problems import ProblemError
@@ -40,8 +41,9 @@ class Gate:
         the request has to be this machine's.
         """
         if not self._key:
-            host = request.url.hostname or ""
-            if not is_loopback(host.lower()):
+            # Not request.url: where it cannot read the header it takes this machine's own address.
+            host = _host_in(request.headers.get("Host", ""))
+            if not is_loopback(host):
                 raise ProblemError(403, f"this server is for this machine alone, and was asked as {host!r}")
             return
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
@@ -91,3 +93,10 @@ class Gate:
         except ClientDisconnect:
             raise ProblemError(400, "the request broke off") from None  # nobody is left to read it
         return bytes(body)
+
+
+def _host_in(header: str) -> str:
+    try:
+        return (urlsplit(f"//{header}").hostname or "").lower()
+    except ValueError:  # a bracket that does not close
+        return header
