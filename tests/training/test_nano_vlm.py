@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +180,36 @@ def test_the_loss_covers_answers_and_their_ends_alone(pools, tokenizer):
     assert int(starts) == len(questions)
 
 
+def test_a_batch_goes_to_a_device_whole(pools, tokenizer):
+    config = config_of()
+    batch = PackedBatches(config, pools, Writer(config, tokenizer), sorted(pools[0].names))[1].to("meta")
+    values = [getattr(batch, field.name) for field in fields(batch)]
+    tensors = [one for one in [*values, *batch.dense] if isinstance(one, torch.Tensor)]
+    assert len(tensors) == 15
+    assert {one.device.type for one in tensors} == {"meta"}
+    assert batch.step == 1
+
+
+def test_pictures_that_show_nothing_have_a_loss(pools, tokenizer):
+    config = config_of(stage="dense")
+    batch = PackedBatches(config, pools, Writer(config, tokenizer), sorted(pools[0].names))[0]
+    numbers = [number_tokens(tokenizer, one, CANVAS) for one in DIALECTS]
+    network = NanoVLM(build_model(config.network, tokenizer, numbers), numbers, 8)
+    batch = replace(batch, dense=(torch.zeros_like(batch.dense[0]), *batch.dense[1:]))
+    losses = network.dense_losses(network.cells(batch.pixels), batch)
+    assert losses["all"] == 3 * losses["holds"] > 0
+    losses["all"].backward()
+
+
+def test_a_thing_at_the_far_edge_stays_in_the_picture(pools):
+    picture = next(one for one in pools[0].training if len(one.names) > 1)
+    edge = np.array([picture.side * (1 - 1e-3), 0.0, picture.side, picture.side])
+    boxes = np.stack([edge] * len(picture.names))
+    for asked in ask(picture, boxes, picture.spots, np.random.default_rng(0), 4):
+        for prompt in asked.prompts:
+            assert prompt.box == (CANVAS - 1, 0, CANVAS, CANVAS)
+
+
 # -- runs -----------------------------------------------------------------------------------------
 
 
@@ -228,3 +258,25 @@ def test_a_model_of_another_make_up_is_refused(tmp_path):
     other = replace(config_of(initial=str(model)).network, layers=1)
     with pytest.raises(InputError, match="another make-up"):
         fit(replace(config_of(initial=str(model)), network=other), tmp_path / "answers")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": {**NETWORK, "widths": [12, 16]}}, "multiples of 8"),
+        ({"network": {**NETWORK, "heads": 3}}, "heads: an even number"),
+        ({"network": {**NETWORK, "hidden_size": 40, "heads": 6}}, "heads: an even number"),
+        ({"dialects": [["qwen2.5-vl", 1.0]]}, "only sjtu and think2seg have a template"),
+        ({"dialects": [["sjtu", 2.0], ["think2seg", -1.0]]}, "parts of at least 0"),
+        ({"dialects": []}, "parts of at least 0"),
+    ],
+)
+def test_what_cannot_be_built_is_bad_input_before_anything_is_drawn(change, message):
+    with pytest.raises(InputError, match=message):
+        config_of(**change)
+
+
+def test_a_model_to_begin_with_that_is_not_there_claims_no_folder(tmp_path):
+    with pytest.raises(InputError, match="is no folder of a model"):
+        fit(config_of(initial=str(tmp_path / "nowhere")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fiducial.errors import InputError
 from fiducial.files import make_folder
 from fiducial.geometry import boxes
 from fiducial.images import Image
@@ -61,6 +62,8 @@ class NanoVLMTask(Task[PackedBatch]):
     def build(self, trainer: Trainer[PackedBatch]) -> nn.Module:
         """Draw the pictures, make the vocabulary and the network."""
         config, self._trainer = self._config, trainer
+        if config.initial and not (Path(config.initial) / "config.json").is_file():
+            raise InputError(f"initial: {config.initial} is no folder of a model, such as RUN/model of an earlier run")
         self._pools = read_pools(config, self._data)
         for pool in self._pools:
             counts = {"pictures": len(pool.training), "held_out": len(pool.held_out), "names": sorted(pool.names)}
@@ -113,6 +116,7 @@ class NanoVLMTask(Task[PackedBatch]):
     def loss(self, network: nn.Module, batch: PackedBatch) -> dict[str, Tensor]:
         """Compute the losses of a batch."""
         assert isinstance(network, NanoVLM)
+        batch = batch.to(self._trainer.device)
         if self._config.stage == "dense":
             return network.dense_losses(network.cells(batch.pixels), batch)
         done = batch.step / self.steps

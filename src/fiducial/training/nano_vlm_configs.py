@@ -32,15 +32,23 @@ class NanoVLMNetwork(Config):
     canvas: int = option(192, "side of the square that is seen, a multiple of 16", unit="pixels", minimum=32)
     widths: tuple[int, int] = option((64, 128), "channels of the tower at strides 4 and 8, multiples of 8", minimum=8)
     blocks: tuple[int, int, int] = option((1, 2, 1), "residual blocks at strides 4, 8 and 16", minimum=0)
-    hidden_size: int = option(256, "channels of the language model, and of the tower at stride 16", minimum=8)
+    hidden_size: int = option(
+        256, "channels of the language model, and of the tower at stride 16, a multiple of 8", minimum=8
+    )
     layers: int = option(5, "of the language model", minimum=1)
     intermediate_size: int = option(768, "of its feed-forward layers", minimum=1)
     heads: int = option(4, "of its attention; half as many for keys and values", minimum=2)
 
     def check(self) -> None:
-        """Refuse a canvas that does not come out even."""
+        """Refuse a canvas, channels and heads that do not come out even."""
         if self.canvas % 16:
             raise InputError(f"canvas: a multiple of 16 pixels is needed, got {self.canvas}")
+        if any(width % 8 for width in (*self.widths, self.hidden_size)):
+            raise InputError(f"widths, hidden_size: multiples of 8 are needed, got {self.widths}, {self.hidden_size}")
+        if self.heads % 2 or self.hidden_size % (2 * self.heads):
+            raise InputError(
+                f"heads: an even number of which hidden_size={self.hidden_size} is an even multiple, got {self.heads}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +88,15 @@ class NanoVLMConfig(RunConfig):
     num_workers: int = option(1, "processes that make batches ahead of time; 0: none", minimum=0)
 
     def check(self) -> None:
-        """Refuse a run without data, or with dialects that nobody knows."""
+        """Refuse a run without data, or with dialects that nobody knows or that have no words for small models."""
         from fiducial.language.dialects import dialect as dialect_named
+        from fiducial.prompters.templates import template_names
 
         check_data(self.data)
+        small = [name.removeprefix("nano-") for name in template_names() if name.startswith("nano-")]
         for name, _ in self.dialects:
-            dialect_named(name)
-        if not any(share > 0 for _, share in self.dialects):
-            raise InputError("dialects: the parts are not all zero")
+            if dialect_named(name).name not in small:
+                raise InputError(f"dialects: only {' and '.join(small)} have a template for small models, got {name!r}")
+        parts = [share for _, share in self.dialects]
+        if min(parts, default=0.0) < 0 or sum(parts) <= 0:
+            raise InputError(f"dialects: parts of at least 0 that are not all 0 are needed, got {parts}")

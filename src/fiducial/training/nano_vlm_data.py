@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -315,7 +315,8 @@ def ask(
         for index in said.chosen:
             box, points = boxes[index] / picture.side * canvas, spots[index] / picture.side * canvas
             some = [0, 1 + int(random.integers(len(points) - 1))]
-            whole = np.rint(box)  # a thing is never thinner than one pixel
+            whole = np.rint(box)
+            whole[:2] = np.minimum(whole[:2], canvas - 1)  # a thing is never thinner than one pixel
             whole[2:] = np.maximum(whole[2:], whole[:2] + 1)
             prompts.append(
                 Prompt(
@@ -365,6 +366,16 @@ class PackedBatch:
     kind: Tensor
     first: Tensor
     pointed: Tensor
+
+    def to(self, device: torch.device | str) -> PackedBatch:
+        """Return the batch on a device."""
+        moved: dict[str, Any] = {
+            field.name: value.to(device)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        holds, names, colours, boxes = (part.to(device) for part in self.dense)
+        return replace(self, dense=(holds, names, colours, boxes), **moved)
 
 
 class Writer:

@@ -66,9 +66,12 @@ class NanoVLM(nn.Module):
         """Compute the losses of what every cell says."""
         holds, names, colours, boxes = batch.dense
         said, full = self.dense(cells), holds > 0
+        found = functional.binary_cross_entropy_with_logits(said[..., 0], holds)
+        if not bool(full.any()):  # the pictures show nothing
+            none = found * 0
+            return {"holds": found, "name": none, "colour": none, "pixels": none, "all": 3 * found}
         named, coloured = said[full][:, 1 : 1 + self._names], said[full][:, 1 + self._names :]
         centre, nearby = number_losses(self.number_logits(cells[full]), boxes[full], 3.4)
-        found = functional.binary_cross_entropy_with_logits(said[..., 0], holds)
         name = functional.cross_entropy(named, names[full], ignore_index=NO_CLASS)
         clear = colours[full] != NO_CLASS
         colour = functional.cross_entropy(coloured[clear], colours[full][clear]) if bool(clear.any()) else found * 0
