@@ -4,6 +4,7 @@ import PIL.Image
 import pytest
 import yaml
 
+from fiducial import plugins
 from fiducial.cli import main
 from fiducial.segmenters.nano import NanoSegmenter
 from fiducial.segmenters.sam import SamSegmenter
@@ -94,3 +95,10 @@ def test_bad_input_is_told_in_one_line(words, said, config, tmp_path, capsys):
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_help_names_all_that_can_be_trained(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["train", "--help"]) == 0
+    words = capsys.readouterr().out.replace(",", " ").split()
+    assert {*plugins.names("training")} <= {*words}
