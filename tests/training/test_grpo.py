@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from transformers import get_scheduler
 
 from fakes import BoxSegmenter
 from fiducial.cli import main
@@ -21,7 +22,7 @@ from fiducial.training.grpo_configs import GrpoConfig
 from fiducial.training.grpo_data import AskingProcessor, question_of, turns
 from fiducial.training.grpo_guards import Watchdog
 from fiducial.training.grpo_record import Recorder
-from fiducial.training.prompter_runs import load_prompter
+from fiducial.training.prompter_runs import Processes, load_prompter
 from fiducial.training.recipes import load_config
 from fiducial.training.runs import read_tensors
 from fiducial.training.sft_data import held_out_items, read_portions
@@ -303,6 +304,19 @@ def test_what_cannot_be_trained_is_bad_input(models, template, change, message, 
     with pytest.raises(InputError, match=message):
         train(config_of(models["llava"], template, **change), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_constant_rate_rises_first_where_a_warm_up_is_asked_for(models, template, tmp_path):
+    for change, expected in (({"warmup_ratio": 0.5}, [0, 0.5, 1, 1]), ({}, [1, 1, 1, 1])):
+        arguments = grpo._arguments(config_of(models["llava"], template, **change), tmp_path, Processes(1, 0, "cpu"))
+        optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        schedule = get_scheduler(arguments.lr_scheduler_type, optimiser, arguments.warmup_steps, 4)
+        rates = []
+        for _ in expected:
+            rates.append(schedule.get_last_lr()[0])
+            optimiser.step()
+            schedule.step()
+        assert rates == expected
 
 
 def test_the_command_trains(models, template, tmp_path, capsys):

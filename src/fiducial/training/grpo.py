@@ -154,7 +154,8 @@ def _arguments(config: GrpoConfig, folder: Path, processes: Processes) -> TrlCon
         vllm_mode="server",
         vllm_server_base_url=config.vllm_server,
         learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule,
+        # The plain "constant" would leave out the warm-up without a word.
+        lr_scheduler_type="constant_with_warmup" if config.schedule == "constant" else config.schedule,
         warmup_steps=round(config.warmup_ratio * config.steps),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
