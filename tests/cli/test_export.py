@@ -114,6 +114,21 @@ def test_copies_are_augmented_and_the_card_says_how(tmp_path):
     assert card["dataset"]["name"] == "scenes"
 
 
+def test_where_nothing_can_be_written_the_reason_is_told(tmp_path, capsys):
+    PIL.Image.new("RGB", (80, 60)).save(tmp_path / "a.png")
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "area": 81, "iscrowd": 0}
+    images = [{"id": 1, "file_name": "a.png", "width": 80, "height": 60}]
+    whole = {"images": images, "annotations": [box], "categories": [{"id": 1, "name": "ship"}]}
+    (tmp_path / "a.json").write_text(json.dumps(whole))
+    words = ["export", "sft", f"coco:{tmp_path}/a.json", "--out", str(tmp_path / "chats"), "--format", "llava"]
+    assert main([*words, "--dialect", "think2seg"]) == 2
+    said = capsys.readouterr()
+    assert "left out 1, such as sample" in said.out
+    assert "point" in said.out
+    assert "no sample could be written" in said.err
+    assert not (tmp_path / "chats").exists()
+
+
 def test_what_cannot_be_written_is_left_out_and_said(tmp_path, capsys):
     assert export(tmp_path / "chats", "llava", name="seg-zero") == 0
     several = sum(len(sample.instances) > 1 for sample in open_dataset(SPEC))

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +238,16 @@ def test_adapters_leave_the_base_as_it_is_and_load_on_it(models, tmp_path):
     (left / "adapter_model.safetensors").unlink()
     with pytest.raises(InputError, match=r"lacks adapter_model.safetensors"):
         load(VLMConfig(model=str(left), **options))
+
+
+def test_it_is_told_why_no_held_out_sample_can_be_asked(models):
+    for change, why in (({"max_targets": 1}, "max_targets=1"), ({"answers": {"dialect": "seg-zero"}}, "'seg-zero'")):
+        config = config_of(models["llava"], **change)
+        (portion,) = read_portions(config, Path())
+        several = tuple(index for index, one in enumerate(portion.dataset) if len(one.prompts()) > 1)
+        assert several
+        with pytest.raises(InputError, match=why):
+            held_out_examples(config, [replace(portion, held_out=several)], ExampleWriter(config.answers))
 
 
 def test_adapters_of_no_layer_are_refused(models, tmp_path):

@@ -71,9 +71,11 @@ def run(words: Sequence[str]) -> int:
     left_out: Counter[str] = Counter()
     examples = _examples(options, source.build(), ExampleWriter(answers), left_out)
     card = {"dataset": as_plain(source), "config": as_plain(options), "seed": options.seed}
-    path, count = write_chats(options.out, examples, options.format, ["fiducial", "export", *words], **card)
-    for reason, number in left_out.most_common(3):
-        print(f"left out {number}, such as {reason}")
+    try:
+        path, count = write_chats(options.out, examples, options.format, ["fiducial", "export", *words], **card)
+    finally:  # where nothing could be written this says why
+        for reason, number in left_out.most_common(3):
+            print(f"left out {number}, such as {reason}")
     print(f"wrote {count} chats to {path}")
     print(f"next: {_NEXT[options.format].replace('FILE', str(path)).replace('FOLDER', str(path.parent))}")
     return 0

@@ -6,7 +6,7 @@ that every epoch makes anew, its augmentation by sample and epoch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -152,18 +152,25 @@ def held_out_items(
     """Return the held-out samples to evaluate on, as they are, with their examples, by the title of their source.
 
     Raises:
-        InputError: none can be answered in this dialect.
+        InputError: none can be answered, and why.
     """
     found: dict[str, list[tuple[SampleInContext, Example]]] = {}
+    why = ""
     for portion in portions:
         if not portion.source.scored or not portion.held_out:
             continue
-        chosen = subset(portion.held_out, config.eval_limit, config.seed)
-        items = (in_context(portion.dataset, index) for index in chosen)
-        kept = [item for item in items if len(item.sample.prompts()) <= config.max_targets]
-        found.setdefault(portion.source.title, []).extend(_writable(kept, writer))
+        pairs = found.setdefault(portion.source.title, [])
+        for index in subset(portion.held_out, config.eval_limit, config.seed):
+            item = in_context(portion.dataset, index)
+            if len(item.sample.prompts()) > config.max_targets:
+                why = f"sample {item.sample.id} has more than max_targets={config.max_targets} targets"
+                continue
+            try:
+                pairs.append((item, writer.write(item)))
+            except NoAnswerError as error:
+                why = str(error)
     if not any(found.values()):
-        raise InputError("data: no held-out sample can be answered in this dialect")
+        raise InputError(f"data: no held-out sample can be answered, the last: {why}")
     return {title: pairs for title, pairs in found.items() if pairs}
 
 
@@ -173,14 +180,6 @@ def held_out_examples(
     """Write the held-out samples to evaluate on, by the title of their source."""
     found = held_out_items(config, portions, writer)
     return {title: [example for _, example in pairs] for title, pairs in found.items()}
-
-
-def _writable(items: Sequence[SampleInContext], writer: ExampleWriter) -> Iterator[tuple[SampleInContext, Example]]:
-    for item in items:
-        try:
-            yield item, writer.write(item)
-        except NoAnswerError:
-            continue
 
 
 # -- batches --------------------------------------------------------------------------------------
