@@ -202,8 +202,12 @@ class NanoVLMTask(Task[PackedBatch]):
             spread_numbers(kept, self._writer.numbers)
         hidden = make_folder(folder / f".{MODEL}.part")
         save_model(kept, self._processor, hidden)
-        shutil.rmtree(folder / MODEL, ignore_errors=True)
+        before = folder / f".{MODEL}.before"
+        shutil.rmtree(before, ignore_errors=True)
+        if (folder / MODEL).exists():
+            (folder / MODEL).replace(before)
         hidden.replace(folder / MODEL)
+        shutil.rmtree(before, ignore_errors=True)
         heads = {name: w.detach().clone() for name, w in network.state_dict().items() if name.split(".")[0] in _HEADS}
         save_file(heads, folder / HEADS)
 
