@@ -22,8 +22,9 @@ from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.training.nano_vlm import NanoVLMTask
 from fiducial.training.nano_vlm_configs import NanoVLMConfig
-from fiducial.training.nano_vlm_data import PackedBatches, PoolPicture, Writer, ask, read_pools
+from fiducial.training.nano_vlm_data import PackedBatches, Writer, ask
 from fiducial.training.nano_vlm_model import NanoVLM, build_model, build_processor
+from fiducial.training.nano_vlm_pictures import PoolPicture, read_pools
 from fiducial.training.nano_vlm_words import make_tokenizer, number_tokens, skeleton, written
 from fiducial.training.trainer import Trainer
 

@@ -26,10 +26,8 @@ from fiducial.training.nano_vlm_data import (
     Asked,
     PackedBatch,
     PackedBatches,
-    PoolPicture,
     Writer,
     ask,
-    read_pools,
     texts_of,
 )
 from fiducial.training.nano_vlm_model import (
@@ -40,6 +38,7 @@ from fiducial.training.nano_vlm_model import (
     save_model,
     spread_numbers,
 )
+from fiducial.training.nano_vlm_pictures import PoolPicture, read_pools
 from fiducial.training.nano_vlm_words import make_tokenizer
 from fiducial.training.optimisers import Muon
 from fiducial.training.trainer import Task, Trainer
