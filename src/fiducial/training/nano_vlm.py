@@ -23,6 +23,7 @@ from fiducial.prompters.vlm.families import FAMILIES
 from fiducial.prompters.vlm.loading import Loaded
 from fiducial.training.nano_vlm_configs import NanoVLMConfig
 from fiducial.training.nano_vlm_data import (
+    STRIDE,
     Asked,
     PackedBatch,
     PackedBatches,
@@ -34,6 +35,7 @@ from fiducial.training.nano_vlm_model import (
     NanoVLM,
     build_model,
     build_processor,
+    expected_number,
     load_initial,
     save_model,
     spread_numbers,
@@ -41,10 +43,10 @@ from fiducial.training.nano_vlm_model import (
 from fiducial.training.nano_vlm_pictures import PoolPicture, read_pools
 from fiducial.training.nano_vlm_words import make_tokenizer
 from fiducial.training.optimisers import Muon
+from fiducial.training.sft_data import HIT
 from fiducial.training.trainer import Task, Trainer
 
 MODEL, HEADS = "model", "heads.safetensors"
-HIT = 0.5
 _HEADS = ("dense", "box", "scale", "query", "key")
 
 
@@ -142,7 +144,7 @@ class NanoVLMTask(Task[PackedBatch]):
 
     def _seen(self, network: NanoVLM, pictures: Sequence[PoolPicture]) -> dict[str, float]:
         """Return the share of things whose middle cell says that it holds them, by their name, with IoU 0.5."""
-        canvas, side = self._config.network.canvas, self._config.network.canvas // 16
+        canvas, side = self._config.network.canvas, self._config.network.canvas // STRIDE
         hits = []
         for start in range(0, len(pictures), 16):
             some = pictures[start : start + 16]
@@ -151,11 +153,9 @@ class NanoVLMTask(Task[PackedBatch]):
             said = network.dense(cells)
             for row, one in enumerate(some):
                 places = one.boxes / one.side * canvas
-                middle = ((places[:, :2] + places[:, 2:]) / 2 / 16).astype(int).clip(0, side - 1)
+                middle = ((places[:, :2] + places[:, 2:]) / 2 / STRIDE).astype(int).clip(0, side - 1)
                 at = torch.from_numpy(middle[:, 1] * side + middle[:, 0])
-                logits = network.number_logits(cells[row, at])
-                bins = torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)
-                found = (logits.softmax(-1) * bins).sum(-1).cpu().numpy()
+                found = expected_number(network.number_logits(cells[row, at])).cpu().numpy()
                 names = said[row, at][:, 1 : 1 + len(self._names)].argmax(-1).tolist()
                 overlap = boxes.iou(found, places, pairwise=False) if len(places) else np.zeros(0)
                 holds = (said[row, at][:, 0] > 0).tolist()
@@ -168,8 +168,12 @@ class NanoVLMTask(Task[PackedBatch]):
         found = {}
         for dialect, _ in self._config.dialects:
             prompter = self._prompter(network, dialect)
-            asked = [(one, question) for one in pictures for question in _held_out_questions(one)]
-            answers = prompter.ask([_image(one) for one, _ in asked], [said.said.instruction for _, said in asked])
+            asked = [
+                (Image(one.pixels), question)
+                for one in pictures
+                for question in ask(one, one.boxes, one.spots, np.random.default_rng(5), 2)
+            ]
+            answers = prompter.ask([image for image, _ in asked], [question.said.instruction for _, question in asked])
             scores: dict[str, list[float]] = {"one": [], "several": [], "none": []}
             for (_, question), answer in zip(asked, answers, strict=True):
                 kind, value = _value(question, answer)
@@ -223,14 +227,6 @@ def _load_heads(network: NanoVLM, path: Path) -> None:
         heads = load_file(path)
         own = network.state_dict()
         network.load_state_dict({k: v for k, v in heads.items() if own[k].shape == v.shape}, strict=False)
-
-
-def _image(picture: PoolPicture) -> Image:
-    return Image(picture.pixels)
-
-
-def _held_out_questions(picture: PoolPicture) -> list[Asked]:
-    return ask(picture, picture.boxes, picture.spots, np.random.default_rng(5), 2)
 
 
 def _value(question: Asked, answer: Any) -> tuple[str, float]:

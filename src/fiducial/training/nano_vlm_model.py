@@ -123,8 +123,7 @@ class NanoVLM(nn.Module):
             true = (batch.target[here] - first).float()
             spread.append(-(_bell(true, bins, sigma if kind == 2 else max(sigma, 2.0)) * within).sum(-1).mean())
             if kind == 2:
-                centres = torch.arange(bins, device=first.device, dtype=within.dtype)
-                pixels.append(((within.softmax(-1) * centres).sum(-1) - true).abs().mean())
+                pixels.append((expected_number(within) - true).abs().mean())
         away = torch.stack(pixels).mean() if pixels else plain * 0
         pointing = functional.cross_entropy(toward, batch.pointed[:, 2]) if len(toward) else plain * 0
         side = float(STRIDE * math.isqrt(cells.shape[1]))
@@ -150,10 +149,14 @@ def _bell(true: Tensor, bins: int, sigma: float) -> Tensor:
 
 def number_losses(logits: Tensor, true: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     """Return cross-entropy to a Gaussian about the true pixels (...,), and how far the expected number is off."""
-    bins = logits.shape[-1]
-    spread = -(_bell(true, bins, sigma) * logits.log_softmax(-1)).sum(-1)
-    expected = (logits.softmax(-1) * torch.arange(bins, device=true.device, dtype=logits.dtype)).sum(-1)
-    return spread, (expected - true).abs()
+    spread = -(_bell(true, logits.shape[-1], sigma) * logits.log_softmax(-1)).sum(-1)
+    return spread, (expected_number(logits) - true).abs()
+
+
+def expected_number(logits: Tensor) -> Tensor:
+    """Return the mean pixel (...,) of logits over pixels (..., bins)."""
+    bins = torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)
+    return (logits.softmax(-1) * bins).sum(-1)
 
 
 def spread_numbers(model: Any, numbers: list[NumberTokens]) -> None:
