@@ -7,6 +7,7 @@ import json
 import math
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,16 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def replace_folder(folder: Path, new: Path) -> None:
+    """Put a new folder in the place of one, if there is one; stopped in between, the old one is ``.NAME.before``."""
+    before = folder.with_name(f".{folder.name}.before")
+    shutil.rmtree(before, ignore_errors=True)
+    if folder.exists():
+        folder.replace(before)
+    new.replace(folder)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def make_folder(folder: str | Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fiducial.errors import InputError
-from fiducial.files import make_folder
+from fiducial.files import make_folder, replace_folder
 from fiducial.geometry import boxes
 from fiducial.images import Image
 from fiducial.language import Outcome
@@ -205,12 +204,7 @@ class NanoVLMTask(Task[PackedBatch]):
             spread_numbers(kept, self._writer.numbers)
         hidden = make_folder(folder / f".{MODEL}.part")
         save_model(kept, self._processor, hidden)
-        before = folder / f".{MODEL}.before"
-        shutil.rmtree(before, ignore_errors=True)
-        if (folder / MODEL).exists():
-            (folder / MODEL).replace(before)
-        hidden.replace(folder / MODEL)
-        shutil.rmtree(before, ignore_errors=True)
+        replace_folder(folder / MODEL, hidden)
         heads = {name: w.detach().clone() for name, w in network.state_dict().items() if name.split(".")[0] in _HEADS}
         save_file(heads, folder / HEADS)
 

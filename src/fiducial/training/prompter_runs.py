@@ -22,7 +22,7 @@ from peft import LoraConfig
 
 from fiducial.checkpoints import check_complete, pick_device
 from fiducial.errors import InputError
-from fiducial.files import json_text, make_folder, read_json, write_atomically
+from fiducial.files import json_text, make_folder, read_json, replace_folder, write_atomically
 from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.loading import adapter_in
@@ -208,11 +208,7 @@ class BestModel:
         self._best = {"step": step, **scores}
         hidden = make_folder(self._folder.with_name(f".{MODEL}.{secrets.token_hex(8)}.part"))
         self._write(model, hidden)
-        before = self._folder.with_name(_BEFORE)
-        if self._folder.exists():
-            self._folder.replace(before)
-        hidden.replace(self._folder)
-        shutil.rmtree(before, ignore_errors=True)
+        replace_folder(self._folder, hidden)
         write_atomically(self._path, json_text(self._best))
 
     def _write(self, model: Any, folder: Path) -> None:
