@@ -2,11 +2,12 @@ import json
 
 import pytest
 import torch
+from filelock import FileLock, Timeout
 
 from fiducial.errors import InputError, ModelError
 from fiducial.provenance import RUN_CARD
 from fiducial.training.configs import RunConfig
-from fiducial.training.runs import CHECKPOINT, LOG, TrainingRun, read_tensors, write_tensors
+from fiducial.training.runs import CHECKPOINT, LOCK, LOG, TrainingRun, read_tensors, write_tensors
 from fiducial.training.trainer import Task, Trainer, update_ema
 
 CONFIG = RunConfig(seed=3, learning_rate=0.05, num_threads=1, save_every=3)
@@ -177,6 +178,19 @@ def test_another_configuration_is_refused_but_for_what_may_change(tmp_path):
         TrainingRun(tmp_path, RunConfig(num_threads=8))
     with pytest.raises(InputError, match="another words"):
         TrainingRun(tmp_path, CONFIG, digests={"words": "abc"})
+
+
+def test_no_two_processes_train_in_one_folder(tmp_path):
+    run = TrainingRun(tmp_path, CONFIG, quiet=True)
+    held = FileLock(tmp_path / LOCK)  # as another process would hold it
+    held.acquire()
+    with pytest.raises(InputError, match="another process trains in this folder"):
+        run.open()
+    held.release()
+    run.open()
+    run.log(1, loss=1.0)
+    with pytest.raises(Timeout):
+        held.acquire(timeout=0)
 
 
 def test_cards_with_the_names_of_older_versions_are_the_same_run(tmp_path):

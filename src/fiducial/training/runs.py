@@ -17,16 +17,17 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from fiducial.config import as_plain, read
 from fiducial.errors import InputError
-from fiducial.files import read_json, write_atomically
+from fiducial.files import make_folder, read_json, write_atomically
 from fiducial.provenance import RUN_CARD, write_run_card
 from fiducial.training.configs import RunConfig
 
-LOG, CHECKPOINT = "log.jsonl", "checkpoint.safetensors"
+LOG, CHECKPOINT, LOCK = "log.jsonl", "checkpoint.safetensors", ".lock"
 _OPTIMISER = "optimiser"
 _RENAMED = {
     **{"batch": "batch_size", "pictures": "batch_size", "rate": "learning_rate", "warm_up": "warmup_ratio"},
@@ -70,6 +71,7 @@ class TrainingRun:
     ) -> None:
         self.folder, self.command, self.quiet, self.writes = Path(folder), command, quiet, writes
         self._board: Any = None
+        self._lock: FileLock | None = None
         self._config = {**as_plain(config), **digests}
         self._started = time.monotonic()
         card = self.folder / RUN_CARD
@@ -84,8 +86,23 @@ class TrainingRun:
                 )
 
     def open(self) -> None:
-        """Make the folder, and write the card of a run that is new."""
-        if self._is_new and self.writes:
+        """Make the folder, keep other processes out of it, and write the card of a run that is new.
+
+        Raises:
+            InputError: another process trains in this folder.
+        """
+        if not self.writes:
+            return
+        if self._lock is None:
+            lock = FileLock(make_folder(self.folder) / LOCK, is_singleton=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise InputError(
+                    f"{self.folder}: another process trains in this folder: wait for it, or take another folder"
+                ) from None
+            self._lock = lock
+        if self._is_new:
             write_run_card(self.folder, self.command, seed=self._config["seed"], config=self._config)
             self._is_new = False
 
