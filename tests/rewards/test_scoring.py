@@ -287,6 +287,9 @@ def test_what_goes_together_is_checked_before_a_model_loads():
         read_part("reward", "think2seg?dialect=think2seq")
     with pytest.raises(InputError, match="at least 0"):
         read_part("reward", "think2seg?mask_iou=-1")
+    with pytest.raises(InputError, match="dialect 'sjtu' can earn think_format: set think_format=0"):
+        read_part("reward", "think2seg?dialect=sjtu")
+    assert read_part("reward", "think2seg?dialect=sjtu&think_format=0").dialect == "sjtu"
     with pytest.raises(InputError, match="no part with a weight"):
         scorer("mask-only?mask_iou=0&strict_format=0")
     with pytest.raises(InputError, match="MaskService"):

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from fiducial import config as _config
 from fiducial.config import Config, option
 from fiducial.errors import InputError
+from fiducial.geometry import Frame, Prompt, Prompts
+from fiducial.language.dialects import Dialect
 from fiducial.language.dialects import dialect as find_dialect
 from fiducial.remote import check_address
 from fiducial.rewards.service import MEMORY_BYTES
@@ -24,6 +26,13 @@ if TYPE_CHECKING:
 
 SERVICE_KEY_VARIABLE = "FIDUCIAL_SERVICE_KEY"
 """The environment variable in which a reward service and its clients look for their key."""
+
+
+def _example(form: Dialect) -> str:
+    """Write an answer as a dialect does, with thinking where it has any."""
+    frame = Frame.pixels(100, 100)
+    one = Prompt(frame, box=(10.0, 20.0, 50.0, 60.0), points=((30.0, 40.0), (32.0, 42.0)), point_labels=(1, 1))
+    return form.encode(Prompts(frame, (one,)), form.frame(100, 100, (100, 100)), thinking="One thing.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +61,17 @@ class RewardConfig(Config):
     )
 
     def check(self) -> None:
-        """Refuse a dialect that does not exist."""
-        find_dialect(self.dialect)
+        """Refuse a dialect that does not exist, or in which no answer can earn a part."""
+        from fiducial.rewards import functions
+
+        written = _example(find_dialect(self.dialect))
+        forms = {"think_format": functions.think_format, "item_format": functions.item_format}
+        lost = [name for name, earned in forms.items() if getattr(self, name, 0.0) and not earned(written)]
+        if lost:
+            raise InputError(
+                f"the reward {self.name!r}: no answer in the dialect {self.dialect!r} can earn {' or '.join(lost)}: "
+                f"set {', '.join(f'{name}=0' for name in lost)}, or take another dialect"
+            )
 
     def build(self) -> Scorer:
         """Make what scores completions."""
