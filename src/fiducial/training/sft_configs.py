@@ -48,9 +48,14 @@ class AnswerConfig(Config):
     def check(self) -> None:
         """Refuse names that nobody knows."""
         from fiducial.language.dialects import dialect as dialect_named
-        from fiducial.prompters.templates import read_template
+        from fiducial.prompters.templates import read_template, template_names
 
-        dialect_named(self.dialect)
+        name = dialect_named(self.dialect).name
+        if self.template is None and name not in template_names():
+            raise InputError(
+                f"dialect {name}: no template for it comes with the package; set template to a .txt file, "
+                f"or to one of {', '.join(template_names())}"
+            )
         read_template(self.template or self.dialect)
 
 
