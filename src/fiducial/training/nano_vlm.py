@@ -95,7 +95,9 @@ class NanoVLMTask(Task[PackedBatch]):
         return make_tokenizer(dialects, canvas, [*texts_of(self._pools, self._config.seed), *prefixes])
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
-        """Move the matrices of tower and layers by Muon, embeddings and heads by AdamW."""
+        """Move the matrices of tower and layers by Muon, embeddings and heads by AdamW; or all by AdamW."""
+        if self._config.optimiser == "adamw":
+            return super().optimiser(network)
         trained = [(name, weight) for name, weight in network.named_parameters() if weight.requires_grad]
         apart = ("embed_tokens", "lm_head", "positions", "dense.")
         matrices = {id(weight) for name, weight in trained if weight.ndim >= 2 and not any(x in name for x in apart)}

@@ -70,6 +70,9 @@ class NanoVLMConfig(RunConfig):
     dialects: tuple[tuple[str, float], ...] = option(
         (("think2seg", 0.35), ("sjtu", 0.65)), "dialects that are learned, and the part of the answers in each"
     )
+    optimiser: Literal["adamw", "muon"] = option(
+        "muon", "muon moves the matrices of tower and layers, and AdamW embeddings and heads"
+    )
     steps: int = option(4000, "optimiser steps", minimum=1)
     batch_size: int = option(16, "pictures per step", minimum=1)
     questions: int = option(8, "most questions about a picture per step", minimum=1)
