@@ -49,7 +49,10 @@ BUILT_IN = {
     },
     "prompt_refiner": {"cfpg": "fiducial.refiners.configs:ForegroundPoint"},
     "mask_refiner": {"mbo": "fiducial.refiners.configs:BoundaryOptimisation"},
-    "overlay": {"grid": "fiducial.overlays.grid:GridOverlay"},
+    "overlay": {
+        "blank": "fiducial.overlays.blank:BlankOverlay",
+        "grid": "fiducial.overlays.grid:GridOverlay",
+    },
     "dataset": {
         "coco": _DATASETS + "CocoConfig",
         "earthreason": _DATASETS + "EarthReasonConfig",
