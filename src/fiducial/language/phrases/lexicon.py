@@ -47,7 +47,10 @@ _SIDES = {
     "bottom": ("bottom", "lower", "south"),
     "centre": ("centre", "center", "middle", "central"),
 }
-_SIDE_OF = {word: side for side, words in _SIDES.items() for word in words}
+SIDE_OF = {word: side for side, words in _SIDES.items() for word in words}
+"""The side that a word names."""
+IMAGE_NOUNS = word_set("image picture photo photograph scene screen view frame canvas")
+"""What a picture is called."""
 
 PLACE_NOUNS = word_set(
     "corner corners half halves side sides part third quarter quadrant edge edges border borders boundary margin "
@@ -102,7 +105,7 @@ def sides_of(words: str) -> tuple[str, ...]:
     text = words.replace("ern", " ").replace("most", " ").replace("hand", " ")
     for vertical in ("north", "south"):
         text = text.replace(vertical, f"{vertical} ")
-    return tuple(dict.fromkeys(_SIDE_OF[word] for word in text.split() if word in _SIDE_OF))
+    return tuple(dict.fromkeys(SIDE_OF[word] for word in text.split() if word in SIDE_OF))
 
 
 def place_order(sides: tuple[str, ...], *, closest: bool = True) -> Order:

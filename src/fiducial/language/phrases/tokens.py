@@ -21,9 +21,10 @@ _NAMING = frozenset(("WORD", "PRONOUN"))
 _LINKS = frozenset(("PLACE", "OF", "BETWEEN", "UNKNOWN"))
 _DROPPED = frozenset(("COURTESY", "COPULA", "IMAGE"))
 _VERB_NOUNS = frozenset(("mask", "mark", "label", "outline", "segment", "trace", "cut"))
-_DIRECTED = word_set(
+DIRECTED = word_set(
     "pointing facing heading looking moving going travelling traveling sailing headed turned running walking"
 )
+"""Words after which a side is a direction, not a place."""
 _THINGS_IN_ING = word_set(
     "building wing ring painting ceiling swing string awning clothing railing king thing lightning earring sibling "
     "spring sling duckling dumpling crossing landing opening pudding wedding parking drawing writing sting viking "
@@ -127,7 +128,7 @@ def _swallowed(tokens: list[Token]) -> list[Token]:
             settled.append(token)
             continue
         words = [str(token)]
-        directed = str(token) in _DIRECTED and _kind(tokens, index) in ("PLACE", "STRANGE")
+        directed = str(token) in DIRECTED and _kind(tokens, index) in ("PLACE", "STRANGE")
         while token.type == "STRANGE" and (_kind(tokens, index) in ITEMS or _kind(tokens, index) == "OF" or directed):
             words.append(str(tokens[index]))
             index += 1

@@ -1,0 +1,139 @@
+"""What texts state of places: sides, parts, the centre, denial, several things, the patient's sides."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from fiducial.geometry import Frame
+from fiducial.language.phrases import lexicon
+from fiducial.language.phrases.places import PLACES, where
+from fiducial.language.statements import Convention, Place, read_statements, stated_place
+
+POINTS = {
+    "The tumour is located at the top right of the image, near the center.": (0.25, 0.25),
+    "marked in position top right and near the center": (0.25, 0.25),
+    "Position: upper left, close to the middle": (-0.25, 0.25),
+    "The lesion is in the upper left region of the breast ultrasound.": (-0.5, 0.5),
+    "The polyp is in the center of the image": (0, 0),
+    "Top left.": (-0.5, 0.5),
+    "located centre left": (-0.5, 0),
+    "The north-western part of the picture contains it.": (-0.5, 0.5),
+    "The lesion occupies the left-hand third of the scan.": (-0.5, 0),
+    "in the bottom right-hand corner": (0.5, -0.5),
+    "upper and left part of the picture": (-0.5, 0.5),
+    "in the middle of the left edge": (-0.5, 0),
+    "There is a lesion slightly left of the centre.": (-0.25, 0),
+    "It lies above the middle of the picture.": (0, 0.25),
+    "The mass sits just below the center, on the left.": (-0.25, -0.25),
+    "a central mass": (0, 0),
+    "The object is centred in the image.": (0, 0),
+    "Not far from the left edge": (-0.5, 0),
+    "The ship facing left is in the upper half.": (0, 0.5),
+    # what is denied does not count where something is stated, else the middle of the rest does
+    "The tumour is not on the left side, it is on the right.": (0.5, 0),
+    "It is on the right rather than the left.": (0.5, 0),
+    "Rather than on the left it is on the right.": (0.5, 0),
+    "The left half is empty; the ship lies in the right half.": (0.5, 0),
+    "not in the upper half": (0, -0.5),
+    "In the left half there is no tumour.": (0.5, 0),
+    "It is neither in the upper half nor on the left.": (0.5, -0.5),
+    # several things, and alternatives
+    "One in the upper left and one in the upper right.": (0, 0.5),
+    "There are two tumours. One is in the upper left and the other in the lower right.": (0, 0),
+    "tumours in the left and right halves of the image": (0, 0),
+    "It is either at the top left or at the bottom left.": (-0.5, 0),
+    "not only in the upper left but also in the lower left": (-0.5, 0),
+}
+NOWHERE = (
+    "Chose the leftmost of 4 ships.",
+    "Chose all 3 ships left of the pier.",
+    "Chose the closest to the top left corner of 4 ships.",
+    "The second ship from the left",
+    "It extends from the upper left to the lower right.",
+    "It takes up most of the picture.",
+    "Is it on the left?",
+    "on top of the table",
+    "at the right time",
+    "Nothing is left.",
+    "The lesion is off-center.",
+    "not in the upper left quadrant",
+    "",
+)
+
+
+@pytest.mark.parametrize(("text", "point"), POINTS.items())
+def test_a_stated_place_is_a_point_of_the_centred_frame(text, point):
+    assert stated_place(text) == point
+
+
+@pytest.mark.parametrize("text", NOWHERE)
+def test_texts_that_compare_relate_point_or_deny_state_no_place(text):
+    assert stated_place(text) is None
+
+
+def test_the_words_are_given_as_they_stand_in_the_text():
+    text = "It is not on the LEFT, but in the Upper-Right quadrant."
+    left, right = read_statements(text)
+    assert (left.words, left.negated) == ("LEFT", True)
+    assert (right.words, right.negated) == ("Upper-Right quadrant", False)
+    assert all(text[one.start : one.start + len(one.words)] == one.words for one in (left, right))
+
+
+def test_things_that_a_text_tells_apart_have_groups_of_their_own():
+    text = "One is in the upper left, close to the centre, and the other at the bottom. The third lies on the right."
+    assert [one.group for one in read_statements(text)] == [0, 0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "radiological"),
+    [
+        ("The right lung is affected.", (-0.5, 0)),
+        ("A mass in the left upper lobe.", (0.5, 0.5)),
+        ("The left lung is clear. There is a nodule in the right lung.", (-0.5, 0)),
+        ("A left-sided effusion", (0.5, 0)),
+        ("on the patient's right", (-0.5, 0)),
+    ],
+)
+def test_the_patients_sides_need_a_convention(text, radiological):
+    x, y = radiological
+    assert stated_place(text) is None
+    assert stated_place(text, Convention.RADIOLOGICAL) == (x, y)
+    assert stated_place(text, Convention.NEUROLOGICAL) == (-x, y)
+
+
+def test_the_sides_of_the_picture_are_its_own_whatever_the_convention():
+    text = "It is on the right side of the image, in the right lung."
+    for convention in (None, Convention.NEUROLOGICAL):
+        assert stated_place(text, convention) == (0.5, 0)
+    assert [one.patient for one in read_statements(text) if isinstance(one, Place)] == [False, True]
+
+
+@pytest.mark.parametrize("words", PLACES)
+def test_every_place_that_our_answers_name_is_read(words):
+    x, y = stated_place(f"Chose the only ship. It lies in the {words} of the picture.")
+    sides = {side for word in words.split() for side in lexicon.sides_of(word)}
+    assert (x < 0, x > 0, y < 0, y > 0) == tuple(side in sides for side in ("left", "right", "bottom", "top"))
+
+
+@given(st.floats(0, 100), st.floats(0, 100))
+def test_where_something_lies_is_read_back(x, y):
+    stated = stated_place(where([(x, y, x, y)], Frame.pixels(100, 100)))
+    point = Frame.pixels(100, 100).points_to((x, y), Frame.centred())
+    assert all(abs(a - b) <= 0.51 for a, b in zip(stated, point, strict=True))
+
+
+_WORDS = "left right upper lower centre of the image not no near on in and or one other lung but is , . ; ( ) from to"
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from([*_WORDS.split(), *string.ascii_letters, "\n", "İ", "é"])).map(" ".join))
+@example("left of " * 3)
+def test_any_text_can_be_read(text):
+    for one in read_statements(text):
+        assert text[one.start : one.start + len(one.words)] == one.words
+    point = stated_place(text, Convention.RADIOLOGICAL)
+    assert point is None or max(map(abs, point)) <= 0.5
