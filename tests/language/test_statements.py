@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from fiducial.geometry import Frame
 from fiducial.language.phrases import lexicon
 from fiducial.language.phrases.places import PLACES, where
-from fiducial.language.statements import Convention, Place, read_statements, stated_place
+from fiducial.language.statements import Convention, Count, Place, Size, read_statements, stated_place
+from fiducial.language.statements.sizes import VAGUE
 
 POINTS = {
     "The tumour is located at the top right of the image, near the center.": (0.25, 0.25),
@@ -28,7 +29,7 @@ POINTS = {
     "in the middle of the left edge": (-0.5, 0),
     "There is a lesion slightly left of the centre.": (-0.25, 0),
     "It lies above the middle of the picture.": (0, 0.25),
-    "The mass sits just below the center, on the left.": (-0.25, -0.25),
+    "The mass sits just below the center, on the left.": (-0.5, -0.25),
     "a central mass": (0, 0),
     "The object is centred in the image.": (0, 0),
     "Not far from the left edge": (-0.5, 0),
@@ -85,7 +86,7 @@ def test_the_words_are_given_as_they_stand_in_the_text():
 
 def test_things_that_a_text_tells_apart_have_groups_of_their_own():
     text = "One is in the upper left, close to the centre, and the other at the bottom. The third lies on the right."
-    assert [one.group for one in read_statements(text)] == [0, 0, 1, 2]
+    assert [one.group for one in read_statements(text) if isinstance(one, Place)] == [0, 0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -124,6 +125,63 @@ def test_where_something_lies_is_read_back(x, y):
     stated = stated_place(where([(x, y, x, y)], Frame.pixels(100, 100)))
     point = Frame.pixels(100, 100).points_to((x, y), Frame.centred())
     assert all(abs(a - b) <= 0.51 for a, b in zip(stated, point, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("Chose the 2 largest of 3 ships (the smallest of them covers 300 square pixels).", 2, 2),
+        ("Chose all 3 ships and the only car on the left; no plane among 5 candidates.", 3, 4),
+        ("Chose both ships near the pier and the crane.", 2, 2),
+        ("Chose the leftmost of the 2 largest of 5 ships.", 1, 1),
+        ("Chose the closest to the top left corner of 4 ships.", 1, 1),
+        ("Chose 2 of 4 ships, one in 2 from the first on, leftmost first.", 2, 2),
+        ("Chose all 4 ships, leaving out 1 (the leftmost one).", 4, 4),
+        ("Chose nothing; no ship among 3 candidates.", 0, 0),
+        ("There are three small tumours.", 3, 3),
+        ("twenty three ships", 23, 23),
+        ("Two tumours: one in the upper left, one in the lower right.", 2, 2),
+        ("One is in the upper left and the other in the lower right.", 2, 2),
+        ("Two are on the left and one on the right.", 3, 3),
+        ("one ship and two cars", 2, 3),
+        ("There is a single lesion in the upper left.", 1, 1),
+        ("There is no tumour in this image.", 0, 0),
+        ("Nothing was found.", 0, 0),
+        ("at least two polyps", 2, None),
+        ("about 10 ships", 7, 13),
+        ("Several lesions are seen", 2, None),
+    ],
+)
+def test_counts_are_those_of_what_is_told_or_chosen(text, low, high):
+    (count,) = (one for one in read_statements(text) if isinstance(one, Count))
+    assert (count.low, count.high) == (low, high)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "There are 3 ships. The largest lies on the left.",  # what it picks from
+        "slice 3 of 12 shows a tumour of 3 cm",
+        "the tumour on both sides",
+        "No tumour is visible on the left.",
+        "Selected the upper of the two cars.",
+        "One of them is on the left.",
+    ],
+)
+def test_other_numbers_are_no_counts(text):
+    assert not [one for one in read_statements(text) if isinstance(one, Count)]
+
+
+def test_sizes_are_shares_of_the_picture_or_square_pixels():
+    text = "It covers about a third of the image, then fills 25% of the frame; it covers 300 square pixels. It is tiny."
+    third, quarter, pixels, tiny = (one for one in read_statements(text) if isinstance(one, Size))
+    assert third.low < 1 / 3 < third.high
+    assert quarter.low < 1 / 4 < quarter.high
+    assert (pixels.low, pixels.high, pixels.pixels) == (300, 300, True)
+    assert (tiny.low, tiny.high) == VAGUE["tiny"]
+    assert [one.words for one in (third, pixels)] == ["covers about a third", "covers 300 square pixels"]
+    none = "Chose the 2 small ships. It covers half of the left lung, as large as the liver, a large part of it."
+    assert not [one for one in read_statements(none) if isinstance(one, Size)]
 
 
 _WORDS = "left right upper lower centre of the image not no near on in and or one other lung but is , . ; ( ) from to"

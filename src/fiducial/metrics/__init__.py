@@ -1,6 +1,7 @@
 """Metrics: masks, boxes, boundaries and instances, counted by a named :class:`Policy`, for papers count differently."""
 
 from fiducial.metrics.boundaries import boundary, outline_measures
+from fiducial.metrics.consistency import Consistency, Finding, Verdict, check_consistency
 from fiducial.metrics.instances import InstanceSample, average_precision
 from fiducial.metrics.intervals import Difference, bootstrap, paired_bootstrap
 from fiducial.metrics.policies import POLICIES, Policy, policy
@@ -9,14 +10,18 @@ from fiducial.metrics.totals import Totals, statistics
 
 __all__ = [
     "POLICIES",
+    "Consistency",
     "Difference",
+    "Finding",
     "InstanceSample",
     "Policy",
     "SampleScore",
     "Totals",
+    "Verdict",
     "average_precision",
     "bootstrap",
     "boundary",
+    "check_consistency",
     "outline_measures",
     "paired_bootstrap",
     "policy",

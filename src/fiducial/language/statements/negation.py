@@ -11,6 +11,8 @@ _NEGATORS = word_set(
     "not no never without neither nor except excluding outside unlike cannot opposite isn't aren't wasn't weren't "
     "doesn't don't didn't can't won't none nothing"
 )
+EXCEPTIONS = word_set("except excepting apart aside")
+"""What takes something out of a "nothing": "except for the upper right, there is nothing"."""
 _PAIRS = {
     ("rather", "than"),
     ("instead", "of"),
@@ -31,6 +33,8 @@ _TURNS = word_set("but however although though while whereas yet")
 _SUBJECTS = word_set("it they this these that")
 _SHORT = word_set("rather instead unlike other")
 """After these a new clause may begin without a comma: "rather than on the left it lies on the right"."""
+_FAR = 40
+"""So many words from a place, nothing is said of it any more."""
 CLEAR = word_set("clear empty normal unremarkable unaffected spared healthy free uninvolved intact absent")
 _SHOWS = BE | word_set("there shows show contains contain has have appears appear remains remain looks seems exhibits")
 
@@ -42,6 +46,7 @@ def negated_words(words: Sequence[Word]) -> list[bool]:
     the brackets behind it.
     """
     flags: list[bool] = []
+    nothing = any(word.text in ("nothing", "none", "no") for word in words)
     opener = ""
     depth = 0
     skip = -1
@@ -52,6 +57,8 @@ def negated_words(words: Sequence[Word]) -> list[bool]:
             opener = ""
         if (text, after) in _LIGHT:
             skip = index + (2 if at(words, index + 2) == "from" else 1)
+        elif nothing and text in EXCEPTIONS:
+            pass
         elif index > skip and ((text in _NEGATORS) or (text, after) in _PAIRS):
             opener = text
         flags.append(bool(opener))
@@ -61,12 +68,12 @@ def negated_words(words: Sequence[Word]) -> list[bool]:
 def denied_after(words: Sequence[Word], start: int, end: int) -> bool:
     """Say whether a clause denies what a place at ``start`` to ``end`` holds: "the left lung is clear"."""
     first = start
-    while first and at(words, first - 1) not in STOPS and at(words, first - 1) not in _TURNS:
+    while first > max(0, start - _FAR) and at(words, first - 1) not in STOPS and at(words, first - 1) not in _TURNS:
         first -= 1
     if any(word.text in BE or word.text in LOCATING - {"there"} for word in words[first:start]):
         return False
     shown = False
-    for index in range(end, len(words)):
+    for index in range(end, min(end + _FAR, len(words))):
         text = words[index].text
         if text in STOPS or text in _TURNS or (text == "and" and shown):
             return False

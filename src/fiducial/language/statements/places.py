@@ -24,7 +24,7 @@ from fiducial.language.statements.words import (
 _FILLERS = word_set(
     "the a an its his her their this that these very far extreme slightly just somewhat mostly mainly roughly more "
     "approximately predominantly entire whole quite nearly outer inner directly exact exactly almost image's "
-    "picture's image picture rather well clearly towards toward immediate lot bit little"
+    "picture's image picture rather well clearly towards toward immediate lot bit little only just"
 )
 _PREPOSITIONS = word_set("in on at to toward towards near within inside into onto along around through by across about")
 _NEAR = word_set("near around toward towards about by")
@@ -36,7 +36,10 @@ _AFTER = word_set(
     "contain has have there it they this nor just only also being touching covering reaching inside"
 )
 """Words that may follow a side that stands for a part of the picture; any other is a noun that it describes."""
+_TURNED = word_set("points point faces face looks look lead leads heads head turns turn moves move pointed turned")
+"""Verbs after which "to the left" is a direction; "look at the left" is none."""
 _DETERMINERS = word_set("the a an this that its their his her whole entire given medical same current input")
+_POSSESSIVES = word_set("its their his her whose")
 _SIDED = word_set("sided")
 _RELATED = {"above": "top", "over": "top", "below": "bottom", "under": "bottom", "beneath": "bottom"}
 _JOINTS = word_set(", / and or but not than nor neither either")
@@ -59,7 +62,11 @@ def places_in(words: Sequence[Word]) -> Iterator[Found]:
     index, last = 0, -1
     came_from = False
     while index < len(words):
-        found = _both_sides(words, index) or _beyond_centre(words, index)
+        if _both_sides(words, index):
+            yield from (Found(index, index + 2, ((side,),)) for side in ("left", "right"))
+            last = index = index + 2
+            continue
+        found = _beyond_centre(words, index)
         sides, end = _run(words, index)
         if found is None and sides:
             if _from(words, index):
@@ -118,6 +125,8 @@ def _from(words: Sequence[Word], start: int) -> bool:
 def _read(words: Sequence[Word], start: int, end: int, sides: tuple[str, ...], *, joined: int) -> Found | None:
     """Decide whether sides state a place in the picture or of the patient, by the words around them."""
     before, index = _before(words, start)
+    if sides == ("centre",) and at(words, start - 1) in _POSSESSIVES:
+        return None
     if _is_direction(words, index) or at(words, start - 1) in DIRECTED:
         return None
     if at(words, end) in _SIDED or before == "patient's" or before.startswith("anatomical"):
@@ -164,8 +173,9 @@ def _stands_for_a_part(words: Sequence[Word], start: int, end: int, sides: tuple
 def _is_direction(words: Sequence[Word], index: int) -> bool:
     """Say whether what leads to a side compares or points: "closest to", "facing", "second from"."""
     led = at(words, index)
-    said = [at(words, index), at(words, index - 1)] if led in _PREPOSITIONS or led == "from" else [led]
-    return any(text in _FURTHEST or text in DIRECTED for text in said)
+    said = [led, at(words, index - 1)] if led in _PREPOSITIONS or led == "from" else [led]
+    turned = said[-1] in _TURNED and led not in ("at", "in", "on", "near")
+    return turned or any(text in _FURTHEST or text in DIRECTED for text in said)
 
 
 def _is_near(words: Sequence[Word], index: int) -> bool:
@@ -209,13 +219,11 @@ def _anatomical(words: Sequence[Word], index: int) -> bool:
     return False
 
 
-def _both_sides(words: Sequence[Word], index: int) -> Found | None:
-    """Read "on both sides" and "on either side": left or right, each of them."""
+def _both_sides(words: Sequence[Word], index: int) -> bool:
+    """Say whether "on both sides" or "on either side" stands here: on the left, and on the right."""
     if at(words, index) not in ("both", "either", "opposite") or at(words, index + 1) not in ("sides", "side"):
-        return None
-    if _noun_after(words, index + 2) in ("thing", "patient") or _before(words, index)[0] not in _PREPOSITIONS:
-        return None
-    return Found(index, index + 2, (("left",), ("right",)))
+        return False
+    return _noun_after(words, index + 2) in ("", "picture") and _before(words, index)[0] in _PREPOSITIONS
 
 
 def _beyond_centre(words: Sequence[Word], index: int) -> Found | None:

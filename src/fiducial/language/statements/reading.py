@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fiducial.language.phrases.lexicon import NUMBERS, OPPOSITE
 from fiducial.language.phrases.nouns import word_set
+from fiducial.language.statements.counts import FoundCount, compares, counts_in, nothing_in
 from fiducial.language.statements.negation import denied_after, negated_words
 from fiducial.language.statements.places import Found, places_in
-from fiducial.language.statements.statement import Convention, Place, Statement
+from fiducial.language.statements.sizes import FoundSize, sizes_in
+from fiducial.language.statements.statement import Convention, Count, Place, Size, Statement
 from fiducial.language.statements.words import Word, sentences_of
 
 _OTHERS = word_set("one another other others second third fourth fifth remaining rest latter both only all") | (
     set(NUMBERS) - {"no", "zero"}
 )
 """Words that, after a place was stated, speak of something else."""
+_REMARKS = word_set("not note")
+_EVERY = word_set("they both all each every")
+_NEARBY = 12
+"""A place is that of what at most so many words before it name."""
 SIDE, NEAR = 0.5, 0.25
 """How far a side, and a side near the centre, is from the centre along its axis, in the centred frame."""
 _ALONG = {"left": (0, -1.0), "right": (0, 1.0), "top": (1, 1.0), "bottom": (1, -1.0)}
@@ -39,30 +45,69 @@ def read_statements(text: str) -> tuple[Statement, ...]:
         >>> [(one.words, one.negated) for one in read_statements("It is not on the left, but in the upper right.")]
         [('left', True), ('upper right', False)]
     """
-    statements: list[Place] = []
-    group, since, stated = 0, False, False
-    for words in sentences_of(text):
-        flags = negated_words(words)
+    places = _Places()
+    others: list[Statement] = []
+    sentences = list(sentences_of(text))
+    for number, words in enumerate(sentences):
+        if number and words[0].text in _REMARKS and sentences[0][0].text == "chose":
+            break  # what the resolver remarks is about the instruction
+        denied = negated_words(words)
+        said = len(places.found)
+        places.read(text, words, denied)
+        others += [
+            Size(*_where(text, words, one), denied[one.start], one.low, one.high, one.pixels) for one in sizes_in(words)
+        ]
+        counts = [Count(*_where(text, words, one), False, one.low, one.high) for one in counts_in(words, denied)]
+        none = nothing_in(words) if number == 0 and not counts and len(places.found) == said else None
+        others += [Count(*_where(text, words, none), False, 0, 0)] if none else counts
+    if any(map(compares, sentences)):  # "There are 3 ships. The largest lies ...": they are not what is meant
+        others = [one for one in others if not isinstance(one, Count) or one.high == 0]
+    return tuple(sorted([*places.found, *others], key=lambda one: one.start))
+
+
+class _Places:
+    """Collects the places of a text, sentence by sentence, and tells apart the things that they are about."""
+
+    def __init__(self) -> None:
+        self.found: list[Place] = []
+        self._group = 0
+        self._since = False  # whether words since the last place speak of something else
+        self._stated = False
+        self._sides: set[tuple[bool, str | None]] = set()  # of the group
+
+    def read(self, text: str, words: Sequence[Word], denied: Sequence[bool]) -> None:
+        """Add the places of one sentence."""
         last = 0
         for found in places_in(words):
-            place = _place(text, words, found, flags)
-            since = since or any(word.text in _OTHERS for word in words[last : found.start])
-            alternative = any(word.text == "or" for word in words[last : found.start])
+            place = _place(text, words, found, denied)
+            between = [word.text for word in words[last : found.start]]
+            every = _of_every([word.text for word in words[max(0, found.start - _NEARBY) : found.start]])
+            self._since = self._since or any(word in _OTHERS for word in between)
             last = found.end
             if place.negated:
-                statements.append(replace(place, group=group))
-                continue
-            mine = [other for other in statements if other.group == group and not other.negated]
-            if stated and alternative and not since and statements[-1] is mine[-1]:
-                joined = text[mine[-1].start : place.start + len(place.words)]
-                statements[-1] = replace(mine[-1], words=joined, places=mine[-1].places + place.places)
-                continue
-            if stated and (since or _conflict(place, mine)):
-                group += 1
-            since, stated = False, True
-            statements.append(replace(place, group=group))
-        since = since or any(word.text in _OTHERS for word in words[last:])
-    return tuple(statements)
+                self.found.append(replace(place, group=self._group))
+            elif not (self._stated and "or" in between and not self._since and self._join(text, place)):
+                self._add(replace(place, every=every))
+        self._since = self._since or any(word.text in _OTHERS for word in words[last:])
+
+    def _join(self, text: str, place: Place) -> bool:
+        """Make a place an alternative to the one before it, where that was not denied."""
+        before = self.found[-1]
+        if not before.negated:
+            words = text[before.start : place.start + len(place.words)]
+            self.found[-1] = replace(before, words=words, places=before.places + place.places)
+            self._sides.update((place.patient, side) for sides in place.places for side in sides)
+        return not before.negated
+
+    def _add(self, place: Place) -> None:
+        sides = {(place.patient, side) for sides in place.places for side in sides}
+        # an opposite side cannot be that of the same thing
+        if self._stated and (self._since or any((mine, OPPOSITE.get(side)) in self._sides for mine, side in sides)):
+            self._group += 1
+            self._sides.clear()
+        self._sides |= sides
+        self._since, self._stated = False, True
+        self.found.append(replace(place, group=self._group))
 
 
 def stated_place(text: str, convention: Convention | None = None) -> tuple[float, float] | None:
@@ -97,12 +142,10 @@ def stated_place(text: str, convention: Convention | None = None) -> tuple[float
 
 def point_of(places: Sequence[Place]) -> tuple[float, float]:
     """Return the point of places in the picture's sides that hold together, in the centred frame."""
-    near = any(place.near for place in places)
-    whole = [place for place in places if any(side in _ALONG for sides in place.places for side in sides)]
-    if not whole:
-        return 0.0, 0.0
-    points = [_middle([_point(sides, near=near) for sides in place.places]) for place in whole]
-    axes = zip(*points, strict=True)
+    near = any(place.near and place.central for place in places)
+    whole = [place for place in places if not place.central]
+    points = [_middle([_point(sides, near=near or place.near) for sides in place.places]) for place in whole]
+    axes = list(zip(*points, strict=True)) or [(), ()]
     x, y = (_mean([value for value in axis if value]) for axis in axes)
     return x, y
 
@@ -110,13 +153,18 @@ def point_of(places: Sequence[Place]) -> tuple[float, float]:
 def _place(text: str, words: Sequence[Word], found: Found, flags: Sequence[bool]) -> Place:
     start, end = words[found.start].start, words[found.end - 1].end
     denied = flags[found.start] != denied_after(words, found.start, found.end)
-    return Place(text[start:end], start, denied, 0, found.places, found.near, found.patient)
+    return Place(text[start:end], start, denied, found.places, found.near, found.patient)
 
 
-def _conflict(place: Place, others: Iterable[Place]) -> bool:
-    """Say whether a place cannot be that of the same thing as others: it names an opposite side."""
-    named = {side for other in others for sides in other.places for side in sides}
-    return any(OPPOSITE.get(side) in named for sides in place.places for side in sides)
+def _of_every(before: Sequence[str]) -> bool:
+    """Say whether words before a place speak of every one, and of nothing else after that."""
+    last = max((place for place, word in enumerate(before) if word in _EVERY), default=-1)
+    return last >= 0 and not {"and", ","} & set(before[last:])
+
+
+def _where(text: str, words: Sequence[Word], found: FoundCount | FoundSize) -> tuple[str, int]:
+    start, end = words[found.start].start, words[found.end - 1].end
+    return text[start:end], start
 
 
 def _point(sides: Sequence[str], *, near: bool) -> tuple[float, float]:

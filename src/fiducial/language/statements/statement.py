@@ -26,13 +26,11 @@ class Statement:
         words: as said in the text.
         start: where they begin in the text, in characters from 0.
         negated: whether the text says that this is *not* so.
-        group: which of the things that the text tells apart is meant, from 0: "one on the left and one on the right".
     """
 
     words: str
     start: int
     negated: bool = False
-    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +40,22 @@ class Place(Statement):
     Args:
         places: alternatives, one of which holds; each names the sides that hold together, out of left, right, top,
             bottom, centre and edge.
-        near: "near the centre": closer to it than the sides alone say.
+        near: closer to the centre than the sides say: "near the centre", or along one axis "left of the centre".
         patient: the sides are the patient's ("the right lung"): see :meth:`seen`.
+        group: which of the things that the text tells apart is meant, from 0: "one on the left and one on the right".
+        every: whether it is said of each of several things ("they", "all 3 ships"); else it may be said of one of them.
     """
 
     places: tuple[tuple[str, ...], ...] = ()
     near: bool = False
     patient: bool = False
+    group: int = 0
+    every: bool = False
+
+    @property
+    def central(self) -> bool:
+        """Whether it names the centre alone."""
+        return all(side == "centre" for sides in self.places for side in sides)
 
     def seen(self, convention: Convention | None) -> Place | None:
         """Return the same place in the picture's sides; None for the patient's sides without a convention."""

@@ -20,7 +20,7 @@ PICTURES = IMAGE_NOUNS | word_set(
 )
 """What a picture is called, in medicine too."""
 PART_NOUNS = PLACE_NOUNS - {"most"} | word_set(
-    "zone zones sector sectors regions areas portions sections parts quadrants"
+    "strip band zone zones sector sectors regions areas portions sections parts quadrants"
 )
 """Nouns that, with a side, name a part of the picture."""
 ANATOMY = word_set(
