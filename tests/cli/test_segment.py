@@ -176,3 +176,19 @@ def test_refiners_of_a_recipe_can_be_taken_away(folder, tmp_path, capsys):
     assert len(json.loads(capsys.readouterr().out)["refinements"][0]) == 2
     assert main([*words, "--refine", "none"]) == 0
     assert json.loads(capsys.readouterr().out)["refinements"] == [[]]
+
+
+def test_check_prints_whether_words_and_masks_agree(folder, tmp_path, capsys):
+    words = ["segment", str(folder / "a.png"), "the red region on the left", "--recipe", "classic", "--check"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    assert "  text and masks: agreed" in capsys.readouterr().out.splitlines()
+    assert main([*words, "--json", "--convention", "radiological"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == [*KEYS, "consistency"]
+    assert found["consistency"]["verdict"] == "agreed"
+    assert "left" in {part for one in found["consistency"]["findings"] for part in one["words"].split()}
+
+
+def test_a_convention_needs_a_check(folder, capsys):
+    assert main(["segment", str(folder / "a.png"), "the red region", "--convention", "radiological"]) == 2
+    assert "add --check" in capsys.readouterr().err

@@ -292,3 +292,23 @@ def test_a_single_instance_is_the_truth():
     assert one.truth_masks == (one.truth_mask,)
     assert bench(source=TruthPrompts()).measure(3).truth_masks == ()
     assert replace(one, truth=None).truth_masks is None
+
+
+def test_texts_that_contradict_their_masks_are_counted(run, tmp_path):
+    texts = {"found": "It lies at the very right edge.", "malformed": "It lies on the left."}
+    records = [replace(record, text=texts.get(record.outcome.value, "There is no target.")) for record in run.ordered()]
+    write_records(run.records_path, records)
+    summary = summarise(read_run(run.folder))
+    there = [record for record in records if record.outcome is Outcome.FOUND]
+    left = sum(record.mask.box[2] < 3 / 4 * record.size[1] for record in there)  # of its closest point
+    assert 0 < left < len(there)
+    useless = sum(record.outcome in (Outcome.MALFORMED, Outcome.FAILED) for record in records)
+    others = len(records) - len(there) - useless
+    assert summary.consistency == {
+        "agreed": len(there) - left + others,
+        "contradicted": left,
+        "nothing_stated": useless,
+    }
+    assert summary.as_json()["consistency"] == summary.consistency
+    for path in write_reports(read_run(run.folder), images=False)[1][1:]:
+        assert "something that it states does not hold" in path.read_text()

@@ -9,6 +9,7 @@ from fiducial.errors import FrameError, GeometryError, InputError
 from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
+from fiducial.language.statements import Convention
 from fiducial.results import Segmentation
 
 KEYS = [
@@ -128,3 +129,34 @@ def test_one_pixel(make):
     dot = Image(np.zeros((1, 1, 3), np.uint8), name="dot.png")
     result = make([Prompt(dot.frame, box=(0, 0, 1, 1))], [Mask.from_box((0, 0, 1, 1), 1, 1)], on=dot)
     assert result.as_json()["masks"] == [{"size": [1, 1], "counts": "01"}]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text", "verdict"),
+    [
+        (Outcome.FOUND, "It lies on the right.", "agreed"),
+        (Outcome.TRUNCATED, "It lies on the left.", "contradicted"),
+        (Outcome.FOUND, "Chose it.", "nothing stated"),
+        (Outcome.FAILED, "the server on the left said nothing", "nothing stated"),
+        (Outcome.MALFORMED, "It lies on the left.", "nothing stated"),
+        (Outcome.NO_TARGET, "There is no ship.", "agreed"),
+        (Outcome.NO_TARGET, "The ship lies on the left.", "contradicted"),
+    ],
+)
+def test_its_text_is_held_against_its_masks(outcome, text, verdict):
+    image = Image(np.zeros((40, 60, 3), np.uint8))
+    there = outcome in (Outcome.FOUND, Outcome.TRUNCATED)
+    prompts = Prompts.from_boxes(image.frame, [(40, 10, 55, 20)] if there else [])
+    masks = (Mask.from_box((40, 10, 55, 20), height=40, width=60),) if there else ()
+    result = Segmentation(image, "the ship", Answer(outcome, prompts, text=text), masks, prompts)
+    assert result.consistency.verdict.value == verdict
+
+
+def test_the_patients_sides_are_checked_by_a_convention_only():
+    image = Image(np.zeros((40, 60, 3), np.uint8))
+    prompts = Prompts.from_boxes(image.frame, [(40, 10, 55, 20)])
+    answer = Answer(Outcome.FOUND, prompts, text="The left lung is affected.")
+    result = Segmentation(image, "", answer, (Mask.from_box((40, 10, 55, 20), height=40, width=60),), prompts)
+    assert result.consistency.unread == ("left",)
+    assert result.check(Convention.RADIOLOGICAL).verdict.value == "agreed"
+    assert result.check(Convention.NEUROLOGICAL).verdict.value == "contradicted"

@@ -18,6 +18,7 @@ from fiducial.config import Config, Text, Word, fields_of, is_needed, option, re
 from fiducial.errors import InputError
 from fiducial.images import DEFAULT_MAX_PIXELS
 from fiducial.language import Outcome
+from fiducial.metrics import Consistency
 from fiducial.recipes import DEFAULT_RECIPE, Recipe, resolve
 from fiducial.recipes.recipe import takes_device
 from fiducial.results import Segmentation
@@ -82,7 +83,8 @@ def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], 
             help=words,
         )
         return
-    name = f"--{'no-' if field.default is True else ''}{field.name.replace('_', '-')}"
+    # "check_" is --check: descriptions have a method of that name
+    name = f"--{'no-' if field.default is True else ''}{field.name.rstrip('_').replace('_', '-')}"
     if hint is bool:
         value = Text("false" if field.default else "true")
         parser.add_argument(name, dest=field.name, action="store_const", const=value, help=words)
@@ -264,8 +266,8 @@ def report_failure(result: Segmentation) -> int:
     return 1
 
 
-def describe(result: Segmentation, written: Iterable[Path]) -> str:
-    """Say in a few lines what was found, for people."""
+def describe(result: Segmentation, written: Iterable[Path], checked: Consistency | None = None) -> str:
+    """Say in a few lines what was found, for people, and what came of checking its text where that was done."""
     count = len(result.masks)
     found = f"{count} target{'' if count == 1 else 's'}" if count else str(result.outcome.value).replace("_", " ")
     note = f" ({result.outcome.value})" if count and result.outcome.value != "found" else ""
@@ -280,6 +282,7 @@ def describe(result: Segmentation, written: Iterable[Path]) -> str:
         lines.append(f"  {number}.{name} {where}, {mask.area:,} px")
         if steps:
             lines.append(f"     {'; '.join(f'{step.refiner}: {step.reason}' for step in steps)}")
+    lines += [] if checked is None else [f"  text and masks: {checked.text}"]
     lines += [f"  note: {repair}" for repair in result.answer.repairs]
     lines += [f"  wrote {path}" for path in written]
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from fiducial.cli import common
 from fiducial.config import option
 from fiducial.errors import ImageError, InputError
 from fiducial.images import list_images, read_image
+from fiducial.language.statements import Convention
 from fiducial.pipeline import Pipeline
 from fiducial.provenance import write_run_card
 from fiducial.recipes import load
@@ -27,12 +28,18 @@ class Segment(common.Choosing, common.Refining, common.Output):
     instruction: str = option(help='what to segment, such as "the two largest ships"', positional=True)
     quantize: Literal["int8", "int4"] | None = option(None, "quantise the language tower of the prompter: int8, int4")
     template: Path | None = option(None, "prompt template instead of the recipe's", unit="FILE")
+    check_: bool = option(False, "check whether the places, counts and sizes that the answer states hold for its masks")
+    convention: Literal["radiological", "neurological"] | None = option(
+        None, "with --check, where the patient's right is: on the picture's left (radiological) or right (neurological)"
+    )
 
 
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     options = common.parse(Segment, "segment", words)
     folder = options.folder()
+    if options.convention and not options.check_:
+        raise InputError("--convention tells how the answer's text is checked: add --check")
     paths = list_images([str(path) for path in options.images])
     for given in options.images:
         if folder is not None and given.is_dir() and given.resolve() == folder.resolve():
@@ -69,8 +76,10 @@ def _segment_one(pipeline: Pipeline, path: Path, stem: str, folder: Path | None,
     if folder is not None:
         written = [*result.save(folder, formats=options.format, stem=stem).values()]
         written += result.save_pictures(folder, stem=stem)
+    convention = Convention(options.convention) if options.convention else None
+    checked = result.check(convention) if options.check_ else None
     if options.json:
-        common.print_json(result.as_json())
+        common.print_json(result.as_json() | ({} if checked is None else {"consistency": checked.as_json()}))
     else:
-        print(common.describe(result, written), flush=True)
+        print(common.describe(result, written, checked), flush=True)
     return result.outcome.value, status

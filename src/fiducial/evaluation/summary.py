@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
@@ -13,13 +14,16 @@ from fiducial.errors import InputError
 from fiducial.evaluation.record import Record
 from fiducial.evaluation.run import Run
 from fiducial.geometry import Box, Mask, boxes
+from fiducial.language import Outcome
 from fiducial.metrics import (
     InstanceSample,
     Policy,
     SampleScore,
     Totals,
+    Verdict,
     average_precision,
     bootstrap,
+    check_consistency,
     policy,
     score_sample,
 )
@@ -47,6 +51,7 @@ class Row:
         share: its part of the picture's pixels, 0..1.
         unit: of distances between outlines: ``"mm"`` where the dataset knows the size of a pixel, else ``"px"``.
         expected: the segmenter's own estimate, the mean over its masks; None where one has none.
+        verdict: whether what the answer's text states of places, counts and sizes holds for its masks.
     """
 
     index: int
@@ -59,6 +64,7 @@ class Row:
     seconds: Mapping[str, float]
     unit: str = "px"
     expected: float | None = None
+    verdict: Verdict = Verdict.NOTHING_STATED
 
     @property
     def quality(self) -> float | None:
@@ -123,6 +129,12 @@ class Summary:
         return float(spearmanr(known[:, 0], known[:, 1])[0])
 
     @property
+    def consistency(self) -> dict[str, int]:
+        """How many answers' texts agree with their masks, contradict them, or state nothing that can be checked."""
+        found = Counter(row.verdict for row in self.rows)
+        return {verdict.name.lower(): found[verdict] for verdict in Verdict}
+
+    @property
     def unit(self) -> str:
         """Of distances between outlines: ``"mm"``, ``"px"``, or both where not every sample knows its pixels' size."""
         return " and ".join(sorted({row.unit for row in self.rows}))
@@ -135,6 +147,7 @@ class Summary:
             **self.report,
             "hausdorff95_unit": self.unit,
             "outcomes": dict(self.outcomes),
+            "consistency": self.consistency,
             "intervals": {name: list(pair) for name, pair in self.intervals.items()},
             "curve": [list(point) for point in self.curve],
             "score_correlation": self.score_correlation,
@@ -172,10 +185,28 @@ def _row(record: Record, rules: Policy | None, boundaries: bool) -> Row:
     share = min(1.0, area / (record.size[0] * record.size[1]))
     unit = "px" if record.spacing is None else "mm"
     scores = [score for score in record.mask_scores if score is not None]
+    verdict = _verdict(record)
     expected = sum(scores) / len(scores) if scores and len(scores) == len(record.mask_scores) else None
     return Row(
-        record.index, record.id, record.picture, record.digest, area, share, score, record.seconds, unit, expected
+        record.index,
+        record.id,
+        record.picture,
+        record.digest,
+        area,
+        share,
+        score,
+        record.seconds,
+        unit,
+        expected,
+        verdict,
     )
+
+
+def _verdict(record: Record) -> Verdict:
+    """Check the words of an answer of use against its masks; the patient's sides are not read."""
+    if record.outcome in (Outcome.MALFORMED, Outcome.FAILED):
+        return Verdict.NOTHING_STATED
+    return check_consistency(record.text, [Mask.from_coco(code) for code in record.masks]).verdict
 
 
 def score_record(record: Record, rules: Policy, boundaries: bool = False) -> SampleScore:

@@ -19,6 +19,9 @@ from fiducial.overlays.targets import require_targets
 if TYPE_CHECKING:
     import supervision
 
+    from fiducial.language.statements import Convention
+    from fiducial.metrics.consistency import Consistency
+
 STAGES = ("prompt", "encode", "decode", "refine", "total")
 """What is timed, in the order of the work."""
 
@@ -93,6 +96,36 @@ class Segmentation:
     def outcome(self) -> Outcome:
         """How asking ended."""
         return self.answer.outcome
+
+    @property
+    def consistency(self) -> Consistency:
+        """Whether what the text states of places, counts and sizes holds for the masks.
+
+        The patient's sides ("the right lung") are not read, for nobody said on which side of the picture they are; see
+        :meth:`check`.
+        """
+        return self.check()
+
+    def check(self, convention: Convention | None = None) -> Consistency:
+        """Check the text against the masks; what is said of an answer that is of no use states nothing.
+
+        Args:
+            convention: on which side of the picture the patient's right is.
+
+        Example:
+            >>> import numpy as np
+            >>> image = Image(np.zeros((40, 60, 3), np.uint8))
+            >>> prompts = Prompts.from_boxes(image.frame, [(40, 10, 55, 20)])
+            >>> mask = Mask.from_box((40, 10, 55, 20), height=40, width=60)
+            >>> answer = Answer(Outcome.FOUND, prompts, text="The ship lies on the left.")
+            >>> Segmentation(image, "the ship", answer, (mask,), prompts).check().verdict.value
+            'contradicted'
+        """
+        from fiducial.metrics.consistency import Consistency, check_consistency
+
+        if self.outcome in (Outcome.MALFORMED, Outcome.FAILED):
+            return Consistency()
+        return check_consistency(self.text, self.masks, convention)
 
     @property
     def scores(self) -> tuple[float | None, ...]:

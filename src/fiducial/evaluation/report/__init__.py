@@ -22,6 +22,7 @@ from fiducial.evaluation.report import gallery
 from fiducial.evaluation.report.plots import MAX_COLUMNS, PALETTE, plots_of_run, plots_of_runs, standalone
 from fiducial.evaluation.report.text import (
     AVERAGE_PRECISION,
+    CONSISTENCY,
     COUNTS,
     OUTCOMES,
     cell,
@@ -57,6 +58,10 @@ _SECONDS = (
     "picture and scoring come on top."
 )
 _CORRELATION = "The segmenter's own scores and the true IoU: Spearman's rank correlation"
+_CONSISTENCY = (
+    "What an answer's text states of places, counts and sizes, held against the masks that came with it, whatever the "
+    "truth is; tolerant at borders, and without the patient's sides."
+)
 _COLOURS = dict(zip(OUTCOMES, (PALETTE[0], PALETTE[2], PALETTE[1], PALETTE[3], "#808080"), strict=True))
 _UNREAD = ("malformed", "truncated", "failed")
 
@@ -148,6 +153,12 @@ def run_figures(run: Run, summary: Summary) -> dict[str, Any]:
         "coloured_outcomes": Grid(
             ("", "the answer", "samples", ""), [(key, *row) for key, row in zip(keys, outcomes, strict=True)], (2, 3)
         ),
+        "consistency": Grid(
+            ("the answer's text, against its masks", "samples", ""),
+            [(CONSISTENCY[name], f"{n:,}", f"{n / total:.1%}") for name, n in summary.consistency.items()],
+            (1, 2),
+        ),
+        "consistency_note": _CONSISTENCY,
         "seconds": Grid(
             ("stage, ms a sample", "mean", "p50", "p95"),
             [

@@ -36,6 +36,12 @@ OUTCOMES = {
     "failed": "gave no answer",
 }
 
+CONSISTENCY = {
+    "agreed": "everything that it states holds",
+    "contradicted": "something that it states does not hold",
+    "nothing_stated": "it states nothing that can be checked",
+}
+
 AVERAGE_PRECISION = {
     "ap": "AP, mean over IoU 0.50 to 0.95",
     "ap50": "AP at IoU 0.50",
