@@ -25,7 +25,7 @@ _ABOUT = word_set("about around approximately roughly some nearly almost")
 _SEVERAL = word_set("several multiple many various numerous")
 _PARTS = word_set("one another")
 _BEHIND = word_set("other others second third fourth fifth last")
-_SEEN = word_set("visible present seen found detected there identified shown evident")
+_SEEN = word_set("visible present seen found detected there identified shown evident find see detect identify")
 _ROUGH = 0.3
 """By this share "about 10" may be off."""
 
@@ -77,8 +77,8 @@ def nothing_in(words: Sequence[Word]) -> FoundCount | None:
         text, after = word.text, at(words, index + 1)
         if text in ("nothing", "none") or (text == "no" and _zero_noun(words, index)):
             return FoundCount(index, min(len(words), index + (2 if text == "no" else 1)), 0, 0)
-        absent = text == "absent" or (text in ("not", "cannot") and ({after, at(words, index + 2)} & _SEEN))
-        if absent or (text in ("isn't", "aren't", "wasn't", "can't") and after in _SEEN | {"be"}):
+        denies = text in ("not", "cannot") or text.endswith("n't")
+        if text == "absent" or (text == "free" and after == "of") or (denies and {after, at(words, index + 2)} & _SEEN):
             return FoundCount(index, index + 1, 0, 0)
     return None
 
@@ -175,7 +175,7 @@ def _one_counted(words: Sequence[Word], index: int) -> FoundCount | None:
 def _is_total(words: Sequence[Word], index: int) -> bool:
     """Say whether a number is that of something else: "of the two cars", "slice 3"."""
     before = index - 1
-    while at(words, before) in ("the", "these", "all"):
+    while index - before < 4 and at(words, before) in ("the", "these", "all"):
         before -= 1
     bound = at(words, before - 1) in ("at", "up", "more", "fewer", "less")
     return at(words, before) in _TOTALS and not bound
@@ -198,12 +198,14 @@ def _parts(words: Sequence[Word], denied: Sequence[bool]) -> list[FoundCount]:
     found = []
     for index, word in enumerate(words):
         text, before, after = word.text, at(words, index - 1), at(words, index + 1)
-        if denied[index] or after == "of" or before in ("each", "no", "any", "another") or _is_total(words, index):
+        if denied[index] or after == "of" or before in ("each", "no", "any", "another"):
             continue
         many = _number(words, index) if text not in STOPS and not text.isdigit() else None
         spoken = many if many is not None and many < 20 else 1 if text in _PARTS else 0
         behind = text in _BEHIND and before in ("the", "a") and text != "others"
-        if (spoken or behind) and (_leads(after) or _names(words, index + 1)):
+        if not (spoken or behind) or _is_total(words, index):
+            continue
+        if _leads(after) or (spoken < 2 and _names(words, index + 1)):
             found.append(FoundCount(index, index + 1, spoken or 1, spoken or 1))
     return found
 

@@ -9,7 +9,7 @@ from fiducial.language.statements.words import BE, LOCATING, STOPS, Word, at
 
 _NEGATORS = word_set(
     "not no never without neither nor except excluding outside unlike cannot opposite isn't aren't wasn't weren't "
-    "doesn't don't didn't can't won't none nothing"
+    "doesn't don't didn't can't couldn't won't none nothing"
 )
 EXCEPTIONS = word_set("except excepting apart aside")
 """What takes something out of a "nothing": "except for the upper right, there is nothing"."""
@@ -27,7 +27,15 @@ _PAIRS = {
     ("off", "centre"),
     ("off", "center"),
 }
-_LIGHT = {("not", "only"), ("not", "just"), ("not", "far"), ("no", "doubt"), ("without", "doubt"), ("no", "longer")}
+_LIGHT = {
+    ("not", "only"),
+    ("not", "just"),
+    ("not", "far"),
+    ("no", "doubt"),
+    ("without", "doubt"),
+    ("without", "any"),
+    ("no", "longer"),
+}
 """What looks like a negation and is none."""
 _TURNS = word_set("but however although though while whereas yet")
 _SUBJECTS = word_set("it they this these that")
@@ -59,6 +67,8 @@ def negated_words(words: Sequence[Word]) -> list[bool]:
             skip = index + (2 if at(words, index + 2) == "from" else 1)
         elif nothing and text in EXCEPTIONS:
             pass
+        elif not opener and text == "than" and after in ("to", "on", "in", "at"):
+            opener = text  # "more to the left than to the right"
         elif index > skip and ((text in _NEGATORS) or (text, after) in _PAIRS):
             opener = text
         flags.append(bool(opener))

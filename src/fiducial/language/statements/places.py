@@ -33,10 +33,10 @@ _FURTHEST = word_set("closest nearest furthest farthest")
 _AFTER = word_set(
     "and or but near close with of in on at to where which that who is are was were than rather instead not from as "
     "around towards toward within adjacent while whereas next by for just slightly without along shows show contains "
-    "contain has have there it they this nor just only also being touching covering reaching inside"
+    "contain has have there it they this you we i nor just only also being touching covering reaching inside"
 )
 """Words that may follow a side that stands for a part of the picture; any other is a noun that it describes."""
-_TURNED = word_set("points point faces face looks look lead leads heads head turns turn moves move pointed turned")
+_TURNED = word_set("points point faces face looks lead leads heads head turns turn moves move pointed turned")
 """Verbs after which "to the left" is a direction; "look at the left" is none."""
 _DETERMINERS = word_set("the a an this that its their his her whole entire given medical same current input")
 _POSSESSIVES = word_set("its their his her whose")
@@ -60,7 +60,7 @@ class Found:
 def places_in(words: Sequence[Word]) -> Iterator[Found]:
     """Yield the places that the words of one sentence state, in order, denied or not."""
     index, last = 0, -1
-    came_from = False
+    opened = ""
     while index < len(words):
         if _both_sides(words, index):
             yield from (Found(index, index + 2, ((side,),)) for side in ("left", "right"))
@@ -69,13 +69,14 @@ def places_in(words: Sequence[Word]) -> Iterator[Found]:
         found = _beyond_centre(words, index)
         sides, end = _run(words, index)
         if found is None and sides:
-            if _from(words, index):
-                came_from, index = True, end
+            led = _before(words, index)[0]
+            if led == "between" or _from(words, index):
+                opened, index = led, end
                 continue
-            # "from the left to the right" tells a direction
-            if not (came_from and _before(words, index)[0] == "to"):
+            # "from the left to the right" tells a direction, "between the left and the right" the middle
+            if (opened, led) not in (("from", "to"), ("between", "and")):
                 found = _read(words, index, end, sides, joined=last)
-            came_from = False
+            opened = ""
         if found is not None:
             yield found
             last = index = found.end
@@ -154,13 +155,13 @@ def _stands_for_a_part(words: Sequence[Word], start: int, end: int, sides: tuple
     """Say whether sides without a noun of their own are a part of the picture: "on the left", "located top left"."""
     before, index = _before(words, start)
     first, after = at(words, start), at(words, end)
-    if after and after not in STOPS and after not in _AFTER and not sides_in(after):
+    if after and after not in STOPS and after not in _AFTER | LOCATING and not sides_in(after):
         # they describe a noun: "the upper left lesion" has a place in the picture, "the left ship" only among ships
         pair = len(sides) > 1 or (sides == ("centre",) and before in ("a", "an", ""))
         return (pair and first != "middle" and not first.endswith("most")) or first == "central"
     if first.endswith("most") and after == "of":
         return False
-    if before in _PREPOSITIONS or before in ("from", "off"):
+    if before in _PREPOSITIONS or before in ("from", "off", "for"):
         return at(words, start - 1) != "on" or sides != ("top",)
     single = len(sides) == 1 and sides[0] in ("left", "right")
     if before in LOCATING or (before in BE and not single):

@@ -11,12 +11,12 @@ from fiducial.language.phrases.nouns import word_set
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+(?:[.,]\d+)*%?|--+|[^\w\s]|\n")
 _ENDS = word_set(". ! ? ; \n")
-STOPS = word_set(", ; : ( ) . ! ? \n -- \u2013 \u2014")
+STOPS = word_set(", ; : = ( ) . ! ? \n -- \u2013 \u2014")
 """Marks between clauses; a hyphen is none, for it is opened."""
 
 PICTURES = IMAGE_NOUNS | word_set(
     "images pictures photos scan slice radiograph film xray ray ultrasound sonogram mri mr ct tomogram endoscopy "
-    "colonoscopy dermoscopy dermatoscopy mammogram figure field visual"
+    "colonoscopy dermoscopy dermatoscopy mammogram figure field visual tile"
 )
 """What a picture is called, in medicine too."""
 PART_NOUNS = PLACE_NOUNS - {"most"} | word_set(
@@ -34,7 +34,7 @@ ANATOMY = word_set(
 LOCATING = word_set(
     "located situated positioned placed position positions location lies lie lying lay sits sit found seen visible "
     "marked appears appear resides occupies occupy occupying fills covers covering spans there centred centered "
-    "observed detected identified noted localised localized confined limited restricted"
+    "observed detected identified noted localised localized confined limited restricted say said guess"
 )
 """Words after which a side without "in the" is a place."""
 BE = word_set("is are was were be being")
