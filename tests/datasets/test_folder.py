@@ -53,6 +53,24 @@ class TestFolder:
         with pytest.raises(InputError, match=r"more than one table: instructions.jsonl, manifest.json"):
             open_dataset(root)
 
+    def test_an_instruction_takes_the_fields_of_a_row(self, tmp_path):
+        root = fake_datasets.folder(tmp_path)
+        rows = [{"image": "a.jpg", "target": "heart"}, {"image": "b.jpg", "target": "left lung", "instruction": "it"}]
+        fake_datasets.write(root / "manifest.json", rows)
+        dataset = open_dataset(f"folder:{root}?instruction=the {{target}}, please")
+        assert [sample.instruction for sample in dataset] == ["the heart, please", "it"]
+        with pytest.raises(InputError, match=r"manifest.json, row 1: nothing stands in field 'organ', which the instr"):
+            open_dataset(f"folder:{root}?instruction=the {{organ}}")
+
+    def test_a_table_that_lies_elsewhere(self, tmp_path):
+        root = fake_datasets.folder(tmp_path / "data", [{"image": "a.jpg", "instruction": "not this"}])
+        table = tmp_path / "mine.csv"
+        fake_datasets.table(table, [{"image": "images/b.jpg", "instruction": "this", "mask": "masks/a.png"}])
+        (only,) = open_dataset(f"folder:{root}?table={table}")
+        assert (only.id, only.instruction, only.mask_path) == ("b", "this", root / "masks" / "a.png")
+        with pytest.raises(InputError, match=r"none.jsonl"):
+            open_dataset(f"folder:{root}?table={tmp_path / 'none.jsonl'}")
+
     def test_each_number_an_instance(self, tmp_path):
         root = fake_datasets.folder(tmp_path)
         array = fake_datasets.square(3).astype(np.uint16)

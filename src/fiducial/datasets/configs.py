@@ -180,7 +180,12 @@ class FolderConfig(PathConfig):
     name: ClassVar[str] = "folder"
     reader: ClassVar[str] = "folder.folder"
 
-    instruction: str = option("", "what is said about every picture whose row says nothing")
+    instruction: str = option(
+        "", "what is said about every picture whose row says nothing; {NAME} stands for the row's field of that name"
+    )
+    table: Path | None = option(
+        None, "the table, a .jsonl, .csv or .json file; none: the one in the folder", unit="FILE"
+    )
     masks: Literal["binary", "instances"] = option(
         "binary", "what is not zero is one instance, or each number is one of its own"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -33,9 +34,11 @@ root/
   masks/NAME.png              what is not zero is the target
   instructions.jsonl          or instructions.csv, or manifest.json (a list); fields: image,
                               instruction, and if wanted id, mask, ignore, split, label, spacing;
-                              none of them: give instruction=... for every picture
+                              none of them: give instruction=... for every picture; table=FILE
+                              takes a table that lies elsewhere
 """
 _TABLES = ("instructions.jsonl", "instructions.csv", "manifest.json")
+_FIELD = re.compile(r"\{(\w+)\}")
 _OWN = frozenset({"id", "image", "mask", "ignore", "instruction", "split", "label"})
 
 
@@ -51,7 +54,7 @@ def open_folder(config: FolderConfig) -> Listing:
     lost = [f"{name}/" for name in ("images", "masks") if not (root / name).is_dir()]
     if lost:
         raise LayoutError(root, config.name, EXPECTED, f"{' and '.join(lost)} missing")
-    source, entries = _entries(root)
+    source, entries = _entries(root, config.table)
     reader = _Reader(config, source)
     rows = [reader.row(entry, number) for number, entry in enumerate(entries, start=1)]
     if reader.missing:
@@ -69,9 +72,9 @@ def is_folder(root: Path) -> bool:
     return folders and next(root.glob("output_phrase_*.txt"), None) is None
 
 
-def _entries(root: Path) -> tuple[Path, list[dict[str, Any]]]:
+def _entries(root: Path, table: Path | None) -> tuple[Path, list[dict[str, Any]]]:
     """Read the table, or list the pictures where there is none."""
-    found = [root / name for name in _TABLES if (root / name).is_file()]
+    found = [root / name for name in _TABLES if (root / name).is_file()] if table is None else [table]
     if len(found) > 1:
         raise InputError(f"{root}: more than one table: {', '.join(path.name for path in found)}; keep one")
     if not found:
@@ -101,7 +104,7 @@ class _Reader:
         image = self._text(entry, "image", number)
         if not image:
             raise InputError(f"{self.source}, row {number}: no image is named")
-        said = self._text(entry, "instruction", number) or self.config.instruction
+        said = self._text(entry, "instruction", number) or self._instruction(entry, number)
         if not said:
             raise InputError(
                 f"{self.source}, row {number}: no instruction: give the table a field 'instruction', "
@@ -125,6 +128,19 @@ class _Reader:
                 meta={key: value for key, value in entry.items() if key not in _OWN},
             ),
         )
+
+    def _instruction(self, entry: dict[str, Any], number: int) -> str:
+        """Fill what is said of every picture with an entry's fields."""
+
+        def value(found: re.Match[str]) -> str:
+            if not (said := self._text(entry, found[1], number)):
+                raise InputError(
+                    f"{self.source}, row {number}: nothing stands in field {found[1]!r}, which the "
+                    f"instruction {self.config.instruction!r} names"
+                )
+            return said
+
+        return _FIELD.sub(value, self.config.instruction)
 
     def _find(self, folder: str, name: str) -> Path | None:
         found = self._folders[folder].find(name.removeprefix(f"{folder}/"))
@@ -174,7 +190,8 @@ def _sample(
         instances = (whole,)
     labels = (label,) * len(instances) if label else ()
     ignored = read_mask(ignore, size) if ignore else None
-    return Sample(id, image, None, instruction, instances, size, labels, ignore=ignored, split=split, meta=meta)
+    about: dict[str, Any] = {"ignore": ignored, "split": split, "meta": meta, "mask_path": mask}
+    return Sample(id, image, None, instruction, instances, size, labels, **about)
 
 
 # -- RefSegRS and RISBench -----------------------------------------------------------------------

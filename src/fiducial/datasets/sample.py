@@ -32,6 +32,7 @@ class Sample:
         ignore: pixels that count for nothing, neither as hit nor as miss.
         split: the part of the dataset that the sample belongs to, ``""`` where there are no parts.
         meta: what else the dataset says about the sample; plain JSON values.
+        mask_path: the file of the truth, where it is one mask picture.
 
     Raises:
         InputError: not exactly one of picture and path, no truth at all, or parts that do not fit.
@@ -48,6 +49,7 @@ class Sample:
     ignore: Mask | None = None
     split: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
+    mask_path: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.image_path is None) == (self.picture is None):
@@ -197,4 +199,4 @@ def mask_sample(
     """Make a sample whose truth is one mask picture; no picture or an empty one means that there is no target."""
     size = picture_size(image)
     truth = read_mask(mask, size, channel=channel) if mask is not None else None
-    return Sample(id, image, None, instruction, (truth,) if truth else (), size, split=split, meta=meta)
+    return Sample(id, image, None, instruction, (truth,) if truth else (), size, split=split, meta=meta, mask_path=mask)
