@@ -69,6 +69,7 @@ BUILT_IN = {
         "rrsisd": _DATASETS + "RrsisDConfig",
         "voc": _DATASETS + "VocConfig",
         "volume": _DATASETS + "VolumeConfig",
+        "asked": "fiducial.reasoner.configs:AskedConfig",
         "scenes": "fiducial.synthetic.configs:ScenesConfig",
         "referring": "fiducial.synthetic.configs:ReferringConfig",
     },

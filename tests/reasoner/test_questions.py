@@ -8,7 +8,7 @@ from fiducial.errors import InputError, UnknownNameError
 from fiducial.geometry import Mask
 from fiducial.reasoner.positions import Position
 from fiducial.reasoner.questions import PHRASINGS, _phrases, ask, position_label, random_for, with_article
-from fiducial.reasoner.subjects import find_modality, find_subject, modalities, plain_subject
+from fiducial.reasoner.subjects import find_modality, find_subject, modalities, subject_for
 
 SUBJECTS = [(one.name, target.name) for one in modalities() for target in one.targets]
 CORNERS = {
@@ -148,13 +148,13 @@ def test_names_of_data_sets_are_known():
 
 
 def test_any_other_thing_has_questions_too():
-    subject = plain_subject("kidney stone", "CT slice")
+    subject = subject_for("kidney stone", "CT slice")
     assert ask([], subject, np.random.default_rng(0), phrasing="published").answer == (
         "There is no kidney stone in this CT slice medical image."
     )
     for name in ("", "a {thing}", "two\nlines"):
         with pytest.raises(InputError, match="plain words"):
-            plain_subject(name)
+            subject_for(name)
 
 
 def test_articles_and_labels():

@@ -27,7 +27,7 @@ COMMANDS = {
     "train": "train a mask decoder or the nano segmenter; can be stopped and goes on",
     "serve": "cut the masks of a trainer's rewards, in a process or on a machine of their own",
     "export": "write a dataset as chats, to train a vision-language model with elsewhere",
-    "refer": "make referring expressions with exact truth from instance annotations",
+    "refer": "make instructions with exact truth from annotations: expressions, or PRS-Med's questions",
     "recipes": "list the recipes",
     "describe": "list the parts that can be named, or the options of one",
     "models": "list checkpoints, their licences, and which are on this machine",

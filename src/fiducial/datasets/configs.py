@@ -110,6 +110,7 @@ class PrsMedConfig(PathConfig):
     reader: ClassVar[str] = "questions.prsmed"
 
     path: Path = option(help="the folder of the CSV files and of the groups, or one CSV file in it", positional=True)
+    root: Path | None = option(None, "the folder of the groups, where a CSV file lies elsewhere", unit="FOLDER")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -192,7 +192,8 @@ def _painted(
 PRSMED = """
 root/                         or one CSV file
   *.csv                       also one folder down; columns image_path (of the MASK), image_name,
-                              split, question, and where known answer, position, description
+                              split, question, and where known answer, position, description, and
+                              picture_path where the mask's path does not tell it
   GROUP/                      such as lung_CT, polyp_endoscopy
     train_masks/NAME.png      what is not zero is the target
     train_images/NAME.png     the path of the mask with "masks" read as "images"
@@ -210,7 +211,7 @@ def open_prsmed(config: PrsMedConfig) -> Listing:
         raise LayoutError(root, config.name, PRSMED, "there is no CSV file")
     rows = [(source, row) for source in sources for row in read_csv(source, _NEEDED)]
     chosen = choose_splits(sorted({row["split"] for _, row in rows}), config.split, root)
-    finder = _Finder(root if root.is_dir() else root.parent)
+    finder = _Finder(config.root or (root if root.is_dir() else root.parent))
     named = list(_prsmed_rows([pair for pair in rows if pair[1]["split"] in chosen], finder))
     if finder.missing:
         problem = f"{len(finder.missing)} files are missing: {count_of(finder.missing)}"
@@ -242,27 +243,32 @@ class _Finder:
         self.missing: list[str] = []
         self._folders: dict[Path, Pictures] = {}
 
-    def pair(self, mask_path: str) -> tuple[Path, Path] | None:
-        """Find mask and picture of the path that the CSV gives for the mask."""
-        mask = self._mask(PurePosixPath(mask_path.replace("\\", "/")))
-        if mask is None:
-            self.missing.append(mask_path)
+    def pair(self, mask_path: str, picture_path: str) -> tuple[Path, Path] | None:
+        """Find mask and picture of the path that the CSV gives for the mask, and for the picture where it does."""
+        found = {path: self._file(path) for path in (mask_path, picture_path) if path}
+        missing = [path for path, file in found.items() if file is None]
+        mask, given = found.get(mask_path), found.get(picture_path)
+        if missing or mask is None:
+            self.missing += missing or [mask_path]
             return None
+        if given is not None:
+            return mask, given
         folder = mask.parent.parent / mask.parent.name.replace("masks", "images").replace("mask", "image")
         names = [mask.name, *(mask.stem.removesuffix(end) for end in _MASK_ENDINGS if mask.stem.endswith(end))]
-        image = next((found for name in names if (found := self._listed(folder).find(name))), None)
+        image = next((file for name in names if (file := self._listed(folder).find(name))), None)
         if image is None or folder == mask.parent:
             self.missing.append(f"{folder.name}/{mask.name}")
             return None
         return mask, image
 
-    def _mask(self, given: PurePosixPath) -> Path | None:
+    def _file(self, given: str) -> Path | None:
         """Leave out leading folders of the machine on which the CSV was written."""
-        parts = [part for part in given.parts if part not in ("/", "..", ".")]
+        path = PurePosixPath(given.replace("\\", "/"))
+        parts = [part for part in path.parts if part not in ("/", "..", ".")]
         for start in range(max(0, len(parts) - 6), len(parts)):
-            path = inside(self.home, "/".join(parts[start:]))
-            if path.parent in self._folders or path.parent.is_dir():
-                found = self._listed(path.parent).find(path.name)
+            file = inside(self.home, "/".join(parts[start:]))
+            if file.parent in self._folders or file.parent.is_dir():
+                found = self._listed(file.parent).find(file.name)
                 if found is not None:
                     return found
         return None
@@ -278,7 +284,7 @@ def _prsmed_rows(rows: list[tuple[Path, dict[str, str]]], finder: _Finder) -> Ro
     for source, row in rows:
         if not row["question"]:
             raise InputError(f"{source}: the row of {row['image_path']!r} has no question")
-        found = finder.pair(row["image_path"])
+        found = finder.pair(row["image_path"], row.get("picture_path", ""))
         if found is None:
             continue
         mask, image = found
