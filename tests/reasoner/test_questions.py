@@ -6,6 +6,7 @@ import pytest
 from fiducial.config import fields_of
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.geometry import Mask
+from fiducial.language.statements import Convention, Place, point_of, read_statements, stated_place
 from fiducial.reasoner.positions import Position
 from fiducial.reasoner.questions import PHRASINGS, _phrases, ask, position_label, random_for, with_article
 from fiducial.reasoner.subjects import find_modality, find_subject, modalities, subject_for
@@ -167,3 +168,30 @@ def test_articles_and_labels():
 def test_every_field_of_the_data_is_described():
     for kind in (type(modalities()[0]), type(modalities()[0].targets[0])):
         assert all(field.metadata["help"] for field, _ in fields_of(kind))
+
+
+@pytest.mark.parametrize("phrasing", PHRASINGS)
+@pytest.mark.parametrize("sides", ["image", "radiological", "neurological"])
+def test_answers_state_the_place_that_the_rule_found(phrasing, sides):
+    if phrasing == "published" and sides != "image":
+        pytest.skip("the published form knows the picture's sides only")
+    convention = None if sides == "image" else Convention(sides)
+    places = [(5, 5, 20, 20), (80, 5, 95, 20), (5, 80, 20, 95), (52, 52, 60, 60), (40, 40, 48, 48), (45, 45, 55, 55)]
+    names = ["polyp", "heart", *(["right lung"] if sides == "image" else [])]  # a patient's right lung lies right
+    for subject in map(find_subject, names):
+        for box in places:
+            mask = Mask.from_box(box, height=100, width=100)
+            for found in many([mask], subject, 12, phrasing=phrasing, sides=sides):
+                for text in (found.answer, found.description):
+                    assert stated_place(text, convention) == found.positions[0].point, text
+
+
+@pytest.mark.parametrize("phrasing", PHRASINGS)
+def test_answers_about_several_state_each_place(phrasing):
+    for masks, target in (([*CORNERS.values()], "polyp"), ([LUNGS], "lungs")):
+        for found in many(masks, find_subject(target, "chest X-ray" if target == "lungs" else ""), phrasing=phrasing):
+            places = [one for one in read_statements(found.answer) if isinstance(one, Place)]
+            groups = {one.group: [each for each in places if each.group == one.group] for one in places}
+            assert set(map(point_of, groups.values())) == {position.point for position in found.positions}, found.answer
+    for found in many([], find_subject("heart"), phrasing=phrasing):
+        assert stated_place(found.answer) is None
