@@ -69,6 +69,16 @@ class TestDataset:
         with pytest.raises(IndexError):
             dataset[9]
 
+    def test_pieces_apart(self, chests):
+        two = patch((20, 30), 2, 3) | patch((20, 30), 14, 22)
+        fake_datasets.label(chests / "masks" / "l__heart.png", two)
+        spec = f"asked:{chests}?target=polyp&phrasing=published"
+        assert open_dataset(spec)[1].meta["position"] == "center"
+        assert sorted(open_dataset(f"{spec}&apart=true")[1].meta["position"].split(". ")) == [
+            "bottom right",
+            "top left",
+        ]
+
     def test_cut_by_group_and_split(self, chests):
         spec = f"asked:{chests}?modality=chest X-ray&held_out=0.5&group=group"
         parts = [open_dataset(f"{spec}&part={part}") for part in ("held_out", "rest")]

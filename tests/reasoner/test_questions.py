@@ -83,6 +83,15 @@ def test_several_targets_are_counted_and_placed():
     assert "fifteen in the" in ask(crowd, find_subject("tumour"), np.random.default_rng(2)).answer
 
 
+def test_pieces_of_a_mask_are_one_target_or_several():
+    both = CORNERS["top left"].union(CORNERS["bottom right"], Mask.from_box((50, 0, 51, 1), height=100, width=100))
+    for found in many([both], find_subject("polyp")):
+        assert found.positions == (Position("center", near=True),)
+    for found in many([both], find_subject("polyp"), apart=True):
+        assert {one.place for one in found.positions} == {"top left", "bottom right"}  # a speck is no third
+        assert "two" in found.answer.lower()
+
+
 def test_pieces_of_a_pair():
     for found in many([LUNGS], find_subject("lung", "chest X-ray")):
         assert found.answer.index("left") < found.answer.index("right")

@@ -36,6 +36,7 @@ class Refer(Config):
         "", "prs-med: what the masks show, such as polyp (default: what the dataset says)", unit="NAME"
     )
     modality: str = option("", "prs-med: kind of picture, such as endoscopy (default: the target's)", unit="NAME")
+    apart: bool = option(False, "prs-med: large connected pieces of a mask are targets of their own")
     questions: int = option(1, "prs-med: questions about each mask", unit="N", minimum=1)
     phrasing: Phrasing = option("training", "prs-med: wordings to choose from")
     sides: Sides = option(
@@ -57,7 +58,7 @@ class Refer(Config):
                 raise InputError(f"--{option_name} belongs to the style {style}: give --style {style}, or leave it out")
 
 
-_ASKED = ("target", "modality", "questions", "phrasing", "sides")
+_ASKED = ("target", "modality", "apart", "questions", "phrasing", "sides")
 _OF_STYLE = {"referring": ("per_image", "families"), "prs-med": _ASKED}
 
 

@@ -58,7 +58,8 @@ class AskedDataset:
         subject = self._subject(sample)
         key = f"{sample.id}#{number}" if config.questions > 1 else sample.id
         random = random_for(config.seed, key)
-        said = ask(sample.instances, subject, random, phrasing=config.phrasing, sides=config.sides)
+        how: Any = {"phrasing": config.phrasing, "sides": config.sides, "apart": config.apart}
+        said = ask(sample.instances, subject, random, **how)
         about = {
             **{"answer": said.answer, "description": said.description, "position": said.position},
             **{"centroid": said.centroid and [*said.centroid], "phrasing": config.phrasing, "sides": config.sides},

@@ -29,6 +29,9 @@ class AskedConfig(DatasetConfig):
         "whose left and right are named: the picture's, or the patient's, whose right lies at the picture's left "
         "(radiological) or right (neurological)",
     )
+    apart: bool = option(
+        False, "large connected pieces of a mask are targets of their own; PRS-Med takes them for one target"
+    )
     questions: int = option(1, "questions about each sample", minimum=1)
     seed: int = option(0, "of all draws", minimum=0)
 

@@ -84,10 +84,15 @@ def piece_positions(mask: Mask, *, least: float = LEAST_PIECE, most: int = MOST_
         least: pieces with a smaller share of the mask's pixels are left out.
         most: so many pieces at most.
     """
-    pieces = [piece for piece in mask.components(8)[:most] if piece.area >= least * mask.area]
     middle = _middle(mask)
+    pieces = large_pieces(mask, least)[:most]
     found = [(piece.centroid, piece.box) for piece in pieces if piece.centroid is not None and piece.box is not None]
     return tuple(Position(_quadrant(centroid, middle), near=_crosses(box, middle)) for centroid, box in sorted(found))
+
+
+def large_pieces(mask: Mask, least: float = LEAST_PIECE) -> list[Mask]:
+    """Return the 8-connected pieces that have at least so large a share of a mask's pixels, largest first."""
+    return [piece for piece in mask.components(8) if piece.area >= least * mask.area]
 
 
 def centroid_of(masks: Sequence[Mask]) -> Point | None:

@@ -20,7 +20,7 @@ from fiducial.errors import InputError
 from fiducial.files import read_yaml
 from fiducial.geometry import Mask, Point
 from fiducial.language.phrases.lexicon import NUMBERS
-from fiducial.reasoner.positions import Position, centroid_of, piece_positions, position_of
+from fiducial.reasoner.positions import Position, centroid_of, large_pieces, piece_positions, position_of
 from fiducial.reasoner.subjects import Subject
 
 T = TypeVar("T")
@@ -60,6 +60,7 @@ def ask(
     *,
     phrasing: Phrasing = "training",
     sides: Sides = "image",
+    apart: bool = False,
 ) -> Question:
     """Make a question about a target and its true answer.
 
@@ -72,6 +73,8 @@ def ask(
         random: for the choice of words.
         phrasing: which wordings to choose from.
         sides: whose left and right the answer names; the published form knows the picture's only.
+        apart: large connected pieces of a mask are targets of their own; PRS-Med takes them for one, whose place can
+            be the centre between them.
 
     Raises:
         InputError: the patient's sides in the published form.
@@ -89,9 +92,10 @@ def ask(
     if pieces:
         positions = piece_positions(there[0].union(*there[1:]))
     else:
-        positions = tuple(found for mask in there if (found := position_of(mask)) is not None)
+        targets = [piece for mask in there for piece in large_pieces(mask)] if apart else there
+        positions = tuple(found for mask in targets if (found := position_of(mask)) is not None)
     kind = "none" if not positions else "one" if len(positions) == 1 else "pieces" if pieces else "several"
-    words = _Words(subject, len(there) if kind == "several" else 1, random, phrasing)
+    words = _Words(subject, len(positions), random, phrasing)
     words.add_places(positions, sides, in_pieces=kind == "pieces")
     phrases = _phrases()
     question = _drawn(phrases["questions"][phrasing], random)
