@@ -71,6 +71,18 @@ class TestFolder:
         with pytest.raises(InputError, match=r"none.jsonl"):
             open_dataset(f"folder:{root}?table={tmp_path / 'none.jsonl'}")
 
+    def test_folders_and_masks_of_other_names(self, tmp_path):
+        fake_datasets.picture(tmp_path / "test_images" / "s.1.jpg")
+        fake_datasets.label(tmp_path / "test_masks" / "s.1_Segmentation.png", fake_datasets.square())
+        spec = f"folder:{tmp_path}?instruction=it&image_folder=test_images&mask_folder=test_masks"
+        (only,) = open_dataset(f"{spec}&mask_ending=_Segmentation")
+        assert (only.id, only.mask_path.name) == ("s.1", "s.1_Segmentation.png")
+        assert np.array_equal(only.truth.to_dense(), SQUARE)
+        with pytest.raises(InputError, match=r"1 files are missing: test_masks/s.1.jpg"):
+            open_dataset(spec)
+        with pytest.raises(InputError, match=r"images/ and masks/ missing"):
+            open_dataset(f"folder:{tmp_path}?instruction=it")
+
     def test_each_number_an_instance(self, tmp_path):
         root = fake_datasets.folder(tmp_path)
         array = fake_datasets.square(3).astype(np.uint16)

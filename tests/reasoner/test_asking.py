@@ -158,6 +158,16 @@ class TestCommand:
         assert main([*words, "--out", str(out)]) == 0
         assert out.read_text() == first
 
+    def test_prs_meds_own_folders(self, tmp_path, capsys):
+        root = fake_datasets.prsmed(tmp_path / "data") / "skin_rgbimage"
+        names = "image_folder=train_images&mask_folder=train_masks&mask_ending=_Segmentation"
+        out = tmp_path / "skin.csv"
+        words = ["refer", f"folder:{root}?{names}", "--style", "prs-med", "--target", "skin lesion", "--out", str(out)]
+        assert main(words) == 0
+        (only,) = open_dataset(f"prs-med:{out}?root={root}")
+        assert only.meta["answer"].endswith(".")
+        assert only.image_path == root / "train_images" / "s1.jpg"
+
     def test_lines_that_a_folder_reads(self, chests, tmp_path, capsys):
         out = tmp_path / "questions.jsonl"
         words = ["refer", f"folder:{chests}", "--style", "prs-med", "--modality", "chest X-ray"]

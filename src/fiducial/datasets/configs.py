@@ -184,6 +184,9 @@ class FolderConfig(PathConfig):
     instruction: str = option(
         "", "what is said about every picture whose row says nothing; {NAME} stands for the row's field of that name"
     )
+    image_folder: str = option("images", "folder of the pictures, from the path")
+    mask_folder: str = option("masks", "folder of the mask pictures, from the path")
+    mask_ending: str = option("", "what follows a picture's name in that of its mask, such as _Segmentation")
     table: Path | None = option(
         None, "the table, a .jsonl, .csv or .json file; none: the one in the folder", unit="FILE"
     )

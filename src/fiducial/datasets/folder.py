@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,8 @@ root/
   masks/NAME.png              what is not zero is the target
   instructions.jsonl          or instructions.csv, or manifest.json (a list); fields: image,
                               instruction, and if wanted id, mask, ignore, split, label, spacing;
-                              none of them: give instruction=... for every picture; table=FILE
-                              takes a table that lies elsewhere
+                              none of them: give instruction=... for every picture
+other names: image_folder=, mask_folder=, mask_ending=, table=
 """
 _TABLES = ("instructions.jsonl", "instructions.csv", "manifest.json")
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -51,10 +51,10 @@ def open_folder(config: FolderConfig) -> Listing:
     ``spacing`` (height and width of a pixel in mm, such as ``"0.5 0.5"``) gives Hausdorff 95 in mm.
     """
     root = config.path
-    lost = [f"{name}/" for name in ("images", "masks") if not (root / name).is_dir()]
+    lost = [f"{name}/" for name in (config.image_folder, config.mask_folder) if not (root / name).is_dir()]
     if lost:
         raise LayoutError(root, config.name, EXPECTED, f"{' and '.join(lost)} missing")
-    source, entries = _entries(root, config.table)
+    source, entries = _entries(config)
     reader = _Reader(config, source)
     rows = [reader.row(entry, number) for number, entry in enumerate(entries, start=1)]
     if reader.missing:
@@ -72,13 +72,15 @@ def is_folder(root: Path) -> bool:
     return folders and next(root.glob("output_phrase_*.txt"), None) is None
 
 
-def _entries(root: Path, table: Path | None) -> tuple[Path, list[dict[str, Any]]]:
+def _entries(config: FolderConfig) -> tuple[Path, list[dict[str, Any]]]:
     """Read the table, or list the pictures where there is none."""
+    root, table = config.path, config.table
     found = [root / name for name in _TABLES if (root / name).is_file()] if table is None else [table]
     if len(found) > 1:
         raise InputError(f"{root}: more than one table: {', '.join(path.name for path in found)}; keep one")
     if not found:
-        return root / "images", [{"image": path.name} for path in Pictures(root / "images")]
+        folder = root / config.image_folder
+        return folder, [{"image": path.name} for path in Pictures(folder)]
     source = found[0]
     if source.suffix == ".csv":
         return source, list(read_csv(source, ("image",)))
@@ -97,7 +99,8 @@ class _Reader:
         self.config = config
         self.source = source
         self.missing: list[str] = []
-        self._folders = {name: Pictures(config.path / name) for name in ("images", "masks", "ignore")}
+        folders = {"images": config.image_folder, "masks": config.mask_folder, "ignore": "ignore"}
+        self._folders = {kind: (name, Pictures(config.path / name)) for kind, name in folders.items()}
 
     def row(self, entry: dict[str, Any], number: int) -> tuple[Path, str, Callable[[str], Sample]]:
         """Return the picture and the split of an entry, and what makes its sample."""
@@ -110,7 +113,9 @@ class _Reader:
                 f"{self.source}, row {number}: no instruction: give the table a field 'instruction', "
                 "or say instruction=... for every picture"
             )
-        mask = self._text(entry, "mask", number) if "mask" in entry else image
+        ending = self.config.mask_ending
+        named = str(PurePosixPath(image).with_suffix("")) + ending if ending else image
+        mask = self._text(entry, "mask", number) if "mask" in entry else named
         ignore = self._text(entry, "ignore", number)
         path, split = self._find("images", image) or Path(image), self._text(entry, "split", number)
         return (
@@ -142,8 +147,9 @@ class _Reader:
 
         return _FIELD.sub(value, self.config.instruction)
 
-    def _find(self, folder: str, name: str) -> Path | None:
-        found = self._folders[folder].find(name.removeprefix(f"{folder}/"))
+    def _find(self, kind: str, name: str) -> Path | None:
+        folder, pictures = self._folders[kind]
+        found = pictures.find(name.removeprefix(f"{folder}/"))
         if found is None:
             self.missing.append(f"{folder}/{name}")
         return found
