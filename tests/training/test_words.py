@@ -8,15 +8,15 @@ from safetensors.numpy import load_file, save_file
 from fiducial.errors import InputError
 from fiducial.prompters.grounder.vocabulary import Vocabulary
 from fiducial.prompters.grounder.words import DIMENSIONS, WordTable
+from fiducial.reasoner.sentences import DIMENSIONS as SENTENCE_DIMENSIONS
+from fiducial.reasoner.sentences import SentenceEncoder
 from fiducial.training import words as module
 from fiducial.training.configs import WordsConfig
 from fiducial.training.recipes import load_config
 from fiducial.training.trainer import Trainer
 from fiducial.training.words import (
     LONGEST_PIECE,
-    TEACHER_DIMENSIONS,
     Student,
-    Teacher,
     WordsTask,
     cosine_to,
     kept_pieces,
@@ -27,21 +27,8 @@ from fiducial.training.words import (
     reduction,
     whole_words,
 )
+from tiny.minilm import LETTERS, VOCABULARY, tiny_minilm
 from training.noun_figures import measure, other_nouns
-
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-VOCABULARY = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    *LETTERS,
-    *(f"##{letter}" for letter in LETTERS),
-    "ship",
-    "boat",
-    "car",
-]
-
 
 # -- texts ------------------------------------------------------------------------------------------
 
@@ -137,28 +124,7 @@ def test_the_principal_axes_are_those_of_the_data():
 @pytest.fixture
 def data(tmp_path):
     """A folder with a teacher of random weights and a list of words."""
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordPiece
-    from tokenizers.normalizers import Lowercase
-    from tokenizers.pre_tokenizers import Whitespace
-    from tokenizers.processors import TemplateProcessing
-    from transformers import BertConfig, BertModel
-
-    folder = tmp_path / "data" / "minilm"
-    torch.manual_seed(0)
-    sizes = {
-        "hidden_size": TEACHER_DIMENSIONS,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 4,
-        "intermediate_size": 32,
-    }
-    BertModel(BertConfig(vocab_size=len(VOCABULARY), **sizes)).save_pretrained(folder)
-    tokenizer = Tokenizer(WordPiece({piece: k for k, piece in enumerate(VOCABULARY)}, unk_token="[UNK]"))
-    tokenizer.normalizer = Lowercase()
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.post_processor = TemplateProcessing("[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
+    folder = tiny_minilm(tmp_path / "data" / "minilm")
     (folder.parent / "words.txt").write_text("the\nship\nbridge\nharbour\ntank\ncrane\n", encoding="utf-8")
     return folder.parent
 
@@ -175,17 +141,6 @@ SMALL = {
 }
 
 
-def test_the_teacher_gives_the_same_vector_alone_and_among_others(data):
-    teacher = Teacher(data / "minilm")
-    told = []
-    vectors = teacher.embed(["ship", "long bridge", "a", "ship boat car"], told.append)
-    assert told[-1] == 4
-    assert vectors.shape == (4, TEACHER_DIMENSIONS)
-    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
-    assert teacher.embed(["long bridge"], told.append)[0] == pytest.approx(vectors[1], abs=1e-5)
-    assert teacher.pieces() == VOCABULARY
-
-
 def test_a_run_makes_a_table_and_goes_on_without_the_teacher(data, tmp_path, monkeypatch):
     config = load_config(WordsConfig, "nano-words", SMALL)
     monkeypatch.setattr(module, "_LOG_EVERY", 1)
@@ -198,7 +153,7 @@ def test_a_run_makes_a_table_and_goes_on_without_the_teacher(data, tmp_path, mon
     lines = [json.loads(line) for line in (path.parent / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert lines[0]["embedded"] <= lines[0]["texts"]
     assert -1 <= lines[-1]["cosine_held_out"] <= 1
-    monkeypatch.setattr(Teacher, "embed", lambda *_: pytest.fail("embedded again"))
+    monkeypatch.setattr(SentenceEncoder, "embed", lambda *_: pytest.fail("embedded again"))
     assert config.train(data, tmp_path / "run", quiet=True).read_bytes() == first
 
 
@@ -206,17 +161,12 @@ def test_vectors_of_another_run_are_refused(data, tmp_path):
     config = load_config(WordsConfig, "nano-words", SMALL)
     folder = tmp_path / "run"
     folder.mkdir()
-    save_file({"vectors": np.zeros((2, TEACHER_DIMENSIONS), np.float16)}, folder / "teacher.safetensors")
+    save_file({"vectors": np.zeros((2, SENTENCE_DIMENSIONS), np.float16)}, folder / "teacher.safetensors")
     with pytest.raises(InputError, match="holds 2 vectors, not"):
         config.train(data, folder, quiet=True)
     (folder / "teacher.safetensors").write_bytes(b"nothing")
     with pytest.raises(InputError, match="holds no vectors of the teacher"):
         config.train(data, folder, quiet=True)
-
-
-def test_a_folder_that_is_no_teacher_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"lacks config\.json, model\.safetensors"):
-        Teacher(tmp_path)
 
 
 # -- measuring --------------------------------------------------------------------------------------

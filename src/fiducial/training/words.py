@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from fiducial.errors import InputError
 from fiducial.files import read_text, write_atomically
 from fiducial.prompters.grounder.vocabulary import Vocabulary
 from fiducial.prompters.grounder.words import DIMENSIONS, WordTable
+from fiducial.reasoner.sentences import SentenceEncoder
 from fiducial.training.configs import WordsConfig
 from fiducial.training.runs import TrainingRun
 from fiducial.training.sources import expand_data_folder
@@ -45,9 +45,6 @@ LONGEST_PIECE = 18
 Cut = tuple[list[int], list[bool]]
 """A phrase's pieces, as rows of the table, and which of them belong to its head."""
 _MAX_PIECES = 24
-TEACHER_DIMENSIONS = 384
-"""Of a MiniLM sentence embedding."""
-_TEACHER_BATCH = 256
 
 
 class WordsTask(Task[Tensor]):
@@ -65,7 +62,7 @@ class WordsTask(Task[Tensor]):
     def build(self, trainer: Trainer[Tensor]) -> nn.Module:
         """Embed the texts with the teacher, and make the student."""
         config, self._run = self._config, trainer.run
-        teacher = Teacher(expand_data_folder(config.teacher, self._data))
+        teacher = SentenceEncoder(expand_data_folder(config.teacher, self._data), cache_size=0)
         vocabulary = teacher.pieces()
         words = read_words(expand_data_folder(config.words, self._data), config.num_words)
         general, listed = texts_of(config, vocabulary, words)
@@ -128,7 +125,7 @@ class WordsTask(Task[Tensor]):
         return network.arrays(self._pieces, LONGEST_PIECE)
 
 
-def _embedded(teacher: Teacher, texts: Sequence[str], run: TrainingRun) -> NDArray[np.float32]:
+def _embedded(teacher: SentenceEncoder, texts: Sequence[str], run: TrainingRun) -> NDArray[np.float32]:
     run.open()
     path = run.folder / EMBEDDED
     if path.exists():
@@ -204,45 +201,7 @@ def random_phrases(words: Sequence[str], count: int, rng: np.random.Generator) -
     return [" ".join(words[next(drawn)] for _ in range(length)) for length in lengths.tolist()]
 
 
-# -- teacher and student --------------------------------------------------------------------------
-
-
-class Teacher:
-    """A sentence-transformers MiniLM (mean pooling, then unit length) in a folder, run by transformers."""
-
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        names = ("config.json", "model.safetensors", "tokenizer.json", "vocab.txt")
-        if missing := [name for name in names if not (self.folder / name).is_file()]:
-            raise InputError(f"{folder}: is no folder of a MiniLM: it lacks {', '.join(missing)}")
-
-    def pieces(self) -> list[str]:
-        """Return its word pieces, in the order of its vocabulary; those inside a word begin with ``##``."""
-        return (self.folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
-
-    def embed(self, texts: Sequence[str], report: Callable[[int], None]) -> NDArray[np.float32]:
-        """Return unit vectors (n, 384) of words or short phrases; each batch reports the number of texts done."""
-        from tokenizers import Tokenizer
-        from transformers import BertModel
-
-        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-        tokenizer.no_padding()
-        network: Any = BertModel.from_pretrained(self.folder)
-        network.eval()
-        ids = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
-        # texts of one length need no padding, and padding is most of the work with phrases
-        order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
-        out = np.empty((len(ids), TEACHER_DIMENSIONS), dtype=np.float32)
-        done = 0
-        with torch.inference_mode():
-            while done < len(order):
-                length = len(ids[order[done]])
-                rows = [index for index in order[done : done + _TEACHER_BATCH] if len(ids[index]) == length]
-                states = network(torch.tensor([ids[index] for index in rows])).last_hidden_state
-                out[rows] = torch.nn.functional.normalize(states.mean(dim=1), dim=-1).numpy()
-                done += len(rows)
-                report(done)
-        return out
+# -- the student ----------------------------------------------------------------------------------
 
 
 class Student(nn.Module):
