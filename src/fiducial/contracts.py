@@ -144,3 +144,25 @@ class Overlay(Protocol):
 
     def __call__(self, image: Image) -> Image:
         """Return an image of the same size."""
+
+
+@runtime_checkable
+class Text2Centroid(Protocol):
+    """Reads out of sentences where a target lies (the reader of CG-Reasoner's spatial term and of PRScore).
+
+    Attributes:
+        name: which one it is, for what is scored by it.
+    """
+
+    name: str
+
+    def read(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return points (n, 2) x, y in ``Frame.centred()``; NaN where a text states no place or none is understood."""
+
+
+@runtime_checkable
+class SentenceEmbedder(Protocol):
+    """Sentences to vectors whose cosine says how alike they are."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return unit vectors (n, D)."""

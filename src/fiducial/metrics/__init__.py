@@ -1,10 +1,11 @@
-"""Metrics: masks, boxes, boundaries and instances, counted by a named :class:`Policy`, for papers count differently."""
+"""Metrics: masks, boxes, boundaries and instances, counted by a named :class:`Policy`, and words beside masks."""
 
 from fiducial.metrics.boundaries import boundary, outline_measures
 from fiducial.metrics.consistency import Consistency, Finding, Verdict, check_consistency
 from fiducial.metrics.instances import InstanceSample, average_precision
 from fiducial.metrics.intervals import Difference, bootstrap, paired_bootstrap
 from fiducial.metrics.policies import POLICIES, Policy, policy
+from fiducial.metrics.prscore import PRCase, PRScore, pr_scores
 from fiducial.metrics.scoring import SampleScore, resize_mask, score_sample
 from fiducial.metrics.totals import Totals, statistics
 
@@ -14,6 +15,8 @@ __all__ = [
     "Difference",
     "Finding",
     "InstanceSample",
+    "PRCase",
+    "PRScore",
     "Policy",
     "SampleScore",
     "Totals",
@@ -25,6 +28,7 @@ __all__ = [
     "outline_measures",
     "paired_bootstrap",
     "policy",
+    "pr_scores",
     "resize_mask",
     "score_sample",
     "statistics",
