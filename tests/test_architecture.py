@@ -44,7 +44,7 @@ def first_calls(work):
 
 
 def test_every_file_on_the_page_exists():
-    named = set(re.findall(r"`([a-z_/]+\.(?:py|yaml))`", PAGE))
+    named = set(re.findall(r"`([a-z0-9_/]+\.(?:py|yaml))`", PAGE))
     assert len(named) > 15
     assert [name for name in named if not (SOURCE / name).is_file()] == []
     for link in re.findall(r"\]\((\.\./[^)]+)\)", PAGE):
@@ -81,7 +81,7 @@ def test_a_reply_takes_this_way(tmp_path, monkeypatch):
 def test_parts_are_described_where_the_page_says(kind):
     row = {"prompt_refiner": "refiner", "mask_refiner": "refiner", "training": "thing to train"}.get(kind, kind)
     line = next(line for line in section("Where do I put").splitlines() if re.match(rf"\| [^|]*\b{row}\b", line))
-    allowed = re.findall(r"`([a-z_/]+\.py)`", line.split("|")[2])
+    allowed = re.findall(r"`([a-z0-9_/]+\.py)`", line.split("|")[2])
     apart = {"truth", "scenes", "referring", "asked"}  # they need the room that holds what they describe
     for name in set(plugins.names(kind)) - apart:
         where = Path(inspect.getsourcefile(plugins.find(kind, name))).relative_to(SOURCE).as_posix()

@@ -80,6 +80,7 @@ BUILT_IN = {
         "nano-vlm": "fiducial.training.nano_vlm_configs:NanoVLMConfig",
         "segmenter": _TRAINING + "SegmenterConfig",
         "sft": "fiducial.training.sft_configs:SftConfig",
+        "text2centroid": "fiducial.training.text2centroid_configs:Text2CentroidConfig",
         "words": _TRAINING + "WordsConfig",
     },
     "reward": {
