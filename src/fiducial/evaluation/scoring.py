@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from fiducial.geometry import Box, Mask
 from fiducial.language import Outcome
 from fiducial.metrics import Policy, SampleScore, Totals, policy, score_sample
 from fiducial.metrics.boundaries import Spacing
+from fiducial.metrics.prscore import PRScore
+from fiducial.metrics.prscore import report as prscore_report
 
 INSTRUCTION = "instruction_id"
 """Key of an annotation that names the instruction it belongs to, where a picture has several."""
@@ -70,19 +72,27 @@ _MISSING = Entry(None, outcome=Outcome.FAILED)
 
 @dataclass(frozen=True)
 class Scores:
-    """How predictions fared: the score of each sample of the truth by its name, counted by a policy."""
+    """How predictions fared: the score of each sample of the truth by its name, counted by a policy.
+
+    ``prscores`` are those of the texts beside the masks, where there are any (:mod:`fiducial.evaluation.words`).
+    """
 
     policy: Policy
     samples: dict[str, SampleScore]
+    prscores: Mapping[str, PRScore] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return policy, counts, statistics and outcomes as plain values."""
         totals = Totals(self.policy).extend(self.samples.values())
-        return {"policy": self.policy.name, **totals.report(), "outcomes": totals.outcomes}
+        words = {"prscore": prscore_report(self.prscores.values())} if self.prscores else {}
+        return {"policy": self.policy.name, **totals.report(), **words, "outcomes": totals.outcomes}
 
     def write(self, path: Path) -> Path:
         """Write one JSON line per sample."""
-        lines = (json.dumps({"id": name, **score.as_json()}) for name, score in self.samples.items())
+        lines = []
+        for name, score in self.samples.items():
+            words = {"prscore": self.prscores[name].as_json()} if name in self.prscores else {}
+            lines.append(json.dumps({"id": name, **score.as_json(), **words}))
         return write_atomically(path, "".join(f"{line}\n" for line in lines))
 
 
@@ -109,6 +119,20 @@ def score_predictions(
         InputError: predictions for samples that the truth does not have, or masks that do not fit each other.
     """
     rules = policy(policy_name)
+    true, predicted = read_sides(predictions, truth)
+    samples = {
+        name: _score(rules, name, entry, predicted.entries.get(name, _MISSING), spacing if boundaries else None)
+        for name, entry in true.entries.items()
+    }
+    return Scores(rules, samples)
+
+
+def read_sides(predictions: str | Path, truth: str | Path) -> tuple[Side, Side]:
+    """Read the truth and the predictions; see :func:`score_predictions`.
+
+    Raises:
+        InputError: a file that cannot be read, no truth, or predictions for samples that the truth does not have.
+    """
     true = _read(Path(truth), {})
     if not true.entries:
         raise InputError(f"{truth}: holds no sample")
@@ -119,11 +143,7 @@ def score_predictions(
         by = f" ({predicted.by} there, {true.by} here)" if predicted.by != true.by else ""
         found = f"{len(extra)} of {len(predicted.entries)} samples are not in {truth}{by}"
         raise InputError(f"{predictions}: {found}: {', '.join(extra[:_SHOWN])}{more}")
-    samples = {
-        name: _score(rules, name, entry, predicted.entries.get(name, _MISSING), spacing if boundaries else None)
-        for name, entry in true.entries.items()
-    }
-    return Scores(rules, samples)
+    return true, predicted
 
 
 def _score(rules: Policy, name: str, true: Entry, predicted: Entry, spacing: Spacing | None) -> SampleScore:
