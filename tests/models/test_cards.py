@@ -17,7 +17,7 @@ def test_a_card_says_what_is_to_be_known(name):
     assert {"role", "licence", "parameters"} <= set(card.facts)
     for said in ("## Data", "## How it was made", "## Held-out scores", "## Limits", "fiducial train", "seed"):
         assert said in card.text, said
-    if card.facts["role"] != "words":  # what was trained on pictures is bound by their licences
+    if card.facts["role"] not in ("words", "text2centroid"):  # what was trained on pictures is bound by their licences
         assert "non-commercial" in card.facts["licence"]
 
 
