@@ -37,7 +37,7 @@ class Pipeline:
     """Puts a prompter, a segmenter and what goes between them in a row.
 
     Args:
-        segmenter: image and prompts to masks.
+        segmenter: image and prompts to masks; without one the masks are those that the prompter drew itself.
         prompter: instruction and image to prompts; without one only :meth:`cut` works.
         overlays: drawn onto the image, in order, for the prompter's eyes; where the prompter has a ``canvas``
             (width, height), the image is first stretched to it.
@@ -59,7 +59,7 @@ class Pipeline:
         'found'
     """
 
-    segmenter: Segmenter
+    segmenter: Segmenter | None = None
     prompter: Prompter | None = None
     overlays: tuple[Overlay, ...] = ()
     prompt_refiners: tuple[PromptRefiner, ...] = ()
@@ -67,6 +67,10 @@ class Pipeline:
     name: str = ""
     overlay_for_segmenter: bool = False
     explain: bool = False
+
+    def __post_init__(self) -> None:
+        if self.segmenter is None and self.prompt_refiners:
+            raise InputError("prompt refiners change nothing without a segmenter that cuts by the prompts: name one")
 
     def __call__(self, image: ImageLike, instruction: str) -> Segmentation:
         """Segment one image.
@@ -133,8 +137,13 @@ class Pipeline:
             instruction: words to keep with the result.
 
         Raises:
-            InputError: a box or point that lies wholly outside the image.
+            InputError: a box or point that lies wholly outside the image, or no segmenter.
         """
+        if self.segmenter is None:
+            raise InputError(
+                f"{self.name or 'this pipeline'} has no segmenter, as its prompter draws the masks itself: "
+                "name one to cut by coordinates"
+            )
         picture = as_image(image)
         given = prompts.to(picture.frame)
         fitted, notes = given.fitted()
@@ -170,7 +179,7 @@ class Pipeline:
         steps_of: list[list[Refinement]] = [[] for _ in fitted]
         if len(fitted):
             try:
-                prompts, masks = self._cut(picture, target, fitted, embeddings, seconds, steps_of)
+                prompts, masks = self._cut(picture, target, fitted, answer.masks, embeddings, seconds, steps_of)
             except ModelError as error:
                 answer = replace(answer, outcome=Outcome.FAILED, text=str(error))
         seconds["total"] = sum(seconds.values())
@@ -190,6 +199,7 @@ class Pipeline:
         picture: Image,
         target: Image,
         prompts: Prompts,
+        drawn: tuple[Mask, ...],
         embeddings: dict[str, Embedding],
         seconds: dict[str, float],
         steps_of: list[list[Refinement]],
@@ -198,12 +208,16 @@ class Pipeline:
         for refiner in self.prompt_refiners:
             prompts = _refine_prompts(refiner, picture, prompts, self.explain, steps_of)
         clock.lap("refine")
-        if target.digest not in embeddings:
-            embeddings[target.digest] = self.segmenter.encode(target)
-        clock.lap("encode")
-        masks = self.segmenter.decode(embeddings[target.digest], prompts)
+        if self.segmenter is None:
+            masks = list(drawn)
+        else:
+            if target.digest not in embeddings:
+                embeddings[target.digest] = self.segmenter.encode(target)
+            clock.lap("encode")
+            masks = self.segmenter.decode(embeddings[target.digest], prompts)
         if len(masks) != len(prompts):
-            raise ModelError(f"the segmenter returned {len(masks)} masks for {len(prompts)} prompts")
+            who = "prompter drew" if self.segmenter is None else "segmenter returned"
+            raise ModelError(f"the {who} {len(masks)} masks for {len(prompts)} prompts")
         clock.lap("decode")
         for better in self.mask_refiners:
             masks = [

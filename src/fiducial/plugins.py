@@ -37,6 +37,7 @@ BUILT_IN = {
         "qwen3-vl": _PROMPTERS + "Qwen3VLConfig",
         "llava": _PROMPTERS + "LlavaConfig",
         "internvl": _PROMPTERS + "InternVLConfig",
+        "cg-reasoner": "fiducial.reasoner.model_configs:CGReasonerConfig",
     },
     "segmenter": {
         "nano": _SEGMENTERS + "NanoConfig",

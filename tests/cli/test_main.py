@@ -123,6 +123,7 @@ def test_recipes_models_and_doctor_print_json_lines(capsys):
     assert main(["doctor", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["recipes"]["classic"] == []
+    assert "a model of your own: --prompter cg-reasoner:FOLDER" in report["recipes"]["cg-reasoner"]
     assert report["versions"]["numpy"]
     assert any("weights Qwen/Qwen2-VL-7B-Instruct" in need for need in report["recipes"]["sjtu"])
 

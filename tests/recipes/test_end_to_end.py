@@ -52,7 +52,7 @@ def folders(tmp_path_factory):
 
 
 def test_no_recipe_goes_untested():
-    assert set(recipe_names()) == {"classic", "nano", "grounded-sam", *REPLIES}
+    assert set(recipe_names()) == {"classic", "nano", "grounded-sam", "cg-reasoner", *REPLIES}
 
 
 @pytest.mark.parametrize("name", REPLIES)

@@ -235,8 +235,8 @@ class Choosing(Running):
             if self.grid is not None:
                 raise InputError("--grid is drawn for a prompter, and here none is asked")
             found = replace(found, prompter=None)
-        parts = {"prompter": found.prompter} if found.prompter is not None else {}
-        settings = self.settings({**parts, "segmenter": found.segmenter})
+        parts = {"prompter": found.prompter, "segmenter": found.segmenter}
+        settings = self.settings({name: part for name, part in parts.items() if part is not None})
         if not prompter:  # they are for what answers in its place
             settings = {key: value for key, value in settings.items() if not key.startswith("prompter.")}
         return found.with_options(settings)

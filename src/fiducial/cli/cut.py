@@ -37,12 +37,13 @@ def run(words: Sequence[str]) -> int:
     options = common.parse(Cut, "cut", words)
     folder = options.folder()
     prompt_refiners, mask_refiners = read_refiners(options.refine or "")
+    segmenter = read_part("segmenter", options.segmenter)
     recipe = Recipe(
-        segmenter=read_part("segmenter", options.segmenter),
+        segmenter=segmenter,
         prompt_refiners=prompt_refiners,
         mask_refiners=mask_refiners,
     )
-    recipe = resolve(recipe, cache=options.cache, options=options.settings({"segmenter": recipe.segmenter}))
+    recipe = resolve(recipe, cache=options.cache, options=options.settings({"segmenter": segmenter}))
     options.check_explain(folder, (*prompt_refiners, *mask_refiners))
     image = read_image(options.image, max_pixels=options.max_pixels)
     prompts = make_prompts(options.box, options.point, image.frame)

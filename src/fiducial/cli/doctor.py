@@ -73,7 +73,12 @@ def needs(recipe: Recipe, installed: dict[str, str | None]) -> list[str]:
             missing.append(f"pip install 'fiducial[{extra}]'")
     for part in recipe.parts:
         model = model_of(part)
-        if class_value(type(part), "extra") == "models" and model and local_folder(model) is None:
+        if class_value(type(part), "extra") != "models":
+            continue
+        if not model:
+            kind, name = class_value(type(part), "kind"), class_value(type(part), "name")
+            missing.append(f"a model of your own: --{kind} {name}:FOLDER")
+        elif local_folder(model) is None:
             missing.append(f"weights {model} (loaded from the hub when first used)")
     return missing
 

@@ -56,7 +56,7 @@ class Run:
         recipe, prompter = self.settings["recipe"], self.settings["prompter"]
         if not prompter:
             return str(recipe.get("name") or self.folder.name)
-        segmenter = recipe.get("segmenter", {}).get("name") or recipe.get("name") or self.folder.name
+        segmenter = (recipe.get("segmenter") or {}).get("name") or recipe.get("name") or self.folder.name
         return f"{prompter} + {segmenter}"
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from fiducial.errors import InputError
-from fiducial.geometry import Frame, Prompts
+from fiducial.geometry import Frame, Mask, Prompts
 
 
 class Outcome(StrEnum):
@@ -36,6 +36,8 @@ class Answer:
             coordinates, or why there is nothing.
         raw: the reply, letter by letter.
         repairs: what had to be mended to read it, one short line each.
+        masks: what the prompter drew itself, one mask of the whole image per prompt; ``()`` for the rule, prompters
+            that give coordinates alone.
     """
 
     outcome: Outcome
@@ -44,6 +46,7 @@ class Answer:
     text: str = ""
     raw: str = ""
     repairs: tuple[str, ...] = ()
+    masks: tuple[Mask, ...] = ()
 
     def to(self, frame: Frame) -> Answer:
         """Return the same answer with its prompts in another frame of the same image."""

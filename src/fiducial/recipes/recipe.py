@@ -44,7 +44,9 @@ class Recipe(Config):
 
     name: str = option("", "how it is asked for")
     prompter: PrompterConfig | None = option(None, "instruction and image to prompts; without one it can only cut")
-    segmenter: SegmenterConfig = option(help="image and prompts to masks")
+    segmenter: SegmenterConfig | None = option(
+        None, "image and prompts to masks; none: those that the prompter draws itself"
+    )
     overlays: tuple[Annotated[Config, "overlay"], ...] = option((), "drawn for the prompter, in order")
     prompt_refiners: tuple[Annotated[Config, "prompt_refiner"], ...] = option((), "applied to the prompts, in order")
     mask_refiners: tuple[Annotated[Config, "mask_refiner"], ...] = option((), "applied to the masks, in order")
@@ -53,11 +55,22 @@ class Recipe(Config):
     summary: str = option("", "one sentence for people")
     source: str = option("", "what it reproduces")
 
+    def check(self) -> None:
+        """Refuse a recipe in which nothing makes masks, or that cuts by prompts which nobody cuts by."""
+        if self.segmenter is not None:
+            return
+        if self.prompter is None or not getattr(type(self.prompter), "draws", False):
+            asked = "" if self.prompter is None else f"; the {title(type(self.prompter))} gives coordinates alone"
+            raise InputError(f"needs segmenter, such as segmenter: nano{asked}")
+        if self.prompt_refiners:
+            raise InputError("prompt refiners change nothing where no segmenter cuts by the prompts: name a segmenter")
+
     @property
     def parts(self) -> tuple[Config, ...]:
         """Every part, in the order in which data passes it."""
         asked = () if self.prompter is None else (self.prompter,)
-        return (*self.overlays, *asked, *self.prompt_refiners, self.segmenter, *self.mask_refiners)
+        cut = () if self.segmenter is None else (self.segmenter,)
+        return (*self.overlays, *asked, *self.prompt_refiners, *cut, *self.mask_refiners)
 
     def as_json(self) -> dict[str, Any]:
         """Return the resolved recipe as plain values, without what changes no result: summary, source and cache."""
@@ -216,10 +229,12 @@ def load(
     asked = prompter if prompter is not None and not isinstance(prompter, str) else None
     if asked is None and recipe.prompter is not None:
         asked = build(recipe.prompter)
-    cutter = segmenter if segmenter is not None and not isinstance(segmenter, str) else build(recipe.segmenter)
+    cutter = segmenter if segmenter is not None and not isinstance(segmenter, str) else None
+    if cutter is None and recipe.segmenter is not None:
+        cutter = build(recipe.segmenter)
     return Pipeline(
         prompter=asked,
-        segmenter=recipe.cache.wrap(cutter) if recipe.cache else cutter,
+        segmenter=recipe.cache.wrap(cutter) if recipe.cache and cutter is not None else cutter,
         overlays=tuple(build(one) for one in recipe.overlays),
         prompt_refiners=tuple(build(one) for one in recipe.prompt_refiners),
         mask_refiners=tuple(build(one) for one in recipe.mask_refiners),
@@ -240,11 +255,12 @@ def resolve(
 ) -> Recipe:
     """Apply what the caller overrides to a recipe without loading anything; arguments as for :func:`load`."""
     recipe = name_or_path if isinstance(name_or_path, Recipe) else read_recipe(name_or_path)
-    if prompter is not None:
-        new = replaced(recipe.prompter, prompter) if recipe.prompter else read_part("prompter", prompter)
-        recipe = replace(recipe, prompter=new)
-    if segmenter is not None:
-        recipe = replace(recipe, segmenter=replaced(recipe.segmenter, segmenter))
+    parts: dict[str, Any] = {}  # replaced together, as they may go together
+    for kind, reference in (("prompter", prompter), ("segmenter", segmenter)):
+        if reference is not None:
+            own = getattr(recipe, kind)
+            parts[kind] = replaced(own, reference) if own is not None else read_part(kind, reference)
+    recipe = replace(recipe, **parts)
     if grid is not None:
         recipe = recipe.with_grid(grid)
     if refine is not None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Prompts, boxes
 from fiducial.language import Answer, Outcome
 from fiducial.prompters.vlm import VLMPrompter
+from fiducial.prompters.vlm.prompter import IGNORED
 from fiducial.synthetic.scenes import SceneDataset
 from fiducial.training.augmentation import SampleInContext, augmented, in_context
 from fiducial.training.configs import Source
@@ -30,8 +30,6 @@ from fiducial.training.sft_samples import Example, ExampleWriter, NoAnswerError,
 from fiducial.training.sources import expand_data_folder, shares, subset
 
 T = TypeVar("T")
-IGNORED = -100
-"""The label of tokens that are not learned."""
 HIT = 0.5
 """IoU from which a box is right."""
 
@@ -188,8 +186,7 @@ def held_out_examples(
 class AnswerCollator:
     """Batches of rows with ``prompt``, ``completion`` and ``images``; only the completion's tokens have labels.
 
-    Prompts become tensors exactly as :class:`fiducial.prompters.vlm.VLMPrompter` makes them, so that what is learned is
-    what is asked later; padding is moved behind the completions.
+    They are those of :meth:`fiducial.prompters.vlm.VLMPrompter.answered`, padded behind the completions.
     """
 
     def __init__(self, prompter: VLMPrompter) -> None:
@@ -198,25 +195,11 @@ class AnswerCollator:
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Make the tensors of a batch: those of the processor, and ``labels`` (B, T), -100 where nothing is learned."""
-        words = self._prompter.processor.tokenizer
         pictures = [np.asarray(row["images"][0], np.uint8) for row in rows]
-        inputs = dict(self._prompter.inputs(pictures, [row["prompt"] for row in rows]))
-        answers = [words(row["completion"], add_special_tokens=False)["input_ids"] for row in rows]
-        prompt_ids, mask = inputs["input_ids"], inputs["attention_mask"].bool()
-        lengths = [int(mask[row].sum()) + len(answers[row]) for row in range(len(rows))]
-        for key, value in list(inputs.items()):
-            if isinstance(value, Tensor) and value.shape == prompt_ids.shape:
-                fill = words.pad_token_id if key == "input_ids" else 0
-                whole = value.new_full((len(rows), max(lengths)), fill)
-                for row, answer in enumerate(answers):
-                    said = answer if key == "input_ids" else [int(key == "attention_mask")] * len(answer)
-                    whole[row, : lengths[row]] = torch.cat([value[row][mask[row]], value.new_tensor(said)])
-                inputs[key] = whole
-        labels = inputs["input_ids"].new_full(inputs["input_ids"].shape, IGNORED)
-        for row, answer in enumerate(answers):
-            labels[row, lengths[row] - len(answer) : lengths[row]] = labels.new_tensor(answer)
+        answers = [row["completion"] for row in rows]
+        inputs, labels = self._prompter.answered(pictures, [row["prompt"] for row in rows], answers)
         if not self._checked:
-            check_labels(inputs["input_ids"], labels, [row["completion"] for row in rows], words)
+            check_labels(inputs["input_ids"], labels, answers, self._prompter.processor.tokenizer)
             self._checked = True
         return {**inputs, "labels": labels}
 

@@ -24,6 +24,9 @@ from fiducial.prompters.templates import clean_instruction, control_tokens, read
 from fiducial.prompters.vlm.loading import Loaded, load
 from fiducial.prompters.vlm.stopping import CompleteReplies, decoded
 
+IGNORED = -100
+"""The label of tokens that are not learned."""
+
 
 class VLMPrompter:
     """Asks a vision-language model where things are, and reads the coordinates that it writes.
@@ -55,7 +58,7 @@ class VLMPrompter:
         tokenizer = self.processor.tokenizer
         self.model.generation_config = _generation_config(config, self.model.generation_config, tokenizer)
         self._stops = config.stop == "form" or (config.stop == "tags" and self.dialect.closing != "")
-        self._control_tokens = control_tokens(tokenizer) | {self.processor.image_token}
+        self.control_tokens = control_tokens(tokenizer) | {self.processor.image_token}
 
     @classmethod
     def from_config(cls, config: VLMConfig) -> VLMPrompter:
@@ -73,7 +76,7 @@ class VLMPrompter:
         Control tokens of the model are taken out of the instructions, which ``repairs`` says.
         """
         questions = [
-            Question(image, *clean_instruction(words, self._control_tokens, image.name))
+            Question(image, *clean_instruction(words, self.control_tokens, image.name))
             for image, words in paired(images, instructions)
         ]
         # Alike lengths together waste little on padding; the largest first fail first.
@@ -100,7 +103,7 @@ class VLMPrompter:
         canvases = self.family.shown_at(self.processor, pictures, inputs)
         if canvases != foretold:
             raise ModelError(f"{self.name}: its image processor made canvases of {canvases}, not {foretold}")
-        replies = self._generate(inputs, ", ".join(question.image.name for question in questions))
+        replies = self.generate(inputs, ", ".join(question.image.name for question in questions))
         limit, suppress = f"max_new_tokens={self.config.max_new_tokens}", self.config.suppress
         return [
             read_reply(reply, self.dialect, picture, canvas, question, suppress, limit)
@@ -125,6 +128,34 @@ class VLMPrompter:
             return_tensors="pt",
         )
 
+    def answered(
+        self, pictures: Sequence[NDArray[np.uint8]], chats: Sequence[str], answers: Sequence[str]
+    ) -> tuple[dict[str, Any], torch.Tensor]:
+        """Turn pictures, chats and the replies to them into tensors, padded at the right, as training needs them.
+
+        Prompts become the very tensors of :meth:`inputs`, so that what is learned is what is asked later.
+
+        Returns:
+            The model's tensors, and labels (B, T): the ids of the replies' tokens, -100 everywhere else.
+        """
+        words = self.processor.tokenizer
+        inputs = dict(self.inputs(pictures, chats))
+        replies = [words(answer, add_special_tokens=False)["input_ids"] for answer in answers]
+        prompt_ids, mask = inputs["input_ids"], inputs["attention_mask"].bool()
+        lengths = [int(mask[row].sum()) + len(reply) for row, reply in enumerate(replies)]
+        for key, value in list(inputs.items()):
+            if isinstance(value, torch.Tensor) and value.shape == prompt_ids.shape:
+                fill = words.pad_token_id if key == "input_ids" else 0
+                whole = value.new_full((len(replies), max(lengths)), fill)
+                for row, reply in enumerate(replies):
+                    said = reply if key == "input_ids" else [int(key == "attention_mask")] * len(reply)
+                    whole[row, : lengths[row]] = torch.cat([value[row][mask[row]], value.new_tensor(said)])
+                inputs[key] = whole
+        labels = inputs["input_ids"].new_full(inputs["input_ids"].shape, IGNORED)
+        for row, reply in enumerate(replies):
+            labels[row, lengths[row] - len(reply) : lengths[row]] = labels.new_tensor(reply)
+        return inputs, labels
+
     def chat(self, system: str, user: str) -> str:
         """Write the turns, "" for no system's, as the model's chat template has them, up to the reply."""
         turns = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": user}]}]
@@ -136,8 +167,8 @@ class VLMPrompter:
             raise InputError(f"{self.name}: its chat template made {places} places for one image")
         return text
 
-    def _generate(self, inputs: Any, names: str) -> list[Reply]:
-        """Let the model reply to every prompt of a batch, padded at the left."""
+    def generate(self, inputs: Any, names: str) -> list[Reply]:
+        """Let the model reply to every prompt of a batch, padded at the left; ``names`` of the images name errors."""
         start = inputs["input_ids"].shape[1]
         complete = CompleteReplies(self.dialect, self.processor.tokenizer, start)
         try:
