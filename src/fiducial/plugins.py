@@ -75,6 +75,7 @@ BUILT_IN = {
         "referring": "fiducial.synthetic.configs:ReferringConfig",
     },
     "training": {
+        "cg-reasoner": "fiducial.training.cg_reasoner_configs:CGReasonerRunConfig",
         "decoder": _TRAINING + "DecoderConfig",
         "grounder": _TRAINING + "GrounderConfig",
         "grpo": "fiducial.training.grpo_configs:GrpoConfig",

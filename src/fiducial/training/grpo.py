@@ -94,7 +94,7 @@ def train_grpo(
     run.open_board()
     watch = _Watch(config, run, prompter, recorder, service, held_out, processes)
     trainer = _Trainer(
-        model=frozen(prompter.model, config),
+        model=frozen(prompter.model, config.train_vision),
         reward_funcs=recorder,
         args=_arguments(config, run.folder, processes),
         train_dataset=_table(questions),

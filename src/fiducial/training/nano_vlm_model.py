@@ -175,7 +175,7 @@ def spread_numbers(model: Any, numbers: list[NumberTokens]) -> None:
 
 
 def build_model(network: NanoVLMNetwork, tokenizer: Any, numbers: list[NumberTokens]) -> Any:
-    """Make a model with random weights for a vocabulary."""
+    """Make a model with random weights for a vocabulary; ``numbers`` are ``[]`` where it has no coordinates."""
     image, pad = tokenizer.convert_tokens_to_ids([IMAGE, PAD])
     text = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -208,6 +208,8 @@ def build_model(network: NanoVLMNetwork, tokenizer: Any, numbers: list[NumberTok
             tie_word_embeddings=True,
         )
     )
+    if not numbers:
+        return model
     with torch.no_grad():
         table = model.get_input_embeddings().weight
         smooth = _smooth(numbers[0].count, network.hidden_size)

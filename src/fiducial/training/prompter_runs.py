@@ -111,11 +111,11 @@ def load_prompter(config: PrompterRunConfig, device: str) -> VLMPrompter:
     )
 
 
-def frozen(model: Any, config: PrompterRunConfig) -> Any:
+def frozen(model: Any, train_vision: bool) -> Any:
     """Let only what is trained have gradients; adapters freeze the rest themselves."""
     for name, weight in model.named_parameters():
         in_tower = any(part in name.split(".") for part in _TOWER) and "merger" not in name
-        weight.requires_grad_(config.train_vision or not in_tower)
+        weight.requires_grad_(train_vision or not in_tower)
     return model
 
 
@@ -207,22 +207,28 @@ class BestModel:
             return
         self._best = {"step": step, **scores}
         hidden = make_folder(self._folder.with_name(f".{MODEL}.{secrets.token_hex(8)}.part"))
-        self._write(model, hidden)
+        begun = self._prompter.config.model
+        write_model(model, self._prompter.processor, base_of(begun, self._prompter.name), hidden)
         replace_folder(self._folder, hidden)
         write_atomically(self._path, json_text(self._best))
 
-    def _write(self, model: Any, folder: Path) -> None:
-        begun = self._prompter.config.model
-        # What began as adapters on a base is not that base: both are needed to load what they became.
-        base = self._prompter.name if adapter_in(begun) is None else str(Path(begun).expanduser())
-        if hasattr(model, "peft_config"):
-            model.peft_config["default"].base_model_name_or_path = (
-                str(Path(base).resolve()) if Path(base).is_dir() else base
-            )
-            model.save_pretrained(folder, safe_serialization=True)
-            return
+
+def base_of(begun: str, source: str) -> str:
+    """Name what adapters that were trained are for: what a run began with, or the model loaded from it.
+
+    What began as adapters on a base is not that base: both are needed to load what they became.
+    """
+    base = source if adapter_in(begun) is None else str(Path(begun).expanduser())
+    return str(Path(base).resolve()) if Path(base).is_dir() else base
+
+
+def write_model(model: Any, processor: Any, base: str, folder: Path) -> None:
+    """Write a model with what it is asked with, or its adapters alone with the name of their base."""
+    if hasattr(model, "peft_config"):
+        model.peft_config["default"].base_model_name_or_path = base
         model.save_pretrained(folder, safe_serialization=True)
-        processor = self._prompter.processor
-        processor.tokenizer.chat_template = processor.chat_template
-        processor.tokenizer.save_pretrained(folder)
-        processor.image_processor.save_pretrained(folder)
+        return
+    model.save_pretrained(folder, safe_serialization=True)
+    processor.tokenizer.chat_template = processor.chat_template
+    processor.tokenizer.save_pretrained(folder)
+    processor.image_processor.save_pretrained(folder)

@@ -73,7 +73,7 @@ def train_sft(
     run.open_board()
     watch = _Watch(config, run, prompter, held_out, processes)
     trainer = _Trainer(
-        model=frozen(prompter.model, config),
+        model=frozen(prompter.model, config.train_vision),
         args=_arguments(config, run.folder, on_cpu=processes.device == "cpu"),
         train_dataset=_table(rows, prompter),
         data_collator=AnswerCollator(prompter),

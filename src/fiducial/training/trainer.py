@@ -173,7 +173,7 @@ class Trainer(Generic[Batch]):
     def _train(self, parts: Sequence[Batch], trained: Sequence[nn.Parameter]) -> None:
         """Do one step."""
         for group in self._optimiser.param_groups:
-            group["lr"] = self.task.learning_rate(self.step)
+            group["lr"] = self.task.learning_rate(self.step) * group.get("rate_factor", 1.0)
         # Dropout and the like depend on seed and step alone.
         torch.manual_seed(int(np.random.SeedSequence([self.task.config.seed, self.step]).generate_state(1)[0]))
         self._optimiser.zero_grad(set_to_none=True)
