@@ -17,13 +17,14 @@ from fiducial.errors import InputError
 from fiducial.geometry import Frame, Prompt
 from fiducial.images import Image
 from fiducial.language import Outcome
+from fiducial.language.candidates import COLOURS
 from fiducial.language.dialects import dialect
 from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.training.nano_vlm import NanoVLMTask
 from fiducial.training.nano_vlm_configs import NanoVLMConfig
 from fiducial.training.nano_vlm_data import PackedBatches, Writer, ask
-from fiducial.training.nano_vlm_model import NanoVLM, build_model, build_processor
+from fiducial.training.nano_vlm_model import NanoVLM, build_model, build_processor, name_things
 from fiducial.training.nano_vlm_pictures import PoolPicture, read_pools
 from fiducial.training.nano_vlm_words import make_tokenizer, number_tokens, skeleton, written
 from fiducial.training.trainer import Trainer
@@ -179,6 +180,51 @@ def test_the_loss_covers_answers_and_their_ends_alone(pools, tokenizer):
     reply = tokenizer.convert_tokens_to_ids("<reply>")
     starts = (batch.ids == reply).sum()
     assert int(starts) == len(questions)
+
+
+def test_questions_of_one_picture_share_rows_without_a_longer_one(pools, tokenizer):
+    config = config_of(batch_size=4, questions=8)
+    batch = PackedBatches(config, pools, Writer(config, tokenizer), sorted(pools[0].names))[0]
+    lengths = (batch.blocks >= 0).sum(1)
+    ends = [int((row == question).sum()) for row in batch.blocks for question in set(row.tolist()) - {-1}]
+    assert batch.ids.shape[1] == max(ends)  # a row is as long as the longest question
+    for picture in set(batch.picture.tolist()):
+        questions = [q for row in batch.blocks[batch.picture == picture].tolist() for q in set(row) - {-1}]
+        assert len(questions) == len(set(questions)) >= 1
+        first, *others = lengths[batch.picture == picture].tolist()
+        assert all(first + other > batch.ids.shape[1] or len(others) == 0 for other in others[:1])
+
+
+def test_half_of_what_is_asked_often_is_of_those_kinds(pools, tokenizer):
+    every = PackedBatches(config_of(often=["order"]), pools, Writer(config_of(), tokenizer), sorted(pools[0].names))
+    kinds = [{one.said.family for one in every._row(np.random.default_rng(seed))[2]} for seed in range(40)]
+    alone = sum(kind == {"order"} for kind in kinds) / len(kinds)
+    assert 0.1 < alone < 0.6
+    with pytest.raises(InputError, match="often: ordre: kinds of requests are class, count"):
+        config_of(often=["ordre"])
+
+
+def test_words_begin_near_the_cells_that_they_name(tokenizer):
+    config = config_of()
+    numbers = [number_tokens(tokenizer, one, CANVAS) for one in DIALECTS]
+    network = NanoVLM(build_model(config.network, tokenizer, numbers), numbers, 2)
+    table = network.model.get_input_embeddings().weight
+    before = table.detach().clone()
+    name_things(network, tokenizer, ["disc", "pink gnu"])
+    moved = {tokenizer.decode([k]) for k in (table != before).any(1).nonzero()[:, 0].tolist()}
+    assert moved == {" disc", " discs", " red"}  # the others are no words of this vocabulary
+    red = (table - before)[tokenizer.convert_tokens_to_ids(" red")]
+    known = network.dense.weight[1:].detach()[2:]
+    assert int((known @ red).argmax()) == COLOURS.index("red")
+
+
+def test_matrices_are_damped_and_words_are_not(pools, tmp_path):
+    task = NanoVLMTask(config_of(weight_decay=0.7), Path())
+    network = torch.nn.ModuleDict({"embed_tokens": torch.nn.Embedding(20, 20), "up": torch.nn.Linear(20, 20)})
+    optimiser = task.optimiser(network)
+    decays = {id(one): group["weight_decay"] for group in optimiser.param_groups for one in group["params"]}
+    assert decays[id(network["up"].weight)] == 0.7
+    assert decays[id(network["embed_tokens"].weight)] == decays[id(network["up"].bias)] == 0.0
 
 
 def test_a_batch_goes_to_a_device_whole(pools, tokenizer):

@@ -36,6 +36,7 @@ from fiducial.training.nano_vlm_model import (
     build_processor,
     expected_number,
     load_initial,
+    name_things,
     save_model,
     spread_numbers,
 )
@@ -46,6 +47,8 @@ from fiducial.training.sft_data import HIT
 from fiducial.training.trainer import Task, Trainer
 
 MODEL, HEADS = "model", "heads.safetensors"
+_MUON_SCALE = 0.5
+"""At a rate of 0.002, right for embeddings, a square matrix of 256 then turns by 0.016 a step."""
 _HEADS = ("dense", "box", "scale", "query", "key")
 
 
@@ -75,7 +78,8 @@ class NanoVLMTask(Task[PackedBatch]):
         network = NanoVLM(model, self._writer.numbers, len(self._names))
         if config.initial:
             load_initial(config.initial, model)
-            _load_heads(network, Path(config.initial).parent / HEADS)
+            if _load_heads(network, Path(config.initial).parent / HEADS):
+                name_things(network, tokenizer, self._names)
         self._processor = build_processor(tokenizer, model)
         count = sum(weight.numel() for weight in model.parameters())
         trainer.run.log(0, parameters=count, vocabulary=len(tokenizer))
@@ -102,7 +106,15 @@ class NanoVLMTask(Task[PackedBatch]):
         apart = ("embed_tokens", "lm_head", "positions", "dense.")
         matrices = {id(weight) for name, weight in trained if weight.ndim >= 2 and not any(x in name for x in apart)}
         rate, decay = self._config.learning_rate, self._config.weight_decay
-        return Muon([weight for _, weight in trained], rate, decay, matrices=matrices)
+        weights = [weight for _, weight in trained]
+        if self._config.stage == "dense":
+            return Muon(weights, rate, decay, matrices=matrices)
+        # The layers' matrices want to be damped: else the first drown what they were shown. Words do not.
+        moved = Muon(weights, rate, decay, matrices=matrices, scale=_MUON_SCALE)
+        for group in moved.param_groups:
+            if not group["is_muon"]:
+                group.update(weight_decay=0.0, betas=(0.9, 0.98))
+        return moved
 
     def learning_rate(self, step: int) -> float:
         """Rise, hold, and fall in a straight line to 3 %."""
@@ -215,14 +227,16 @@ class NanoVLMTask(Task[PackedBatch]):
         return self._trainer.run.folder / MODEL
 
 
-def _load_heads(network: NanoVLM, path: Path) -> None:
-    """Take the heads of the run that a model is from, where they are beside it and of the same make-up."""
+def _load_heads(network: NanoVLM, path: Path) -> bool:
+    """Take the heads of the run that a model is from, if they are beside it; say whether they know the same things."""
     from safetensors.torch import load_file
 
-    if path.exists():
-        heads = load_file(path)
-        own = network.state_dict()
-        network.load_state_dict({k: v for k, v in heads.items() if own[k].shape == v.shape}, strict=False)
+    if not path.exists():
+        return False
+    own = network.state_dict()
+    fitting = {k: v for k, v in load_file(path).items() if own[k].shape == v.shape}
+    network.load_state_dict(fitting, strict=False)
+    return "dense.weight" in fitting
 
 
 def _value(question: Asked, answer: Any) -> tuple[str, float]:

@@ -76,6 +76,9 @@ class NanoVLMConfig(RunConfig):
     steps: int = option(4000, "optimiser steps", minimum=1)
     batch_size: int = option(16, "pictures per step", minimum=1)
     questions: int = option(8, "most questions about a picture per step", minimum=1)
+    often: tuple[str, ...] = option(
+        (), "kinds of requests (colour, order, ...) that half of the pictures are asked about alone"
+    )
     visible: int = option(56, "cells of a picture that are shown while the tower stands still", minimum=1)
     frozen: float = option(0.6, "part of the steps of answers in which the tower stands still", minimum=0, maximum=1)
     sigma: tuple[float, float] = option(
@@ -94,8 +97,11 @@ class NanoVLMConfig(RunConfig):
         """Refuse a run without data, or with dialects that nobody knows or that have no words for small models."""
         from fiducial.language.dialects import dialect as dialect_named
         from fiducial.prompters.templates import template_names
+        from fiducial.synthetic.expressions import FAMILIES
 
         check_data(self.data)
+        if not_known := sorted(set(self.often) - set(FAMILIES)):
+            raise InputError(f"often: {', '.join(not_known)}: kinds of requests are {', '.join(FAMILIES)}")
         small = [name.removeprefix("nano-") for name in template_names() if name.startswith("nano-")]
         for name, _ in self.dialects:
             if dialect_named(name).name not in small:

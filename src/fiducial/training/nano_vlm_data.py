@@ -21,7 +21,7 @@ from fiducial.language.dialects import Dialect
 from fiducial.language.dialects import dialect as dialect_named
 from fiducial.language.phrases import resolve
 from fiducial.prompters.templates import read_template
-from fiducial.synthetic.expressions import Said, say
+from fiducial.synthetic.expressions import FAMILIES, Said, say
 from fiducial.training.nano_vlm_configs import NanoVLMConfig
 from fiducial.training.nano_vlm_pictures import Pool, PoolPicture
 from fiducial.training.nano_vlm_words import NumberTokens, number_tokens, written
@@ -31,9 +31,9 @@ from fiducial.training.trainer import StepBatches
 
 STRIDE = 16
 NO_CLASS = -100
-ROW = 96
-"""Tokens of questions about one picture that are put into one row, unless one question is longer."""
 _MAX_TARGETS = 8
+_OFTEN = 0.3
+"""The part of the pictures that are asked about only in the kinds of requests that are to be asked often."""
 
 
 # -- questions ------------------------------------------------------------------------------------
@@ -54,13 +54,14 @@ def ask(
     spots: NDArray[np.float64],
     random: np.random.Generator,
     count: int,
+    families: Sequence[str] = tuple(FAMILIES),
 ) -> list[Asked]:
     """Make questions about a picture whose things lie where boxes (N, 4) and spots (N, K, 2) say."""
     canvas = picture.pixels.shape[0]
     view = picture.view(boxes)
     absent = [picture.absent[int(k)] for k in random.permutation(len(picture.absent))]
     found = []
-    for said in say(view, random, count, vocabulary=absent):
+    for said in say(view, random, count, vocabulary=absent, families=families):
         chosen = [view.things[index].box for index in said.chosen]
         if len(chosen) > _MAX_TARGETS:
             continue
@@ -132,6 +133,27 @@ class PackedBatch:
         return replace(self, dense=(holds, names, colours, boxes), **moved)
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A question and its answer as tokens; ``kinds`` says what each of the answer's is, see :class:`PackedBatch`."""
+
+    asked: Asked
+    dialect: int
+    question: list[int]
+    answer: list[int]
+    kinds: list[int]
+
+    @property
+    def whole(self) -> list[int]:
+        """Everything but the last token, which nothing follows."""
+        return self.question + self.answer[:-1]
+
+    @property
+    def start(self) -> int:
+        """The place before the answer's first token."""
+        return len(self.question) - 1
+
+
 class Writer:
     """Turns questions into tokens, in the dialects of a run."""
 
@@ -191,7 +213,8 @@ class PackedBatches(StepBatches[PackedBatch]):
         shaded = np.clip((pixels.astype(np.float32) - 127.5) * gain + 127.5 + light, 0, 255)
         asked = []
         if self._config.stage == "answers":
-            asked = ask(picture, boxes, spots, random, self._config.questions)
+            some = self._config.often if self._config.often and random.random() < _OFTEN else tuple(FAMILIES)
+            asked = ask(picture, boxes, spots, random, self._config.questions, some)
         return np.asarray(np.rint(shaded), np.uint8), self._cells(picture, boxes), asked
 
     def _cells(self, picture: PoolPicture, boxes: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
@@ -225,27 +248,28 @@ class PackedBatches(StepBatches[PackedBatch]):
         visible = self._visible(dense[0].numpy(), self._side**2 if moving else self._config.visible, random)
         rows: list[list[tuple[int, int, int]]] = []  # token, place, question
         pictures, at, target, kind, first, pointed = [], [], [], [], [], []
-        for picture, questions in enumerate(asked):
-            for number, one in enumerate(questions):
-                dialect = int(random.choice(len(self._writer.dialects), p=self._writer.shares))
-                question = self._writer.question(one.said.instruction, dialect)
-                answer, kinds = self._writer.answer(one, dialect)
-                whole = question + answer[:-1]
-                if not number or len(rows[-1]) + len(whole) > ROW:
+        told = [[self._told(one, random) for one in questions] for questions in asked]
+        width = max((len(one.whole) for some in told for one in some), default=0)
+        for picture, some in enumerate(told):
+            own = len(rows)  # the first row about this picture
+            for number, one in enumerate(some):
+                fits = (row for row in range(own, len(rows)) if len(rows[row]) + len(one.whole) <= width)
+                row = next(fits, len(rows))
+                if row == len(rows):
                     rows.append([])
                     pictures.append(picture)
-                row, start = len(rows) - 1, len(rows[-1]) + len(question) - 1  # the place before the first token
-                rows[-1] += [(token, place, number) for place, token in enumerate(whole)]
+                start = len(rows[row]) + one.start
+                rows[row] += [(token, place, number) for place, token in enumerate(one.whole)]
                 edges = 0
-                for offset, (token, what) in enumerate(zip(answer, kinds, strict=True)):
+                for offset, (token, what) in enumerate(zip(one.answer, one.kinds, strict=True)):
                     at.append((row, start + offset))
                     target.append(token)
                     kind.append(what)
-                    first.append((self._writer.numbers[dialect].start(token) or 0) if what else 0)
+                    first.append((self._writer.numbers[one.dialect].start(token) or 0) if what else 0)
                     if what != 2:
                         continue
                     if edges % 4 == 0:
-                        cell = self._cell_of(one.prompts[edges // 4])
+                        cell = self._cell_of(one.asked.prompts[edges // 4])
                         seen = int(np.searchsorted(visible[picture], cell))
                         if seen < visible.shape[1] and visible[picture][seen] == cell:
                             pointed.append((row, start + offset, seen))
@@ -272,6 +296,11 @@ class PackedBatches(StepBatches[PackedBatch]):
             torch.tensor(first, dtype=torch.long),
             torch.tensor(pointed, dtype=torch.long).reshape(-1, 3),
         )
+
+    def _told(self, asked: Asked, random: np.random.Generator) -> Told:
+        dialect = int(random.choice(len(self._writer.dialects), p=self._writer.shares))
+        question = self._writer.question(asked.said.instruction, dialect)
+        return Told(asked, dialect, question, *self._writer.answer(asked, dialect))
 
     @staticmethod
     def _visible(holds: NDArray[np.float32], count: int, random: np.random.Generator) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ is a Gaussian over its neighbours: coordinates are learned as places, not as wor
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from fiducial.checkpoints import check_complete
 from fiducial.errors import InputError
 from fiducial.language.candidates import COLOURS
 from fiducial.prompters.vlm.conv_tower import ConvTowerConfig
+from fiducial.synthetic.vocabulary import many
 from fiducial.training.nano_vlm_configs import NanoVLMNetwork
 from fiducial.training.nano_vlm_data import NO_CLASS, STRIDE, PackedBatch
 from fiducial.training.nano_vlm_words import IMAGE, PAD, NumberTokens
 
 _WAVES = 13
 """Cosines and sines of which the first embeddings of numbers are made; the faster count less."""
-_POINTING = 64
+_POINTING = 128
 _HIDDEN = -1e9
 
 
@@ -169,6 +171,29 @@ def spread_numbers(model: Any, numbers: list[NumberTokens]) -> None:
             if start != first:
                 own = table[start : start + len(learned)].mean(0) - learned.mean(0)
                 table[start : start + len(learned)] = learned + own
+
+
+def name_things(network: NanoVLM, tokenizer: Any, names: Sequence[str]) -> None:
+    """Let the words for names and colours begin near what the heads know such cells by.
+
+    A match of words with cells that is learned for one word then serves all.
+    """
+    known = network.dense.weight[1:].detach()
+    spoken = [(name, many(name)) for name in names]
+    parts = ((known[: len(names)], spoken), (known[len(names) :], [(colour,) for colour in COLOURS]))
+    found: dict[int, list[Tensor]] = {}
+    for rows, forms in parts:
+        apart = functional.normalize(rows - rows.mean(0), dim=-1)
+        for row, some in zip(apart, forms, strict=True):
+            for form in (f"{lead}{one}" for one in some for lead in ("", " ")):
+                tokens = tokenizer(form, add_special_tokens=False)["input_ids"]
+                if len(tokens) == len(form.split()):  # else it is spelled
+                    for token in tokens:
+                        found.setdefault(token, []).append(row)
+    with torch.no_grad():
+        table = network.model.get_input_embeddings().weight
+        for token, some in found.items():
+            table[token] += torch.stack(some).mean(0)
 
 
 # -- building -------------------------------------------------------------------------------------

@@ -18,8 +18,9 @@ class Muon(torch.optim.AdamW):
     """Muon for the kernels of convolutions, AdamW for all else.
 
     A kernel (out, in, h, w), read as a matrix (out, in * h * w), moves along its averaged gradient with all singular
-    values brought near one, by five Newton-Schulz steps (Jordan et al., 2024), scaled by 0.2 * sqrt(longest side) so
-    that rates and decays mean what they mean for AdamW (Liu et al., 2025, "Muon is scalable for LLM training").
+    values brought near one, by five Newton-Schulz steps (Jordan et al., 2024), scaled by ``scale`` * sqrt(longest
+    side): 0.2 makes rates and decays mean what they mean for AdamW (Liu et al., 2025, "Muon is scalable for LLM
+    training").
     ``torch.optim.Muon`` takes matrices alone and works in bfloat16, which CPUs do slowly. ``matrices`` names, by their
     ``id``, the parameters to move so, where it is not all kernels; layers of transformers have matrices, not kernels.
 
@@ -32,6 +33,7 @@ class Muon(torch.optim.AdamW):
         learning_rate: float,
         weight_decay: float,
         matrices: Collection[int] | None = None,
+        scale: float = 0.2,
     ) -> None:
         every = list(parameters)
         kernels = [one for one in every if one.ndim == 4 and min(one.shape[0], one[0].numel()) >= _MIN_CHANNELS]
@@ -42,6 +44,7 @@ class Muon(torch.optim.AdamW):
         groups = [{**group, "is_muon": False} for group in others]
         if kernels:
             groups.insert(0, {"params": kernels, "weight_decay": weight_decay, "is_muon": True})
+        self._scale = scale
         super().__init__(groups, lr=learning_rate)
 
     @torch.no_grad()
@@ -59,7 +62,7 @@ class Muon(torch.optim.AdamW):
                 mean.lerp_(kernel.grad, 1 - _MOMENTUM)
                 update = newton_schulz(kernel.grad.lerp(mean, _MOMENTUM).flatten(1))
                 kernel.mul_(1 - group["lr"] * group["weight_decay"])
-                kernel.add_(update.view_as(kernel), alpha=-0.2 * group["lr"] * max(update.shape) ** 0.5)
+                kernel.add_(update.view_as(kernel), alpha=-self._scale * group["lr"] * max(update.shape) ** 0.5)
                 kernel.grad = None
         loss: float | None = super().step(closure)
         return loss
