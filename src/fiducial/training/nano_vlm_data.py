@@ -105,7 +105,8 @@ class PackedBatch:
         target: (M,) the tokens that follow.
         kind: (M,) 0 for words, 1 for points, 2 for edges of boxes.
         first: (M,) the id of pixel 0 among the tokens of each coordinate's kind; 0 for words.
-        pointed: (Q, 3) row, place, and cell of the target's middle among the visible ones, of the tokens before a box.
+        pointed: (Q, 3) row, place, and cell of a target's middle among the visible ones: of the token before an answer
+            for all its targets, and of the token before each edge of a box for that box's.
     """
 
     step: int
@@ -260,20 +261,17 @@ class PackedBatches(StepBatches[PackedBatch]):
                     pictures.append(picture)
                 start = len(rows[row]) + one.start
                 rows[row] += [(token, place, number) for place, token in enumerate(one.whole)]
+                cells = [np.flatnonzero(visible[picture] == self._cell_of(prompt)) for prompt in one.asked.prompts]
+                pointed += [(row, start, int(seen)) for some in cells for seen in some]  # at all before the first word
                 edges = 0
                 for offset, (token, what) in enumerate(zip(one.answer, one.kinds, strict=True)):
                     at.append((row, start + offset))
                     target.append(token)
                     kind.append(what)
                     first.append((self._writer.numbers[one.dialect].start(token) or 0) if what else 0)
-                    if what != 2:
-                        continue
-                    if edges % 4 == 0:
-                        cell = self._cell_of(one.asked.prompts[edges // 4])
-                        seen = int(np.searchsorted(visible[picture], cell))
-                        if seen < visible.shape[1] and visible[picture][seen] == cell:
-                            pointed.append((row, start + offset, seen))
-                    edges += 1
+                    if what == 2:
+                        pointed += [(row, start + offset, int(seen)) for seen in cells[edges // 4]]
+                        edges += 1
         longest = max((len(tokens) for tokens in rows), default=0)
         packed = np.zeros((3, len(rows), longest), np.int64)
         packed[2] = -1
