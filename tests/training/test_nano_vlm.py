@@ -195,13 +195,17 @@ def test_questions_of_one_picture_share_rows_without_a_longer_one(pools, tokeniz
         assert all(first + other > batch.ids.shape[1] or len(others) == 0 for other in others[:1])
 
 
-def test_half_of_what_is_asked_often_is_of_those_kinds(pools, tokenizer):
-    every = PackedBatches(config_of(often=["order"]), pools, Writer(config_of(), tokenizer), sorted(pools[0].names))
-    kinds = [{one.said.family for one in every._row(np.random.default_rng(seed))[2]} for seed in range(40)]
-    alone = sum(kind == {"order"} for kind in kinds) / len(kinds)
-    assert 0.1 < alone < 0.6
-    with pytest.raises(InputError, match="often: ordre: kinds of requests are class, count"):
-        config_of(often=["ordre"])
+def test_some_kinds_are_asked_alone_at_first(pools, tokenizer):
+    config = config_of(first=["order"], first_part=0.5)
+    batches = PackedBatches(config, pools, Writer(config, tokenizer), sorted(pools[0].names))
+
+    def kinds(step):
+        return {one.said.family for k in range(20) for one in batches._row(step, np.random.default_rng(k))[2]}
+
+    early, late = kinds(1), kinds(2)
+    assert early == {"order"} < late
+    with pytest.raises(InputError, match="first: ordre: kinds of requests are class, count"):
+        config_of(first=["ordre"])
 
 
 def test_words_begin_near_the_cells_that_they_name(tokenizer):

@@ -76,9 +76,10 @@ class NanoVLMConfig(RunConfig):
     steps: int = option(4000, "optimiser steps", minimum=1)
     batch_size: int = option(16, "pictures per step", minimum=1)
     questions: int = option(8, "most questions about a picture per step", minimum=1)
-    often: tuple[str, ...] = option(
-        (), "kinds of requests (colour, order, ...) that half of the pictures are asked about alone"
+    first: tuple[str, ...] = option(
+        (), "kinds of requests (class, colour, ...) that are asked alone at first, until words are told apart"
     )
+    first_part: float = option(0.2, "part of the steps in which they are", minimum=0, maximum=1)
     visible: int = option(56, "cells of a picture that are shown while the tower stands still", minimum=1)
     frozen: float = option(0.6, "part of the steps of answers in which the tower stands still", minimum=0, maximum=1)
     sigma: tuple[float, float] = option(
@@ -100,8 +101,8 @@ class NanoVLMConfig(RunConfig):
         from fiducial.synthetic.expressions import FAMILIES
 
         check_data(self.data)
-        if not_known := sorted(set(self.often) - set(FAMILIES)):
-            raise InputError(f"often: {', '.join(not_known)}: kinds of requests are {', '.join(FAMILIES)}")
+        if not_known := sorted(set(self.first) - set(FAMILIES)):
+            raise InputError(f"first: {', '.join(not_known)}: kinds of requests are {', '.join(FAMILIES)}")
         small = [name.removeprefix("nano-") for name in template_names() if name.startswith("nano-")]
         for name, _ in self.dialects:
             if dialect_named(name).name not in small:

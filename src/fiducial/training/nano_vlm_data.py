@@ -32,8 +32,6 @@ from fiducial.training.trainer import StepBatches
 STRIDE = 16
 NO_CLASS = -100
 _MAX_TARGETS = 8
-_OFTEN = 0.3
-"""The part of the pictures that are asked about only in the kinds of requests that are to be asked often."""
 
 
 # -- questions ------------------------------------------------------------------------------------
@@ -200,12 +198,12 @@ class PackedBatches(StepBatches[PackedBatch]):
 
     def __getitem__(self, step: int) -> PackedBatch:
         random = np.random.default_rng([self._config.seed, step])
-        rows = [self._row(random) for _ in range(self._config.batch_size)]
+        rows = [self._row(step, random) for _ in range(self._config.batch_size)]
         pixels = torch.from_numpy(np.stack([row[0] for row in rows]))
         dense = tuple(torch.from_numpy(np.stack(part)) for part in zip(*(row[1] for row in rows), strict=True))
         return self._packed(step, pixels, dense, [row[2] for row in rows], random)  # type: ignore[arg-type]
 
-    def _row(self, random: np.random.Generator) -> tuple[NDArray[np.uint8], Any, list[Asked]]:
+    def _row(self, step: int, random: np.random.Generator) -> tuple[NDArray[np.uint8], Any, list[Asked]]:
         pool = self._pools[int(random.choice(len(self._pools), p=self._shares))]
         picture = pool.training[int(random.integers(len(pool.training)))]
         pixels, boxes, spots = picture.turned(int(random.integers(8)))
@@ -214,7 +212,8 @@ class PackedBatches(StepBatches[PackedBatch]):
         shaded = np.clip((pixels.astype(np.float32) - 127.5) * gain + 127.5 + light, 0, 255)
         asked = []
         if self._config.stage == "answers":
-            some = self._config.often if self._config.often and random.random() < _OFTEN else tuple(FAMILIES)
+            early = step < self._config.first_part * self._config.steps
+            some = self._config.first if early and self._config.first else tuple(FAMILIES)
             asked = ask(picture, boxes, spots, random, self._config.questions, some)
         return np.asarray(np.rint(shaded), np.uint8), self._cells(picture, boxes), asked
 

@@ -30,6 +30,10 @@ _WAVES = 13
 """Cosines and sines of which the first embeddings of numbers are made; the faster count less."""
 _POINTING = 128
 _HIDDEN = -1e9
+_NAMED = 2.0
+"""Length of what is added to the embedding of a word for a name or colour; of a row as it is drawn it is 0.3."""
+_ROPE = 1e5
+"""Base of the rotary positions: enough of each head turns too slowly to tell cells apart, and is free for contents."""
 
 
 class NanoVLM(nn.Module):
@@ -193,7 +197,7 @@ def name_things(network: NanoVLM, tokenizer: Any, names: Sequence[str]) -> None:
     with torch.no_grad():
         table = network.model.get_input_embeddings().weight
         for token, some in found.items():
-            table[token] += torch.stack(some).mean(0)
+            table[token] += _NAMED * torch.stack(some).mean(0)
 
 
 # -- building -------------------------------------------------------------------------------------
@@ -210,6 +214,7 @@ def build_model(network: NanoVLMNetwork, tokenizer: Any, numbers: list[NumberTok
         num_attention_heads=network.heads,
         num_key_value_heads=network.heads // 2,
         max_position_embeddings=2048,
+        rope_parameters={"rope_type": "default", "rope_theta": _ROPE},
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
