@@ -196,8 +196,8 @@ def name_things(network: NanoVLM, tokenizer: Any, names: Sequence[str]) -> None:
                         found.setdefault(token, []).append(row)
     with torch.no_grad():
         table = network.model.get_input_embeddings().weight
-        for token, some in found.items():
-            table[token] += _NAMED * torch.stack(some).mean(0)
+        for token, known_by in found.items():
+            table[token] += _NAMED * torch.stack(known_by).mean(0)
 
 
 # -- building -------------------------------------------------------------------------------------
