@@ -122,7 +122,7 @@ def test_a_blank_text_has_no_point():
 
 def test_a_version_without_a_head_says_what_to_do(monkeypatch):
     monkeypatch.setattr("fiducial.reasoner.text2centroid.weights_of", lambda name: None)
-    with pytest.raises(InputError, match=r"fiducial train text2centroid text2centroid --out RUN.*or read by 'rules'"):
+    with pytest.raises(InputError, match=r"text2centroid --out RUN.*--set head=FILE.*or score by 'rules'"):
         open_reader("text2centroid", Encoder())
 
 

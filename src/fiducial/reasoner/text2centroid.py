@@ -175,7 +175,8 @@ def _read_head(model: str | Path) -> tuple[tuple[CentroidHead, NDArray[np.float3
     if model == EMBEDDED and weights_of(EMBEDDED) is None:
         raise InputError(
             "no head of Text2Centroid comes with this version: train one (fiducial train text2centroid text2centroid "
-            "--out RUN) and give RUN/text2centroid.safetensors, or read by 'rules'"
+            "--out RUN) and give RUN/text2centroid.safetensors (to train cg-reasoner --set head=FILE, to score "
+            "--text2centroid FILE), or score by 'rules'"
         )
     return read_network(model, EMBEDDED, _of_tensors)
 
