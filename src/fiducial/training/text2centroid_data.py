@@ -22,6 +22,7 @@ from fiducial.language.phrases import parse_instruction, resolve
 from fiducial.language.phrases.nouns import plural
 from fiducial.language.phrases.places import named_place
 from fiducial.prompters.detector.reading import found_text
+from fiducial.reasoner.positions import centroid_of
 from fiducial.reasoner.questions import ask, with_article
 from fiducial.reasoner.subjects import Subject, modalities
 from fiducial.training.text2centroid_configs import SentenceKinds, Text2CentroidConfig
@@ -170,9 +171,9 @@ def _box(random: np.random.Generator, edge: float | None = None) -> Box:
 
 
 def _centroid(mask: Mask) -> Point:
-    assert mask.centroid is not None
-    x, y = mask.frame.points_to(mask.centroid, Frame.centred()).tolist()
-    return x, y
+    point = centroid_of([mask])
+    assert point is not None
+    return point
 
 
 def _point(random: np.random.Generator) -> Point:
