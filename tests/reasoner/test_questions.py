@@ -92,6 +92,12 @@ def test_pieces_of_a_mask_are_one_target_or_several():
         assert "two" in found.answer.lower()
 
 
+def test_as_many_small_pieces_as_there_are_targets_are_none_of_them_specks():
+    crowd = [Mask.from_box((4 * k, 0, 4 * k + 2, 2), height=100, width=100) for k in range(22)]
+    (found,) = many([crowd[0].union(*crowd[1:])], find_subject("polyp"), count=1, apart=True)
+    assert len(found.positions) == 22
+
+
 def test_pieces_of_a_pair():
     for found in many([LUNGS], find_subject("lung", "chest X-ray")):
         assert found.answer.index("left") < found.answer.index("right")

@@ -9,14 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from fiducial.files import rounded
-from fiducial.geometry import Mask
+from fiducial.geometry import Mask, large_pieces
 from fiducial.language.statements import Convention, Count, Place, Size, Statement, read_statements
-from fiducial.metrics.positions import Position
+from fiducial.metrics.locations import Location
 
 PIXELS = 2.5
 """By this factor a number of square pixels may be off: a choice is made by boxes before anything is cut."""
-CRUMB = 0.05
-"""Pieces of a mask smaller than this share of its largest one are no things of their own."""
 OCCUPIED = 0.1
 """With this share of all pixels in it, a part is occupied, whatever the middle of its mask is."""
 
@@ -100,7 +98,7 @@ class Consistency:
 def check_consistency(text: str, masks: Sequence[Mask], convention: Convention | None = None) -> Consistency:
     """Check what a text states (:func:`read_statements`) against masks.
 
-    Borders are fuzzy, and the benefit of the doubt is the text's; the tolerances stand in :mod:`.positions` and here,
+    Borders are fuzzy, and the benefit of the doubt is the text's; the tolerances stand in :mod:`.locations` and here,
     and a test of 300 texts with their side words swapped in half measures what they are worth.
 
     - **Places.** A place said of every one ("they", "all 3 ships") must hold for each mask, else for one of them. Where
@@ -148,30 +146,30 @@ class _Scene:
         self._masks = masks
         self._several = several
         self._whole = masks[0].union(*masks[1:]) if masks else None
-        self._positions = [Position.of(mask) for mask in masks]
+        self._locations = [Location.of(mask) for mask in masks]
 
     @cached_property
-    def _pieces(self) -> list[Position]:
+    def _pieces(self) -> list[Location]:
         """The pieces of the mask, where there is only one."""
-        return [Position.of(piece) for piece in _pieces(self._masks[0])] if len(self._masks) == 1 else []
+        return [Location.of(piece) for piece in large_pieces(self._masks[0])] if len(self._masks) == 1 else []
 
     def check_place(self, place: Place) -> Finding:
         if self._whole is None:
             return Finding(place, 0.0) if place.negated else Finding(place, 1.0, "there is no mask")
         if place.negated:
-            depths = [max(position.within(sides) for sides in place.places) for position in self._positions]
+            depths = [max(location.within(sides) for sides in place.places) for location in self._locations]
             depth = min(depths) if self._several else max(depths)
             reason = f"which is denied, holds a mask {_percent(depth)} inside"
             return Finding(place, depth, reason if depth else "")
-        positions = [*self._positions, *(self._pieces if self._several else ())]
-        offs = [min(position.off(sides, near=place.near) for sides in place.places) for position in positions]
+        locations = [*self._locations, *(self._pieces if self._several else ())]
+        offs = [min(location.off(sides, near=place.near) for sides in place.places) for location in locations]
         every = place.every and not self._several
         off = max(offs) if every else min(offs)
         if off and self._several and self._occupied(place):
             off = 0.0
         if not off:
             return Finding(place, 0.0)
-        return Finding(place, off, _reason(place, positions[offs.index(off)], off, len(self._masks)))
+        return Finding(place, off, _reason(place, locations[offs.index(off)], off, len(self._masks)))
 
     def check_count(self, count: Count) -> Finding:
         there = [len(self._masks)]
@@ -203,12 +201,6 @@ class _Scene:
         return any(_share(self._whole, sides) >= OCCUPIED for sides in place.places)
 
 
-def _pieces(mask: Mask) -> list[Mask]:
-    pieces = mask.components()
-    least = CRUMB * max(piece.area for piece in pieces)
-    return [piece for piece in pieces if piece.area >= least]
-
-
 def _share(mask: Mask, sides: Sequence[str]) -> float:
     """Return the share of a mask's pixels in the half or quarter of the picture that sides name; 0 for the centre."""
     if not {"left", "right", "top", "bottom"} & {*sides}:
@@ -229,12 +221,12 @@ def _box_area(mask: Mask) -> float:
 _TOO_FAR = {"left": "right", "right": "left", "top": "down", "bottom": "up"}
 
 
-def _reason(place: Place, position: Position, off: float, count: int) -> str:
+def _reason(place: Place, location: Location, off: float, count: int) -> str:
     """Say in plain words how a mask misses a place."""
     what = "the mask lies" if count == 1 else "a mask lies" if place.every else "the closest mask lies"
     for sides in place.places:
         for side in sides:
-            if side in _TOO_FAR and position.off((side,)) == off:
+            if side in _TOO_FAR and location.off((side,)) == off:
                 return f"{what} {_percent(off)} of the picture too far {_TOO_FAR[side]}"
     if any("edge" in sides for sides in place.places):
         return f"{what} {_percent(off)} of the picture too far from that edge"

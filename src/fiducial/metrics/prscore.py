@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from fiducial.contracts import SentenceEmbedder, Text2Centroid
 from fiducial.errors import InputError
-from fiducial.geometry import Frame, Mask, Point
+from fiducial.geometry import Mask, Point, centroid_of
 
 DIAGONAL = 2 * math.sqrt(2)
 """Of the centred frame, by which distances are divided."""
@@ -243,10 +243,7 @@ def _read(reader: Text2Centroid, texts: Sequence[str]) -> Points:
 
 
 def _centroid(mask: Mask | None) -> tuple[float, float]:
-    if mask is None or mask.centroid is None:
-        return math.nan, math.nan
-    x, y = mask.frame.points_to(mask.centroid, Frame.centred()).tolist()
-    return x, y
+    return centroid_of([] if mask is None else [mask]) or (math.nan, math.nan)
 
 
 def _sides(points: Points) -> Points:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fiducial.geometry import Box, Frame, Mask, Point
+from fiducial.geometry import Box, Mask, Point, large_pieces
 
 Place = Literal["center", "top left", "top right", "bottom left", "bottom right"]
 """PRS-Med's words; left and right are the picture's."""
 NEAR = 0.2
 """What is closer to the picture's centre than this share of its width is near it (PRS-Med's ``mask_position.py``)."""
-LEAST_PIECE = 0.05
-"""Pieces with a smaller share of the target's pixels are specks and have no place of their own."""
 MOST_PIECES = 2
 """PRS-Med names two pieces of a pair of lungs."""
 
@@ -72,43 +69,22 @@ def position_of(mask: Mask) -> Position | None:
     return Position(_quadrant(centre, middle), near=math.dist(centre, middle) < NEAR * mask.width)
 
 
-def piece_positions(mask: Mask, *, least: float = LEAST_PIECE, most: int = MOST_PIECES) -> tuple[Position, ...]:
+def piece_positions(mask: Mask, *, most: int = MOST_PIECES) -> tuple[Position, ...]:
     """Say where the pieces of a mask lie by PRS-Med's rule for lungs.
 
     Each 8-connected piece lies in the quadrant of its centroid, near when its box contains the picture's centre.
-    PRS-Med takes the first and the last piece that it comes upon, specks too; here the largest ones count, from left to
-    right, so that what is said does not depend on which of two lungs reaches higher.
+    PRS-Med takes the first and the last piece that it comes upon, specks too; here the largest ones count
+    (:func:`fiducial.geometry.large_pieces`), from left to right, so that what is said does not depend on which of two
+    lungs reaches higher.
 
     Args:
         mask: of all pieces together.
-        least: pieces with a smaller share of the mask's pixels are left out.
         most: so many pieces at most.
     """
     middle = _middle(mask)
-    pieces = large_pieces(mask, least)[:most]
+    pieces = large_pieces(mask)[:most]
     found = [(piece.centroid, piece.box) for piece in pieces if piece.centroid is not None and piece.box is not None]
     return tuple(Position(_quadrant(centroid, middle), near=_crosses(box, middle)) for centroid, box in sorted(found))
-
-
-def large_pieces(mask: Mask, least: float = LEAST_PIECE) -> list[Mask]:
-    """Return the 8-connected pieces that have at least so large a share of a mask's pixels, largest first."""
-    return [piece for piece in mask.components(8) if piece.area >= least * mask.area]
-
-
-def centroid_of(masks: Sequence[Mask]) -> Point | None:
-    """Return the centroid x, y of all masks' pixels together in the centred frame ([-1, 1], y up); None for no pixel.
-
-    Example:
-        >>> centroid_of([Mask.from_box((75, 0, 100, 25), height=100, width=100)])
-        (0.75, 0.75)
-    """
-    there = [mask for mask in masks if mask]
-    if not there:
-        return None
-    whole = there[0].union(*there[1:])
-    assert whole.centroid is not None  # one of them has pixels
-    x, y = whole.frame.points_to(whole.centroid, Frame.centred()).tolist()
-    return x, y
 
 
 def _middle(mask: Mask) -> Point:

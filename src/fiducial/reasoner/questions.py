@@ -18,9 +18,9 @@ import numpy as np
 
 from fiducial.errors import InputError
 from fiducial.files import read_yaml
-from fiducial.geometry import Mask, Point
+from fiducial.geometry import Mask, Point, centroid_of, large_pieces
 from fiducial.language.phrases.lexicon import NUMBERS
-from fiducial.reasoner.positions import Position, centroid_of, large_pieces, piece_positions, position_of
+from fiducial.reasoner.positions import Position, piece_positions, position_of
 from fiducial.reasoner.subjects import Subject
 
 T = TypeVar("T")

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from fiducial.datasets import Dataset, Sample, open_dataset
 from fiducial.datasets.splits import group_of, is_held_out
 from fiducial.errors import InputError
-from fiducial.geometry import Mask
+from fiducial.geometry import Mask, centroid_of
 from fiducial.images import Image
 from fiducial.language.answers import check_instruction
 from fiducial.reasoner.model import encoder_pixels
-from fiducial.reasoner.positions import centroid_of
 from fiducial.reasoner.questions import Phrasing, ask, random_for
 from fiducial.reasoner.subjects import Moves, Subject, absent_subjects, find_subject, subject_for
 from fiducial.training.cg_reasoner_configs import CGReasonerRunConfig, ReasonerSource

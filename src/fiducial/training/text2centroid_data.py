@@ -16,13 +16,12 @@ from typing import Any, Literal
 import numpy as np
 
 from fiducial.files import read_yaml
-from fiducial.geometry import Box, Frame, Mask, Point, Prompt
+from fiducial.geometry import Box, Frame, Mask, Point, Prompt, centroid_of
 from fiducial.language.candidates import Candidate
 from fiducial.language.phrases import parse_instruction, resolve
 from fiducial.language.phrases.nouns import plural
 from fiducial.language.phrases.places import named_place
 from fiducial.prompters.detector.reading import found_text
-from fiducial.reasoner.positions import centroid_of
 from fiducial.reasoner.questions import ask, with_article
 from fiducial.reasoner.subjects import Subject, modalities
 from fiducial.training.text2centroid_configs import SentenceKinds, Text2CentroidConfig

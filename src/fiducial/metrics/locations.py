@@ -1,11 +1,11 @@
-"""Positions: how far a mask is from where sides of the picture say that it lies."""
+"""Locations: how far a mask is from where sides of the picture say that it lies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fiducial.geometry import Frame, Mask
+from fiducial.geometry import Frame, Mask, centroid_of
 
 SLACK = 0.1
 """So far over the middle line, in half axes, something still is on a side: nobody measures where the middle is."""
@@ -26,7 +26,7 @@ _ALONG = {"left": (0, -1.0), "right": (0, 1.0), "top": (1, 1.0), "bottom": (1, -
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class Location:
     """Where a mask lies.
 
     Args:
@@ -40,15 +40,15 @@ class Position:
     distance: float
 
     @classmethod
-    def of(cls, mask: Mask) -> Position:
+    def of(cls, mask: Mask) -> Location:
         """Measure a mask that has a pixel."""
-        centroid, box, frame = mask.centroid, mask.box, mask.frame
+        centroid, box, middle = mask.centroid, mask.box, centroid_of([mask])
         assert centroid is not None
         assert box is not None
-        x, y = frame.points_to(centroid, Frame.centred()).tolist()
+        assert middle is not None
         off = ((centroid[0] - mask.width / 2) ** 2 + (centroid[1] - mask.height / 2) ** 2) ** 0.5
-        left, low, right, high = frame.boxes_to(box, Frame.centred()).tolist()
-        return cls((x, y), (left, low, right, high), off / max(mask.width, mask.height))
+        left, low, right, high = mask.frame.boxes_to(box, Frame.centred()).tolist()
+        return cls(middle, (left, low, right, high), off / max(mask.width, mask.height))
 
     def off(self, sides: Sequence[str], *, near: bool = False) -> float:
         """Return by how much of an axis the mask is outside of sides that hold together; 0 where it is not.
