@@ -83,7 +83,7 @@ BUILT_IN = {
         "segmenter": _TRAINING + "SegmenterConfig",
         "sft": "fiducial.training.sft_configs:SftConfig",
         "text2centroid": "fiducial.training.text2centroid_configs:Text2CentroidConfig",
-        "words": _TRAINING + "WordsConfig",
+        "words": "fiducial.training.words_configs:WordsConfig",
     },
     "reward": {
         "think2seg": _REWARDS + "Think2SegConfig",

@@ -16,9 +16,9 @@ from fiducial.training.configs import (
     SegmenterPhase,
     SegmenterPrompting,
     Source,
-    WordsConfig,
 )
 from fiducial.training.recipes import config_names, load_config
+from fiducial.training.words_configs import WordsConfig
 
 SCENES = Source("scenes:shapes?count=30&seed=3&size=96", held_out=0.3, name="shapes")
 SEGMENTER = SegmenterConfig(data=(SCENES,), phases=(SegmenterPhase(32, 30),))

@@ -11,7 +11,6 @@ from fiducial.prompters.grounder.words import DIMENSIONS, WordTable
 from fiducial.reasoner.sentences import DIMENSIONS as SENTENCE_DIMENSIONS
 from fiducial.reasoner.sentences import SentenceEncoder
 from fiducial.training import words as module
-from fiducial.training.configs import WordsConfig
 from fiducial.training.recipes import load_config
 from fiducial.training.trainer import Trainer
 from fiducial.training.words import (
@@ -27,6 +26,7 @@ from fiducial.training.words import (
     reduction,
     whole_words,
 )
+from fiducial.training.words_configs import WordsConfig
 from tiny.minilm import LETTERS, VOCABULARY, tiny_minilm
 from training.noun_figures import measure, other_nouns
 

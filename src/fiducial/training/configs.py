@@ -98,6 +98,15 @@ class RunConfig(Config):
         return self.with_settings({"steps": steps})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteppedConfig(RunConfig):
+    """A run of so many steps, in which the learning rate rises, then falls."""
+
+    steps: int = option(2000, "optimiser steps", minimum=1)
+    warmup_ratio: float = option(0.05, "part of all steps in which the learning rate rises", minimum=0, maximum=0.99)
+    eval_every: int = option(200, "steps between two evaluations on what is held out", minimum=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Phase(Config):
     """Some steps at one input size."""
@@ -329,7 +338,7 @@ class DecoderLosses(Config):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecoderConfig(RunConfig):
+class DecoderConfig(SteppedConfig):
     """A training run of the mask decoder of a SAM-family model, its image encoder frozen."""
 
     kind: ClassVar[str] = "training"
@@ -339,14 +348,12 @@ class DecoderConfig(RunConfig):
 
     model: str = option(help="the model to start from: a folder or an id of the hub")
     data: tuple[Source, ...] = option(help="what to learn from")
-    steps: int = option(2000, "optimiser steps", minimum=1)
     fraction: float = option(
         1.0, "part of the pictures (or groups) trained on; smaller parts are subsets of larger ones", above=0, maximum=1
     )
     batch_size: int = option(4, "pictures per step", minimum=1)
     max_targets: int = option(8, "largest number of targets of each picture", minimum=1)
     learning_rate: float = option(1e-4, "the highest one, after the warm-up", above=0)
-    warmup_ratio: float = option(0.05, "part of all steps in which the learning rate rises", minimum=0, maximum=0.99)
     weight_decay: float = option(0.01, "of all weights but biases and normalisation", minimum=0)
     prompt_encoder: bool = option(False, "whether the prompt encoder is trained too")
     masks: Literal["single", "best"] = option(
@@ -361,7 +368,6 @@ class DecoderConfig(RunConfig):
     prompts: DecoderPrompting = option(DecoderPrompting(), "prompts to train")
     min_size: float = option(6.0, "smaller targets are left out", unit="pixels of the longest edge", minimum=0)
     eval_prompt: Literal["box", "jittered_box", "point"] = option("box", "what held-out targets are cut from")
-    eval_every: int = option(200, "steps between two evaluations on the held-out part", minimum=1)
     eval_limit: int = option(200, "largest number of held-out targets per source and evaluation", minimum=1)
     save_every: int = option(100, "steps between two checkpoints", minimum=1)
     embeddings: str = option(
@@ -373,47 +379,3 @@ class DecoderConfig(RunConfig):
         check_data(self.data)
         if not any(source.scored for source in self.data):
             raise InputError("data: one dataset has to be scored, as the best weights are chosen by its held-out part")
-
-
-# -- the word table -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WordsConfig(RunConfig):
-    """A run that makes the word table: a small student of a MiniLM's sentence embeddings."""
-
-    kind: ClassVar[str] = "training"
-    name: ClassVar[str] = "words"
-    task: ClassVar[str] = "fiducial.training.words:WordsTask"
-
-    teacher: str = option(
-        help="folder of a MiniLM (config.json, model.safetensors, tokenizer.json, vocab.txt); may begin with DATA/"
-    )
-    words: str = option(help="a list of words, one a line, frequent ones first; only learned from, never shipped")
-    num_words: int = option(45000, "how many words of the list to use", minimum=1)
-    num_rare: int = option(16000, "how many of them that are no single piece to learn from", minimum=0)
-    skip_words: int = option(
-        150, 'how many of the most frequent words ("the", "of") take no part in phrases', minimum=0
-    )
-    pool_size: int = option(8850, "how many words after those phrases are made of", minimum=1)
-    num_phrases: int = option(44000, "how many phrases of two and three words to make at random", minimum=1)
-    held_out: int = option(2000, "how many of the phrases are kept to measure with", minimum=1)
-    word_weight: float = option(3.0, "how much a single word counts beside a random phrase", above=0)
-    listed_weight: float = option(20.0, "how much a phrase of the vocabulary counts", above=0)
-    hidden_size: int = option(256, "width of the hidden layer", minimum=1)
-    epochs: int = option(12, "how often each text is seen; the table is evaluated after each", minimum=1)
-    batch_size: int = option(512, "texts per step", minimum=1)
-    learning_rate: float = option(0.003, "the first one; it falls to zero along a cosine", above=0)
-    weight_decay: float = option(0.0, "none, so that pieces that a batch does not show stay as they are", minimum=0)
-    num_threads: int = option(1, "of torch; 0 leaves it to torch", minimum=0)
-
-    def with_steps(self, steps: int) -> Self:
-        """Refuse: the number of steps follows from the texts."""
-        raise InputError("train words takes no --steps: say how often it goes through its texts, --set epochs=N")
-
-    def check(self) -> None:
-        """Refuse a run that holds out all that it could learn from."""
-        if self.held_out >= self.num_phrases:
-            raise InputError(
-                f"held_out ({self.held_out}) must leave some of the {self.num_phrases} phrases to learn from"
-            )

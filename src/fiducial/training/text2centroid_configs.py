@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from fiducial.config import Config, option
 from fiducial.errors import InputError
-from fiducial.training.configs import RunConfig
+from fiducial.training.configs import SteppedConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class SentenceKinds(Config):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Text2CentroidConfig(RunConfig):
+class Text2CentroidConfig(SteppedConfig):
     """A training run of Text2Centroid's head: sentences to the centroids of the masks that they speak of."""
 
     kind: ClassVar[str] = "training"
@@ -49,7 +49,4 @@ class Text2CentroidConfig(RunConfig):
     beta: float = option(
         0.2, "from this error on Smooth L1 is a straight line", unit="of the centred frame, -1..1", above=0
     )
-    steps: int = option(2000, "optimiser steps", minimum=1)
     batch_size: int = option(256, "sentences per step", minimum=1)
-    warmup_ratio: float = option(0.05, "part of all steps in which the learning rate rises", minimum=0, maximum=0.99)
-    eval_every: int = option(250, "steps between two evaluations on the held-out wordings", minimum=1)

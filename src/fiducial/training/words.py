@@ -26,10 +26,10 @@ from fiducial.files import read_text, write_atomically
 from fiducial.prompters.grounder.vocabulary import Vocabulary
 from fiducial.prompters.grounder.words import DIMENSIONS, WordTable
 from fiducial.reasoner.sentences import SentenceEncoder
-from fiducial.training.configs import WordsConfig
 from fiducial.training.runs import TrainingRun
 from fiducial.training.sources import expand_data_folder
 from fiducial.training.trainer import Task, Trainer
+from fiducial.training.words_configs import WordsConfig
 
 WEIGHTS = "nano-words.safetensors"
 """What a run leaves."""
