@@ -349,9 +349,9 @@ def test_progress_on_a_terminal(monkeypatch):
 
 
 def test_long_times_have_hours():
-    from fiducial.evaluation.progress import _clock
+    from fiducial.evaluation.progress import clock
 
-    assert [_clock(value) for value in (59.6, 3725)] == ["1:00", "1:02:05"]
+    assert [clock(value) for value in (59.6, 3725)] == ["1:00", "1:02:05"]
 
 
 def test_a_difference_of_nothing_has_no_minus():

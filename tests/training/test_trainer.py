@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from filelock import FileLock, Timeout
 
 from fiducial.errors import InputError, ModelError
 from fiducial.provenance import RUN_CARD
+from fiducial.training import runs
 from fiducial.training.configs import RunConfig
 from fiducial.training.runs import CHECKPOINT, LOCK, LOG, TrainingRun, read_tensors, write_tensors
 from fiducial.training.trainer import Task, Trainer, update_ema
@@ -174,9 +176,9 @@ def test_the_card_says_what_made_the_run(tmp_path):
 def test_another_configuration_is_refused_but_for_what_may_change(tmp_path):
     opened(tmp_path)
     opened(tmp_path, RunConfig(seed=3, learning_rate=0.05, num_threads=8))
-    with pytest.raises(InputError, match="holds a run with another learning_rate, seed"):
+    with pytest.raises(InputError, match=r"learning_rate: 0.05 there, .* now; seed: 3 there, 0 now\).*another"):
         TrainingRun(tmp_path, RunConfig(num_threads=8))
-    with pytest.raises(InputError, match="another words"):
+    with pytest.raises(InputError, match=r"words: null there, \"abc\" now"):
         TrainingRun(tmp_path, CONFIG, digests={"words": "abc"})
 
 
@@ -193,6 +195,56 @@ def test_no_two_processes_train_in_one_folder(tmp_path):
         held.acquire(timeout=0)
 
 
+def test_who_trains_in_the_folder_is_told_before_anything_is_read(tmp_path):
+    held, task = FileLock(tmp_path / LOCK), Toy()
+    held.acquire()
+    with pytest.raises(InputError, match="another process trains in this folder"):
+        train(task, tmp_path)
+    assert task.called == []
+    held.release()
+
+
+def test_a_run_that_never_began_leaves_nothing(tmp_path):
+    def build(trainer):
+        assert (trainer.run.folder / LOCK).exists()
+        raise InputError("no data")
+
+    task = Toy()
+    task.build = build
+    for folder in (tmp_path / "new", tmp_path):
+        with pytest.raises(InputError, match="no data"):
+            train(task, folder)
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK]  # the folder was there before, and stays
+    train(Toy(), tmp_path)
+
+
+def test_how_far_a_run_is_is_said_between_evaluations(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(runs, "PAUSE", 0.0)
+    stopped = Toy()
+    stopped.stop_at = 5
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, tmp_path, quiet=False)
+    said = capsys.readouterr().err
+    assert re.search(r"^step 2 of 8, loss [\d.e-]+, [\d.e-]+ s a step, \d+:\d\d left$", said, re.MULTILINE)
+    task = Toy()
+    task.scores = iter((0.5, 0.25))
+    train(task, tmp_path, quiet=False)
+    assert "goes on from step 3 of 8\n" in capsys.readouterr().err
+    train(Toy(), tmp_path, quiet=False)
+    assert capsys.readouterr().err == "all 8 steps are done already\n"
+
+
+def test_a_pace_is_that_of_the_steps_since_it_was_said(tmp_path, capsys, monkeypatch):
+    times = iter((0.0, 0.0, 20.0, 31.0, 60.0, 64.0))
+    monkeypatch.setattr(runs.time, "monotonic", lambda: next(times))
+    progress = runs.Progress(TrainingRun(tmp_path, CONFIG), 10, 110)
+    for step, loss in ((11, 1.0), (12, 0.5), (13, 0.4), (14, None)):
+        progress(step, loss)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "step 12 of 110, loss 0.5, 15.5 s a step, 25:19 left"
+    assert second == "step 14 of 110, 16.5 s a step, 25:36 left"
+
+
 def test_cards_with_the_names_of_older_versions_are_the_same_run(tmp_path):
     opened(tmp_path)
     card = json.loads((tmp_path / RUN_CARD).read_text())
@@ -200,7 +252,7 @@ def test_cards_with_the_names_of_older_versions_are_the_same_run(tmp_path):
     card["config"] = {"seed": 3, "rate": 0.05, "decay": config["weight_decay"], "threads": 8, "save_every": 9}
     (tmp_path / RUN_CARD).write_text(json.dumps(card))
     opened(tmp_path)
-    with pytest.raises(InputError, match="another learning_rate"):
+    with pytest.raises(InputError, match=r"settings \(learning_rate: 0.05 there, 0.06 now\)"):
         TrainingRun(tmp_path, RunConfig(seed=3, learning_rate=0.06))
 
 

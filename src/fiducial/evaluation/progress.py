@@ -59,7 +59,7 @@ class Progress:
             bar.update(task, completed=done, total=planned, rate=f"{rate:.2f}/s{self._trouble()}")
         elif time.perf_counter() - self._printed >= PAUSE or done == planned:
             self._printed = time.perf_counter()
-            left = _clock((planned - done) / rate)
+            left = clock((planned - done) / rate)
             print(f"{self._name}: {done}/{planned}, {rate:.2f}/s, {left} left{self._trouble()}", file=sys.stderr)
 
     def _trouble(self) -> str:
@@ -68,7 +68,8 @@ class Progress:
         return f" ({', '.join(counts)})" if counts else ""
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return seconds as minutes and seconds, or hours, minutes and seconds: ``1:05``, ``2:00:00``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -44,7 +44,7 @@ from fiducial.training.prompter_runs import (
     last_checkpoint,
     load_prompter,
 )
-from fiducial.training.runs import TrainingRun
+from fiducial.training.runs import Progress, TrainingRun
 from fiducial.training.sft_data import held_out_items, read_portions
 from fiducial.training.sft_samples import ExampleWriter
 
@@ -79,18 +79,19 @@ def train_grpo(
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     run = TrainingRun(out, config, command, quiet=quiet, writes=processes.is_main)
-    prompter = load_prompter(config, processes.device)
-    writer = ExampleWriter(config.answers, prompter.show)
-    portions = read_portions(config, data)
-    questions = Questions(config, portions, writer)
-    pairs = held_out_items(config, portions, writer)
-    held_out = {
-        title: [question_of(item, example, writer.dialect) for item, example in some] for title, some in pairs.items()
-    }
-    function = RewardFunction(config.rewarding())
-    service = function.scorer.service or MaskService(build(config.eval_segmenter))
-    recorder = Recorder(function, prompter.model.generation_config.eos_token_id)
-    run.open()
+    with run.beginning():
+        prompter = load_prompter(config, processes.device)
+        writer = ExampleWriter(config.answers, prompter.show)
+        portions = read_portions(config, data)
+        questions = Questions(config, portions, writer)
+        pairs = held_out_items(config, portions, writer)
+        held_out = {
+            title: [question_of(item, example, writer.dialect) for item, example in some]
+            for title, some in pairs.items()
+        }
+        function = RewardFunction(config.rewarding())
+        service = function.scorer.service or MaskService(build(config.eval_segmenter))
+        recorder = Recorder(function, prompter.model.generation_config.eos_token_id)
     run.open_board()
     watch = _Watch(config, run, prompter, recorder, service, held_out, processes)
     trainer = _Trainer(
@@ -275,6 +276,8 @@ class _Watch(TrainerCallback):
         """Take the model that is trained, and what is known of the best so far; log how good it is before."""
         self._model = model
         self._watchdog.begin(self._table.until(step))
+        self._run.say_start(step, self._config.steps)
+        self._progress = Progress(self._run, step, self._config.steps)
         if self._processes.is_main:
             self._best.begin(step)
             self._table.forget(step)
@@ -298,6 +301,7 @@ class _Watch(TrainerCallback):
         if step % max(1, min(10, self._config.steps // 20)) == 0:
             shown = ("loss", "grad_norm", "reward", "reward_std", "tokens", "kl", "truncated")
             self._run.log(step, **{key: line[key] for key in shown if key in line})
+        self._progress(step)
         self._watchdog.check(line)
         if self._processes.is_main:
             self._show(step)

@@ -7,11 +7,12 @@ optimiser, step).
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -23,11 +24,15 @@ from safetensors.torch import save
 
 from fiducial.config import as_plain, read
 from fiducial.errors import InputError
+from fiducial.evaluation.progress import clock
+from fiducial.evaluation.run import differences
 from fiducial.files import make_folder, read_json, write_atomically
 from fiducial.provenance import RUN_CARD, write_run_card
 from fiducial.training.configs import RunConfig
 
 LOG, CHECKPOINT, LOCK = "log.jsonl", "checkpoint.safetensors", ".lock"
+PAUSE = 30.0
+"""Seconds between two lines about how far a run is."""
 _OPTIMISER = "optimiser"
 _RENAMED = {
     **{"batch": "batch_size", "pictures": "batch_size", "rate": "learning_rate", "warm_up": "warmup_ratio"},
@@ -72,6 +77,7 @@ class TrainingRun:
         self.folder, self.command, self.quiet, self.writes = Path(folder), command, quiet, writes
         self._board: Any = None
         self._lock: FileLock | None = None
+        self._made = False  # whether the folder is new
         self._config = {**as_plain(config), **digests}
         self._started = time.monotonic()
         card = self.folder / RUN_CARD
@@ -80,10 +86,29 @@ class TrainingRun:
             before = _config_of(card, config, digests)
             changed = {key for key in {*before, *self._config} if before.get(key) != self._config.get(key)}
             if changed := changed - config.changeable:
+                old, new = ({key: one.get(key) for key in changed} for one in (before, self._config))
                 raise InputError(
-                    f"{self.folder}: holds a run with another {', '.join(sorted(changed))}: "
-                    "take another folder, or that configuration to go on"
+                    f"{self.folder}: holds a run with other settings ({'; '.join(differences(old, new))}): a run goes "
+                    "on with those that it began with: give them, or take another --out"
                 )
+
+    @contextlib.contextmanager
+    def beginning(self) -> Iterator[None]:
+        """Keep other processes out of the folder from here on, and open it where what is done in between works out.
+
+        What takes long, such as reading data, belongs into it; where that fails, no trace of a run is left that never
+        began.
+
+        Raises:
+            InputError: another process trains in this folder.
+        """
+        self._lock_folder()
+        try:
+            yield
+        except BaseException:
+            self._leave()
+            raise
+        self.open()
 
     def open(self) -> None:
         """Make the folder, keep other processes out of it, and write the card of a run that is new.
@@ -93,18 +118,35 @@ class TrainingRun:
         """
         if not self.writes:
             return
-        if self._lock is None:
-            lock = FileLock(make_folder(self.folder) / LOCK, is_singleton=True)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                raise InputError(
-                    f"{self.folder}: another process trains in this folder: wait for it, or take another folder"
-                ) from None
-            self._lock = lock
+        self._lock_folder()
         if self._is_new:
             write_run_card(self.folder, self.command, seed=self._config["seed"], config=self._config)
             self._is_new = False
+
+    def _lock_folder(self) -> None:
+        if self._lock is not None or not self.writes:
+            return
+        self._made = not self.folder.exists()
+        lock = FileLock(make_folder(self.folder) / LOCK, is_singleton=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(
+                f"{self.folder}: another process trains in this folder: wait for it, or take another folder"
+            ) from None
+        self._lock = lock
+
+    def _leave(self) -> None:
+        if self._lock is None:
+            return
+        empty = self._made and [*self.folder.iterdir()] == [self.folder / LOCK]
+        if empty:
+            (self.folder / LOCK).unlink()
+        self._lock.release()
+        self._lock = None
+        if empty:
+            with contextlib.suppress(OSError):  # another process has begun there
+                self.folder.rmdir()
 
     def open_board(self) -> None:
         """Write what is logged for TensorBoard too, below ``tensorboard/``; nothing happens where it is missing."""
@@ -133,6 +175,13 @@ class TrainingRun:
         """Print a line, unless the run is quiet."""
         if self.writes and not self.quiet:
             print(text, file=sys.stderr, flush=True)
+
+    def say_start(self, step: int, steps: int) -> None:
+        """Say of a run with steps done where it goes on."""
+        if step >= steps:
+            self.say(f"all {steps} steps are done already")
+        elif step:
+            self.say(f"goes on from step {step} of {steps}")
 
     def save(
         self, modules: Mapping[str, torch.nn.Module], optimiser: torch.optim.Optimizer | None = None, **notes: Any
@@ -174,6 +223,31 @@ class TrainingRun:
                 state.setdefault(int(index), {})[name] = value
             optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
         return notes
+
+
+class Progress:
+    """Says now and then how far a run is, between the lines of its log.
+
+    Args:
+        run: that says it.
+        step: steps done before it was begun, or gone on with.
+        steps: all of them.
+    """
+
+    def __init__(self, run: TrainingRun, step: int, steps: int) -> None:
+        self._run, self._first, self._last, self._steps = run, step, step, steps
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, step: int, loss: float | None = None) -> None:
+        """Take note of one more step done; the loss is the mean since the last evaluation."""
+        now = time.monotonic()
+        if now - self._said < PAUSE or step <= self._last:
+            return
+        each = (now - self._said) / (step - self._last)
+        left = (now - self._began) / (step - self._first) * (self._steps - step)
+        shown = "" if loss is None else f", loss {loss:.4g}"
+        self._run.say(f"step {step} of {self._steps}{shown}, {each:.3g} s a step, {clock(left)} left")
+        self._said, self._last = now, step
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], notes: Mapping[str, Any]) -> Path:

@@ -31,7 +31,7 @@ from fiducial.training.prompter_runs import (
     last_checkpoint,
     load_prompter,
 )
-from fiducial.training.runs import TrainingRun
+from fiducial.training.runs import Progress, TrainingRun
 from fiducial.training.sft_configs import SftConfig
 from fiducial.training.sft_data import AnswerCollator, Rows, grounding_accuracy, held_out_examples, read_portions
 from fiducial.training.sft_samples import Example, ExampleWriter
@@ -64,12 +64,12 @@ def train_sft(
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     run = TrainingRun(out, config, command, quiet=quiet, writes=processes.is_main)
-    prompter = load_prompter(config, processes.device)
-    writer = ExampleWriter(config.answers, prompter.show)
-    portions = read_portions(config, data)
-    rows = Rows(config, portions, writer, processes=processes.count)
-    held_out = held_out_examples(config, portions, writer)
-    run.open()
+    with run.beginning():
+        prompter = load_prompter(config, processes.device)
+        writer = ExampleWriter(config.answers, prompter.show)
+        portions = read_portions(config, data)
+        rows = Rows(config, portions, writer, processes=processes.count)
+        held_out = held_out_examples(config, portions, writer)
     run.open_board()
     watch = _Watch(config, run, prompter, held_out, processes)
     trainer = _Trainer(
@@ -160,6 +160,8 @@ class _Watch(TrainerCallback):
     def begin(self, model: Any, step: int) -> None:
         """Take the model that is trained, and what is known of the best so far; log how good it is before."""
         self._model = model
+        self._run.say_start(step, self._config.steps)
+        self._progress = Progress(self._run, step, self._config.steps)
         if self._processes.is_main:
             self._best.begin(step)
             if step == 0:
@@ -178,6 +180,7 @@ class _Watch(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Evaluate where it is time, and keep the model when it is the best so far."""
         step = state.global_step
+        self._progress(step)
         if step % self._config.eval_every and step != self._config.steps:
             return
         if self._processes.is_main:

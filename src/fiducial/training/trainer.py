@@ -37,7 +37,7 @@ from fiducial.checkpoints import pick_device
 from fiducial.errors import InputError, ModelError
 from fiducial.training.configs import RunConfig
 from fiducial.training.optimisers import make_optimiser
-from fiducial.training.runs import TrainingRun
+from fiducial.training.runs import Progress, TrainingRun
 
 Batch = TypeVar("Batch")
 N = TypeVar("N", bound=nn.Module)
@@ -148,8 +148,8 @@ class Trainer(Generic[Batch]):
         if config.num_threads:
             torch.set_num_threads(config.num_threads)
         torch.manual_seed(config.seed)
-        self.network = task.build(self)
-        self.run.open()
+        with self.run.beginning():
+            self.network = task.build(self)
         self.average = copy.deepcopy(self.network).requires_grad_(False) if task.ema_decay else self.network
         trained = [weight for weight in self.network.parameters() if weight.requires_grad]
         self._optimiser = task.optimiser(self.network)
@@ -157,9 +157,12 @@ class Trainer(Generic[Batch]):
         if task.score_first and not self.before:
             self.before = self._scores()
             self.run.log(0, **self.before, **{task.score_name: _mean(self.before)})
+        self.run.say_start(self.step, task.steps)
+        progress = Progress(self.run, self.step, task.steps)
         try:
             for parts in task.batches(self.step):
                 self._train(parts, trained)
+                progress(self.step, self._sums["all"] / self._summed)
                 last = self.step == task.steps
                 if last or self.step % task.eval_every == 0:
                     self._evaluate()
