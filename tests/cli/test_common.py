@@ -1,11 +1,13 @@
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fiducial.cli import common
 from fiducial.config import option
 from fiducial.errors import InputError
+from fiducial.language import Outcome
 from fiducial.prompters.configs import ClassicConfig, VLMConfig
 
 
@@ -75,6 +77,19 @@ def test_help_names_options_defaults_and_units(capsys):
     for words in ("THING", "--count N", "(default: 3)", "--no-images", "Do something.", "--out DIR"):
         assert words in shown
     assert shown.index("--count") < shown.index("--device")  # the command's own first
+
+
+@pytest.mark.parametrize(
+    ("outcome", "count", "said"),
+    [
+        (Outcome.FOUND, 2, "2 targets"),
+        (Outcome.TRUNCATED, 1, "1 target (truncated)"),
+        (Outcome.TRUNCATED, 0, "truncated"),
+        (Outcome.NO_TARGET, 0, "no target"),
+    ],
+)
+def test_how_an_answer_ended_has_one_name(outcome, count, said):
+    assert common.ending(SimpleNamespace(outcome=outcome, masks=(None,) * count)) == said
 
 
 def test_settings_reach_the_parts_that_take_them():

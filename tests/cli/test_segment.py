@@ -125,6 +125,7 @@ def test_a_model_that_fails_is_status_one_and_still_a_line(folder, capsys, monke
         (["--quantize", "int8"], "'quantize'"),
         (["--max-pixels", "100"], "more than the limit"),
         (["--out", "{file}"], "is a file"),
+        (["--set", "overlay=grid"], "segmenter.OPTION=VALUE; which parts there are is chosen by the recipe"),
         (["--out", "{file}/below"], "cannot be made"),
     ],
 )
@@ -137,6 +138,10 @@ def test_bad_options_are_bad_input(folder, capsys, extra, message):
 def test_the_instruction_is_checked(folder, capsys):
     assert main(["segment", str(folder / "a.png"), " ", "--json"]) == 2
     assert "instruction is empty" in capsys.readouterr().err
+    assert main(["segment", str(folder / "a.png"), "", "--json"]) == 2
+    said = capsys.readouterr().err
+    assert "INSTRUCTION is empty: it is what to segment" in said
+    assert "--instruction" not in said
 
 
 def test_any_recipe_takes_refiners_and_explains_them(folder, tmp_path, capsys):

@@ -102,3 +102,5 @@ def test_help_names_all_that_can_be_trained(capsys, monkeypatch):
     assert main(["train", "--help"]) == 0
     words = capsys.readouterr().out.replace(",", " ").split()
     assert {*plugins.names("training")} <= {*words}
+    assert main(["train", "decoder", "--help"]) == 0
+    assert "`fiducial describe decoder`" in capsys.readouterr().out

@@ -56,16 +56,21 @@ def score(files, **more):
 def test_texts_meet_masks_by_the_samples_name(files):
     found = score(files)
     assert list(found) == ["a", "b", "c"]
-    assert found["a"].first.total == pytest.approx(1)
+    assert found["a"].by_reader.total == pytest.approx(1)
     # b: the words are right, the mask is in the opposite corner: ncos 0, half of the diagonal away
-    assert (found["b"].first.spatial, found["b"].first.visual) == pytest.approx((1, 0.25))
+    assert (found["b"].by_reader.spatial, found["b"].by_reader.visual) == pytest.approx((1, 0.25))
     assert found["b"].position_right is True
-    assert found["c"].first.total is None
+    assert found["c"].by_reader.total is None
 
 
 def test_a_sample_without_a_text_has_a_blank_one(files, tmp_path):
     found = score(files, texts=lines(tmp_path / "few.jsonl", {"id": "b", "text": "It lies in the upper left."}))
-    assert (found["a"].semantic, found["a"].first.total) == (0, 0)
+    assert (found["a"].semantic, found["a"].by_reader.total) == (0, 0)
+
+
+def test_a_file_without_texts_is_no_score_of_zero(files, tmp_path):
+    with pytest.raises(InputError, match=r"none.jsonl: holds no texts"):
+        score(files, texts=lines(tmp_path / "none.jsonl"))
 
 
 @pytest.mark.parametrize(
@@ -94,8 +99,8 @@ def test_the_command_prints_both_readers(files, tmp_path, capsys):
     assert main([*words, "--text2centroid", "rules", "--json", "--scores", str(each)]) == 0
     found = json.loads(capsys.readouterr().out)["prscore"]
     assert (found["n"], found["n_no_target"], found["position_accuracy"]) == (3, 1, 1)
-    assert found["first"] == found["second"]
-    assert found["first"]["visual"] == pytest.approx(0.625)
+    assert found["by_reader"] == found["by_rule"]
+    assert found["by_reader"]["visual"] == pytest.approx(0.625)
     assert [json.loads(line)["prscore"]["position_right"] for line in each.read_text().splitlines()] == [
         True,
         True,

@@ -45,14 +45,14 @@ def score(predicted, reference, mask, *, reader=None, **more):
 
 
 def values_of(found):
-    return [found.semantic, found.first.spatial, found.first.visual, found.first.total, found.second.total]
+    return [found.semantic, found.by_reader.spatial, found.by_reader.visual, found.by_reader.total, found.by_rule.total]
 
 
 def test_all_agree():
     found = score("upper left", "upper left", square(1, 1))  # its centroid is pixel (2, 2), (-0.5, 0.5) centred
     assert found.centroid == (-0.5, 0.5)
     assert found.semantic == pytest.approx(1)
-    assert (found.first.spatial, found.first.visual, found.first.total) == pytest.approx((1, 1, 1))
+    assert (found.by_reader.spatial, found.by_reader.visual, found.by_reader.total) == pytest.approx((1, 1, 1))
     assert found.position_right is True
 
 
@@ -63,9 +63,9 @@ def test_the_other_side():
     found = score("upper right", "upper left", square(3, 3))
     assert found.centroid == (0, 0)
     assert found.semantic == pytest.approx(0.8)
-    assert found.first.spatial == pytest.approx(0.573223, abs=1e-6)
-    assert found.first.visual == pytest.approx(0.625)
-    assert found.first.total == pytest.approx((0.8 + 0.573223 + 0.625) / 3, abs=1e-6)
+    assert found.by_reader.spatial == pytest.approx(0.573223, abs=1e-6)
+    assert found.by_reader.visual == pytest.approx(0.625)
+    assert found.by_reader.total == pytest.approx((0.8 + 0.573223 + 0.625) / 3, abs=1e-6)
     assert found.position_right is False
 
 
@@ -75,15 +75,15 @@ def test_the_opposite_corner():
     # the sentence vectors are opposite: S_sem = 0
     found = score("lower right", "upper left", square(6, 6))
     assert found.centroid == (0.75, -0.75)
-    assert (found.semantic, found.first.spatial, found.first.visual) == pytest.approx((0, 0.25, 0.9375))
-    assert found.first.total == pytest.approx(0.395833, abs=1e-6)
+    assert (found.semantic, found.by_reader.spatial, found.by_reader.visual) == pytest.approx((0, 0.25, 0.9375))
+    assert found.by_reader.total == pytest.approx(0.395833, abs=1e-6)
 
 
 def test_the_nearer_of_two_in_one_direction():
     # (0.25, 0.25) and (0.5, 0.5): ncos = 1, 0.353553 apart, 0.125 of the diagonal
     found = score("near the upper right", "upper right", square(5, 1))
-    assert found.first.spatial == pytest.approx(0.9375)
-    assert found.first.visual == pytest.approx(0.9375)  # the mask lies at (0.5, 0.5)
+    assert found.by_reader.spatial == pytest.approx(0.9375)
+    assert found.by_reader.visual == pytest.approx(0.9375)  # the mask lies at (0.5, 0.5)
     assert found.position_right is True
 
 
@@ -97,7 +97,7 @@ def test_the_nearer_of_two_in_one_direction():
     ],
 )
 def test_a_point_at_the_centre_has_no_direction(predicted, reference, x, spatial, visual):
-    found = score(predicted, reference, square(x, 3)).first
+    found = score(predicted, reference, square(x, 3)).by_reader
     assert (found.spatial, found.visual) == pytest.approx((spatial, visual))
 
 
@@ -105,34 +105,34 @@ def test_a_point_at_the_centre_has_no_direction(predicted, reference, x, spatial
 def test_an_empty_mask_has_no_visual_agreement(mask):
     found = score("upper left", "upper left", mask)
     assert found.centroid is None
-    assert (found.semantic, found.first.spatial, found.first.visual) == pytest.approx((1, 1, 0))
-    assert found.first.total == pytest.approx(2 / 3)
+    assert (found.semantic, found.by_reader.spatial, found.by_reader.visual) == pytest.approx((1, 1, 0))
+    assert found.by_reader.total == pytest.approx(2 / 3)
 
 
 def test_an_empty_text_is_worth_nothing():
     found = score(" ", "upper left", square(1, 1))
-    assert (found.semantic, found.first.spatial, found.first.visual, found.first.total) == (0, 0, 0, 0)
-    assert found.first.predicted is None
+    assert (found.semantic, found.by_reader.spatial, found.by_reader.visual, found.by_reader.total) == (0, 0, 0, 0)
+    assert found.by_reader.predicted is None
     assert found.position_right is False
 
 
 def test_a_text_without_a_place_agrees_with_nothing():
     found = score("a tumour", "upper left", square(1, 1))
     assert found.semantic == pytest.approx(0.5)  # (0, 1) and (1, 0)
-    assert (found.first.spatial, found.first.visual) == (0, 0)
-    assert found.first.total == pytest.approx(0.5 / 3)
+    assert (found.by_reader.spatial, found.by_reader.visual) == (0, 0)
+    assert found.by_reader.total == pytest.approx(0.5 / 3)
 
 
 def test_a_reference_without_a_place_cannot_be_compared():
     found = score("upper left", "a tumour", square(1, 1))
-    assert (found.first.spatial, found.first.total, found.position_right) == (None, None, None)
-    assert found.first.visual == pytest.approx(1)
+    assert (found.by_reader.spatial, found.by_reader.total, found.position_right) == (None, None, None)
+    assert found.by_reader.visual == pytest.approx(1)
 
 
 def test_where_there_is_no_target_there_is_no_score():
     found = score("upper left", "no tumour", square(1, 1), has_target=False)
     assert (found.semantic, found.position_right) == (None, None)
-    assert {found.first.spatial, found.first.visual, found.first.total, found.second.total} == {None}
+    assert {found.by_reader.spatial, found.by_reader.visual, found.by_reader.total, found.by_rule.total} == {None}
 
 
 def test_sentences_without_a_direction():
@@ -142,13 +142,13 @@ def test_sentences_without_a_direction():
 
 def test_the_second_opinion_stands_beside_the_first():
     found = score("upper left", "upper left", square(1, 1), reader=Reader("learned", shift=0.1))
-    assert (found.first.reader, found.second.reader) == ("learned", "rules")
-    assert found.first.predicted == pytest.approx((-0.4, 0.6))
-    assert found.second.visual == pytest.approx(1)
+    assert (found.by_reader.reader, found.by_rule.reader) == ("learned", "rules")
+    assert found.by_reader.predicted == pytest.approx((-0.4, 0.6))
+    assert found.by_rule.visual == pytest.approx(1)
     # the angle between (-0.4, 0.6) and (-0.5, 0.5): cos = 0.5 / (0.7211103 * 0.7071068); 0.1414214 apart
     cosine = 0.5 / (0.7211103 * 0.7071068)
-    assert found.first.visual == pytest.approx(((cosine + 1) / 2 + 1 - 0.05) / 2, abs=1e-6)
-    assert found.as_json()["second"]["reader"] == "rules"
+    assert found.by_reader.visual == pytest.approx(((cosine + 1) / 2 + 1 - 0.05) / 2, abs=1e-6)
+    assert found.as_json()["by_rule"]["reader"] == "rules"
 
 
 def test_many_are_scored_at_once_as_each_by_itself():
@@ -177,11 +177,11 @@ def test_a_report_counts_what_has_no_score():
     found = report(pr_scores(cases, Reader(), Reader("learned"), Reader("rules")))
     assert (found["n"], found["n_no_target"]) == (5, 1)
     assert found["semantic"] == pytest.approx((1 + 0.8 + 0.5 + 0.5) / 4)
-    assert (found["first"]["reader"], found["second"]["reader"]) == ("learned", "rules")
-    assert (found["first"]["n_unread"], found["first"]["n_unstated"]) == (1, 1)
-    assert found["first"]["spatial"] == pytest.approx((1 + 0.573223 + 0) / 3, abs=1e-6)
+    assert (found["by_reader"]["reader"], found["by_rule"]["reader"]) == ("learned", "rules")
+    assert (found["by_reader"]["n_unread"], found["by_reader"]["n_unstated"]) == (1, 1)
+    assert found["by_reader"]["spatial"] == pytest.approx((1 + 0.573223 + 0) / 3, abs=1e-6)
     assert (found["position_accuracy"], found["n_positions"]) == (pytest.approx(1 / 3), 3)
-    assert report([])["first"]["total"] is None
+    assert report([])["by_reader"]["total"] is None
 
 
 def test_a_reader_gives_a_point_for_every_text():

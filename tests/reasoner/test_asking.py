@@ -88,7 +88,9 @@ class TestDataset:
 
     def test_what_the_masks_show_is_said_or_is_an_error(self, tmp_path):
         root = fake_datasets.folder(tmp_path)
-        with pytest.raises(InputError, match=r"sample a: what does it show\? its dataset does not say: give target="):
+        with pytest.raises(
+            InputError, match=r"sample a: what does it show\? its dataset does not say: name its target"
+        ):
             open_dataset(f"asked:{root}")[0]
         assert open_dataset(f"asked:{root}?target=lung&modality=lung CT")[0].meta["target"] == "lungs"
         with pytest.raises(InputError, match=r"sample a: 'lung' is asked for in several kinds of pictures \(lung CT"):

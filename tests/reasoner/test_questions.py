@@ -210,3 +210,12 @@ def test_answers_about_several_state_each_place(phrasing):
             assert set(map(point_of, groups.values())) == {position.point for position in found.positions}, found.answer
     for found in many([], find_subject("heart"), phrasing=phrasing):
         assert stated_place(found.answer) is None
+
+
+def test_names_have_their_own_plurals():
+    masks = [CORNERS["top left"], CORNERS["bottom right"]]
+    said = " ".join(found.answer for found in many(masks, find_subject("skin lesion"), phrasing="held_out"))
+    assert "two naevi" in said
+    assert "naevuss" not in said
+    said = " ".join(found.answer for found in many(masks, subject_for("mass of fat")))
+    assert "two masses of fat" in said

@@ -17,7 +17,7 @@ from fiducial.training.configs import (
     SegmenterPrompting,
     Source,
 )
-from fiducial.training.recipes import config_names, load_config
+from fiducial.training.recipes import config_names, config_values, load_config
 from fiducial.training.words_configs import WordsConfig
 
 SCENES = Source("scenes:shapes?count=30&seed=3&size=96", held_out=0.3, name="shapes")
@@ -111,6 +111,14 @@ def test_the_shipped_runs_of_the_grounder_name_what_is_in_the_vocabulary(name):
     for source in config.data:
         assert {name for _, name in source.names} <= known
         assert source.label in (known | {""})
+
+
+def test_what_a_shipped_configuration_is_of_is_known():
+    found = {name: config_values(name)[0] for name in config_names()}
+    assert found["nano-segmenter-muon"] == "segmenter"
+    assert (found["nano-vlm"], found["cg-reasoner-nano"], found["small-grpo"]) == ("nano-vlm", "cg-reasoner", "grpo")
+    with pytest.raises(UnknownNameError, match="nano-segmenter"):
+        config_values("nano-segmentr")
 
 
 def test_a_configuration_of_something_else_is_refused():

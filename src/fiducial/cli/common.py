@@ -38,16 +38,17 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{self.prog.removeprefix('fiducial ')}: {message} (see {self.prog} --help)")
 
 
-def parse(options: type[Options], command: str, words: Sequence[str]) -> Options:
+def parse(options: type[Options], command: str, words: Sequence[str], *, about: str | None = None) -> Options:
     """Read the words behind a command into the command's description.
 
     Every field is an option: ``max_pixels`` is ``--max-pixels``. ``positional`` fields stand without a name, a truth
     value is a flag (``--no-NAME`` where it is true by default), and what is a row of rows may be given several times.
+    ``about`` is what the help says the command does; default: the docstring.
 
     Raises:
         InputError: words that the command does not know, or values that make no sense.
     """
-    parser = _Parser(prog=f"fiducial {command}", description=options.__doc__, allow_abbrev=False)
+    parser = _Parser(prog=f"fiducial {command}", description=about or options.__doc__, allow_abbrev=False)
     # a command's own options come before those of the groups that it takes in
     depth = {name: at for at, base in reversed([*enumerate(options.__mro__)]) for name in get_annotations(base)}
     for field, hint in sorted(fields_of(options), key=lambda pair: depth[pair[0].name]):
@@ -56,7 +57,7 @@ def parse(options: type[Options], command: str, words: Sequence[str]) -> Options
     found = vars(parser.parse_intermixed_args(join_values(words, joined)))
     values = {key: _as_typed(value) for key, value in found.items() if value is not None and value != []}
     if empty := [key for key, value in values.items() if value == ""]:
-        raise InputError(f"--{empty[0].replace('_', '-')} needs a value: leave it out to say nothing")
+        raise InputError(_empty(options, empty[0]))
     try:
         return read(options, values, command)
     except InputError as error:
@@ -67,6 +68,14 @@ def parse(options: type[Options], command: str, words: Sequence[str]) -> Options
         written = f" (written {units[named[1]]})" if "," in units.get(named[1], "") else ""
         text = str(error).replace(named[0], f"--{named[1].replace('_', '-')}")
         raise InputError(text + written) from None
+
+
+def _empty(options: type[Config], name: str) -> str:
+    """Say that a word is empty by the name that the help gives it."""
+    field = next(field for field, _ in fields_of(options) if field.name == name)
+    if field.metadata["positional"]:
+        return f"{name.upper()} is empty: it is {field.metadata['help']}"
+    return f"--{name.rstrip('_').replace('_', '-')} needs a value: leave it out to say nothing"
 
 
 def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: Any) -> None:
@@ -266,12 +275,16 @@ def report_failure(result: Segmentation) -> int:
     return 1
 
 
+def ending(result: Segmentation) -> str:
+    """Say how an answer ended: its targets, and its outcome where that is not "found": ``1 target (truncated)``."""
+    count, outcome = len(result.masks), result.outcome.value.replace("_", " ")
+    targets = f"{count} target{'' if count == 1 else 's'}"
+    return outcome if not count else targets if result.outcome is Outcome.FOUND else f"{targets} ({outcome})"
+
+
 def describe(result: Segmentation, written: Iterable[Path], checked: Consistency | None = None) -> str:
     """Say in a few lines what was found, for people, and what came of checking its text where that was done."""
-    count = len(result.masks)
-    found = f"{count} target{'' if count == 1 else 's'}" if count else str(result.outcome.value).replace("_", " ")
-    note = f" ({result.outcome.value})" if count and result.outcome.value != "found" else ""
-    lines = [f"{result.image.name}: {found}{note}, {result.seconds.get('total', 0):.2f} s"]
+    lines = [f"{result.image.name}: {ending(result)}, {result.seconds.get('total', 0):.2f} s"]
     if result.text:
         lines.append(f"  {' '.join(result.text.split())}")
     targets = zip(result.prompts, result.masks, result.refinements, strict=True)

@@ -11,11 +11,16 @@ from fiducial import plugins
 from fiducial.cli import common
 from fiducial.config import Config, as_plain, class_value, fields_of, is_needed, option, summary, type_name
 from fiducial.errors import UnknownNameError
+from fiducial.evaluation.run import flat
+from fiducial.training.recipes import config_names, config_values
 
 
 @dataclass(frozen=True, kw_only=True)
 class Describe(Config):
-    """List the parts that can be named, or the options of those called NAME: type, default, unit and help."""
+    """List the parts that can be named, or the options of those called NAME: type, default, unit and help.
+
+    A NAME may also be that of a shipped training configuration: what it sets is listed.
+    """
 
     name: str | None = option(None, "a prompter, segmenter, refiner, overlay, dataset, reward, source", positional=True)
     json: bool = option(False, "print one JSON object per part")
@@ -27,8 +32,9 @@ def run(words: Sequence[str]) -> int:
     every = [(kind, name) for kind in plugins.parts() for name in plugins.names(kind)]
     wanted = options.name and options.name.lower()
     chosen = [(kind, name) for kind, name in every if wanted in (None, name, kind)]
-    if not chosen:
-        raise UnknownNameError("part", str(options.name), {name for _, name in every})
+    shipped = wanted is not None and wanted in config_names()
+    if not chosen and not shipped:
+        raise UnknownNameError("part", str(options.name), {*(name for _, name in every), *config_names()})
     if options.name is None and not options.json:
         width = max(len(name) for _, name in every)
         for kind in plugins.parts():
@@ -49,7 +55,22 @@ def run(words: Sequence[str]) -> int:
         widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
         for row in rows:
             print("  " + "  ".join(f"{row[i]:<{widths[i]}}" for i in range(3)) + f"  {row[3]}")
+    if shipped:
+        _print_configuration(str(wanted), options.json)
     return 0
+
+
+def _print_configuration(name: str, as_json: bool) -> None:
+    """Print what a shipped training configuration sets."""
+    kind, values = config_values(name)
+    if as_json:
+        common.print_json({"kind": "configuration", "name": name, "training": kind, "sets": values})
+        return
+    print(f"configuration {name}, for fiducial train {kind} {name} --out RUN; the rest: fiducial describe {kind}")
+    rows = list(flat(values).items())
+    width = max((len(address) for address, _ in rows), default=0)
+    for address, value in rows:
+        print(f"  {address:<{width}}  {value}")
 
 
 def describe(kind: type[Config], prefix: str = "") -> list[tuple[str, str, str, str]]:

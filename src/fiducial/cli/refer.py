@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from fiducial.datasets.configs import FolderConfig
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.files import make_folder, write_atomically
 from fiducial.reasoner.questions import Phrasing, Sides
+from fiducial.reasoner.subjects import is_known
 from fiducial.synthetic.expressions import FAMILIES
 from fiducial.synthetic.referring import referring_expressions, write_expressions
 
@@ -81,6 +83,14 @@ def _refer(options: Refer, source: DatasetConfig) -> int:
     return 0
 
 
+def _note_unknown(asked: Collection[tuple[str, str]], sides: Sides) -> None:
+    """Say which names are none that are known: they are taken as they stand, and nothing is known of such pictures."""
+    for modality, target in sorted(asked):
+        if not is_known(target, modality):
+            doubt = ", and nobody knows whether such a picture has sides of the patient" if sides != "image" else ""
+            print(f"note: {target!r} is asked for as written: no known target of a {modality}{doubt}", file=sys.stderr)
+
+
 def _ask(options: Refer, source: DatasetConfig) -> int:
     from fiducial.reasoner.asking import question_lines, question_table, shared_folder
     from fiducial.reasoner.configs import AskedConfig
@@ -97,6 +107,7 @@ def _ask(options: Refer, source: DatasetConfig) -> int:
     for (modality, target, position), count in sorted(counts.items()):
         named = f"{modality}, {target}, {position or 'nothing there'}"
         print(f"  {named:<46}{count}")
+    _note_unknown({(modality, target) for modality, target, _ in counts}, options.sides)
     print(f"wrote {len(samples)} questions to {options.out}")
     if as_table:
         print(f'evaluate on them: fiducial evaluate "prs-med:{options.out}?root={root}" ...')

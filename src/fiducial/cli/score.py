@@ -110,7 +110,8 @@ def _prscores(options: Score) -> dict[str, PRScore]:
 def _print_prscore(found: dict[str, Any], number: Any) -> None:
     print(f"words of {found['n'] - found['n_no_target']} samples with a target:")
     print(f"  {'S_sem':<20}{number(found['semantic']):>8}")
-    for key in ("first", "second") if found["first"]["reader"] != found["second"]["reader"] else ("first",):
+    same = found["by_reader"]["reader"] == found["by_rule"]["reader"]
+    for key in ("by_reader",) if same else ("by_reader", "by_rule"):
         one = found[key]
         print(f"  places read by {one['reader']}:")
         for name, title in (("spatial", "S_spatial"), ("visual", "S_vis"), ("total", "PRScore")):

@@ -82,4 +82,4 @@ def _segment_one(pipeline: Pipeline, path: Path, stem: str, folder: Path | None,
         common.print_json(result.as_json() | ({} if checked is None else {"consistency": checked.as_json()}))
     else:
         print(common.describe(result, written, checked), flush=True)
-    return result.outcome.value, status
+    return common.ending(result), status

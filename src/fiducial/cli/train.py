@@ -24,7 +24,7 @@ class Train(Config):
     grounder: the nano grounder. words: the word table that the grounder is asked by. sft: a vision-language model, to
     write coordinates. grpo: one that writes them, by rewards. nano-vlm: a small one from nothing. text2centroid:
     the head that reads a place out of a sentence. cg-reasoner: one that answers in words and draws the mask itself.
-    `fiducial describe segmenter` tells what its configuration holds.
+    `fiducial describe WHAT` tells what its configuration holds.
     """
 
     what: str = option(
@@ -46,7 +46,9 @@ class Train(Config):
 
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
-    options = common.parse(Train, "train", words)
+    named = next((word for word in words if word in plugins.names("training")), "WHAT")
+    about = (Train.__doc__ or "").replace("describe WHAT", f"describe {named}")
+    options = common.parse(Train, "train", words, about=about)
     kind = plugins.find("training", options.what)
     from fiducial.training.recipes import load_config
 

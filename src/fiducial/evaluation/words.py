@@ -46,6 +46,8 @@ def score_texts(
     """
     true, predicted = read_sides(predictions, truth)
     said = read_texts(texts, ("text", "answer"), true.entries)
+    if not said:
+        raise InputError(f"{texts}: holds no texts: give a line with id and text for each answer")
     meant = read_texts(references, ("answer", "text"), true.entries)
     targets = {name: bool(entry.mask or entry.boxes) for name, entry in true.entries.items()}
     if missing := [name for name, there in targets.items() if there and name not in meant]:

@@ -90,16 +90,16 @@ class PRScore:
     Args:
         semantic: S_sem, 0..1; None where there is no target.
         centroid: of the predicted mask, x, y in the centred frame; None where it is empty.
-        first: by the reader that was asked for.
-        second: by rule.
+        by_reader: by the reader that was asked for.
+        by_rule: by reading phrases by rule.
         position_right: whether predicted and reference text, read by rule, name the same side of both axes, neither
             side being one too; None where the reference names no place.
     """
 
     semantic: float | None
     centroid: Point | None
-    first: Reading
-    second: Reading
+    by_reader: Reading
+    by_rule: Reading
     position_right: bool | None
 
     def as_json(self) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def pr_scores(
         ...     def embed(self, texts): return np.ones((len(texts), 4)) / 2
         >>> mask = Mask.from_box((6, 0, 8, 2), height=8, width=8)
         >>> score = pr_scores([PRCase("here", "there", mask)], Reader(), Reader(), Reader())[0]
-        >>> round(score.first.spatial, 4), round(score.first.visual, 4), round(score.first.total, 4)
+        >>> round(score.by_reader.spatial, 4), round(score.by_reader.visual, 4), round(score.by_reader.total, 4)
         (1.0, 0.9375, 0.9792)
     """
     if not cases:
@@ -149,8 +149,8 @@ def pr_scores(
         PRScore(
             semantic=float(semantic[index]) if case.has_target else None,
             centroid=_point(centroids[index]),
-            first=readings[0][index],
-            second=readings[1][index],
+            by_reader=readings[0][index],
+            by_rule=readings[1][index],
             position_right=bool(right[index]) if case.has_target and known[index] else None,
         )
         for index, case in enumerate(cases)
@@ -185,7 +185,7 @@ def agreement(one: Points, other: Points) -> Points:
 def report(scores: Iterable[PRScore]) -> dict[str, Any]:
     """Return the means of scores as plain values, None where no score has one.
 
-    They are ``n``, ``n_no_target`` (not scored), ``semantic``, ``first`` and ``second`` with the name of the reader,
+    They are ``n``, ``n_no_target`` (not scored), ``semantic``, ``by_reader`` and ``by_rule`` with the reader's name,
     the means of ``spatial``, ``visual`` and ``total``, ``n_unread`` (references that state no place, without a total)
     and ``n_unstated`` (predictions that state none), and ``position_accuracy`` over ``n_positions``.
     """
@@ -197,7 +197,7 @@ def report(scores: Iterable[PRScore]) -> dict[str, Any]:
         "n_no_target": len(known) - len(scored),
         "semantic": _mean([score.semantic for score in scored]),
     }
-    for key in ("first", "second"):
+    for key in ("by_reader", "by_rule"):
         readings: list[Reading] = [getattr(score, key) for score in scored]
         found[key] = {
             "reader": getattr(known[0], key).reader if known else None,

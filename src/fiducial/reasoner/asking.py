@@ -14,7 +14,7 @@ from typing import Any
 from fiducial.datasets import Dataset, Sample, sample_ids
 from fiducial.errors import InputError
 from fiducial.reasoner.configs import AskedConfig
-from fiducial.reasoner.questions import ask, random_for
+from fiducial.reasoner.questions import ask, random_for, with_article
 from fiducial.reasoner.subjects import Subject, subject_for
 
 COLUMNS = ("image_path", "image_name", "split", "description", "position", "question", "answer", "picture_path")
@@ -58,6 +58,11 @@ class AskedDataset:
         subject = self._subject(sample)
         key = f"{sample.id}#{number}" if config.questions > 1 else sample.id
         random = random_for(config.seed, key)
+        if config.sides != "image" and subject.modality.moves == "all":
+            raise InputError(
+                f"sample {sample.id}: {with_article(subject.modality.name)} picture shows no sides of the patient, "
+                "for it is taken from any direction: leave sides at image"
+            )
         how: Any = {"phrasing": config.phrasing, "sides": config.sides, "apart": config.apart}
         said = ask(sample.instances, subject, random, **how)
         about = {
@@ -81,7 +86,7 @@ class AskedDataset:
             named = labels[0]
         if not named:
             problem = f"it has several labels ({', '.join(labels)})" if labels else "its dataset does not say"
-            raise InputError(f"sample {sample.id}: what does it show? {problem}: give target=..., such as target=polyp")
+            raise InputError(f"sample {sample.id}: what does it show? {problem}: name its target, such as polyp")
         try:
             return subject_for(named, self.config.modality or str(sample.meta.get("modality") or ""))
         except InputError as error:

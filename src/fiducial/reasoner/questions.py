@@ -20,6 +20,7 @@ from fiducial.errors import InputError
 from fiducial.files import read_yaml
 from fiducial.geometry import Mask, Point, centroid_of, large_pieces
 from fiducial.language.phrases.lexicon import NUMBERS
+from fiducial.language.phrases.nouns import in_number
 from fiducial.reasoner.positions import Position, piece_positions, position_of
 from fiducial.reasoner.subjects import Subject
 
@@ -158,7 +159,7 @@ class _Words:
         }
         names, pictures = known[phrasing]
         name, picture = _drawn(names or (target.name,), random), _drawn(pictures or (modality.name,), random)
-        several = target.plural if target.plural and name == target.name else f"{name}s"
+        several = target.plural if target.plural and name == target.name else in_number(tuple(name.split()), 2)
         alone = f"the {name}" if target.unique else name if target.many else with_article(name)
         self._random, self._phrasing = random, phrasing
         self._places: dict[str, Any] = {}

@@ -22,7 +22,7 @@ class Target(Config):
     """Something that can be asked for in a picture."""
 
     name: str = option(help="what it is called, without an article", positional=True)
-    plural: str = option("", "name of several; empty: an s at the end")
+    plural: str = option("", "name of several; empty: by the rules of English")
     names: tuple[str, ...] = option((), "other names, used in training")
     unseen: tuple[str, ...] = option((), "other names, kept for held-out questions")
     labels: tuple[str, ...] = option((), "what datasets call it")
@@ -136,6 +136,17 @@ def subject_for(target: str, modality: str = "") -> Subject:
     new = modality.strip() or "picture"
     known = within[0] if named and within else Modality(name=new, pictures=(new,))
     return Subject(known, Target(name=target.strip()))
+
+
+def is_known(target: str, modality: str) -> bool:
+    """Say whether a kind of picture is a known one, and has a target of that name.
+
+    Example:
+        >>> is_known("polyp", "endoscopy"), is_known("polip", "endoscopy"), is_known("polyp", "picture")
+        (True, False, False)
+    """
+    within = [one for one in modalities() if modality.strip().lower() in one.known_as]
+    return bool(within) and _known(target, within) is not None
 
 
 def subject_of(sample: Sample) -> Subject:

@@ -157,6 +157,12 @@ def open_reader(name: str, encoder: SentenceEmbedder | None = None) -> Text2Cent
         if convention not in ("", *Convention):
             raise InputError(f"{name}: conventions are {', '.join(Convention)}, got {convention!r}")
         return RuleText2Centroid(Convention(convention) if convention else None)
+    if name != EMBEDDED and not Path(name).exists():
+        known = ", ".join(("rules", *(f"rules:{one}" for one in Convention)))
+        raise InputError(
+            f"{name}: no such file, and no reader of places: take {known}, "
+            "or the file of a head that `fiducial train text2centroid` left"
+        )
     return LearnedText2Centroid.load(name, encoder)
 
 

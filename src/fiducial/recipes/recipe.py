@@ -90,7 +90,8 @@ class Recipe(Config):
         for key, value in settings.items():
             address, _, name = key.partition(".")
             if not name or address not in known:
-                raise InputError(f"cannot set {key!r}: write {' or '.join(f'{one}.OPTION=VALUE' for one in known)}")
+                can = " or ".join(f"{one}.OPTION=VALUE" for one in known)
+                raise InputError(f"cannot set {key!r}: write {can}; which parts there are is chosen by the recipe")
             options.setdefault(address, {})[name] = value  # set together, as options of one part may go together
         changed: dict[str, Any] = {
             name: getattr(self, name).with_settings(options[name], "cache" if name == "cache" else "")

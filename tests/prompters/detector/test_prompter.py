@@ -113,6 +113,7 @@ def test_known_and_not_there_is_no_target():
     answer = ask("the airplane")
     assert answer.outcome is Outcome.NO_TARGET
     assert answer.text == "Chose nothing; no airplane was found."
+    assert ask("all airplanes").text == "Chose nothing; no airplanes were found."
     assert ask("the green ship").outcome is Outcome.NO_TARGET
     assert ask("the ship near the airplane").outcome is Outcome.NO_TARGET
 

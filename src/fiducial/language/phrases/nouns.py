@@ -15,9 +15,10 @@ def word_set(text: str) -> frozenset[str]:
 _PAIRS = (
     "people person, men man, women woman, children child, feet foot, teeth tooth, mice mouse, geese goose, leaves "
     "leaf, knives knife, wolves wolf, shelves shelf, loaves loaf, halves half, wives wife, lives life, thieves "
-    "thief, calves calf, scarves scarf, oxen ox, nuclei nucleus, fungi fungus, cacti cactus, bacteria bacterium, "
-    "potatoes potato, tomatoes tomato, heroes hero, cattle cow, cookies cookie, movies movie, zombies zombie, "
-    "hoodies hoodie, brownies brownie, smoothies smoothie, collies collie, ties tie, pies pie, axes axe"
+    "thief, calves calf, scarves scarf, oxen ox, nuclei nucleus, naevi naevus, nevi nevus, fungi fungus, "
+    "cacti cactus, bacteria bacterium, potatoes potato, tomatoes tomato, heroes hero, cattle cow, cookies cookie, "
+    "movies movie, zombies zombie, hoodies hoodie, brownies brownie, smoothies smoothie, "
+    "collies collie, ties tie, pies pie, axes axe"
 )
 _IRREGULAR: dict[str, str] = dict(pair.split() for pair in _PAIRS.split(","))
 _PLURAL = {one: many for many, one in _IRREGULAR.items() if many != "cattle"}
@@ -55,8 +56,8 @@ def plural(word: str) -> str:
     """Return the plural of an English noun in lower case; a plural stays as it is.
 
     Example:
-        >>> [plural(word) for word in ("ship", "box", "person", "cherry", "ships", "sheep")]
-        ['ships', 'boxes', 'people', 'cherries', 'ships', 'sheep']
+        >>> [plural(word) for word in ("ship", "box", "person", "cherry", "ships", "naevus")]
+        ['ships', 'boxes', 'people', 'cherries', 'ships', 'naevi']
     """
     if is_plural(word) or word in _UNCHANGED:
         return word

@@ -205,7 +205,7 @@ def _missing(one: Pick, sieve: Filter) -> str:
     if there:
         return f"only {there} {named} fit{'s' if there == 1 else ''}"
     if not total:
-        return f"no {named} was found"
+        return f"no {named} {'was' if named == _describe(one.target, 1, sieve) else 'were'} found"
     return f"no {named} among {total} candidate{'' if total == 1 else 's'}"
 
 

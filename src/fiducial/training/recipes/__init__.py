@@ -7,8 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fiducial import plugins
 from fiducial.config import Config, read
-from fiducial.errors import UnknownNameError
+from fiducial.errors import InputError, UnknownNameError
 from fiducial.files import parse_yaml, read_text
 
 T = TypeVar("T", bound=Config)
@@ -17,6 +18,29 @@ T = TypeVar("T", bound=Config)
 def config_names() -> list[str]:
     """Name the configurations that come with the package, sorted."""
     return sorted(entry.name[:-5] for entry in files(__package__).iterdir() if entry.name.endswith(".yaml"))
+
+
+def config_values(name: str) -> tuple[str, dict[str, Any]]:
+    """Return what a shipped configuration is of, such as ``"segmenter"``, and the values that it sets.
+
+    Raises:
+        UnknownNameError: no configuration of that name.
+        InputError: it fits no training.
+    """
+    values: dict[str, Any] = parse_yaml(_shipped(name), f"configuration {name}", kind=dict)
+    for kind in plugins.names("training"):
+        try:
+            read(plugins.find("training", kind), values, name)
+        except InputError:  # of another kind
+            continue
+        return kind, values
+    raise InputError(f"configuration {name}: fits none of {', '.join(plugins.names('training'))}")
+
+
+def _shipped(name: str) -> str:
+    if name not in config_names():
+        raise UnknownNameError("configuration (a file ends in .yaml)", name, config_names())
+    return read_text(files(__package__).joinpath(f"{name}.yaml"))
 
 
 def load_config(kind: type[T], name_or_path: str | Path, settings: Mapping[str, Any] | None = None) -> T:
@@ -34,10 +58,8 @@ def load_config(kind: type[T], name_or_path: str | Path, settings: Mapping[str, 
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml"):
         where, text = str(path), read_text(path)
-    elif str(name_or_path) in config_names():
-        where, text = f"configuration {path}", read_text(files(__package__).joinpath(f"{name_or_path}.yaml"))
     else:
-        raise UnknownNameError("configuration (a file ends in .yaml)", str(name_or_path), config_names())
+        where, text = f"configuration {path}", _shipped(str(name_or_path))
     data = parse_yaml(text, where, kind=dict)
     given = dict(settings or {})
     # A setting may stand for a key that the file lacks; those that reach into a part need the part to be there.
