@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fiducial.errors import UnknownNameError
 from fiducial.geometry import Frame
 from fiducial.language.phrases import lexicon
 from fiducial.language.phrases.places import PLACES, where
@@ -36,6 +37,19 @@ POINTS = {
     "The ship facing left is in the upper half.": (0, 0.5),
     "midway between the left and the right, at the top": (0, 0.5),
     "Towards the top you will notice a shadow.": (0, 0.5),
+    "left of the midline": (-0.5, 0),
+    # the picture's clock, and the sides of reports
+    "The polyp arises at nine o'clock.": (-0.5, 0),
+    "A nodule of the breast at the 3 o'clock position.": (0.5, 0),
+    "Lesion at the 10-o'clock position.": (-0.5, 0.5),
+    "It sits at 12 o'clock.": (0, 0.5),
+    "A flat polyp from 4 to 5 o'clock": (0.5, -0.5),
+    "between eleven and 1 o'clock": (0, 0.5),
+    "No polyp at 12 o'clock, but a small one at 6 o'clock.": (0, -0.5),
+    "A nodule in the superior part of the image.": (0, 0.5),
+    "It is located inferiorly and to the left.": (-0.5, -0.5),
+    "The superior right portion": (0.5, 0.5),
+    "It lies inferior to the centre.": (0, -0.5),
     # what is denied does not count where something is stated, else the middle of the rest does
     "The tumour is not on the left side, it is on the right.": (0.5, 0),
     "It is on the right rather than the left.": (0.5, 0),
@@ -65,6 +79,15 @@ NOWHERE = (
     "at the right time",
     "Nothing is left.",
     "The lesion is off-center.",
+    "The image was taken at 3 o'clock.",
+    "It was recorded at 9 o'clock in the morning.",
+    "At 2 o'clock, 3 cm from the nipple",
+    "The car in 4 hours",
+    "It lies superior to the pier.",
+    "The quality is inferior.",
+    "an image of inferior quality",
+    "The left border of the lesion touches the middle.",
+    "Its bow is turned, with its stern to the left.",
     "not in the upper left quadrant",
     "",
 )
@@ -108,6 +131,17 @@ def test_the_patients_sides_need_a_convention(text, radiological):
     assert stated_place(text) is None
     assert stated_place(text, Convention.RADIOLOGICAL) == (x, y)
     assert stated_place(text, Convention.NEUROLOGICAL) == (-x, y)
+
+
+def test_a_convention_may_be_given_by_its_name():
+    text = "The right lung is affected."
+    assert stated_place(text, "neurological") == stated_place(text, Convention.NEUROLOGICAL) == (0.5, 0)
+    assert stated_place(text, "radiological") == (-0.5, 0)
+    (place,) = read_statements(text)
+    assert place.seen("neurological").places == (("right",),)
+    for said in (text, "on the left"):
+        with pytest.raises(UnknownNameError, match="did you mean 'neurological'"):
+            stated_place(said, "neurologic")
 
 
 def test_the_sides_of_the_picture_are_its_own_whatever_the_convention():
@@ -176,6 +210,21 @@ def test_counts_are_those_of_what_is_told_or_chosen(text, low, high):
     ],
 )
 def test_other_numbers_are_no_counts(text):
+    assert not [one for one in read_statements(text) if isinstance(one, Count)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "There are two lesions: I segmented the one at the top.",
+        "Six courts are visible. I marked those at the top.",
+        "Two tennis courts are visible, but only the one on the right was asked for.",
+        "I could not find a second lesion.",
+        "There is no mass effect.",
+        "at one o'clock",
+    ],
+)
+def test_what_is_selected_from_is_not_counted(text):
     assert not [one for one in read_statements(text) if isinstance(one, Count)]
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fiducial.errors import UnknownNameError
 from fiducial.geometry import Mask
 from fiducial.language.statements import Convention
 from fiducial.metrics import Verdict, check_consistency
@@ -61,6 +62,18 @@ LEFT, RIGHT, TOP_RIGHT, LOW_LEFT, MIDDLE = (
         ("It is on the left or on the right.", [RIGHT], AGREED),
         ("It is on the left or on the right.", [box(45, 10, 55, 20)], AGREED),
         ("It is visible on both sides.", [box(5, 40, 95, 60)], AGREED),
+        # of opposite sides of which nothing says what lies there, one holds
+        ("A label is printed in the upper left corner; the mass is at the lower right.", [box(70, 70, 90, 90)], AGREED),
+        ("The image is cut off at the left. The lesion is on the right.", [RIGHT], AGREED),
+        ("The image is cut off at the left. The lesion is on the right.", [RIGHT, TOP_RIGHT], CONTRADICTED),
+        ("The pier is at the bottom left, the ship at the lower right.", [TOP_RIGHT], CONTRADICTED),
+        ("One is on the left and one on the right.", [LEFT], CONTRADICTED),
+        ("Compared with the right side, the left side has a clear mass.", [LEFT], AGREED),
+        ("No other lesion is seen besides the one at the left.", [LEFT], AGREED),
+        ("The car left of the house on the right side.", [RIGHT], AGREED),
+        ("A polyp at nine o'clock.", [LEFT], AGREED),
+        ("A polyp at nine o'clock.", [RIGHT], CONTRADICTED),
+        ("A polyp from 2 to 4 o'clock.", [RIGHT], AGREED),
         # counts
         ("Chose all 3 ships.", [LEFT, RIGHT, MIDDLE], AGREED),
         ("Chose all 3 ships.", [LEFT, RIGHT], CONTRADICTED),
@@ -116,6 +129,9 @@ def test_the_patients_sides_are_told_as_unread_without_a_convention():
     assert check_consistency(text, [LEFT]).unread == ("right",)
     assert check_consistency(text, [LEFT], Convention.RADIOLOGICAL).verdict is AGREED
     assert check_consistency(text, [LEFT], Convention.NEUROLOGICAL).verdict is CONTRADICTED
+    assert check_consistency(text, [LEFT], "neurological").verdict is CONTRADICTED
+    with pytest.raises(UnknownNameError, match="convention"):
+        check_consistency("", [LEFT], "radio")
 
 
 @given(st.integers(5, 195), st.integers(5, 195), st.sampled_from(["left", "right", "upper half", "lower half"]))

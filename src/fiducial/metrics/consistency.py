@@ -10,7 +10,7 @@ from typing import Any
 
 from fiducial.files import rounded
 from fiducial.geometry import Mask, large_pieces
-from fiducial.language.statements import Convention, Count, Place, Size, Statement, read_statements
+from fiducial.language.statements import Convention, Count, Place, Size, Statement, as_convention, read_statements
 from fiducial.metrics.locations import Location
 
 PIXELS = 2.5
@@ -95,7 +95,7 @@ class Consistency:
         return {"verdict": self.verdict.value, "findings": findings, "unread": [*self.unread]}
 
 
-def check_consistency(text: str, masks: Sequence[Mask], convention: Convention | None = None) -> Consistency:
+def check_consistency(text: str, masks: Sequence[Mask], convention: Convention | str | None = None) -> Consistency:
     """Check what a text states (:func:`read_statements`) against masks.
 
     Borders are fuzzy, and the benefit of the doubt is the text's; the tolerances stand in :mod:`.locations` and here,
@@ -111,7 +111,7 @@ def check_consistency(text: str, masks: Sequence[Mask], convention: Convention |
         text: an answer in English.
         masks: what was cut, on one canvas; none where nothing was.
         convention: on which side of the picture the patient's right is; without it what is said of the patient's sides
-            ("the right lung") is not checked but told as ``unread``.
+            ("the right lung") is not checked but told as ``unread``. A :class:`Convention` or its name.
 
     Example:
         >>> mask = Mask.from_box((70, 10, 90, 30), height=100, width=100)
@@ -120,6 +120,7 @@ def check_consistency(text: str, masks: Sequence[Mask], convention: Convention |
         >>> check_consistency("It lies on the left.", [mask]).text
         "contradicted: 'left': the mask lies 25 % of the picture too far right"
     """
+    convention = as_convention(convention)
     read = read_statements(text)
     cut = [mask for mask in masks if mask]
     seen = {one: one.seen(convention) for one in read if isinstance(one, Place)}
@@ -136,7 +137,26 @@ def check_consistency(text: str, masks: Sequence[Mask], convention: Convention |
             found = scene.check_count(one) if isinstance(one, Count) else None
         if found is not None:
             findings.append(found)
+    if scene.is_one:
+        findings = _without_beside(findings)
     return Consistency(tuple(findings), tuple(one.words for one, place in seen.items() if place is None))
+
+
+def _without_beside(findings: Sequence[Finding]) -> list[Finding]:
+    """Leave out places beside the target: of opposite sides of one thing, all but those that hold.
+
+    "The label is in the upper left corner; the lesion lies at the right": nobody knows which noun the mask is of.
+    """
+    places = [one.statement for one in findings if isinstance(one.statement, Place) and not one.statement.negated]
+    groups = {place.group for place in places}
+    if {place.group for place in places if place.opposed} != groups - {0}:
+        return [*findings]  # the text itself tells several things apart: "one ..., the other ..."
+    off = {one.statement.group for one in findings if isinstance(one.statement, Place) and not one.holds}
+    return (
+        [*findings]
+        if off >= groups
+        else [one for one in findings if one.holds or not isinstance(one.statement, Place) or one.statement.negated]
+    )
 
 
 class _Scene:
@@ -147,6 +167,11 @@ class _Scene:
         self._several = several
         self._whole = masks[0].union(*masks[1:]) if masks else None
         self._locations = [Location.of(mask) for mask in masks]
+
+    @cached_property
+    def is_one(self) -> bool:
+        """Whether there is one mask, and that of one piece."""
+        return len(self._pieces) == 1
 
     @cached_property
     def _pieces(self) -> list[Location]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from fiducial.checkpoints import network_file, read_network
 from fiducial.contracts import SentenceEmbedder, Text2Centroid
 from fiducial.errors import InputError
-from fiducial.language.statements import Convention, stated_place
+from fiducial.language.statements import Convention, as_convention, stated_place
 from fiducial.models import weights_of
 from fiducial.reasoner.sentences import DIMENSIONS, SentenceEncoder
 
@@ -127,7 +127,7 @@ class RuleText2Centroid:
     """
 
     def __init__(self, convention: Convention | Literal["radiological", "neurological"] | None = None) -> None:
-        self.convention = None if convention is None else Convention(convention)
+        self.convention = as_convention(convention)
         self.name = "rules" if self.convention is None else f"rules:{self.convention.value}"
 
     def read(self, texts: Sequence[str]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ _TOTALS = word_set(
 """After these a number is that of something else: "of 4 ships", "slice 3"."""
 _UNITS = word_set(
     "percent pixels pixel px mm cm millimetres centimetres millimeters centimeters square degrees points times colours "
+    "o'clock oclock "
     "colors candidates halves thirds quarters dimensions seconds parts sides sections minutes years"
 )
 _SIDES = word_set("sides halves ends edges corners the a an of in on at")
@@ -26,6 +27,11 @@ _SEVERAL = word_set("several multiple many various numerous")
 _PARTS = word_set("one another")
 _BEHIND = word_set("other others second third fourth fifth last")
 _SEEN = word_set("visible present seen found detected there identified shown evident find see detect identify")
+_MORE = word_set("second third another other others further additional more")
+_SIGNS = word_set("effect shift evidence sign signs")
+"""Signs that something is not there with, rather than the thing itself: "no mass effect"."""
+_SELECTS = word_set("segmented marked picked selected chosen chose outlined asked meant wanted answer only")
+"""After a count and a mark these say that not all of what was counted is meant."""
 _ROUGH = 0.3
 """By this share "about 10" may be off."""
 
@@ -69,6 +75,20 @@ def compares(words: Sequence[Word]) -> bool:
     return at(words, 0) != "chose" and any(_is_superlative(word.text) for word in words)
 
 
+def selected_from(sentences: Sequence[Sequence[Word]]) -> int:
+    """Return up to where a text counts what it selects from: "There are two: I marked the left one"; 0: nowhere."""
+    if not sentences or at(sentences[0], 0) == "chose":  # the resolver counts what it chose
+        return 0
+    stopped = False
+    for words in sentences:
+        for word in words:
+            stopped = stopped or word.text in STOPS
+            if stopped and word.text in _SELECTS:
+                return word.start
+        stopped = True
+    return 0
+
+
 def nothing_in(words: Sequence[Word]) -> FoundCount | None:
     """Read "there is no tumour", "nothing was found", "chose nothing", "no lesion is visible"."""
     if any(word.text in EXCEPTIONS for word in words):
@@ -78,6 +98,8 @@ def nothing_in(words: Sequence[Word]) -> FoundCount | None:
         if text in ("nothing", "none") or (text == "no" and _zero_noun(words, index)):
             return FoundCount(index, min(len(words), index + (2 if text == "no" else 1)), 0, 0)
         denies = text in ("not", "cannot") or text.endswith("n't")
+        if denies and _MORE & {word.text for word in words[index : index + 6]}:
+            continue  # "could not find a second lesion"
         if text == "absent" or (text == "free" and after == "of") or (denies and {after, at(words, index + 2)} & _SEEN):
             return FoundCount(index, index + 1, 0, 0)
     return None
@@ -85,6 +107,8 @@ def nothing_in(words: Sequence[Word]) -> FoundCount | None:
 
 def _zero_noun(words: Sequence[Word], index: int) -> bool:
     after = at(words, index + 1)
+    if at(words, index + 2) in _SIGNS:
+        return False
     return bool(after) and after not in STOPS and after not in ("doubt", "longer", "other", "further", "more", "one")
 
 

@@ -11,7 +11,7 @@ _NEGATORS = word_set(
     "not no never without neither nor except excluding outside unlike cannot opposite isn't aren't wasn't weren't "
     "doesn't don't didn't can't couldn't won't none nothing"
 )
-EXCEPTIONS = word_set("except excepting apart aside")
+EXCEPTIONS = word_set("except excepting apart aside besides beyond")
 """What takes something out of a "nothing": "except for the upper right, there is nothing"."""
 _PAIRS = {
     ("rather", "than"),
@@ -19,6 +19,8 @@ _PAIRS = {
     ("other", "than"),
     ("leaving", "out"),
     ("left", "out"),
+    ("compared", "with"),
+    ("compared", "to"),
     ("away", "from"),
     ("far", "from"),
     ("apart", "from"),
@@ -66,7 +68,7 @@ def negated_words(words: Sequence[Word]) -> list[bool]:
         if (text, after) in _LIGHT:
             skip = index + (2 if at(words, index + 2) == "from" else 1)
         elif nothing and text in EXCEPTIONS:
-            pass
+            opener = ""
         elif not opener and text == "than" and after in ("to", "on", "in", "at"):
             opener = text  # "more to the left than to the right"
         elif index > skip and ((text in _NEGATORS) or (text, after) in _PAIRS):
@@ -87,7 +89,8 @@ def denied_after(words: Sequence[Word], start: int, end: int) -> bool:
         text = words[index].text
         if text in STOPS or text in _TURNS or (text == "and" and shown):
             return False
-        if shown and (text in CLEAR or text in ("no", "not", "nothing", "none")):
+        found = text in CLEAR and at(words, index - 1) not in ("a", "an", "one")  # "shows a clear mass"
+        if shown and (found or text in ("no", "not", "nothing", "none")):
             return True
         shown = shown or text in _SHOWS
     return False

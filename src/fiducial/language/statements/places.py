@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fiducial.language.phrases.lexicon import EDGES, OPPOSITE, SIDE_OF
+from fiducial.language.phrases.lexicon import EDGES, NUMBERS, OPPOSITE, SIDE_OF
 from fiducial.language.phrases.nouns import word_set
 from fiducial.language.phrases.tokens import DIRECTED
 from fiducial.language.statements.words import (
     ANATOMY,
     BE,
+    BODILY,
     CENTRED,
     LOCATING,
     PART_NOUNS,
@@ -41,6 +42,20 @@ _TURNED = word_set("points point faces face looks lead leads heads head turns tu
 _DETERMINERS = word_set("the a an this that its their his her whole entire given medical same current input")
 _POSSESSIVES = word_set("its their his her whose")
 _SIDED = word_set("sided")
+_CROSSING = word_set("on in at to from touches touching crosses crossing reaches reaching meets extends extending")
+"""What goes on from the thing in "left of the building on the right" and "the left border of the mass touches ..."."""
+_CLOCK = word_set("o'clock oclock")
+_HOURS = tuple(
+    tuple(side for side in (up, across) if side)
+    for up, across in (
+        *(("top", ""), ("top", "right"), ("top", "right"), ("", "right"), ("bottom", "right"), ("bottom", "right")),
+        *(("bottom", ""), ("bottom", "left"), ("bottom", "left"), ("", "left"), ("top", "left"), ("top", "left")),
+    )
+)
+"""The sides of the picture at twelve, one, two, ... o'clock."""
+_TIMES = word_set("am pm morning afternoon evening night sharp")
+_TAKEN = word_set("taken acquired recorded captured photographed dated timed")
+_RANGE = word_set("to and or")
 _RELATED = {"above": "top", "over": "top", "below": "bottom", "under": "bottom", "beneath": "bottom"}
 _JOINTS = word_set(", / and or but not than nor neither either")
 """What may lead to a side that goes on from another: "in the upper or lower left"."""
@@ -66,7 +81,7 @@ def places_in(words: Sequence[Word]) -> Iterator[Found]:
             yield from (Found(index, index + 2, ((side,),)) for side in ("left", "right"))
             last = index = index + 2
             continue
-        found = _beyond_centre(words, index)
+        found = _beyond_centre(words, index) or _clock(words, index)
         sides, end = _run(words, index)
         if found is None and sides:
             led = _before(words, index)[0]
@@ -126,9 +141,7 @@ def _from(words: Sequence[Word], start: int) -> bool:
 def _read(words: Sequence[Word], start: int, end: int, sides: tuple[str, ...], *, joined: int) -> Found | None:
     """Decide whether sides state a place in the picture or of the patient, by the words around them."""
     before, index = _before(words, start)
-    if sides == ("centre",) and at(words, start - 1) in _POSSESSIVES:
-        return None
-    if _is_direction(words, index) or at(words, start - 1) in DIRECTED:
+    if _is_of_a_thing(words, start, index, sides):
         return None
     if at(words, end) in _SIDED or before == "patient's" or before.startswith("anatomical"):
         return Found(start, end + (at(words, end) in _SIDED), (sides,), patient=True)
@@ -138,6 +151,8 @@ def _read(words: Sequence[Word], start: int, end: int, sides: tuple[str, ...], *
     if any(word.text in EDGES for word in words[end:tail]):
         sides = (*sides, "edge")
     following = _noun_after(words, tail)
+    if following == "midline":
+        return Found(start, _past_centre(words, tail), (sides,))
     if following == "centre":
         return Found(start, _past_centre(words, tail), (sides,), near=True)
     if following == "patient" or (tail == end and _anatomical(words, end)):
@@ -151,6 +166,12 @@ def _read(words: Sequence[Word], start: int, end: int, sides: tuple[str, ...], *
     return Found(start, tail, (sides,), near=sides == ("centre",) and _is_near(words, index))
 
 
+def _is_of_a_thing(words: Sequence[Word], start: int, index: int, sides: tuple[str, ...]) -> bool:
+    """Say whether sides are those of a thing, "its centre", or a direction."""
+    own = sides == ("centre",) and at(words, start - 1) in _POSSESSIVES
+    return own or _is_direction(words, index) or at(words, start - 1) in DIRECTED
+
+
 def _stands_for_a_part(words: Sequence[Word], start: int, end: int, sides: tuple[str, ...], joined: int) -> bool:
     """Say whether sides without a noun of their own are a part of the picture: "on the left", "located top left"."""
     before, index = _before(words, start)
@@ -161,6 +182,8 @@ def _stands_for_a_part(words: Sequence[Word], start: int, end: int, sides: tuple
         return (pair and first != "middle" and not first.endswith("most")) or first == "central"
     if first.endswith("most") and after == "of":
         return False
+    if first in BODILY and (after == "to" or (before in BE and end - start == 1)):
+        return False  # beside another thing; "the quality is inferior" tells no place at all
     if before in _PREPOSITIONS or before in ("from", "off", "for"):
         return at(words, start - 1) != "on" or sides != ("top",)
     single = len(sides) == 1 and sides[0] in ("left", "right")
@@ -176,6 +199,8 @@ def _is_direction(words: Sequence[Word], index: int) -> bool:
     led = at(words, index)
     said = [led, at(words, index - 1)] if led in _PREPOSITIONS or led == "from" else [led]
     turned = said[-1] in _TURNED and led not in ("at", "in", "on", "near")
+    if led == "to" and at(words, index - 2) in _POSSESSIVES:  # "with its bow to the left"
+        return True
     return turned or any(text in _FURTHEST or text in DIRECTED for text in said)
 
 
@@ -192,13 +217,15 @@ def _noun_after(words: Sequence[Word], index: int) -> str:
     body = False
     for text in (word.text for word in words[index + 1 : index + 7]):
         sides = sides_in(text)
-        if text == "midline" or sides == ("centre",):
+        if text == "midline":
+            return text
+        if sides == ("centre",):
             return "centre"
         if sides:
             return "side"
         if text in PICTURES:
             return "picture"
-        if text in STOPS or text in ("and", "is", "are", "near"):
+        if text in STOPS or text in _CROSSING or text in ("and", "is", "are", "near"):
             break
         body = body or text in ANATOMY  # "of the breast ultrasound" is a picture
     return "patient" if body else "thing" if inside else ""
@@ -208,6 +235,35 @@ def _past_centre(words: Sequence[Word], index: int) -> int:
     while at(words, index) != "midline" and sides_in(at(words, index)) != ("centre",):
         index += 1
     return index + 1
+
+
+def _clock(words: Sequence[Word], index: int) -> Found | None:
+    """Read "at nine o'clock" and "from 2 to 4 o'clock" on the picture's clock, whose twelve is at the top."""
+    first = _hour(words, index)
+    if first is None:
+        return None
+    place = index + 1 + (at(words, index + 1) in _CLOCK)
+    last = _hour(words, place + (at(words, place) in _RANGE))
+    if last is not None:
+        end = place + 1 + (at(words, place) in _RANGE)
+    else:
+        last, end = first, index + 1
+    if at(words, end) not in _CLOCK:
+        return None
+    end += 1 + (at(words, end + 1) in ("position", "positions"))
+    near = {word.text for word in words[max(0, index - 4) : index]}
+    after = {word.text for word in words[end : end + 8]}
+    if near & _TAKEN or at(words, end) in _TIMES or "nipple" in after or _is_direction(words, _before(words, index)[1]):
+        return None
+    hours = [first] if first == last else [(first + step) % 12 for step in range((last - first) % 12 + 1)]
+    return Found(index, end, tuple(dict.fromkeys(_HOURS[hour] for hour in hours)))
+
+
+def _hour(words: Sequence[Word], index: int) -> int | None:
+    """Return an hour from 0, which is twelve."""
+    text = at(words, index)
+    hour = int(text) if text.isascii() and text.isdigit() and len(text) < 3 else NUMBERS.get(text, 0)
+    return hour % 12 if 1 <= hour <= 12 and text not in ("couple", "dozen") else None
 
 
 def _anatomical(words: Sequence[Word], index: int) -> bool:
@@ -228,7 +284,7 @@ def _both_sides(words: Sequence[Word], index: int) -> bool:
 
 
 def _beyond_centre(words: Sequence[Word], index: int) -> Found | None:
-    """Read "above the centre", "off-centre" and "centred in the picture"."""
+    """Read "above the centre", "superior to the centre", "off-centre" and "centred in the picture"."""
     text = at(words, index)
     if text in CENTRED:
         after = at(words, index + 1)
@@ -237,12 +293,13 @@ def _beyond_centre(words: Sequence[Word], index: int) -> Found | None:
         if not after or after in STOPS or after in ("horizontally", "vertically", "and") or inside:
             return Found(index, index + 1, (("centre",),))
         return None
-    if text not in _RELATED:
+    bodily = text in BODILY and at(words, index + 1) == "to"
+    if text not in _RELATED and not bodily:
         return None
-    end = index + 1
+    end = index + 1 + bodily
     while at(words, end) in _DETERMINERS or at(words, end) in PICTURES or at(words, end) in _FILLERS:
         end += 1
     named = at(words, end) == "midline" or sides_in(at(words, end)) == ("centre",)
     if not named or _noun_after(words, end + 1) == "thing" or at(words, end + 1) in PART_NOUNS - {"line"}:
         return None
-    return Found(index, end + 1, ((_RELATED[text],),), near=True)
+    return Found(index, end + 1, ((BODILY[text] if bodily else _RELATED[text],),), near=not bodily)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from fiducial.language.phrases.lexicon import NUMBERS, OPPOSITE
 from fiducial.language.phrases.nouns import word_set
-from fiducial.language.statements.counts import FoundCount, compares, counts_in, nothing_in
+from fiducial.language.statements.counts import FoundCount, compares, counts_in, nothing_in, selected_from
 from fiducial.language.statements.negation import denied_after, negated_words
 from fiducial.language.statements.places import Found, places_in
 from fiducial.language.statements.sizes import FoundSize, sizes_in
-from fiducial.language.statements.statement import Convention, Count, Place, Size, Statement
+from fiducial.language.statements.statement import Convention, Count, Place, Size, Statement, as_convention
 from fiducial.language.statements.words import Word, sentences_of
 
 _OTHERS = word_set("one another other others second third fourth fifth remaining rest latter both only all") | (
@@ -62,6 +62,8 @@ def read_statements(text: str) -> tuple[Statement, ...]:
         others += [Count(*_where(text, words, none), False, 0, 0)] if none else counts
     if any(map(compares, sentences)):  # "There are 3 ships. The largest lies ...": they are not what is meant
         others = [one for one in others if not isinstance(one, Count) or one.high == 0]
+    selected = selected_from(sentences)
+    others = [one for one in others if not isinstance(one, Count) or one.high == 0 or one.start >= selected]
     return tuple(sorted([*places.found, *others], key=lambda one: one.start))
 
 
@@ -102,15 +104,18 @@ class _Places:
     def _add(self, place: Place) -> None:
         sides = {(place.patient, side) for sides in place.places for side in sides}
         # an opposite side cannot be that of the same thing
-        if self._stated and (self._since or any((mine, OPPOSITE.get(side)) in self._sides for mine, side in sides)):
+        opposed = any((mine, OPPOSITE.get(side)) in self._sides for mine, side in sides)
+        apart = self._stated and (self._since or opposed)
+        opposed = apart and not self._since
+        if apart:
             self._group += 1
             self._sides.clear()
         self._sides |= sides
         self._since, self._stated = False, True
-        self.found.append(replace(place, group=self._group))
+        self.found.append(replace(place, group=self._group, opposed=opposed))
 
 
-def stated_place(text: str, convention: Convention | None = None) -> tuple[float, float] | None:
+def stated_place(text: str, convention: Convention | str | None = None) -> tuple[float, float] | None:
     """Return the point that a text states, in the centred frame: (-1, 1) at the top left, (1, -1) at the bottom right.
 
     A side is 0.5 along its axis, "near the centre" 0.25, the centre 0; what is not said is 0. Several things lie in
@@ -120,7 +125,7 @@ def stated_place(text: str, convention: Convention | None = None) -> tuple[float
     Args:
         text: an answer in English.
         convention: on which side of the picture the patient's right is; without it the patient's sides ("the right
-            lung") say nothing.
+            lung") say nothing; a :class:`Convention` or its name.
 
     Returns:
         x, y; None where no place is stated, or only that it is not in the centre or in one of several parts.
@@ -129,6 +134,7 @@ def stated_place(text: str, convention: Convention | None = None) -> tuple[float
         >>> stated_place("The tumour is in the top right, near the center"), stated_place("two large ships")
         ((0.25, 0.25), None)
     """
+    convention = as_convention(convention)
     read = [one for one in read_statements(text) if isinstance(one, Place)]
     places = [place for one in read if (place := one.seen(convention)) is not None]
     held = [place for place in places if not place.negated]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from fiducial.errors import UnknownNameError
+
 
 class Convention(StrEnum):
     """Which side of the picture the patient's right is on; never guessed, for nobody can see it in a text."""
@@ -13,6 +15,23 @@ class Convention(StrEnum):
     """The patient's right is on the picture's left: films and slices, seen from the front or from the feet."""
     NEUROLOGICAL = "neurological"
     """The patient's right is on the picture's right: seen from behind or from the head."""
+
+
+def as_convention(value: Convention | str | None) -> Convention | None:
+    """Return a convention by itself or by its name; None stays.
+
+    Raises:
+        UnknownNameError: it is none.
+
+    Example:
+        >>> as_convention("neurological") is Convention.NEUROLOGICAL
+        True
+    """
+    if value is None or isinstance(value, Convention):
+        return value
+    if value not in (known := [one.value for one in Convention]):
+        raise UnknownNameError("convention", str(value), known)
+    return Convention(value)
 
 
 _MIRRORED = {"left": "right", "right": "left"}
@@ -43,6 +62,8 @@ class Place(Statement):
         near: closer to the centre than the sides say: "near the centre", or along one axis "left of the centre".
         patient: the sides are the patient's ("the right lung"): see :meth:`seen`.
         group: which of the things that the text tells apart is meant, from 0: "one on the left and one on the right".
+        opposed: whether only an opposite side tells it apart from what came before: "the label is on the left, the mass
+            on the right". One of the two may be about something that is not asked for.
         every: whether it is said of each of several things ("they", "all 3 ships"); else it may be said of one of them.
     """
 
@@ -50,6 +71,7 @@ class Place(Statement):
     near: bool = False
     patient: bool = False
     group: int = 0
+    opposed: bool = False
     every: bool = False
 
     @property
@@ -57,8 +79,9 @@ class Place(Statement):
         """Whether it names the centre alone."""
         return all(side == "centre" for sides in self.places for side in sides)
 
-    def seen(self, convention: Convention | None) -> Place | None:
+    def seen(self, convention: Convention | str | None) -> Place | None:
         """Return the same place in the picture's sides; None for the patient's sides without a convention."""
+        convention = as_convention(convention)
         if not self.patient:
             return self
         if convention is None:

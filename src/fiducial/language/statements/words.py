@@ -39,6 +39,8 @@ LOCATING = word_set(
 """Words after which a side without "in the" is a place."""
 BE = word_set("is are was were be being")
 MID = word_set("mid")
+BODILY = {"superior": "top", "superiorly": "top", "inferior": "bottom", "inferiorly": "bottom"}
+"""Sides as reports of medical pictures name them; of the picture, whose top is the head's side or the sky's."""
 CENTRED = word_set("centred centered")
 
 
@@ -71,8 +73,8 @@ def sentences_of(text: str) -> Iterator[list[Word]]:
 
 def sides_in(word: str) -> tuple[str, ...]:
     """Return the sides that one word names: "left", "northwest", "uppermost", "central", "mid"."""
-    if word in SIDE_OF:
-        return (SIDE_OF[word],)
+    if word in SIDE_OF or word in BODILY:
+        return (SIDE_OF.get(word) or BODILY[word],)
     if word in MID or word == "centrally":
         return ("centre",)
     return sides_of(word) if word.endswith(("most", "ern", "east", "west", "hand")) else ()
