@@ -105,7 +105,7 @@ def test_a_broken_file_is_reported_and_computed_again(
     whole = segmenter.encode(image)
     path = segmenter.cache.path(whole.key)
     path.write_bytes(damage(path.read_bytes()))
-    with caplog.at_level(logging.WARNING, logger="fiducial.segmenters.cache"):
+    with caplog.at_level(logging.WARNING, logger="fiducial.cache"):
         again = segmenter.encode(image)
     assert len(caplog.records) == 1
     assert "is broken" in caplog.text
