@@ -39,6 +39,7 @@ BUILT_IN = {
         "internvl": _PROMPTERS + "InternVLConfig",
         "cg-reasoner": "fiducial.reasoner.model_configs:CGReasonerConfig",
     },
+    "decoding": {"semantic": _PROMPTERS + "SemanticConfig"},
     "segmenter": {
         "nano": _SEGMENTERS + "NanoConfig",
         "grabcut": _SEGMENTERS + "GrabCutConfig",

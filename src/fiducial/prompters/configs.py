@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fiducial.prompters.endpoint import EndpointPrompter
     from fiducial.prompters.oracle import OraclePrompter
     from fiducial.prompters.vlm import VLMPrompter
+    from fiducial.prompters.vlm.semantic import SemanticSampling
 
 KEY_VARIABLE = "FIDUCIAL_API_KEY"
 _DEVICE = "auto, cpu, cuda, cuda:1, ..."
@@ -141,6 +143,61 @@ class Owlv2Config(OpenVocabularyConfig):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecodingConfig(Config):
+    """A rule by which the next token is chosen, in place of the model's own way."""
+
+    kind: ClassVar[str] = "decoding"
+    extra: ClassVar[str] = "models"
+
+    def processor(self, model: Any, tokenizer: Any, drawing: Mapping[str, Any] | None) -> SemanticSampling:
+        """Make what transformers' ``generate`` is given as a processor of scores.
+
+        Args:
+            model: one of transformers', on its device.
+            tokenizer: its tokenizer.
+            drawing: ``temperature``, ``top_k`` and ``top_p`` of the model's own draws; None: it takes the likeliest.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SemanticConfig(DecodingConfig):
+    """Semantic sampling (MIS-SemSam): of likely tokens, the one whose neighbours in meaning are likely too."""
+
+    name: ClassVar[str] = "semantic"
+
+    # The authors published the rule and none of these.
+    k: int = option(10, "neighbours per token, itself not counted", minimum=1)
+    top_m: int | None = option(50, "most candidates; none: as many as top_p takes", minimum=1)
+    top_p: float | None = option(
+        0.9, "candidates are the fewest with this much probability; none: top_m of them", above=0, maximum=1
+    )
+    include_self: bool = option(True, "a candidate's own probability counts, with weight 1")
+    temperature: float | None = option(
+        None, "of the softmax of the scores, where tokens are drawn (do_sample); none is 1", above=0
+    )
+    embedding: Literal["input", "output"] = option("input", "which embedding says what is near; one, where tied")
+    numerals: bool = option(True, "tokens with a digit are content; false: where one is a candidate, nothing changes")
+    cache: Path | None = option(
+        Path("~/.cache/fiducial/neighbours"), "folder that keeps each model's table; none finds it anew at each start"
+    )
+
+    def check(self) -> None:
+        """Refuse to take every token for a candidate."""
+        if self.top_m is None and self.top_p is None:
+            raise InputError("semantic sampling needs top_m or top_p, or every token is a candidate")
+
+    def processor(self, model: Any, tokenizer: Any, drawing: Mapping[str, Any] | None) -> SemanticSampling:
+        """Find the neighbours, or read them from ``cache``."""
+        from fiducial.prompters.vlm.semantic import semantic_sampling
+
+        return semantic_sampling(model, tokenizer, self, drawing)
+
+
+_DECODE = "how the next token is chosen: semantic, or none for the model's own way"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VLMConfig(Config):
     """Any supported vision-language model; its family is read from its configuration."""
 
@@ -163,6 +220,7 @@ class VLMConfig(Config):
     do_sample: bool = option(False, "draw tokens (top-p and top-k of the checkpoint), not the likeliest")
     temperature: float | None = option(None, "of the draws; none is 1", above=0)
     seed: int = option(0, "of the draws; every batch starts from it")
+    decode: DecodingConfig | None = option(None, _DECODE)
     batch_size: int = option(4, "most questions at once; memory grows with it", minimum=1)
     device: str = option("auto", _DEVICE)
     dtype: Dtype = option("auto", "auto is that of the checkpoint")
@@ -174,7 +232,13 @@ class VLMConfig(Config):
         """Refuse options that do not go together, and names that nobody knows."""
         if self.temperature is not None and not self.do_sample:
             raise InputError("a temperature changes nothing while do_sample is off")
+        check_decoding(self.decode, draws=self.do_sample)
         _check_language(self.dialect, self.template)
+
+    @property
+    def varies(self) -> bool:
+        """Whether asking again, from another seed, may give another answer."""
+        return self.do_sample
 
     def build(self) -> VLMPrompter:
         """Load the checkpoint."""
@@ -275,6 +339,12 @@ class EndpointConfig(Config):
         from fiducial.prompters.endpoint import EndpointPrompter
 
         return EndpointPrompter(self)
+
+
+def check_decoding(decode: Config | None, *, draws: bool) -> None:
+    """Refuse a temperature of the rule by which tokens are chosen where none is drawn."""
+    if not draws and getattr(decode, "temperature", None) is not None:
+        raise InputError("decode: a temperature changes nothing while do_sample is off")
 
 
 def _check_language(dialect: str | None, template: str | None) -> None:

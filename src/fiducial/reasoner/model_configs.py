@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from fiducial.checkpoints import Dtype
 from fiducial.config import Config, option
 from fiducial.errors import InputError
+from fiducial.prompters.configs import DecodingConfig, check_decoding
 
 if TYPE_CHECKING:
     from fiducial.reasoner.prompter import CGReasonerPrompter
@@ -117,10 +118,17 @@ class CGReasonerConfig(Config):
     )
     threshold: float = option(0.5, "least probability of a pixel of the mask", above=0, maximum=0.999)
     max_new_tokens: int = option(128, "most tokens of an answer", minimum=1)
+    decode: DecodingConfig | None = option(
+        None, "how the next token of the words is chosen: semantic, or none for the likeliest"
+    )
     batch_size: int = option(4, "most questions at once", minimum=1)
     device: str = option("auto", "auto, cpu, cuda, cuda:1, ...")
     dtype: Dtype = option("auto", "of the language model; auto is that of its checkpoint")
     local_files_only: bool = option(False, "never ask the network for the base of adapters")
+
+    def check(self) -> None:
+        """Refuse a temperature: the likeliest token is taken."""
+        check_decoding(self.decode, draws=False)
 
     def build(self) -> CGReasonerPrompter:
         """Load the folder."""

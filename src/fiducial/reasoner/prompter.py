@@ -19,7 +19,7 @@ from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language.answers import Answer, Outcome
-from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.configs import DecodingConfig, VLMConfig
 from fiducial.prompters.showing import Question, Reply, paired
 from fiducial.prompters.templates import PromptTemplate, clean_instruction
 from fiducial.prompters.vlm import VLMPrompter
@@ -86,7 +86,7 @@ class CGReasonerPrompter:
         )
         loaded = load(told)
         network, notes = load_reasoner(folder, loaded.model)
-        asker = asker_of(loaded, max_new_tokens=config.max_new_tokens)
+        asker = asker_of(loaded, max_new_tokens=config.max_new_tokens, decode=config.decode)
         return cls(network.to(loaded.model.device), asker, config, places=bool(notes.get("places")))
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
@@ -153,9 +153,10 @@ class CGReasonerPrompter:
         return Answer(outcome, Prompts(image.frame, (prompt,)), text=text, raw=reply.text, repairs=notes, masks=(mask,))
 
 
-def asker_of(loaded: Loaded, *, max_new_tokens: int) -> VLMPrompter:
+def asker_of(loaded: Loaded, *, max_new_tokens: int, decode: DecodingConfig | None = None) -> VLMPrompter:
     """Wrap a language model so that it is shown pictures and asked as it will be later; its dialect is not used."""
-    return VLMPrompter(loaded, VLMConfig(model=loaded.source, max_new_tokens=max_new_tokens, stop="never"))
+    told = VLMConfig(model=loaded.source, max_new_tokens=max_new_tokens, stop="never", decode=decode)
+    return VLMPrompter(loaded, told)
 
 
 def on_device(inputs: dict[str, Any], device: torch.device, dtype: torch.dtype) -> dict[str, torch.Tensor]:

@@ -56,7 +56,9 @@ class VLMPrompter:
         self.canvas = canvas_for(config.canvas, self.dialect)
         self.family.limit_pixels(self.processor.image_processor, config.min_pixels, config.max_pixels)
         tokenizer = self.processor.tokenizer
-        self.model.generation_config = _generation_config(config, self.model.generation_config, tokenizer)
+        drawing = _drawing(config, self.model.generation_config)
+        self._decoding = config.decode and config.decode.processor(self.model, tokenizer, drawing)
+        self.model.generation_config = _generation_config(config, self.model.generation_config, tokenizer, drawing)
         self._stops = config.stop == "form" or (config.stop == "tags" and self.dialect.closing != "")
         self.control_tokens = control_tokens(tokenizer) | {self.processor.image_token}
 
@@ -178,6 +180,7 @@ class VLMPrompter:
                     **moved,
                     generation_config=self.model.generation_config,
                     stopping_criteria=StoppingCriteriaList([complete] if self._stops else []),
+                    **self._chosen_by(start),
                 )
         except (RuntimeError, MemoryError) as error:
             raise ModelError(f"{self.name}, asked about {names}: {_diagnosis(error)}") from error
@@ -186,6 +189,18 @@ class VLMPrompter:
             Reply(complete.texts[row]) if row in complete.texts else self.reply(ids) for row, ids in enumerate(rows)
         ]
 
+    def _chosen_by(self, start: int) -> dict[str, Any]:
+        """Return what ``generate`` is told of the rule by which tokens are chosen, where it is not the model's own."""
+        if self._decoding is None:
+            return {}
+        chosen = self.model.generation_config
+        return {"logits_processor": [self._decoding.begin(start, [*chosen.eos_token_id, chosen.pad_token_id])]}
+
+    @property
+    def decoding_counts(self) -> dict[str, int]:
+        """How often ``decode`` was asked for a token, and how often it deferred or changed it; empty without it."""
+        return {} if self._decoding is None else dict(self._decoding.counts)
+
     def reply(self, ids: Sequence[int]) -> Reply:
         """Read the tokens that the model wrote, up to the first one that ends a reply."""
         ends = set(self.model.generation_config.eos_token_id)
@@ -193,15 +208,21 @@ class VLMPrompter:
         return Reply(decoded(self.processor.tokenizer, list(ids[:end])), finished=end is not None)
 
 
-def _generation_config(config: VLMConfig, own: Any, tokenizer: Any) -> Any:
+def _drawing(config: VLMConfig, own: Any) -> dict[str, Any] | None:
+    """Say how scores are narrowed before a token is drawn, None where none is; ``own`` came with the checkpoint."""
+    if not config.do_sample:
+        return None
+    return {"temperature": config.temperature or 1.0, "top_p": own.top_p, "top_k": own.top_k}
+
+
+def _generation_config(config: VLMConfig, own: Any, tokenizer: Any, drawing: dict[str, Any] | None) -> Any:
     """Write down for transformers how tokens are chosen; ``own`` came with the checkpoint."""
     from transformers import GenerationConfig
 
     ends = [own.eos_token_id] if isinstance(own.eos_token_id, int) else list(own.eos_token_id or ())
     ends += [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    drawing = {}
-    if config.do_sample:
-        drawing = {"temperature": config.temperature or 1.0, "top_p": own.top_p, "top_k": own.top_k}
+    if drawing is not None and config.decode is not None:  # which narrows the scores itself, and comes before these
+        drawing = {"temperature": 1.0, "top_p": 1.0, "top_k": 0}
     return GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=config.max_new_tokens,
         do_sample=config.do_sample,
@@ -209,7 +230,7 @@ def _generation_config(config: VLMConfig, own: Any, tokenizer: Any) -> Any:
         num_beams=1,
         eos_token_id=sorted(set(ends)),
         pad_token_id=tokenizer.pad_token_id,
-        **drawing,
+        **(drawing or {}),
     )
 
 
