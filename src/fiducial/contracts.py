@@ -91,6 +91,18 @@ class Prompter(Protocol):
 
 
 @runtime_checkable
+class SamplingPrompter(Prompter, Protocol):
+    """A prompter that draws its replies, so that asking it again may give another answer."""
+
+    def sampled(self, number: int) -> Prompter:
+        """Return the same prompter, sharing its model, with draws of its own for each number; 0 is as it is.
+
+        Raises:
+            InputError: it is set to draw nothing; the message says what to set.
+        """
+
+
+@runtime_checkable
 class Segmenter(Protocol):
     """Image to embedding once, embedding and prompts to masks many times."""
 

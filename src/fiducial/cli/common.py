@@ -223,6 +223,12 @@ class Choosing(Running):
     prompter: str | None = option(None, "instead of the recipe's", unit="NAME[:MODEL][?key=value]")
     segmenter: str | None = option(None, "instead of the recipe's", unit="NAME[:MODEL][?key=value]")
     grid: str | None = option(None, "grid drawn for the prompter: N or NxM cells, 0 for none", unit="N")
+    decode: str | None = option(
+        None, "how the prompter's model chooses tokens: semantic, none", unit="NAME[?key=value]"
+    )
+    samples: int | None = option(
+        None, "ask so often and fuse the answers; scores say how far they agree", unit="N", minimum=1
+    )
 
     def resolved(self, recipe: str | None = None, *, prompter: bool = True, refine: str | None = None) -> Recipe:
         """Return the recipe with everything that the options override.
@@ -243,9 +249,15 @@ class Choosing(Running):
         if not prompter:
             if self.grid is not None:
                 raise InputError("--grid is drawn for a prompter, and here none is asked")
+            if self.decode is not None or self.samples is not None:
+                raise InputError("--decode and --samples are for a prompter, and here none is asked")
             found = replace(found, prompter=None)
         parts = {"prompter": found.prompter, "segmenter": found.segmenter}
         settings = self.settings({name: part for name, part in parts.items() if part is not None})
+        if self.decode is not None:
+            settings = {"prompter.decode": Text(self.decode), **settings}
+        if self.samples is not None:
+            settings = {"self_consistency.samples": self.samples, **settings}
         if not prompter:  # they are for what answers in its place
             settings = {key: value for key, value in settings.items() if not key.startswith("prompter.")}
         return found.with_options(settings)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fiducial.checkpoints import Dtype
-from fiducial.config import Config, option
+from fiducial.config import Config, option, title
 from fiducial.errors import InputError
 
 if TYPE_CHECKING:
+    from fiducial.contracts import Prompter
     from fiducial.prompters.classic import ClassicPrompter
     from fiducial.prompters.detector import DetectorPrompter
     from fiducial.prompters.endpoint import EndpointPrompter
@@ -334,11 +335,51 @@ class EndpointConfig(Config):
             raise InputError(f"extra_body needs plain JSON values ({error})") from None
         _check_language(self.dialect, self.template)
 
+    @property
+    def varies(self) -> bool:
+        """Whether asking again, from another seed, may give another answer."""
+        return self.temperature != 0
+
     def build(self) -> EndpointPrompter:
         """Build it; nothing is sent yet."""
         from fiducial.prompters.endpoint import EndpointPrompter
 
         return EndpointPrompter(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfConsistencyConfig(Config):
+    """Ask several times and fuse the answers: each prompt's score is how far they agree."""
+
+    samples: int = option(5, "how often each question is asked; 1 fuses nothing", minimum=1, positional=True)
+    iou: float = option(0.5, "least overlap of two answers' prompts that are one target", above=0, maximum=1)
+    quorum: float = option(
+        0.5, "a target stays that more than this share of the answers have", minimum=0, maximum=0.999
+    )
+
+    def require(self, prompter: Config) -> None:
+        """Refuse a prompter that says the same however often it is asked."""
+        varies = getattr(prompter, "varies", None)
+        if self.samples == 1:
+            return
+        if varies is None:
+            raise InputError(f"the {title(type(prompter))} draws nothing: asking {self.samples} times changes nothing")
+        if not varies:
+            raise InputError(f"asking {self.samples} times changes nothing while nothing is drawn: {DRAW}")
+
+    def wrap(self, prompter: Prompter) -> Prompter:
+        """Return the prompter, asked so many times."""
+        if self.samples == 1:
+            return prompter
+        from fiducial.prompters.self_consistency import SelfConsistentPrompter
+
+        return SelfConsistentPrompter(prompter, self)
+
+
+DRAW = "set prompter.do_sample=true (a model in this process) or prompter.temperature=0.7 (one behind an endpoint)"
+"""What makes a prompter draw."""
+SEEDS_APART = 10_007
+"""Between the seeds of two samples of one run, so that runs with seeds 0, 1, 2 share none."""
 
 
 def check_decoding(decode: Config | None, *, draws: bool) -> None:

@@ -26,7 +26,7 @@ from fiducial.prompters.chat_client import (
     retry,
     run_apart,
 )
-from fiducial.prompters.configs import EndpointConfig
+from fiducial.prompters.configs import DRAW, SEEDS_APART, EndpointConfig
 from fiducial.prompters.showing import Picture, Question, Reply, ServerSizing, paired, read_reply
 from fiducial.prompters.templates import PromptTemplate, clean_instruction, control_words, read_template
 from fiducial.remote import Key, excerpt
@@ -116,6 +116,12 @@ class EndpointPrompter:
             else result
             for question, result in zip(questions, results, strict=True)
         ]
+
+    def sampled(self, number: int) -> EndpointPrompter:
+        """Return the same prompter, its requests with another seed for each number."""
+        if not self.config.varies:
+            raise InputError(f"{self.model or AUTOMATIC}: nothing is drawn: asking again changes nothing: {DRAW}")
+        return EndpointPrompter(replace(self.config, seed=self.config.seed + SEEDS_APART * number), sleep=self._sleep)
 
     async def _ask_all(self, questions: list[Question]) -> list[Answer | EndpointError]:
         """Ask, but spare the server the rest once three said that nobody gets through and none got further."""

@@ -27,6 +27,7 @@ from fiducial.contracts import Prompter, Segmenter
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.files import parse_yaml, read_text
 from fiducial.pipeline import Pipeline
+from fiducial.prompters.configs import SelfConsistencyConfig
 from fiducial.segmenters.configs import CacheConfig
 
 DEFAULT_RECIPE = "nano"
@@ -51,12 +52,15 @@ class Recipe(Config):
     prompt_refiners: tuple[Annotated[Config, "prompt_refiner"], ...] = option((), "applied to the prompts, in order")
     mask_refiners: tuple[Annotated[Config, "mask_refiner"], ...] = option((), "applied to the masks, in order")
     overlay_for_segmenter: bool = option(False, "let the segmenter see the overlays too")
+    self_consistency: SelfConsistencyConfig | None = option(None, "ask the prompter several times and fuse the answers")
     cache: CacheConfig | None = option(None, "keep what the segmenter encodes on disk")
     summary: str = option("", "one sentence for people")
     source: str = option("", "what it reproduces")
 
     def check(self) -> None:
-        """Refuse a recipe in which nothing makes masks, or that cuts by prompts which nobody cuts by."""
+        """Refuse a recipe in which nothing makes masks, that cuts by prompts which nobody cuts by, or asks in vain."""
+        if self.self_consistency is not None and self.prompter is not None:
+            self.self_consistency.require(self.prompter)
         if self.segmenter is not None:
             return
         if self.prompter is None or not getattr(type(self.prompter), "draws", False):
@@ -81,9 +85,10 @@ class Recipe(Config):
 
         Raises:
             InputError: a key that is not ``prompter.OPTION``, ``segmenter.OPTION``, or ``NAME.OPTION`` of an overlay or
-                refiner that the recipe has, or ``cache.OPTION`` where it has a cache.
+                refiner that the recipe has, ``self_consistency.OPTION``, or ``cache.OPTION`` where it has a cache.
         """
-        single = [name for name in ("prompter", "segmenter", "cache") if getattr(self, name) is not None]
+        parts = ("prompter", "segmenter", "cache")
+        single = [*(name for name in parts if getattr(self, name) is not None), "self_consistency"]
         listed = (*self.overlays, *self.prompt_refiners, *self.mask_refiners)
         known = dict.fromkeys([*single, *(class_value(type(one), "name") for one in listed)])
         options: dict[str, dict[str, Any]] = {}
@@ -94,7 +99,9 @@ class Recipe(Config):
                 raise InputError(f"cannot set {key!r}: write {can}; which parts there are is chosen by the recipe")
             options.setdefault(address, {})[name] = value  # set together, as options of one part may go together
         changed: dict[str, Any] = {
-            name: getattr(self, name).with_settings(options[name], "cache" if name == "cache" else "")
+            name: (getattr(self, name) or SelfConsistencyConfig()).with_settings(
+                options[name], "" if name in ("prompter", "segmenter") else name
+            )
             for name in single
             if name in options
         }
@@ -234,7 +241,7 @@ def load(
     if cutter is None and recipe.segmenter is not None:
         cutter = build(recipe.segmenter)
     return Pipeline(
-        prompter=asked,
+        prompter=recipe.self_consistency.wrap(asked) if recipe.self_consistency and asked is not None else asked,
         segmenter=recipe.cache.wrap(cutter) if recipe.cache and cutter is not None else cutter,
         overlays=tuple(build(one) for one in recipe.overlays),
         prompt_refiners=tuple(build(one) for one in recipe.prompt_refiners),

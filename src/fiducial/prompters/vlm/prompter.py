@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from fiducial.images import Image
 from fiducial.language.answers import Answer
 from fiducial.language.dialects import dialect as dialect_named
 from fiducial.language.dialects import dialect_for_family
-from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.configs import DRAW, SEEDS_APART, VLMConfig
 from fiducial.prompters.showing import Picture, Question, Reply, Size, canvas_for, paired, read_reply
 from fiducial.prompters.templates import clean_instruction, control_tokens, read_template
 from fiducial.prompters.vlm.loading import Loaded, load
@@ -88,6 +90,14 @@ class VLMPrompter:
             some = order[start : start + self.config.batch_size]
             answers.update(zip(some, self._answer([questions[index] for index in some]), strict=True))
         return [answers[index] for index in range(len(questions))]
+
+    def sampled(self, number: int) -> VLMPrompter:
+        """Return the same prompter with the same model, its draws from another seed for each number."""
+        if not self.config.varies:
+            raise InputError(f"{self.name}: nothing is drawn: asking again changes nothing: {DRAW}")
+        other = copy.copy(self)
+        other.config = replace(self.config, seed=self.config.seed + SEEDS_APART * number)
+        return other
 
     def _cost(self, question: Question) -> tuple[int, int]:
         """Order questions by the number of tokens that they will take, roughly."""
