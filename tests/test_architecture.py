@@ -77,7 +77,9 @@ def test_a_reply_takes_this_way(tmp_path, monkeypatch):
     assert [name for name in passed if name in way] == way
 
 
-@pytest.mark.parametrize("kind", ["prompter", "segmenter", "dataset", "prompt_refiner", "mask_refiner", "training"])
+@pytest.mark.parametrize(
+    "kind", ["prompter", "segmenter", "dataset", "prompt_refiner", "mask_refiner", "training", "decoding"]
+)
 def test_parts_are_described_where_the_page_says(kind):
     row = {"prompt_refiner": "refiner", "mask_refiner": "refiner", "training": "thing to train"}.get(kind, kind)
     line = next(line for line in section("Where do I put").splitlines() if re.match(rf"\| [^|]*\b{row}\b", line))
