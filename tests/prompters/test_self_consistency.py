@@ -63,7 +63,7 @@ def test_answers_of_each_question_are_fused():
     prompter = SelfConsistentPrompter(Drawing(), SelfConsistencyConfig(samples=5))
     assert isinstance(prompter, Prompter)
     assert prompter.canvas == (40, 30)
-    assert not hasattr(prompter, "template")
+    assert prompter.template is None
     first, second = prompter.ask([IMAGE, IMAGE], ["a", "b"])
     assert (first.text, second.text) == ("a", "b")
     assert first.prompts[0].box == (0, 0, 12, 10)

@@ -83,6 +83,14 @@ def test_where_nothing_is_meant_it_says_so_and_marks_nothing(folder, monkeypatch
     assert result.answer.raw == SAID
 
 
+def test_its_words_are_chosen_by_the_rule_that_is_asked_for(folder, tmp_path):
+    asked = prompter(folder, max_new_tokens=3, decode={"name": "semantic", "cache": str(tmp_path)})
+    asked.ask([fiducial.Image(PICTURE)], ["Where?"])
+    assert 0 < asked.asker.decoding_counts["steps"] <= 3
+    with pytest.raises(InputError, match="a temperature changes nothing"):
+        read_part("prompter", f"cg-reasoner:{folder}?decode=semantic?temperature=0.1")
+
+
 def test_a_reply_without_an_end_is_truncated_and_keeps_its_mask(folder, monkeypatch):
     asked = prompter(folder, max_new_tokens=30)
     make_say(monkeypatch, asked.asker, {"Where": SAID}, finished=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from fiducial.contracts import Prompter, SamplingPrompter
 from fiducial.errors import InputError
@@ -33,12 +32,8 @@ class SelfConsistentPrompter:
             )
         self.prompter, self.config = prompter, config
         self.samples = [prompter.sampled(number) for number in range(config.samples)]
-
-    def __getattr__(self, name: str) -> Any:
-        """Look up in the prompter what it says of itself, such as its ``canvas`` and its ``template``."""
-        if name in ("prompter", "samples", "config"):  # while it is being made or copied
-            raise AttributeError(name)
-        return getattr(self.prompter, name)
+        # what others look at: the size that overlays are drawn for, and the words around the instruction
+        self.canvas, self.template = (getattr(prompter, name, None) for name in ("canvas", "template"))
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
         """Answer each instruction for the image beside it, in its pixels."""
