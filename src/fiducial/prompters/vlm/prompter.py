@@ -59,7 +59,7 @@ class VLMPrompter:
         self.family.limit_pixels(self.processor.image_processor, config.min_pixels, config.max_pixels)
         tokenizer = self.processor.tokenizer
         drawing = _drawing(config, self.model.generation_config)
-        self._decoding = config.decode and config.decode.processor(self.model, tokenizer, drawing)
+        self._decoding = None if config.decode is None else config.decode.processor(self.model, tokenizer, drawing)
         self.model.generation_config = _generation_config(config, self.model.generation_config, tokenizer, drawing)
         self._stops = config.stop == "form" or (config.stop == "tags" and self.dialect.closing != "")
         self.control_tokens = control_tokens(tokenizer) | {self.processor.image_token}

@@ -47,7 +47,8 @@ class TensorVectors:
     def digest(self) -> str:
         """Name the numbers: SHA-256 of shape, dtype and bytes."""
         digest = hashlib.sha256(f"{tuple(self._weight.shape)}{self._weight.dtype}".encode())
-        for rows in self._weight.split(_ROWS):
+        for start in range(0, len(self._weight), _ROWS):
+            rows = self._weight[start : start + _ROWS]
             digest.update(memoryview(rows.cpu().contiguous().flatten().view(torch.uint8).numpy()))
         return digest.hexdigest()
 
@@ -96,7 +97,7 @@ class SemanticSampling(LogitsProcessor):
         """How often what was done."""
         return dict(zip(("steps", "deferred", "changed"), self._counts.tolist(), strict=True))
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return the scores (B, V) of the next token: what is largest is taken, or their softmax is drawn from."""
         if scores.shape[1] != len(self._content):
             raise ModelError(
@@ -118,7 +119,7 @@ class SemanticSampling(LogitsProcessor):
         chosen = torch.full_like(scores, -torch.inf).scatter_(1, ids, found.to(scores.dtype))
         own = scores
         for warper in self._warpers or ():
-            own = warper(input_ids, own)  # type: ignore[arg-type]
+            own = warper(input_ids, own)
         return torch.where(deferred[:, None], own, chosen)
 
     def _candidates(self, probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -178,11 +179,11 @@ def warpers_of(drawing: Mapping[str, Any]) -> list[LogitsProcessor]:
     """Return what narrows scores before a token is drawn, as ``generate`` would make and order it."""
     found: list[LogitsProcessor] = []
     if drawing.get("temperature") not in (None, 1.0):
-        found.append(TemperatureLogitsWarper(drawing["temperature"]))  # type: ignore[no-untyped-call]
+        found.append(TemperatureLogitsWarper(drawing["temperature"]))
     if drawing.get("top_k"):
-        found.append(TopKLogitsWarper(drawing["top_k"]))  # type: ignore[no-untyped-call]
+        found.append(TopKLogitsWarper(drawing["top_k"]))
     if drawing.get("top_p") is not None and drawing["top_p"] < 1:
-        found.append(TopPLogitsWarper(drawing["top_p"]))  # type: ignore[no-untyped-call]
+        found.append(TopPLogitsWarper(drawing["top_p"]))
     return found
 
 
