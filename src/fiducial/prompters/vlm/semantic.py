@@ -49,7 +49,7 @@ class TensorVectors:
         digest = hashlib.sha256(f"{tuple(self._weight.shape)}{self._weight.dtype}".encode())
         for start in range(0, len(self._weight), _ROWS):
             rows = self._weight[start : start + _ROWS]
-            digest.update(memoryview(rows.cpu().contiguous().flatten().view(torch.uint8).numpy()))
+            digest.update(rows.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
 
