@@ -1,0 +1,92 @@
+"""Reading volumes and label maps: which reader a path is for, which modality, which names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiducial.errors import InputError
+from fiducial.files import read_json
+from fiducial.volumes.nifti import is_nifti, read_nifti
+from fiducial.volumes.volume import LabelMap, Modality, Volume
+from fiducial.volumes.windows import sampled
+
+_AIR = -900.0  # a scan whose values reach below is in Hounsfield units
+
+
+def read_volume(path: str | Path | Sequence[str | Path], modality: Modality | None, orientation: str | None) -> Volume:
+    """Read a volume; see :meth:`fiducial.volumes.Volume.read`."""
+    if not isinstance(path, (str, Path)) or not is_nifti(Path(path)):
+        raise InputError(f"{path}: a .nii or .nii.gz file is expected")
+    found = read_nifti(Path(path), orientation)
+    notes = found.notes
+    if modality is None:
+        modality, why = _guessed(found.array)
+        notes = (*notes, why)
+    return Volume(found.array, found.affine, modality, stem_of(Path(path)), notes)
+
+
+def read_label_map(path: str | Path, names: Mapping[int, str] | str | Path | None, orientation: str | None) -> LabelMap:
+    """Read a label map; see :meth:`fiducial.volumes.LabelMap.read`."""
+    path = Path(path)
+    if not is_nifti(path):
+        raise InputError(f"{path}: a .nii or .nii.gz file is expected")
+    found = read_nifti(path, orientation)
+    known = _names(path, names)
+    return LabelMap(_whole(found.array, path), found.affine, known, stem_of(path))
+
+
+def stem_of(path: Path) -> str:
+    """Return a file's name without what says its format; folders keep theirs."""
+    name = path.name
+    for ending in (".gz", ".nii", ".dcm"):
+        name = name[: -len(ending)] if name.lower().endswith(ending) else name
+    return name or "volume"
+
+
+def read_names(path: Path) -> dict[int, str]:
+    """Read ``{"1": "liver"}`` or ``{"1": {"name": "liver"}}``; what it says about 0, the background, is left out.
+
+    Raises:
+        InputError: missing, or another form.
+    """
+    names = {}
+    for key, entry in read_json(path, kind=dict).items():
+        name = entry.get("name") if isinstance(entry, dict) else entry
+        if not (key.isascii() and key.isdigit()) or not isinstance(name, str) or not name.strip():
+            raise InputError(f"{path}: a label's number with its name is expected, got {key!r}: {entry!r:.60}")
+        if int(key) > 0:
+            names[int(key)] = name.strip()
+    return names
+
+
+def _names(path: Path, names: Mapping[int, str] | str | Path | None) -> Mapping[int, str]:
+    if isinstance(names, (str, Path)):
+        return read_names(Path(names))
+    if names is not None:
+        return names
+    beside = (path.with_name(f"{stem_of(path)}.json"), path.with_name("labels.json"))
+    there = next((one for one in beside if one.is_file()), None)
+    return read_names(there) if there else {}
+
+
+def _guessed(array: NDArray[Any]) -> tuple[Modality, str]:
+    values = sampled(array)
+    if values.size and values.min() <= _AIR and array.dtype.kind in "if":
+        return "CT", f"taken for CT, as its values reach {values.min():g}: say modality=MR if it is not"
+    return "", "the modality is not known: windows are percentiles; say modality=CT or MR"
+
+
+def _whole(values: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Return labels in the smallest unsigned type that holds them."""
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+        raise InputError(f"{path}: labels are whole numbers, but there are others")
+    low, high = values.min(), values.max()
+    if low < 0 or high >= 2**31:
+        raise InputError(f"{path}: labels lie in 0..2147483647, got {low:g}..{high:g}")
+    kind = next(one for one in (np.uint8, np.uint16, np.int32) if high <= np.iinfo(one).max)
+    return values.astype(kind, copy=False)
