@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fiducial.errors import InputError
 from fiducial.files import read_json
+from fiducial.volumes.dicom import read_series
 from fiducial.volumes.nifti import is_nifti, read_nifti
 from fiducial.volumes.volume import LabelMap, Modality, Volume
 from fiducial.volumes.windows import sampled
@@ -20,14 +21,21 @@ _AIR = -900.0  # a scan whose values reach below is in Hounsfield units
 
 def read_volume(path: str | Path | Sequence[str | Path], modality: Modality | None, orientation: str | None) -> Volume:
     """Read a volume; see :meth:`fiducial.volumes.Volume.read`."""
-    if not isinstance(path, (str, Path)) or not is_nifti(Path(path)):
-        raise InputError(f"{path}: a .nii or .nii.gz file is expected")
-    found = read_nifti(Path(path), orientation)
-    notes = found.notes
-    if modality is None:
-        modality, why = _guessed(found.array)
-        notes = (*notes, why)
-    return Volume(found.array, found.affine, modality, stem_of(Path(path)), notes)
+    if isinstance(path, (str, Path)) and is_nifti(Path(path)):
+        return _from_nifti(Path(path), modality, orientation)
+    if orientation is not None:
+        raise InputError(f"{path}: orientation is for NIfTI files; DICOM files say where their voxels lie")
+    if isinstance(path, (str, Path)):
+        given: Path | list[Path] = Path(path)
+        if not given.exists():
+            raise InputError(f"{path}: no such file or folder")
+        given = given if given.is_dir() else [given]
+    else:
+        given = [Path(one) for one in path]
+    series = read_series(given)
+    known: Modality = {"CT": "CT", "MR": "MR"}.get(series.modality, "")  # type: ignore[assignment]
+    name = given.name if isinstance(given, Path) else stem_of(given[0])
+    return Volume(series.array, series.affine, modality or known, name, series.notes, series.files)
 
 
 def read_label_map(path: str | Path, names: Mapping[int, str] | str | Path | None, orientation: str | None) -> LabelMap:
@@ -38,6 +46,15 @@ def read_label_map(path: str | Path, names: Mapping[int, str] | str | Path | Non
     found = read_nifti(path, orientation)
     known = _names(path, names)
     return LabelMap(_whole(found.array, path), found.affine, known, stem_of(path))
+
+
+def _from_nifti(path: Path, modality: Modality | None, orientation: str | None) -> Volume:
+    found = read_nifti(path, orientation)
+    notes = found.notes
+    if modality is None:
+        modality, why = _guessed(found.array)
+        notes = (*notes, why)
+    return Volume(found.array, found.affine, modality, stem_of(path), notes)
 
 
 def stem_of(path: Path) -> str:

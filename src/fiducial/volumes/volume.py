@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, Self, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,10 +91,10 @@ class Volume:
         modality: Modality | None = None,
         orientation: str | None = None,
     ) -> Volume:
-        """Read a NIfTI file.
+        """Read a NIfTI file or a DICOM series.
 
         Args:
-            path: a ``.nii`` or ``.nii.gz`` file.
+            path: a ``.nii`` or ``.nii.gz`` file, a folder with the files of one DICOM series, or a list of such files.
             modality: what it is; None: what the files say, else CT where the values look like Hounsfield units.
             orientation: for NIfTI files whose headers say nothing or contradict themselves: ``"sform"`` or
                 ``"qform"`` takes that matrix, three letters such as ``"LPS"`` say how the storage axes run.
@@ -208,6 +208,23 @@ class LabelMap:
 
         return read_label_map(path, names, orientation)
 
+    def write(self, path: str | Path, volume: Volume | None = None) -> Path:
+        """Write a NIfTI file (``.nii``, ``.nii.gz``) with the names beside it, or a DICOM segmentation (``.dcm``).
+
+        The file is read back, and each label's centroid in mm compared.
+
+        Args:
+            path: its suffix says the format.
+            volume: for DICOM: the volume, read from a DICOM series, that it is about.
+
+        Raises:
+            InputError: it cannot be written, or a centroid moved by 0.001 mm or more (no file is left then).
+            MissingExtraError: nibabel, or highdicom, is not installed.
+        """
+        from fiducial.volumes.writing import write_label_map
+
+        return write_label_map(self, path, volume)
+
     @property
     def shape(self) -> Shape:
         """Voxels along the storage axes."""
@@ -237,7 +254,28 @@ class LabelMap:
                 "bring it onto that grid with resampled_to()"
             )
 
-    def resampled_to(self, other: Grid) -> Self:
+    def on_grid_of(self, other: Grid) -> LabelMap:
+        """Return the label map along the storage axes of another grid of the same voxels.
+
+        Raises:
+            InputError: the voxels lie elsewhere; :meth:`resampled_to` moves the labels.
+        """
+        matrix = np.linalg.inv(self.affine) @ other.affine
+        turn = np.rint(matrix[:3, :3]).astype(int)
+        if sorted(np.abs(turn).argmax(axis=0)) == [0, 1, 2] and (np.abs(turn).sum(axis=0) == 1).all():
+            order = np.abs(turn).argmax(axis=0)
+            signs = tuple(int(turn[axis, number]) for number, axis in enumerate(order))
+            array = self.array.transpose(order)[:: signs[0], :: signs[1], :: signs[2]]
+            corner = [self.shape[axis] - 1 if turn[axis].sum() < 0 else 0 for axis in range(3)]
+            step, affine = np.eye(4), np.array(self.affine)
+            step[:3, :3], step[:3, 3] = turn, corner
+            turned = replace(self, array=array, affine=affine @ step)
+            turned.require_grid_of(other)
+            return replace(turned, affine=other.affine)
+        self.require_grid_of(other)
+        return self
+
+    def resampled_to(self, other: Grid) -> LabelMap:
         """Return the label map on another grid: each voxel takes the label of the closest voxel here, 0 outside."""
         from scipy import ndimage
 
