@@ -204,6 +204,60 @@ def read_yaml(path: Path | Traversable, *, kind: type[Any] | None = None) -> Any
     return parse_yaml(read_text(path), path, kind=kind)
 
 
+# -- appending ----------------------------------------------------------------------------------
+
+
+class LineFile:
+    """A file of lines to which one process appends.
+
+    Each line is forced to the disk before :meth:`append` returns, so whatever kills the process afterwards, it is
+    there. A last line that was cut off is dropped when the file is opened again. A lock keeps a second process out;
+    the system lifts it when the process ends, however it ends.
+
+    Raises:
+        InputError: the file cannot be written, or another process writes to it.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self._file = open(self.path, "a+b", buffering=0)  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from None
+        try:
+            lock_file(self._file.fileno(), self.path)
+            self._drop_torn_line()
+        except InputError:
+            self._file.close()
+            raise
+
+    def append(self, line: bytes) -> None:
+        """Write one line, its end included, and wait until the disk has it."""
+        try:
+            while line:  # a raw write may take only a part
+                line = line[self._file.write(line) or 0 :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from None
+
+    def close(self) -> None:
+        """Let go of the file and its lock."""
+        self._file.close()
+
+    def _drop_torn_line(self) -> None:
+        end = self._file.seek(0, os.SEEK_END)
+        tail, start = b"", end
+        while start > 0 and b"\n" not in tail:
+            step = min(1 << 16, start)
+            start -= step
+            self._file.seek(start)
+            tail = self._file.read(step) + tail
+        kept = start + tail.rfind(b"\n") + 1
+        if kept < end:
+            self._file.truncate(kept)
+            os.fsync(self._file.fileno())
+
+
 # -- locking ------------------------------------------------------------------------------------
 
 

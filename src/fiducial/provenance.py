@@ -32,6 +32,9 @@ PACKAGES = (
     "peft",
     "datasets",
     "supervision",
+    "nibabel",
+    "pydicom",
+    "highdicom",
 )
 """Packages whose version can change a result."""
 

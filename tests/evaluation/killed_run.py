@@ -54,7 +54,7 @@ def child(out, count, bytes_left, samples_left):
 
     def slowly(self, path):
         opened(self, path)
-        self._file = Dribble(self._file, bytes_left)
+        self._lines._file = Dribble(self._lines._file, bytes_left)
 
     RecordFile.__init__ = slowly
     evaluate(bench(count, prompter=Mortal(samples_left)), out)

@@ -11,6 +11,7 @@ from evaluation_fakes import ENVIRONMENT, bench
 from fiducial import Mask, Outcome
 from fiducial.errors import InputError
 from fiducial.evaluation.record import Record, RecordFile, encode, read_records
+from fiducial.files import LineFile
 
 
 def record(index=0, **changes):
@@ -107,7 +108,7 @@ def test_a_disk_that_takes_a_few_bytes_at_a_time(tmp_path):
             return getattr(self.file, name)
 
     with RecordFile(tmp_path / "r.jsonl") as file:
-        file._file = Slow(file._file)
+        file._lines._file = Slow(file._lines._file)
         file.append(record(0, text="é" * 50))
     assert [one.text for one in read_records(tmp_path / "r.jsonl")] == ["é" * 50]
 
@@ -116,8 +117,12 @@ def test_a_full_disk_is_an_error_that_says_so():
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full on this system")
     file = RecordFile.__new__(RecordFile)
-    file.path, file.done = "/dev/full", {}
-    with open("/dev/full", "wb", buffering=0) as file._file, pytest.raises(InputError, match="cannot be written"):
+    file.path, file.done, file._lines = "/dev/full", {}, LineFile.__new__(LineFile)
+    file._lines.path = file.path
+    with (
+        open("/dev/full", "wb", buffering=0) as file._lines._file,
+        pytest.raises(InputError, match="cannot be written"),
+    ):
         file.append(record())
 
 

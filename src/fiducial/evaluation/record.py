@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 from fiducial.errors import InputError
-from fiducial.files import lock_file, write_atomically
+from fiducial.files import LineFile, write_atomically
 from fiducial.geometry import Box, Frame, Mask, Prompt, Prompts
 from fiducial.language import Outcome
 
@@ -177,62 +176,36 @@ def encode(record: Record) -> bytes:
 
 
 class RecordFile:
-    """A file of records to which one process appends.
+    """A file of records to which one process appends (see :class:`fiducial.files.LineFile`).
 
-    Each record is forced to the disk before :meth:`append` returns: whatever kills the process afterwards, the sample
-    is done. A line that was cut off is dropped when the file is opened again, so its sample is done anew. A lock keeps
-    a second process out; the system lifts it when the process ends, however it ends.
+    A record that was cut off is dropped when the file is opened again, so its sample is done anew.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._lines = LineFile(self.path)
         try:
-            self._file = open(self.path, "a+b", buffering=0)  # noqa: SIM115 - closed by close()
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from None
-        try:
-            lock_file(self._file.fileno(), self.path)
-            self._drop_torn_line()
             self.done = {record.index: record.digest for record in read_records(self.path)}
         except InputError:
-            self._file.close()
+            self._lines.close()
             raise
 
     def append(self, record: Record) -> None:
         """Write one record and wait until the disk has it."""
         if record.index in self.done:
             raise InputError(f"{self.path}: sample {record.index} ({record.id}) has a record already")
-        data = encode(record)
-        try:
-            while data:  # a raw write may take only a part
-                data = data[self._file.write(data) or 0 :]
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from None
+        self._lines.append(encode(record))
         self.done[record.index] = record.digest
 
     def close(self) -> None:
         """Let go of the file and its lock."""
-        self._file.close()
+        self._lines.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _drop_torn_line(self) -> None:
-        end = self._file.seek(0, os.SEEK_END)
-        tail, start = b"", end
-        while start > 0 and b"\n" not in tail:
-            step = min(1 << 16, start)
-            start -= step
-            self._file.seek(start)
-            tail = self._file.read(step) + tail
-        kept = start + tail.rfind(b"\n") + 1
-        if kept < end:
-            self._file.truncate(kept)
-            os.fsync(self._file.fileno())
 
 
 def write_records(path: Path, records: Sequence[Record]) -> Path:

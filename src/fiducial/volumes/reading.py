@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fiducial.volumes.nifti import is_nifti, read_nifti
 from fiducial.volumes.volume import LabelMap, Modality, Volume
 from fiducial.volumes.windows import sampled
 
+_LOOKED_AT = 8
 _AIR = -900.0  # a scan whose values reach below is in Hounsfield units
 
 
@@ -36,6 +38,25 @@ def read_volume(path: str | Path | Sequence[str | Path], modality: Modality | No
     known: Modality = {"CT": "CT", "MR": "MR"}.get(series.modality, "")  # type: ignore[assignment]
     name = given.name if isinstance(given, Path) else stem_of(given[0])
     return Volume(series.array, series.affine, modality or known, name, series.notes, series.files)
+
+
+def is_volume(path: Path) -> bool:
+    """Say whether a path is that of a volume: a NIfTI file, a DICOM file, or a folder that holds DICOM files."""
+    if is_nifti(path):
+        return True
+    if path.is_dir():
+        inside = (one for one in sorted(path.iterdir()) if one.is_file() and not one.name.startswith("."))
+        return any(_is_dicom(one) for one in islice(inside, _LOOKED_AT))
+    return path.is_file() and _is_dicom(path)
+
+
+def _is_dicom(path: Path) -> bool:
+    """Say whether a file begins as DICOM files do: 128 bytes of anything, then DICM."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def read_label_map(path: str | Path, names: Mapping[int, str] | str | Path | None, orientation: str | None) -> LabelMap:

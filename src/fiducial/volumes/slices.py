@@ -1,0 +1,154 @@
+"""What came of each slice, kept on the disk as it is done, so that stopped work goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from fiducial.config import as_plain
+from fiducial.errors import InputError
+from fiducial.files import LineFile, json_text, make_folder, parse_json, read_json, rounded, write_atomically
+from fiducial.geometry import Mask
+from fiducial.language import Outcome
+from fiducial.provenance import RUN_CARD, session
+from fiducial.volumes.configs import VolumeOptions
+from fiducial.volumes.linking import Piece
+from fiducial.volumes.volume import Volume
+
+RECORDS = "slices.jsonl"
+_LATER = ("overlap", "propagate", "reach", "least_slices", "slices")
+"""Options that work on what the slices hold: they may change between two starts."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """What came of asking about one slice: how it ended, the prompter's words, and what was found."""
+
+    index: int
+    outcome: Outcome
+    text: str = ""
+    pieces: tuple[Piece, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values for strict JSON; masks are COCO run-length codes."""
+        return {
+            "index": self.index,
+            "outcome": self.outcome.value,
+            "text": self.text,
+            "pieces": [
+                {"label": piece.label, "score": rounded(piece.score, 4), "mask": piece.mask.to_coco()}
+                for piece in self.pieces
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Slice:
+        """Read what :meth:`as_json` returned."""
+        index = int(values["index"])
+        pieces = (
+            Piece(index, Mask.from_coco(one["mask"]), str(one["label"]), one["score"]) for one in values["pieces"]
+        )
+        return cls(index, Outcome(values["outcome"]), str(values["text"]), tuple(pieces))
+
+
+class SliceStore:
+    """The slices that are done, in memory and, where there is a folder, in its ``slices.jsonl``.
+
+    Slices whose model failed are asked again when the work goes on.
+
+    Args:
+        folder: of the results; None keeps nothing.
+        volume: what is segmented.
+        instruction: what was asked for.
+        options: how.
+        recipe: what the pipeline is made of.
+        command: the words that started this.
+
+    Raises:
+        InputError: the folder holds other work, or another process writes to it.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | None,
+        volume: Volume,
+        instruction: str,
+        options: VolumeOptions,
+        recipe: Mapping[str, Any],
+        command: Sequence[str],
+    ) -> None:
+        self.done: dict[int, Slice] = {}
+        self._lines: LineFile | None = None
+        if folder is None:
+            return
+        folder = make_folder(folder)
+        asked = {key: value for key, value in as_plain(options).items() if key not in _LATER}
+        settings = {
+            "volume": {"name": volume.name, "shape": list(volume.shape), "sha256": fingerprint(volume)},
+            "instruction": instruction,
+            "options": asked,
+            "recipe": as_plain(recipe),
+        }
+        settings = json.loads(json.dumps(settings))
+        self._lines = LineFile(folder / RECORDS)
+        try:
+            _require_same(folder / RUN_CARD, settings, bool(_lines(folder / RECORDS)))
+            write_atomically(folder / RUN_CARD, json_text({"settings": settings, **session(command)}))
+            for number, line in enumerate(_lines(folder / RECORDS), start=1):
+                found = _read(line, f"{folder / RECORDS}, line {number}")
+                if found.outcome is not Outcome.FAILED:
+                    self.done[found.index] = found
+        except InputError:
+            self._lines.close()
+            raise
+
+    def append(self, found: Slice) -> None:
+        """Keep what came of a slice, on the disk before this returns."""
+        if self._lines is not None:
+            text = json.dumps(found.as_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            self._lines.append(text.encode("utf-8", "backslashreplace") + b"\n")
+        self.done[found.index] = found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lines is not None:
+            self._lines.close()
+
+
+def fingerprint(volume: Volume) -> str:
+    """Return the SHA-256 of a volume's values and place."""
+    digest = hashlib.sha256(f"{volume.shape} {volume.array.dtype}".encode())
+    digest.update(volume.affine.tobytes())
+    for k in range(volume.shape[2]):
+        digest.update(np.ascontiguousarray(volume.array[:, :, k]).data)
+    return digest.hexdigest()
+
+
+def _lines(path: Path) -> list[bytes]:
+    return [line for line in path.read_bytes().split(b"\n") if line]
+
+
+def _read(line: bytes, where: str) -> Slice:
+    try:
+        return Slice.from_json(parse_json(line, where, kind=dict))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{where}: not what came of a slice ({error}): was the file edited?") from None
+
+
+def _require_same(card: Path, settings: Mapping[str, Any], begun: bool) -> None:
+    if not begun:
+        return
+    before = read_json(card, kind=dict).get("settings", {}) if card.is_file() else {}
+    other = [key for key in settings if before.get(key) != settings[key]]
+    if other:
+        raise InputError(
+            f"{card.parent}: holds other work (another {', another '.join(other)}): give this one a folder of its own"
+        )
