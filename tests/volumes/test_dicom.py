@@ -156,6 +156,8 @@ def test_a_segmentation_keeps_centroids_for_oblique_and_flipped_series(tmp_path)
         written = pydicom.dcmread(path)
         assert [one.SegmentLabel for one in written.SegmentSequence] == [one.name for one in labels.regions.values()]
         assert written.Modality == "SEG"
+    one = LabelMap(np.where(np.arange(volume.shape[2]) == 3, labels.array > 0, False), volume.affine, {1: "all"})
+    assert one.write(tmp_path / "one.dcm", volume).is_file()  # one segment and frame: what is shared moves elsewhere
     with pytest.raises(InputError, match="the volume has to be read from one"):
         labels.write(tmp_path / "x.dcm", phantom.volume)
     with pytest.raises(InputError, match="nothing is labelled"):

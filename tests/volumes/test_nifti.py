@@ -62,6 +62,28 @@ def test_a_label_that_lies_elsewhere_is_an_error_and_leaves_no_file(tmp_path, mo
         labels.write(tmp_path / "a.png")
 
 
+def test_volumes_keep_values_and_places(tmp_path, monkeypatch):
+    from fiducial.volumes import writing
+
+    volume = make_phantom(spacing=(20.0, 20.0, 20.0), axes="SLA", rotation=(3, 5, 7)).volume
+    found = Volume.read(volume.write(tmp_path / "a.nii.gz"))
+    assert np.array_equal(found.array, volume.array)
+    np.testing.assert_allclose(found.affine, volume.affine, atol=1e-4)
+    real = writing._write_nifti
+    moved = Volume(volume.array, volume.affine + np.eye(4, k=3) * 0.01)
+    monkeypatch.setattr(writing, "_write_nifti", lambda given, path: real(moved, path))
+    with pytest.raises(InputError, match=r"read back, its voxels lie 0\.01 mm away"):
+        volume.write(tmp_path / "b.nii.gz")
+    monkeypatch.setattr(
+        writing, "_write_nifti", lambda given, path: real(Volume(volume.array + 1, volume.affine), path)
+    )
+    with pytest.raises(InputError, match="other values than were written"):
+        volume.write(tmp_path / "b.nii.gz")
+    with pytest.raises(InputError, match=r"written as \.nii"):
+        volume.write(tmp_path / "b.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.nii.gz"]
+
+
 def test_labels_on_the_same_voxels_are_turned_to_another_order_of_axes():
     rng = np.random.default_rng(2)
     for axes in ("RAS", "LPS", "SLA", "AIL"):

@@ -225,6 +225,28 @@ def test_pictures_have_square_pixels_and_masks_come_back():
     assert result.label_map.regions[1].voxels == 216
 
 
+def test_other_scans_are_shown_as_red_and_blue(tmp_path):
+    volume = scan(RIGHT)
+    other = Volume(np.array(volume.array[::-1]), volume.affine, "MR", "other")
+    other.write(tmp_path / "other.nii.gz")
+    seen = []
+
+    class Seeing(Threshold):
+        def ask(self, images, instructions):
+            seen.extend(images)
+            return super().ask(images, instructions)
+
+    run(volume, parts=Seeing(), around=(tmp_path / "other.nii.gz",), slices=(3, 3))
+    slicing, window = volume.slicing(), other.window()
+    red, green, blue = np.moveaxis(seen[0].pixels, 2, 0)
+    assert np.array_equal(green, volume.picture(slicing, 3, (0.0, 1000.0)).pixels[..., 0])
+    assert np.array_equal(red, other.picture(slicing, 3, window).pixels[..., 0])
+    assert np.array_equal(red, blue)
+    make_phantom(spacing=(40, 40, 40)).volume.write(tmp_path / "elsewhere.nii.gz")
+    with pytest.raises(InputError, match="colours need scans on one grid"):
+        run(volume, around=(tmp_path / "elsewhere.nii.gz",))
+
+
 def test_slices_of_one_grey_are_not_asked_about():
     parts = Threshold()
     array = np.array(scan(RIGHT).array)

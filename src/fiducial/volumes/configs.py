@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from fiducial.config import Config, option
@@ -31,6 +32,12 @@ class VolumeOptions(Config):
         "of a NIfTI file whose header says nothing or contradicts itself: sform, qform, or how its axes run: LPS",
         unit="O",
     )
+    around: tuple[Path, ...] = option(
+        (),
+        "of a volume: one or two more scans on its grid, shown as red and blue around it, for models trained so (nano: "
+        "brain MRI before and after contrast around FLAIR)",
+        unit="FILE,FILE",
+    )
     overlap: float = option(
         0.3,
         "of a volume: share of the smaller mask by which masks in neighbouring slices overlap when they are one thing",
@@ -50,6 +57,8 @@ class VolumeOptions(Config):
         """Refuse slices out of order and windows that are none."""
         if self.slices is not None and not 0 <= self.slices[0] <= self.slices[1]:
             raise InputError(f"slices are the first and the last, from 0, got {self.slices[0]},{self.slices[1]}")
+        if len(self.around) > 2:
+            raise InputError(f"one or two scans go around a volume, as red and blue, got {len(self.around)}")
         self.wanted_window()
 
     def wanted_window(self) -> str | Window | None:

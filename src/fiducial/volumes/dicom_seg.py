@@ -79,8 +79,8 @@ def segments_in(path: Path) -> dict[int, tuple[int, Point]]:
     sums: dict[int, NDArray[np.float64]] = {}
     for number, groups in enumerate(dataset.PerFrameFunctionalGroupsSequence):
         frame = _frame(dataset.PixelData, number, size)
-        segment = int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-        position = [float(value) for value in groups.PlanePositionSequence[0].ImagePositionPatient]
+        segment = int(_group(groups, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
+        position = [float(value) for value in _group(groups, shared, "PlanePositionSequence").ImagePositionPatient]
         turned = _group(groups, shared, "PlaneOrientationSequence").ImageOrientationPatient
         row, column = np.array([float(value) for value in turned]).reshape(2, 3)
         down, right = (float(value) for value in _group(groups, shared, "PixelMeasuresSequence").PixelSpacing)

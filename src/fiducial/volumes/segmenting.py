@@ -64,12 +64,14 @@ def segment_volume(
     options = options or VolumeOptions()
     slicing = volume.slicing(options.plane, options.view)
     question = translate(check_instruction(instruction), slicing)
-    viewer = Viewer(volume, slicing, volume.window(options.wanted_window()))
+    window = volume.window(options.wanted_window())
+    around = [Volume.read(path, modality=volume.modality) for path in options.around]
+    viewer = Viewer(volume, slicing, window, tuple((other, other.window()) for other in around))
     first, last = options.slices or (0, slicing.count - 1)
     if last >= slicing.count:
         raise InputError(f"{volume.name}: there are {slicing.count} {options.plane} slices, 0 to {slicing.count - 1}")
     work = _Work(pipeline, viewer, question, options)
-    with SliceStore(out, volume, instruction, options, recipe or {"name": pipeline.name}, command) as store:
+    with SliceStore(out, (volume, *around), instruction, options, recipe or {"name": pipeline.name}, command) as store:
         planned = range(first, last + 1)
         for number, index in enumerate(planned, start=1):
             if index not in store.done:

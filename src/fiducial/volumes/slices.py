@@ -64,7 +64,7 @@ class SliceStore:
 
     Args:
         folder: of the results; None keeps nothing.
-        volume: what is segmented.
+        volumes: what is segmented, and what is shown around it.
         instruction: what was asked for.
         options: how.
         recipe: what the pipeline is made of.
@@ -77,7 +77,7 @@ class SliceStore:
     def __init__(
         self,
         folder: str | Path | None,
-        volume: Volume,
+        volumes: Sequence[Volume],
         instruction: str,
         options: VolumeOptions,
         recipe: Mapping[str, Any],
@@ -90,7 +90,7 @@ class SliceStore:
         folder = make_folder(folder)
         asked = {key: value for key, value in as_plain(options).items() if key not in _LATER}
         settings = {
-            "volume": {"name": volume.name, "shape": list(volume.shape), "sha256": fingerprint(volume)},
+            "volume": [{"name": one.name, "shape": one.shape, "sha256": fingerprint(one)} for one in volumes],
             "instruction": instruction,
             "options": asked,
             "recipe": as_plain(recipe),

@@ -7,10 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
+from fiducial.errors import InputError
 from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.volumes.planes import Slicing
-from fiducial.volumes.volume import Volume
+from fiducial.volumes.volume import Volume, require_one_grid
 from fiducial.volumes.windows import Window
 
 _SQUARE = 1.01  # pixels whose sides differ by less are square
@@ -25,11 +26,22 @@ class Viewer:
         volume: the scan.
         slicing: of the volume.
         window: values shown as black and white.
+        around: one or two more volumes on the same grid, each with its window, shown as red and blue around the first,
+            which is green then; one alone is both.
     """
 
     volume: Volume
     slicing: Slicing
     window: Window
+    around: tuple[tuple[Volume, Window], ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.around) > 2:
+            raise InputError(
+                f"one or two volumes go around {self.volume.name}, as red and blue, got {len(self.around)}"
+            )
+        for other, _ in self.around:
+            require_one_grid(other, self.volume, "colours need scans on one grid")
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -47,12 +59,19 @@ class Viewer:
 
     def picture(self, index: int) -> Image:
         """Return a slice as a picture with square pixels."""
-        return self.volume.picture(self.slicing, index, self.window).stretched(self.size)
+        return self._cut(index).stretched(self.size)
 
     def is_blank(self, index: int) -> bool:
-        """Say whether a slice shows one grey alone."""
-        pixels = self.volume.picture(self.slicing, index, self.window).pixels
-        return int(pixels.min()) == int(pixels.max())
+        """Say whether a slice shows one colour alone."""
+        pixels = self._cut(index).pixels
+        return bool((pixels == pixels[0, 0]).all())
+
+    def _cut(self, index: int) -> Image:
+        green = self.volume.picture(self.slicing, index, self.window)
+        if not self.around:
+            return green
+        others = [volume.picture(self.slicing, index, window).pixels[..., 0] for volume, window in self.around]
+        return Image.from_array(np.dstack([others[0], green.pixels[..., 0], others[-1]]), name=green.name)
 
     def to_slice(self, mask: Mask) -> Mask:
         """Bring a mask of a picture back to the slice: a pixel belongs to it where its centre does."""

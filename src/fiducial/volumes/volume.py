@@ -107,6 +107,17 @@ class Volume:
 
         return read_volume(path, modality, orientation)
 
+    def write(self, path: str | Path) -> Path:
+        """Write a NIfTI file (``.nii``, ``.nii.gz``), read it back, and compare values and places.
+
+        Raises:
+            InputError: it cannot be written, or holds other values or places when it is read back (no file is left
+                then).
+        """
+        from fiducial.volumes.writing import write_volume
+
+        return write_volume(self, path)
+
     @property
     def shape(self) -> Shape:
         """Voxels along the storage axes."""
@@ -242,17 +253,7 @@ class LabelMap:
 
     def require_grid_of(self, other: Grid) -> None:
         """Raise InputError unless both lie on one grid: same shape, corners closer than 0.01 mm."""
-        if self.shape != other.shape:
-            raise InputError(
-                f"{self.name}: its shape is {self.shape}, that of {other.name} is {other.shape}: "
-                "bring it onto that grid with resampled_to()"
-            )
-        gap = apart(self.shape, self.affine, other.affine)
-        if gap > SAME_PLACE_MM:
-            raise InputError(
-                f"{self.name}: its voxels lie up to {gap:.4g} mm from those of {other.name}: "
-                "bring it onto that grid with resampled_to()"
-            )
+        require_one_grid(self, other, "bring it onto that grid with resampled_to()")
 
     def on_grid_of(self, other: Grid) -> LabelMap:
         """Return the label map along the storage axes of another grid of the same voxels.
@@ -288,6 +289,15 @@ class LabelMap:
     def mm(self, voxels: NDArray[Any]) -> NDArray[np.float64]:
         """Map voxel indices (..., 3) to RAS+ mm (..., 3)."""
         return apply(self.affine, voxels)
+
+
+def require_one_grid(one: Grid, other: Grid, advice: str) -> None:
+    """Raise InputError, with an advice, unless two things lie on one grid: same shape, corners closer than 0.01 mm."""
+    if one.shape != other.shape:
+        raise InputError(f"{one.name}: its shape is {one.shape}, that of {other.name} is {other.shape}: {advice}")
+    gap = apart(one.shape, one.affine, other.affine)
+    if gap > SAME_PLACE_MM:
+        raise InputError(f"{one.name}: its voxels lie up to {gap:.4g} mm from those of {other.name}: {advice}")
 
 
 def _as_grid(array: NDArray[Any], name: str) -> NDArray[Any]:

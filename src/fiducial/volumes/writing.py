@@ -1,4 +1,4 @@
-"""Writing label maps: each file is read back and each label's centroid in mm compared before it takes its name."""
+"""Writing volumes and label maps: each file is read back and compared in mm before it takes its name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from fiducial.errors import InputError
 from fiducial.files import json_text, make_folder, write_atomically
-from fiducial.volumes.affines import is_orthogonal, nibabel
+from fiducial.volumes.affines import apart, is_orthogonal, nibabel
 from fiducial.volumes.dicom_seg import segmentation_of, segments_in
 from fiducial.volumes.nifti import is_nifti, read_nifti
 from fiducial.volumes.reading import stem_of
@@ -32,7 +32,9 @@ def write_label_map(labels: LabelMap, path: str | Path, volume: Volume | None = 
     path = Path(path)
     make_folder(path.parent)
     if is_nifti(path):
-        written = _placed(path, labels, lambda hidden: _write_nifti(labels, hidden), _read_nifti)
+        written = _placed(
+            path, lambda hidden: _write_nifti(labels, hidden), lambda hidden: compare(labels, _read_nifti(hidden), path)
+        )
         names = {str(label): labels.name_of(label) for label in labels.regions}
         write_atomically(path.with_name(f"{stem_of(path)}.json"), json_text(names))
         return written
@@ -44,7 +46,24 @@ def write_label_map(labels: LabelMap, path: str | Path, volume: Volume | None = 
     made = segmentation_of(labels, volume)
     # DICOM counts segments from 1 without gaps: the order of the labels' numbers stays, and so do the names.
     numbers = dict(enumerate(labels.regions, start=1))
-    return _placed(path, labels, made.save_as, lambda hidden: _renamed(segments_in(hidden), numbers))
+    return _placed(path, made.save_as, lambda hidden: compare(labels, _renamed(segments_in(hidden), numbers), path))
+
+
+def write_volume(volume: Volume, path: str | Path) -> Path:
+    """Write a volume; see :meth:`fiducial.volumes.Volume.write`."""
+    path = Path(path)
+    make_folder(path.parent)
+    if not is_nifti(path):
+        raise InputError(f"{path}: volumes are written as .nii or .nii.gz")
+
+    def check(hidden: Path) -> None:
+        found = read_nifti(hidden)
+        if not np.array_equal(found.array, volume.array, equal_nan=volume.array.dtype.kind == "f"):
+            raise InputError(f"{path}: read back, it holds other values than were written: the file is not kept")
+        if (moved := apart(volume.shape, volume.affine, found.affine)) >= MOST_MOVED_MM:
+            raise InputError(f"{path}: read back, its voxels lie {moved:.3g} mm away: the file is not kept")
+
+    return _placed(path, lambda hidden: _write_nifti(volume, hidden), check)
 
 
 def compare(labels: LabelMap, found: Found, path: Path) -> None:
@@ -69,12 +88,12 @@ def compare(labels: LabelMap, found: Found, path: Path) -> None:
             )
 
 
-def _placed(path: Path, labels: LabelMap, write: Callable[[Path], Any], read: Callable[[Path], Found]) -> Path:
+def _placed(path: Path, write: Callable[[Path], Any], check: Callable[[Path], None]) -> Path:
     """Write to a hidden file in the same folder, check it, and give it its name only then."""
     hidden = path.with_name(f".{secrets.token_hex(8)}.{path.name}")
     try:
         write(hidden)
-        compare(labels, read(hidden), path)
+        check(hidden)
         with open(hidden, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(hidden, path)
@@ -85,13 +104,14 @@ def _placed(path: Path, labels: LabelMap, write: Callable[[Path], Any], read: Ca
     return path
 
 
-def _write_nifti(labels: LabelMap, path: Path) -> None:
-    image = nibabel("a NIfTI file").Nifti1Image(labels.array, labels.affine, dtype=labels.array.dtype)
-    image.set_sform(labels.affine, code="scanner")
+def _write_nifti(given: LabelMap | Volume, path: Path) -> None:
+    array = given.array.astype(np.uint8) if given.array.dtype == np.bool_ else given.array
+    image = nibabel("a NIfTI file").Nifti1Image(array, given.affine, dtype=array.dtype)
+    image.set_sform(given.affine, code="scanner")
     # A quaternion holds no shear: where there is one, the other matrix alone says where the voxels lie.
-    image.set_qform(labels.affine, code="scanner" if is_orthogonal(labels.affine) else 0, strip_shears=True)
+    image.set_qform(given.affine, code="scanner" if is_orthogonal(given.affine) else 0, strip_shears=True)
     image.header.set_xyzt_units("mm")
-    image.header["descrip"] = b"fiducial label map"
+    image.header["descrip"] = f"fiducial {given.name}".encode("ascii", "replace")[:79]
     with open(path, "wb") as raw:
         if path.name.endswith(".gz"):
             with gzip.GzipFile("", "wb", compresslevel=4, fileobj=raw, mtime=0) as packed:
