@@ -111,6 +111,11 @@ def apply(affine: Affine, points: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(given @ affine[:3, :3].T + affine[:3, 3])
 
 
+def inverse(affine: Affine) -> Affine:
+    """Return the affine that goes back."""
+    return np.asarray(np.linalg.inv(affine), dtype=np.float64)
+
+
 def apart(shape: Sequence[int], affine: Affine, other: Affine) -> float:
     """Return how far, in mm, the corner voxels of a grid lie from those of one with another affine."""
     corners = np.array([[i, j, k] for i in (0, shape[0] - 1) for j in (0, shape[1] - 1) for k in (0, shape[2] - 1)])

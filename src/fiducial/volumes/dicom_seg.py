@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial import __version__
 from fiducial.errors import InputError
+from fiducial.provenance import versions
 from fiducial.volumes.affines import LPS
 from fiducial.volumes.dicom import dicom_package, read_header
 from fiducial.volumes.regions import Point
@@ -34,10 +34,11 @@ def segmentation_of(labels: LabelMap, volume: Volume) -> Any:
     """
     highdicom = dicom_package("highdicom")
     codes = dicom_package("pydicom.sr.codedict").codes
+    release = versions()["fiducial"] or "unknown"
     if not labels.regions:
         raise InputError(f"{labels.name}: nothing is labelled, and DICOM knows no empty segmentation")
     algorithm = highdicom.AlgorithmIdentificationSequence(
-        name="fiducial", version=__version__, family=codes.DCM.ArtificialIntelligence
+        name="fiducial", version=release, family=codes.DCM.ArtificialIntelligence
     )
     descriptions = [
         highdicom.seg.SegmentDescription(
@@ -63,7 +64,7 @@ def segmentation_of(labels: LabelMap, volume: Volume) -> Any:
             instance_number=1,
             manufacturer="fiducial",
             manufacturer_model_name="fiducial",
-            software_versions=__version__,
+            software_versions=release,
             device_serial_number="0",
             content_label="SEGMENTATION",
         )

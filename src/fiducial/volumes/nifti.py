@@ -167,7 +167,7 @@ def rescaled(array: NDArray[Any], slope: float, intercept: float) -> NDArray[Any
             None,
         )
         if kind is not None:
-            whole = array.astype(np.int32 if np.can_cast(array.dtype, np.int32) else np.int64)
+            whole: NDArray[Any] = array.astype(np.int32 if np.can_cast(array.dtype, np.int32) else np.int64)
             whole *= int(slope)
             whole += int(intercept)
             return whole.astype(kind, copy=False)

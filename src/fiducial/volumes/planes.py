@@ -24,7 +24,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.volumes.affines import LETTERS, Affine, Shape, apply, check_affine, closest_axes, spacing_of, tilt_of
+from fiducial.volumes.affines import (
+    LETTERS,
+    Affine,
+    Shape,
+    apply,
+    check_affine,
+    closest_axes,
+    inverse,
+    spacing_of,
+    tilt_of,
+)
 
 Plane = Literal["axial", "coronal", "sagittal"]
 View = Literal["radiological", "storage"]
@@ -48,7 +58,7 @@ class Directions(NamedTuple):
     """the picture's x"""
     down: str
     """the picture's y"""
-    index: str
+    index: str  # type: ignore[assignment]  # the tuple's method of this name is of no use here
     """the slices' index"""
 
 
@@ -172,7 +182,8 @@ class Slicing:
         """
         if not 0 <= index < self.count:
             raise InputError(f"there are {self.count} {self.plane} slices, 0 to {self.count - 1}, got {index}")
-        return self.stack(array)[index]
+        shown: NDArray[N] = self.stack(array)[index]
+        return shown
 
     def unslice(self, array: NDArray[Any], index: int, pixels: ArrayLike) -> None:
         """Write a slice's pixels (height, width) into an array (X, Y, Z), in place: what :meth:`slice` reads."""
@@ -191,7 +202,7 @@ class Slicing:
 
     def voxel_to_pixel(self, voxels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Map voxel indices (..., 3) to points (..., 2) x, y and slice indices (...), none of which need be whole."""
-        found = apply(np.linalg.inv(self.to_voxel), voxels)
+        found = apply(inverse(self.to_voxel), voxels)
         return found[..., :2], found[..., 2]
 
     def pixel_to_mm(self, points: ArrayLike, index: ArrayLike) -> NDArray[np.float64]:
@@ -200,7 +211,7 @@ class Slicing:
 
     def mm_to_pixel(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Map RAS+ mm (..., 3) to points (..., 2) x, y and slice indices (...)."""
-        return self.voxel_to_pixel(apply(np.linalg.inv(self.affine), points))
+        return self.voxel_to_pixel(apply(inverse(self.affine), points))
 
     def describe(self) -> str:
         """Say in one line what the picture shows where.

@@ -22,6 +22,7 @@ from fiducial.volumes.affines import (
     apply,
     axis_codes,
     check_affine,
+    inverse,
     spacing_of,
 )
 from fiducial.volumes.planes import Plane, Slicing, View
@@ -261,7 +262,7 @@ class LabelMap:
         Raises:
             InputError: the voxels lie elsewhere; :meth:`resampled_to` moves the labels.
         """
-        matrix = np.linalg.inv(self.affine) @ other.affine
+        matrix = inverse(self.affine) @ other.affine
         turn = np.rint(matrix[:3, :3]).astype(int)
         if sorted(np.abs(turn).argmax(axis=0)) == [0, 1, 2] and (np.abs(turn).sum(axis=0) == 1).all():
             order = np.abs(turn).argmax(axis=0)
@@ -280,7 +281,7 @@ class LabelMap:
         """Return the label map on another grid: each voxel takes the label of the closest voxel here, 0 outside."""
         from scipy import ndimage
 
-        matrix = np.linalg.inv(self.affine) @ other.affine
+        matrix = inverse(self.affine) @ other.affine
         moved = ndimage.affine_transform(
             self.array, matrix[:3, :3], matrix[:3, 3], output_shape=other.shape, order=0, mode="constant", cval=0
         )
