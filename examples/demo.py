@@ -1,6 +1,7 @@
-"""Segment drawn scenes and photographs that come with scikit-image, by instruction, with the default recipe.
+"""Segment drawn scenes, photographs of scikit-image, and a made scan, by instruction, with the default recipe.
 
-Writes demo.png, one sheet of all pictures to look at, and one overlay and one JSON file per instruction.
+Writes demo.png, one sheet of all pictures to look at, one overlay and one JSON file per instruction, and in volume/ the
+scan with its label map, its table and its page.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import fiducial
 from fiducial import Image, Segmentation
 from fiducial.datasets import open_dataset
 from fiducial.overlays import BoxOverlay, MaskOverlay
+from fiducial.volumes import VolumeOptions, make_phantom, segment_volume
 
 INSTRUCTIONS = [
     ("scenes:aerial?count=4&seed=99", "the two largest ships"),
@@ -29,6 +31,7 @@ INSTRUCTIONS = [
     ("rocket", "the tallest bright region"),
 ]
 """What to look at (the last picture of a set of scenes, or a photograph) and what to say."""
+SCAN = "the brightest region"
 PANEL = (480, 400)
 CAPTION = 40
 
@@ -50,7 +53,8 @@ def main() -> None:
         panels.append(panel(result))
     sheet = np.concatenate([np.concatenate(panels[start : start + 3], axis=1) for start in (0, 3)])
     PIL.Image.fromarray(sheet).save(arguments.out / "demo.png", optimize=True)
-    print(f"look at {arguments.out / 'demo.png'}")
+    scan(pipe, arguments.out / "volume")
+    print(f"look at {arguments.out / 'demo.png'} and {arguments.out / 'volume' / 'page.html'}")
 
 
 def picture(name: str) -> Image:
@@ -59,6 +63,14 @@ def picture(name: str) -> Image:
         return Image.from_array(getattr(skimage.data, name)(), name=f"{name}.png")
     *_, last = open_dataset(name)
     return Image.from_array(last.image().pixels, name=f"{last.id}.png")
+
+
+def scan(pipe: fiducial.Pipeline, folder: Path) -> None:
+    """Segment some slices of a phantom, a made torso on an oblique grid, and say what lies where in the patient."""
+    volume = make_phantom(modality="MR", spacing=(2.5, 2.5, 10.0), axes="LPS", rotation=(0, 0, 8)).volume
+    volume.write(folder / "scan.nii.gz")
+    result = segment_volume(pipe, volume, SCAN, VolumeOptions(slices=(17, 20)), out=folder)
+    print(f"{volume.name}: {SCAN!r} -> {result.outcome.value}\n  {result.text}")
 
 
 def panel(result: Segmentation) -> np.ndarray:
