@@ -6,7 +6,16 @@ import pytest
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.geometry import Mask
 from fiducial.language import Outcome
-from fiducial.metrics import Totals, bootstrap, paired_bootstrap, policy, score_sample
+from fiducial.metrics import (
+    Difference,
+    Totals,
+    bootstrap,
+    mean_difference,
+    mean_interval,
+    paired_bootstrap,
+    policy,
+    score_sample,
+)
 
 OURS = policy("fiducial")
 
@@ -118,3 +127,23 @@ def test_uncounted_samples_are_skipped():
 def test_what_cannot_be_drawn_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call(run_of(9, count=3))
+
+
+def test_a_mean_is_counted_as_a_share_of_samples():
+    right = [1.0] * 60 + [0.0] * 40
+    low, high = mean_interval(right, 0)
+    assert 0.49 < low < 0.55 < 0.65 < high < 0.71
+    together = mean_interval(right, 0, groups=[index // 20 for index in range(100)])
+    assert together[1] - together[0] > 2 * (high - low)  # five groups tell less than a hundred samples
+    assert mean_interval(right[::-1], 0) == (low, high)
+
+
+def test_two_means_are_compared_on_the_same_draws():
+    second = [float(index % 2) for index in range(80)]
+    first = [1.0 if index < 20 else value for index, value in enumerate(second)]
+    apart = mean_difference(first, second, 3)
+    assert apart.value == pytest.approx(10 / 80)
+    assert 0 < apart.low < apart.value < apart.high
+    assert mean_difference(second, second, 3) == Difference(0.0, 0.0, 0.0, 0.5)
+    with pytest.raises(InputError, match="as many"):
+        mean_difference(first, second[1:], 3)

@@ -3,7 +3,7 @@
 from fiducial.metrics.boundaries import boundary, outline_measures
 from fiducial.metrics.consistency import Consistency, Finding, Verdict, check_consistency
 from fiducial.metrics.instances import InstanceSample, average_precision
-from fiducial.metrics.intervals import Difference, bootstrap, paired_bootstrap
+from fiducial.metrics.intervals import Difference, bootstrap, mean_difference, mean_interval, paired_bootstrap
 from fiducial.metrics.policies import POLICIES, Policy, policy
 from fiducial.metrics.prscore import PRCase, PRScore, pr_scores
 from fiducial.metrics.scoring import SampleScore, resize_mask, score_sample
@@ -25,6 +25,8 @@ __all__ = [
     "bootstrap",
     "boundary",
     "check_consistency",
+    "mean_difference",
+    "mean_interval",
     "outline_measures",
     "paired_bootstrap",
     "policy",

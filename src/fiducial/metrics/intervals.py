@@ -61,7 +61,7 @@ def bootstrap(
             succeed and fail together and single draws would give too narrow an interval.
         resamples: number of draws.
     """
-    rows = _rows([list(scores)], statistic(policy, name), groups)
+    rows = _rows(_shares([list(scores)], statistic(policy, name)), groups)
     return _interval(_ratios(_draws(rows, seed, resamples))[:, 0], name)
 
 
@@ -89,7 +89,36 @@ def paired_bootstrap(
         raise InputError(f"{len(apart)} samples are in one of the two runs only, such as {apart[0]!r}")
     ids = sorted(first)
     labels = None if groups is None else [groups[each] for each in ids]
-    rows = _rows([[run[each] for each in ids] for run in (first, second)], statistic(policy, name), labels)
+    shares = _shares([[run[each] for each in ids] for run in (first, second)], statistic(policy, name))
+    return _difference(_rows(shares, labels), seed, name)
+
+
+def mean_interval(
+    values: Sequence[float], seed: int, *, groups: Sequence[Hashable] | None = None
+) -> tuple[float, float]:
+    """Return the ends of a 95 % percentile bootstrap interval of a mean, such as the share of right answers.
+
+    Args:
+        values: one per sample.
+        seed: of the draws.
+        groups: one label per sample; whole groups are drawn, see :func:`bootstrap`.
+    """
+    return _interval(_ratios(_draws(_rows(_counted(values), groups), seed, RESAMPLES))[:, 0], "mean")
+
+
+def mean_difference(
+    first: Sequence[float], second: Sequence[float], seed: int, *, groups: Sequence[Hashable] | None = None
+) -> Difference:
+    """Compare two means over the same samples, in the same order; the same draw is made from both.
+
+    ``groups`` and ``seed`` as for :func:`mean_interval`.
+    """
+    if len(first) != len(second):
+        raise InputError(f"paired values are as many of each, got {len(first)} and {len(second)}")
+    return _difference(_rows(np.concatenate([_counted(first), _counted(second)], axis=1), groups), seed, "mean")
+
+
+def _difference(rows: Rows, seed: int, name: str) -> Difference:
     whole = _ratios(rows.sum(axis=0, keepdims=True))[0]
     values = _ratios(_draws(rows, seed, RESAMPLES))
     apart_by = values[:, 0] - values[:, 1]
@@ -99,16 +128,24 @@ def paired_bootstrap(
     return Difference(float(whole[0] - whole[1]), low, high, float(better))
 
 
-def _rows(runs: list[list[SampleScore]], share: Statistic, groups: Sequence[Hashable] | None) -> Rows:
-    """Return one row per sample or group: numerator and denominator of each run; rows in an order of their own."""
+def _counted(values: Sequence[float]) -> Rows:
+    return np.stack([np.asarray(values, dtype=np.float64), np.ones(len(values))], axis=1)
+
+
+def _shares(runs: list[list[SampleScore]], share: Statistic) -> Rows:
+    """Return one row per sample: numerator and denominator of each run."""
     nothing = (0, 0)
-    rows = np.array(
+    return np.array(
         [
             [value for score in row for value in (share(score) if score.counted else nothing)]
             for row in zip(*runs, strict=True)
         ],
         dtype=np.float64,
     ).reshape(-1, 2 * len(runs))
+
+
+def _rows(rows: Rows, groups: Sequence[Hashable] | None) -> Rows:
+    """Sum rows by group, and put them into an order of their own."""
     # Sorted before anything is summed: then the order in which samples came plays no part.
     if groups is not None:
         if len(groups) != len(rows):
