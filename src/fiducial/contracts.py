@@ -90,6 +90,36 @@ class Prompter(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class TextReply:
+    """What a model said, in its own words.
+
+    Args:
+        text: the reply, letter by letter, without what was kept apart as thinking.
+        finished: it came to its end, rather than to the limit of tokens.
+        thinking: what a server kept apart as the model's reasoning.
+        failure: why there is no reply; "" where there is one.
+    """
+
+    text: str
+    finished: bool = True
+    thinking: str = ""
+    failure: str = ""
+
+
+@runtime_checkable
+class Conversational(Protocol):
+    """A prompter that can talk: pictures and words in, words out."""
+
+    def converse(self, images: Sequence[Sequence[Image]], texts: Sequence[str]) -> list[TextReply]:
+        """Reply to each text about the images beside it: one, several in order, or none.
+
+        Returns:
+            One reply per text, in order. A request that failed is a reply with a failure; ModelError is for a model or
+            server that failed itself.
+        """
+
+
 @runtime_checkable
 class SamplingPrompter(Prompter, Protocol):
     """A prompter that draws its replies, so that asking it again may give another answer."""

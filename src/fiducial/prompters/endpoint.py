@@ -8,8 +8,9 @@ import io
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
+from fiducial.contracts import TextReply
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.geometry import Prompts
 from fiducial.images import Image
@@ -46,6 +47,12 @@ class _Model:
     sizing: ServerSizing
     form: Mapping[str, Any] | None
     closing: str  # at which the server is asked to end a reply, or ""
+
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+_Ask = Callable[[ChatClient, _Model, Q, int], Awaitable[A | EndpointError]]
+"""Asks one question, the how manieth it is, and returns what came of it."""
 
 
 class EndpointPrompter:
@@ -106,10 +113,7 @@ class EndpointPrompter:
         ]
         if not questions:
             return []
-        results = run_apart(self._ask_all, questions)
-        errors = [result for result in results if isinstance(result, EndpointError)]
-        if len(errors) == len(results) and len({error.cause for error in errors}) == 1 and errors[0].for_all:
-            raise errors[0]
+        results = run_apart(self._ask_all, questions, self._answer)
         return [
             Answer(Outcome.FAILED, Prompts(question.image.frame), text=str(result), repairs=question.notes)
             if isinstance(result, EndpointError)
@@ -123,20 +127,40 @@ class EndpointPrompter:
             raise InputError(f"{self.model or AUTOMATIC}: nothing is drawn: asking again changes nothing: {DRAW}")
         return EndpointPrompter(replace(self.config, seed=self.config.seed + SEEDS_APART * number), sleep=self._sleep)
 
-    async def _ask_all(self, questions: list[Question]) -> list[Answer | EndpointError]:
-        """Ask, but spare the server the rest once three said that nobody gets through and none got further."""
+    def converse(self, images: Sequence[Sequence[Image]], texts: Sequence[str]) -> list[TextReply]:
+        """Reply to each text about the images beside it, in the model's own words; see :class:`Conversational`.
+
+        Images are sent at the size of those that are asked about. Errors are those of :meth:`ask`.
+        """
+        talks = [
+            (tuple(shown), clean_instruction(words, control_words(words))[0])
+            for shown, words in zip(images, texts, strict=True)
+        ]
+        if not talks:
+            return []
+        results = run_apart(self._ask_all, talks, self._say)
+        return [
+            TextReply("", failure=str(result)) if isinstance(result, EndpointError) else result for result in results
+        ]
+
+    async def _ask_all(self, questions: list[Q], ask: _Ask[Q, A]) -> list[A | EndpointError]:
+        """Ask, but spare the server the rest once three said that nobody gets through and none got further.
+
+        Raises:
+            EndpointError: nobody got through, all for one cause.
+        """
         async with ChatClient(self.address, self._key(), timeout=self.config.timeout) as client:
             if self._found is None or not self._found.name:
                 self._found = self._described(self.model or await self._only_model(client))
             model, limit = self._found, asyncio.Semaphore(self.config.concurrency)
-            results: dict[int, Answer | EndpointError] = {}
+            results: dict[int, A | EndpointError] = {}
             refusals: list[EndpointError] = []
 
             async def answer(place: int) -> None:
                 async with limit:
                     if len(refusals) >= ENOUGH and len(refusals) == len(results):
                         return
-                    results[place] = result = await self._answer(client, model, questions[place], place)
+                    results[place] = result = await ask(client, model, questions[place], place)
                     if isinstance(result, EndpointError) and result.for_all:
                         refusals.append(result)
 
@@ -144,7 +168,32 @@ class EndpointPrompter:
             if len(refusals) < len(results):
                 # Some request did get through after all, so those held back deserve their chance.
                 await asyncio.gather(*(answer(place) for place in range(len(questions)) if place not in results))
-        return [results.get(place) or refusals[0] for place in range(len(questions))]
+        found = [results.get(place) or refusals[0] for place in range(len(questions))]
+        errors = [result for result in found if isinstance(result, EndpointError)]
+        if len(errors) == len(found) and len({error.cause for error in errors}) == 1 and errors[0].for_all:
+            raise errors[0]
+        return found
+
+    async def _say(
+        self, client: ChatClient, model: _Model, talk: tuple[tuple[Image, ...], str], place: int
+    ) -> TextReply | EndpointError:
+        images, words = talk
+
+        def request() -> bytes:
+            shown = [data_uri(model.sizing.picture(image), self.config.image_format) for image in images]
+            turns = messages("", words, *shown)
+            return json.dumps({"model": model.name, "messages": turns, **self._fields}).encode()
+
+        body = await asyncio.to_thread(request)
+
+        async def attempt(seconds: float) -> tuple[Reply, bool]:
+            return _parse(await client.ask("/chat/completions", body, seconds=seconds), "")
+
+        try:
+            reply, _ = await self._retried(attempt, str(place))
+        except EndpointError as error:
+            return error
+        return TextReply(reply.text, reply.finished, reply.thinking)
 
     async def _answer(
         self, client: ChatClient, model: _Model, question: Question, place: int
@@ -230,9 +279,10 @@ def data_uri(picture: Picture, image_format: str) -> str:
     return f"data:image/{image_format};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
-def messages(system: str, user: str, picture: str) -> list[dict[str, Any]]:
-    """Write the turns of a chat: the system's, unless it is "", and the user's with the picture before the words."""
-    content = [{"type": "image_url", "image_url": {"url": picture}}, {"type": "text", "text": user}]
+def messages(system: str, user: str, *pictures: str) -> list[dict[str, Any]]:
+    """Write the turns of a chat: the system's, unless it is "", and the user's with the pictures before the words."""
+    shown = [{"type": "image_url", "image_url": {"url": picture}} for picture in pictures]
+    content: list[dict[str, Any]] = [*shown, {"type": "text", "text": user}]
     turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
     return [{"role": "system", "content": system}, *turns] if system else turns
 

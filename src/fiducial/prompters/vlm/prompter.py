@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from transformers import StoppingCriteriaList
 
 from fiducial.checkpoints import first_line
+from fiducial.contracts import TextReply
 from fiducial.errors import InputError, ModelError
 from fiducial.images import Image
 from fiducial.language.answers import Answer
@@ -99,6 +100,30 @@ class VLMPrompter:
         other.config = replace(self.config, seed=self.config.seed + SEEDS_APART * number)
         return other
 
+    def converse(self, images: Sequence[Sequence[Image]], texts: Sequence[str]) -> list[TextReply]:
+        """Reply to each text about the images beside it, in the model's own words; see :class:`Conversational`.
+
+        Texts with as many images are asked together. Control tokens are taken out of the texts.
+        """
+        talks = [(list(shown), words) for shown, words in zip(images, texts, strict=True)]
+        order = sorted(range(len(talks)), key=lambda index: (len(talks[index][0]), len(talks[index][1])), reverse=True)
+        replies: dict[int, TextReply] = {}
+        while order:
+            count = len(talks[order[0]][0])
+            some = [index for index in order[: self.config.batch_size] if len(talks[index][0]) == count]
+            order = order[len(some) :]
+            replies.update(zip(some, self._say([talks[index] for index in some]), strict=True))
+        return [replies[index] for index in range(len(talks))]
+
+    def _say(self, talks: list[tuple[list[Image], str]]) -> list[TextReply]:
+        chats = [
+            self.chat("", clean_instruction(words, self.control_tokens)[0], len(images)) for images, words in talks
+        ]
+        pictures = [self.show(image)[0].pixels for images, _ in talks for image in images]
+        names = ", ".join(images[0].name for images, _ in talks if images) or "no image"
+        found = self.generate(self.inputs(pictures, chats), names)
+        return [TextReply(reply.text, reply.finished, reply.thinking) for reply in found]
+
     def _cost(self, question: Question) -> tuple[int, int]:
         """Order questions by the number of tokens that they will take, roughly."""
         fixed = self.canvas is not None or not self.family.takes_pixels
@@ -132,7 +157,7 @@ class VLMPrompter:
     def inputs(self, pictures: Sequence[NDArray[np.uint8]], chats: Sequence[str]) -> Any:
         """Turn (h, w, 3) pictures and the chats about them into the model's tensors, padded at the left."""
         return self.processor(
-            images=list(pictures),
+            images=list(pictures) or None,
             text=list(chats),
             input_data_format="channels_last",  # an image 3 pixels high could be taken for its own transpose
             padding=True,
@@ -168,15 +193,16 @@ class VLMPrompter:
             labels[row, lengths[row] - len(reply) : lengths[row]] = labels.new_tensor(reply)
         return inputs, labels
 
-    def chat(self, system: str, user: str) -> str:
+    def chat(self, system: str, user: str, images: int = 1) -> str:
         """Write the turns, "" for no system's, as the model's chat template has them, up to the reply."""
-        turns = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": user}]}]
+        turns = [{"role": "user", "content": [*[{"type": "image"}] * images, {"type": "text", "text": user}]}]
         if system:
             turns.insert(0, {"role": "system", "content": [{"type": "text", "text": system}]})
         text: str = self.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
         places = text.count(self.processor.image_token)
-        if places != 1:
-            raise InputError(f"{self.name}: its chat template made {places} places for one image")
+        if places != images:
+            shown = "one image" if images == 1 else f"{images} images"
+            raise InputError(f"{self.name}: its chat template made {places} places for {shown}")
         return text
 
     def generate(self, inputs: Any, names: str) -> list[Reply]:
