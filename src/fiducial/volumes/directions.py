@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from fiducial.errors import InputError
 from fiducial.language.phrases.lexicon import NUMBERS
@@ -164,7 +165,7 @@ def translate(text: str, slicing: Slicing) -> Question:
     for pattern, meaning in steps:
         before = ""
         while before != words:  # "left posterior" takes two turns
-            before, words = words, _replaced(pattern, lambda found, say=meaning: say(draft, found), words)
+            before, words = words, _replaced(pattern, partial(meaning, draft), words)
     if left := re.search(rf"\b(?:{'|'.join(LETTER_OF)})\b", words, flags=re.IGNORECASE):
         raise InputError(
             f"'{left[0]}' is not understood where it stands in {text!r}: write it as in 'the left kidney', "
