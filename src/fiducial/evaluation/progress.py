@@ -5,13 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from fiducial.evaluation.record import Record
 from fiducial.language import Outcome
 
 PAUSE = 10.0
 """Seconds between two lines where there is no terminal."""
+
+
+class Ended(Protocol):
+    """Whatever ended in some way: the record of a sample, a reply."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended."""
 
 
 class Progress:
@@ -47,7 +54,7 @@ class Progress:
         if self._bar is not None:
             self._bar[0].stop()
 
-    def __call__(self, record: Record, done: int, planned: int) -> None:
+    def __call__(self, record: Ended, done: int, planned: int) -> None:
         """Take note of one more record."""
         self._here += 1
         self._outcomes[record.outcome] += 1

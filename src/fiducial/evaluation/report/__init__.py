@@ -288,17 +288,24 @@ def _caution(table: PublishedTable, comparison: Comparison) -> str:
 # -- templates ----------------------------------------------------------------------------------------
 
 
-def render(template: str, values: Mapping[str, Any]) -> str:
-    """Fill a template of this folder, a page or Markdown; whatever is no :class:`Markup` is escaped."""
-    return _environment(template.endswith(".html")).get_template(template).render(values)
+def render(template: str, values: Mapping[str, Any], package: str = "") -> str:
+    """Fill a template, a page or Markdown; whatever is no :class:`Markup` is escaped.
+
+    Args:
+        template: its file, in this folder or in ``templates`` of ``package``, whose pages extend those of this folder.
+        values: what it shows.
+        package: another one with templates, such as ``fiducial.misground``.
+    """
+    return _environment(template.endswith(".html"), package).get_template(template).render(values)
 
 
 @cache
-def _environment(html: bool) -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def _environment(html: bool, package: str = "") -> Environment:
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+    own = PackageLoader("fiducial.evaluation", "report")
     made = Environment(
-        loader=PackageLoader("fiducial.evaluation", "report"),
+        loader=ChoiceLoader([PackageLoader(package, "templates"), own]) if package else own,
         autoescape=html,
         finalize=_clean if html else lambda value: value if isinstance(value, Markup) else cell(value),
         undefined=StrictUndefined,
@@ -308,7 +315,7 @@ def _environment(html: bool) -> Environment:
     )
     made.filters["table"] = lambda grid: Markup(markdown_table(grid.header, grid.rows))
     made.filters["code"] = lambda text: Markup(" ".join(text.split()))
-    style = PackageLoader("fiducial.evaluation", "report").get_source(made, "page.css")[0]
+    style = own.get_source(made, "page.css")[0]
     made.globals["style"] = Markup(style)
     return made
 
