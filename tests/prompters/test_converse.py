@@ -23,7 +23,7 @@ def noise(number):
     return Image(draw.integers(0, 255, (56, 84, 3), dtype=np.uint8), name=f"noise {number}")
 
 
-@pytest.mark.parametrize("family", list(BUILDERS))
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "llava", "llava_next", "internvl"])
 def test_each_family_sees_so_many_pictures_as_it_is_shown(family, tmp_path, monkeypatch):
     options = {"max_new_tokens": 12, "device": "cpu", "local_files_only": True}
     prompter = VLMPrompter.from_pretrained(BUILDERS[family](tmp_path / family), **options)

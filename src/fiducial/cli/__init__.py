@@ -28,6 +28,7 @@ COMMANDS = {
     "serve": "cut the masks of a trainer's rewards, in a process or on a machine of their own",
     "export": "write a dataset as chats, to train a vision-language model with elsewhere",
     "refer": "make instructions with exact truth from annotations: expressions, or PRS-Med's questions",
+    "misground": "a benchmark of where things are in CT and MR volumes: build it, ask a model, score it",
     "recipes": "list the recipes",
     "describe": "list the parts that can be named, or the options of one",
     "models": "list checkpoints, their licences, and which are on this machine",
