@@ -221,7 +221,7 @@ def _prepare(folder: Path, settings: Mapping[str, Any], command: Sequence[str]) 
 def _drop_failed(run: AskedRun) -> None:
     path = run.folder / REPLIES
     if path.exists():
-        with LineFile(path):
+        with closing(LineFile(path)):
             kept = [reply for reply in run.replies().values() if not reply.failure]
             write_atomically(path, b"".join(map(_encoded, kept)))
 

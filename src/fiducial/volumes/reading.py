@@ -28,10 +28,10 @@ def read_volume(path: str | Path | Sequence[str | Path], modality: Modality | No
     if orientation is not None:
         raise InputError(f"{path}: orientation is for NIfTI files; DICOM files say where their voxels lie")
     if isinstance(path, (str, Path)):
-        given: Path | list[Path] = Path(path)
-        if not given.exists():
+        place = Path(path)
+        if not place.exists():
             raise InputError(f"{path}: no such file or folder")
-        given = given if given.is_dir() else [given]
+        given: Path | list[Path] = place if place.is_dir() else [place]
     else:
         given = [Path(one) for one in path]
     series = read_series(given)
