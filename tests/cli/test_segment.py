@@ -125,7 +125,7 @@ def test_a_model_that_fails_is_status_one_and_still_a_line(folder, capsys, monke
         (["--quantize", "int8"], "'quantize'"),
         (["--max-pixels", "100"], "more than the limit"),
         (["--out", "{file}"], "is a file"),
-        (["--set", "overlay=grid"], "segmenter.OPTION=VALUE; which parts there are is chosen by the recipe"),
+        (["--set", "overlay=grid"], "self_consistency.OPTION=VALUE; which parts there are is chosen by the recipe"),
         (["--out", "{file}/below"], "cannot be made"),
     ],
 )

@@ -263,7 +263,7 @@ def test_wrong_models_are_named(models, tmp_path):
 
 def test_another_configuration_does_not_go_on_with_a_run(models, tmp_path):
     run(short(models["sam"]), tmp_path / "run")
-    with pytest.raises(InputError, match="another seed"):
+    with pytest.raises(InputError, match="seed: 0 there, 1 now"):
         run(short(models["sam"], seed=1), tmp_path / "run")
 
 

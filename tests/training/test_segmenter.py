@@ -93,7 +93,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(trained, tmp_path, monk
 
 
 def test_another_configuration_does_not_go_on_with_a_run(trained):
-    with pytest.raises(InputError, match="another learning_rate"):
+    with pytest.raises(InputError, match="learning_rate: "):
         replace(CONFIG, learning_rate=1.0).train("unused", trained.parent, device="cpu", quiet=True)
 
 

@@ -200,7 +200,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(models, lora, tmp_pat
         json.loads((tmp_path / "stopped" / "best.json").read_text())["step"]
         == json.loads((whole.parent / "best.json").read_text())["step"]
     )
-    with pytest.raises(InputError, match="another learning_rate"):
+    with pytest.raises(InputError, match="learning_rate: "):
         train(config.with_settings({"learning_rate": 1e-4}), tmp_path / "stopped")
 
 

@@ -88,7 +88,8 @@ class Recipe(Config):
                 refiner that the recipe has, ``self_consistency.OPTION``, or ``cache.OPTION`` where it has a cache.
         """
         parts = ("prompter", "segmenter", "cache")
-        single = [*(name for name in parts if getattr(self, name) is not None), "self_consistency"]
+        single = [name for name in parts if getattr(self, name) is not None]
+        single += ["self_consistency"] if self.prompter is not None else []
         listed = (*self.overlays, *self.prompt_refiners, *self.mask_refiners)
         known = dict.fromkeys([*single, *(class_value(type(one), "name") for one in listed)])
         options: dict[str, dict[str, Any]] = {}
