@@ -31,6 +31,7 @@ BUILT_IN = {
         "endpoint": _PROMPTERS + "EndpointConfig",
         "grounding-dino": _PROMPTERS + "GroundingDinoConfig",
         "owlv2": _PROMPTERS + "Owlv2Config",
+        "nano-vlm": _PROMPTERS + "NanoVLMConfig",
         "vlm": _PROMPTERS + "VLMConfig",
         "qwen2-vl": _PROMPTERS + "Qwen2VLConfig",
         "qwen2.5-vl": _PROMPTERS + "Qwen25VLConfig",

@@ -8,6 +8,7 @@ import pytest
 import fiducial
 from fiducial import Image, Outcome
 from fiducial.cli import main
+from fiducial.datasets import open_dataset
 from fiducial.recipes import recipe_names
 
 torch = pytest.importorskip("torch")
@@ -32,6 +33,7 @@ PROMPTERS = {
     "visionreasoner": tiny_qwen2_5_vl,
 }
 REFINERS = {"pslg-sam": ["cfpg", "mbo"]}
+OWN = {"think2seg-nano": 2, "sjtu-nano": 0}  # the two that need no download, and how many points each target gets
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,7 +54,7 @@ def folders(tmp_path_factory):
 
 
 def test_no_recipe_goes_untested():
-    assert set(recipe_names()) == {"classic", "nano", "grounded-sam", "cg-reasoner", *REPLIES}
+    assert set(recipe_names()) == {"classic", "nano", "grounded-sam", "cg-reasoner", *OWN, *REPLIES}
 
 
 @pytest.mark.parametrize("name", REPLIES)
@@ -153,6 +155,18 @@ def test_without_the_hub_the_error_says_what_to_do(name, tmp_path, capsys, monke
     assert captured.err.count("\n") == 1
     assert fiducial.recipes.read_recipe(name).prompter.model in captured.err
     assert "classic" in captured.err
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_small_models_find_what_drawn_scenes_ask_for(name):
+    samples = list(open_dataset("scenes:shapes?count=12&seed=907&families=position,class"))
+    results = fiducial.load(name).segment([one.image() for one in samples], [one.instruction for one in samples])
+    assert all(result.outcome in (Outcome.FOUND, Outcome.NO_TARGET) for result in results)
+    found = [result for result in results if result.outcome is Outcome.FOUND]
+    assert all(len(prompt.points) == OWN[name] for result in found for prompt in result.prompts)
+    assert all(bool(result.answer.thinking) == (name == "think2seg-nano") for result in found)
+    ious = [result.mask.iou(one.truth) for result, one in zip(results, samples, strict=True)]
+    assert sum(iou >= 0.5 for iou in ious) >= 8
 
 
 def test_classic_finds_a_plain_thing():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -286,6 +286,26 @@ class InternVLConfig(VLMConfig):
 
     name: ClassVar[str] = "internvl"
     model: str = option("OpenGVLab/InternVL3-1B-hf", _HUB, positional=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NanoVLMConfig(VLMConfig):
+    """The package's own small vision-language model; it knows drawn shapes and ten kinds of things seen from above."""
+
+    name: ClassVar[str] = "nano-vlm"
+    model: str = option("nano-vlm", "of the package; else a folder of the same make-up", positional=True)
+    dialect: str | None = option("think2seg", "think2seg (a box and two points each) or sjtu (boxes alone)")
+    template: str | None = option(None, "a shipped template, or a .txt file; none: nano- and the dialect")
+    canvas: tuple[int, int] | None = option((192, 192), _CANVAS, unit="pixels", minimum=1)
+    max_new_tokens: int = option(256, "most tokens of a reply", minimum=1)
+    batch_size: int = option(16, "most questions at once; memory grows with it", minimum=1)
+    dtype: Dtype = option("float32", "it is kept in half precision, which CPUs compute slowly")
+
+    def build(self) -> VLMPrompter:
+        """Load the checkpoint."""
+        from fiducial.prompters.vlm import VLMPrompter
+
+        return VLMPrompter.from_config(replace(self, template=self.template or f"nano-{self.dialect}"))
 
 
 _OURS = {"model", "messages", "temperature", "seed", "n", "stream", "response_format"}
