@@ -282,7 +282,7 @@ def test_a_run_whose_rewards_are_all_the_same_is_stopped_and_goes_on_when_told_t
         train(config, tmp_path)
     train(config.with_settings({"guards.min_reward_std": None}), tmp_path)
     assert [line["step"] for line in steps_of(tmp_path)] == [1, 2, 3, 4]
-    with pytest.raises(InputError, match="temperature: 1.0 there, 0.5 now"):
+    with pytest.raises(InputError, match=r"temperature: 1\.0 there, 0\.5 now"):
         train(config.with_settings({"temperature": 0.5}), tmp_path)
 
 
