@@ -73,8 +73,8 @@ class _Volume:
         labels = _open(labels_path)
         _require_same_grid(self.path, self._image, labels_path, labels)
         self.spacing = _spacing(self._image)
-        self.names = _names(names_path)
-        self.labels = _as_labels(_values(labels, labels_path), labels_path)
+        self.names = read_names(names_path)
+        self.labels = check_labels(_values(labels, labels_path), labels_path).astype(np.int32)
         unnamed = sorted(set(np.unique(self.labels).tolist()) - {0} - set(self.names))
         if unnamed:
             some = ", ".join(map(str, unnamed[:8]))
@@ -207,16 +207,25 @@ def _nibabel() -> Any:
         raise MissingExtraError("dataset 'volume'", "volumes", str(error)) from error
 
 
-def _as_labels(values: NDArray[Any], path: Path) -> NDArray[np.int32]:
+def check_labels(values: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Return labels as they are, if they are whole numbers in 0..2147483647.
+
+    Raises:
+        InputError: they are not.
+    """
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
         raise InputError(f"{path}: labels are whole numbers, but there are others")
     if values.min() < 0 or values.max() >= 2**31:
         raise InputError(f"{path}: labels lie in 0..2147483647, got {values.min():g}..{values.max():g}")
-    return values.astype(np.int32)
+    return values
 
 
-def _names(path: Path) -> dict[int, str]:
-    """Read ``labels.json``; what it says about 0, the background, is left out."""
+def read_names(path: Path) -> dict[int, str]:
+    """Read ``{"1": "liver"}`` or ``{"1": {"name": "liver"}}``; what it says about 0, the background, is left out.
+
+    Raises:
+        InputError: missing, or another form.
+    """
     names = {}
     for key, entry in read_json(path, kind=dict).items():
         name = entry.get("name") if isinstance(entry, dict) else entry

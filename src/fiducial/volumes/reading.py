@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiducial.datasets.volume import check_labels, read_names
 from fiducial.errors import InputError
-from fiducial.files import read_json
 from fiducial.volumes.dicom import read_series
 from fiducial.volumes.nifti import is_nifti, read_nifti
 from fiducial.volumes.volume import LabelMap, Modality, Volume
@@ -86,22 +86,6 @@ def stem_of(path: Path) -> str:
     return name or "volume"
 
 
-def read_names(path: Path) -> dict[int, str]:
-    """Read ``{"1": "liver"}`` or ``{"1": {"name": "liver"}}``; what it says about 0, the background, is left out.
-
-    Raises:
-        InputError: missing, or another form.
-    """
-    names = {}
-    for key, entry in read_json(path, kind=dict).items():
-        name = entry.get("name") if isinstance(entry, dict) else entry
-        if not (key.isascii() and key.isdigit()) or not isinstance(name, str) or not name.strip():
-            raise InputError(f"{path}: a label's number with its name is expected, got {key!r}: {entry!r:.60}")
-        if int(key) > 0:
-            names[int(key)] = name.strip()
-    return names
-
-
 def _names(path: Path, names: Mapping[int, str] | str | Path | None) -> Mapping[int, str]:
     if isinstance(names, (str, Path)):
         return read_names(Path(names))
@@ -121,10 +105,6 @@ def _guessed(array: NDArray[Any]) -> tuple[Modality, str]:
 
 def _whole(values: NDArray[Any], path: Path) -> NDArray[Any]:
     """Return labels in the smallest unsigned type that holds them."""
-    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
-        raise InputError(f"{path}: labels are whole numbers, but there are others")
-    low, high = values.min(), values.max()
-    if low < 0 or high >= 2**31:
-        raise InputError(f"{path}: labels lie in 0..2147483647, got {low:g}..{high:g}")
+    high = check_labels(values, path).max()
     kind = next(one for one in (np.uint8, np.uint16, np.int32) if high <= np.iinfo(one).max)
     return values.astype(kind, copy=False)
