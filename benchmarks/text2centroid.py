@@ -31,7 +31,7 @@ CLOSE = 0.25
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--head", required=True, help="what fiducial train text2centroid left")
+    parser.add_argument("--head", required=True, help="text2centroid, or a file that fiducial train text2centroid left")
     head = parser.parse_args().head
     encoder = SentenceEncoder()
     learned, rules = open_reader(head, encoder), RuleText2Centroid()
@@ -86,6 +86,7 @@ def errors(reader: Text2Centroid, rows: list[dict[str, str]]) -> dict[str, float
     unread = np.isnan(points[:, 0])
     truth = np.array([[float(row["x"]), float(row["y"])] for row in rows])
     off = np.linalg.norm(np.nan_to_num(points) - truth, axis=1)
+    nearer = np.linalg.norm(truth, axis=1) - off
     return {
         "n": len(rows),
         "unread": int(unread.sum()),
@@ -94,7 +95,16 @@ def errors(reader: Text2Centroid, rows: list[dict[str, str]]) -> dict[str, float
         "median": round(float(np.median(off)), 3),
         "mean of those read": round(float(off[~unread].mean()), 3) if not unread.all() else math.nan,
         "share within 0.25": round(float((off <= CLOSE + 1e-9).mean()), 3),
+        "nearer than the centre by": round(float(nearer.mean()), 3),
+        "nearer than the centre by, 95 % interval": interval(nearer),
     }
+
+
+def interval(values: np.ndarray[Any, Any]) -> list[float]:
+    """Return the 95 % interval of a mean over sentences, by 10,000 bootstrap draws."""
+    random = np.random.default_rng(0)
+    means = values[random.integers(len(values), size=(10_000, len(values)))].mean(axis=1)
+    return [round(float(bound), 3) for bound in np.percentile(means, [2.5, 97.5])]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from fiducial.reasoner.sentences import SentenceEncoder
 from fiducial.reasoner.text2centroid import open_reader
 from fiducial.training.recipes import load_config
 from fiducial.training.text2centroid_configs import SentenceKinds, Text2CentroidConfig
-from fiducial.training.text2centroid_data import Pair, true_wordings, write_pairs
+from fiducial.training.text2centroid_data import Pair, write_pairs
+from fiducial.training.text2centroid_places import place_words, true_wordings
 from tiny.minilm import tiny_minilm
 
 SMALL = {
@@ -56,7 +57,7 @@ def test_sentences_are_the_same_again_and_of_every_kind(pairs):
     for part in pairs.values():
         assert {pair.kind for pair in part} == set(KINDS)
         for pair in part:
-            assert all(-1 < value < 1 for value in pair.point)
+            assert all(-1 < value < 1 for value in (*pair.meant, *pair.centroid))
             assert not {"{", "}"} & set(pair.text)
             assert pair.text[0] == pair.text[0].upper()
     assert len({pair.text for pair in pairs["training"]}) > 350
@@ -69,7 +70,7 @@ def test_held_out_wordings_are_never_learned_from(pairs):
 
 
 def test_the_held_out_words_of_the_paraphrases_are_never_learned_from(pairs):
-    rooms = {"training": ["text2centroid"], "reasoner": ["phrasings", "subjects"]}
+    rooms = {"training": ["text2centroid", "text2centroid_places"], "reasoner": ["phrasings", "subjects"]}
     sources = [ROOT / "src" / "fiducial" / room / f"{name}.yaml" for room, names in rooms.items() for name in names]
     texts = [path.read_text(encoding="utf-8") for path in sources] + [pair.text for pair in pairs["training"]]
     known = {word for text in texts for word in words_of(text)}
@@ -83,10 +84,28 @@ def test_words_and_points_agree(pairs):
     for pair in of_kind(pairs["training"], "resolver"):
         for word, axis, sign in (("left", 0, -1), ("right", 0, 1), ("upper", 1, 1), ("lower", 1, -1)):
             if word in named_place(pair.text):
-                assert sign * pair.point[axis] > 0, pair
+                assert sign * pair.centroid[axis] > 0, pair
+                assert sign * pair.meant[axis] > 0, pair
     plain = [pair for pair in of_kind(pairs["training"], "places") if "upper left" in pair.text]
     assert plain
-    assert all(x < 0 < y for x, y in (pair.point for pair in plain))
+    assert all(x < 0 < y for pair in plain for x, y in (pair.meant, pair.centroid))
+
+
+def test_what_words_mean_is_about_where_the_mask_is(pairs):
+    for kind in ("places", "several", "anatomy", "resolver"):
+        off = [math.dist(pair.meant, pair.centroid) for pair in of_kind(pairs["training"], kind)]
+        assert float(np.mean(off)) < 0.35, kind
+    for pair in of_kind(pairs["training"], "places"):
+        for meant, true in zip(pair.meant, pair.centroid, strict=True):
+            assert abs(meant) < 0.3 or meant * true > 0, pair
+
+
+def test_words_joined_from_two_axes_mean_both():
+    random = np.random.default_rng(0)
+    words = [place_words((-0.9, 0.3), "training", "where", random) for _ in range(400)]
+    far = [one for one in words if "far left" in one.text and "in the upper half" in one.text]
+    assert far
+    assert {one.point for one in far} == {(-0.8, 0.5)}
 
 
 def test_the_patients_sides_follow_the_convention():
@@ -96,15 +115,22 @@ def test_the_patients_sides_follow_the_convention():
         for convention in ("radiological", "neurological")
     ]
     for one, other in zip(*seen, strict=True):
-        assert one == Pair(other.text, (-other.point[0], other.point[1]), "anatomy")
-        assert math.copysign(1, one.point[0]) == (-1 if "right" in words_of(one.text) else 1) or one.point[0] == 0
+        named = re.search("radiological|neurological", one.text, re.IGNORECASE)
+        if named:  # the text says so itself
+            assert one == other
+        else:
+            mirrored = [(-x, y) for x, y in (other.meant, other.centroid)]
+            assert one == Pair(other.text, *mirrored, "anatomy")
+        right = "right" in words_of(one.text)
+        radiological = not named or named[0].lower() == "radiological"
+        assert (one.meant[0] < 0) == (right == radiological), one
 
 
 def test_wordings_are_true_of_a_point():
     random = np.random.default_rng(0)
     for point in random.uniform(-1, 1, (300, 2)).tolist():
         assert true_wordings(point)
-    assert true_wordings((0.8, 0.8)).keys() == {"quadrant", "horizontal", "vertical", "corner"}
+    assert true_wordings((0.8, 0.8)).keys() == {"quadrant", "horizontal", "vertical", "corner", "far_corner"}
     assert "near" in true_wordings((0.3, -0.3))
     assert true_wordings((0.5, 0.0)).keys() == {"horizontal"}
 

@@ -205,6 +205,7 @@ def save_reasoner(network: CGReasoner, folder: Path, notes: Mapping[str, Any]) -
         "format": FORMAT,
         "network": as_plain(network.config),
         "head_hidden_size": network.head.hidden_size,
+        "head_layers": network.head.layers,
         **notes,
     }
     write_atomically(folder / WEIGHTS, save(own))
@@ -220,7 +221,7 @@ def load_reasoner(folder: Path, language: Any) -> tuple[CGReasoner, dict[str, An
     settings = check_folder(folder)
     where = str(folder / SETTINGS)
     network = read(ReasonerNetworkConfig, settings.pop("network"), where)
-    head = CentroidHead(int(settings.pop("head_hidden_size")))
+    head = CentroidHead(int(settings.pop("head_hidden_size")), layers=int(settings.pop("head_layers", 1)))
     made = CGReasoner(language.requires_grad_(False), network, head, pretrained=False)
     try:
         made.load_state_dict(load_file(folder / WEIGHTS))

@@ -34,28 +34,32 @@ __all__ = ["EMBEDDED", "CentroidHead", "LearnedText2Centroid", "RuleText2Centroi
 
 
 class CentroidHead(nn.Module):
-    """Sentence embeddings to points: one hidden layer, then tanh, since no centroid lies outside the picture.
+    """Sentence embeddings to points: hidden layers, then tanh, since no centroid lies outside the picture.
 
     Args:
-        hidden_size: width of the hidden layer.
-        dropout: part of the hidden layer that is left out in training.
+        hidden_size: width of the hidden layers.
+        dropout: part of each hidden layer that is left out in training.
+        layers: how many hidden layers, 1 or more.
 
     Example:
         >>> CentroidHead(8)(torch.zeros(3, 384)).shape
         torch.Size([3, 2])
     """
 
-    def __init__(self, hidden_size: int = 256, dropout: float = 0.0) -> None:
+    def __init__(self, hidden_size: int = 256, dropout: float = 0.0, layers: int = 1) -> None:
         super().__init__()
-        self.hidden_size = hidden_size
+        self.hidden_size, self.layers = hidden_size, layers
         self.inner = nn.Linear(DIMENSIONS, hidden_size)
         self.dropout = nn.Dropout(dropout)
+        self.deeper = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(layers - 1))
         self.outer = nn.Linear(hidden_size, 2)
 
     def forward(self, sentences: Tensor) -> Tensor:
         """Return points (N, 2) x, y in -1..1, y up, of sentence embeddings (N, 384) of unit length."""
         spread = sentences * math.sqrt(DIMENSIONS)  # those of a unit vector are too small to learn by
         hidden = self.dropout(nn.functional.gelu(self.inner(spread)))
+        for layer in self.deeper:
+            hidden = self.dropout(nn.functional.gelu(layer(hidden)))
         return torch.tanh(self.outer(hidden))
 
 
@@ -168,7 +172,7 @@ def open_reader(name: str, encoder: SentenceEmbedder | None = None) -> Text2Cent
 
 def head_file(head: CentroidHead, probe: NDArray[np.float32], **notes: Any) -> bytes:
     """Return the content of a head's file (safetensors, half precision), with the encoder's vector of :data:`PROBE`."""
-    header = {"hidden_size": head.hidden_size, **notes}
+    header = {"hidden_size": head.hidden_size, "layers": head.layers, **notes}
     return network_file(head.state_dict(), header, exact={"probe": torch.from_numpy(probe.astype(np.float32))})
 
 
@@ -188,7 +192,7 @@ def _read_head(model: str | Path) -> tuple[tuple[CentroidHead, NDArray[np.float3
 
 
 def _of_tensors(tensors: dict[str, Tensor], header: dict[str, Any]) -> tuple[CentroidHead, NDArray[np.float32]]:
-    head = CentroidHead(int(header["hidden_size"]))
+    head = CentroidHead(int(header["hidden_size"]), layers=int(header.get("layers", 1)))
     head.load_state_dict({name: one.float() for name, one in tensors.items() if name != "probe"})
     probe: NDArray[np.float32] = tensors["probe"].float().numpy()
     return head.eval().requires_grad_(False), probe

@@ -1,4 +1,4 @@
-"""Training of Text2Centroid's head: embeddings of sentences to the centroids of the masks that they speak of.
+"""Training of Text2Centroid's head: embeddings of sentences to the points that they speak of.
 
 The encoder is frozen, so every sentence is embedded once, before the first step.
 """
@@ -21,7 +21,7 @@ from fiducial.files import write_atomically
 from fiducial.reasoner.sentences import MINILM, SentenceEncoder
 from fiducial.reasoner.text2centroid import EMBEDDED, PROBE, CentroidHead, head_file
 from fiducial.training.sources import expand_data_folder
-from fiducial.training.text2centroid_configs import Text2CentroidConfig
+from fiducial.training.text2centroid_configs import PointKind, Text2CentroidConfig
 from fiducial.training.text2centroid_data import Pair, write_pairs
 from fiducial.training.trainer import Task, Trainer
 
@@ -53,11 +53,12 @@ class Text2CentroidTask(Task[Tensor]):
         self._probe = vectors[0]
         cut = 1 + len(learned)
         self._vectors = torch.from_numpy(vectors[1:cut]).to(trainer.device)
-        self._points = _points(learned).to(trainer.device)
+        self._points = _points(learned, config.points).to(trainer.device)
         self._held_vectors = torch.from_numpy(vectors[cut:]).to(trainer.device)
-        self._held_points, self._held_kinds = _points(held_out), np.array([pair.kind for pair in held_out])
+        self._held_points = _points(held_out, config.points)
+        self._held_kinds = np.array([pair.kind for pair in held_out])
         torch.manual_seed(config.seed)
-        return CentroidHead(config.hidden_size, config.dropout).to(trainer.device)
+        return CentroidHead(config.hidden_size, config.dropout, config.layers).to(trainer.device)
 
     def batches(self, start: int) -> Iterator[tuple[Tensor]]:
         """Yield indices drawn anew for every step."""
@@ -81,7 +82,8 @@ class Text2CentroidTask(Task[Tensor]):
         """Write the head."""
         assert isinstance(network, CentroidHead)
         config = self._config
-        notes = {"step": step, "held_out": dict(scores), "seed": config.seed, "convention": config.convention}
+        notes = {"step": step, "held_out": dict(scores), "seed": config.seed}
+        notes |= {"convention": config.convention, "points": config.points}
         write_atomically(self._trainer.run.folder / WEIGHTS, head_file(network, self._probe, **notes))
 
     def finish(self, network: nn.Module) -> Path:
@@ -109,8 +111,8 @@ class Text2CentroidTask(Task[Tensor]):
         return vectors
 
 
-def _points(pairs: Sequence[Pair]) -> Tensor:
-    return torch.tensor([pair.point for pair in pairs], dtype=torch.float32)
+def _points(pairs: Sequence[Pair], which: PointKind) -> Tensor:
+    return torch.tensor([getattr(pair, which) for pair in pairs], dtype=torch.float32)
 
 
 def _read_vectors(path: Path, count: int) -> NDArray[np.float32]:

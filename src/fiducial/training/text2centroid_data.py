@@ -1,7 +1,8 @@
-"""Sentences for Text2Centroid, each with the centroid of the drawn mask that it speaks of.
+"""Sentences for Text2Centroid, each with the point that it means and the centroid of the drawn mask that it speaks of.
 
 Targets are drawn, so nothing is learned of where they usually lie, and no picture has a part in it. The wordings stand
-in ``text2centroid.yaml``; PRS-Med's are those of :mod:`fiducial.reasoner.questions`, the resolver's its own.
+in ``text2centroid.yaml`` and ``text2centroid_places.yaml``; PRS-Med's are those of :mod:`fiducial.reasoner.questions`,
+the resolver's its own. What words mean is known from how they were drawn: nothing reads the sentences by rule here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, partial
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -25,14 +26,18 @@ from fiducial.prompters.detector.reading import found_text
 from fiducial.reasoner.questions import ask, with_article
 from fiducial.reasoner.subjects import Subject, modalities
 from fiducial.training.text2centroid_configs import SentenceKinds, Text2CentroidConfig
+from fiducial.training.text2centroid_places import SIDE as FROM_CENTRE
+from fiducial.training.text2centroid_places import Form, Part, axes_of, drawn, kind_words, place_words, true_wordings
 
-Part = Literal["training", "held_out"]
 SIDE = 200
 """Of the canvas on which masks are drawn, in pixels."""
 SMALLEST, LARGEST = 0.06, 0.55
 """Of a drawn target's sides, as parts of the canvas."""
-AROUND = 0.2
+AROUND = 0.15
 """How often something else stands before a sentence, and behind it."""
+OPPOSED = 0.6
+"""How often a denied place is the true one's opposite: "not on the left, but on the right"."""
+_FORMS: tuple[Form, ...] = ("where",) * 13 + ("part",) * 4 + ("label",) * 3
 _FRAME = Frame.pixels(SIDE, SIDE)
 _INSTRUCTIONS: dict[Part, tuple[str, ...]] = {
     "training": (
@@ -46,10 +51,14 @@ _NAMES = ("ship", "airplane", "vehicle", "storage tank", "tennis court", "bridge
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A sentence, the point that it speaks of, x, y in the centred frame, and its kind (see ``SentenceKinds``)."""
+    """A sentence, the point that its words mean, the centroid of the mask that it was written about, and its kind.
+
+    Both are x, y in the centred frame; the kinds are those of ``SentenceKinds``.
+    """
 
     text: str
-    point: Point
+    meant: Point
+    centroid: Point
     kind: str
 
 
@@ -67,19 +76,18 @@ def write_pairs(config: Text2CentroidConfig, part: Part) -> list[Pair]:
     return [Pair(*writers[kind](random), kind) for kind in kinds]
 
 
-Written = tuple[str, Point]
+Written = tuple[str, Point, Point]
 Writer = Callable[[np.random.Generator], Written]
 
 
 def _writers(part: Part, convention: str) -> dict[str, Writer]:
-    right = -1 if convention == "radiological" else 1
     return {
         "questions": partial(_question, part, convention),
         "resolver": partial(_resolved, part),
         "places": partial(_place, part),
         "several": partial(_several, part),
         "denied": partial(_denied, part),
-        "anatomy": partial(_anatomy, part, right),
+        "anatomy": partial(_anatomy, part, convention),
     }
 
 
@@ -87,7 +95,7 @@ def _writers(part: Part, convention: str) -> dict[str, Writer]:
 
 
 def _question(part: Part, convention: str, random: np.random.Generator) -> Written:
-    subject = _drawn(_subjects(), random)
+    subject = drawn(_subjects(), random)
     count = 1 if subject.target.unique and not subject.target.pieces else int(random.choice([1, 1, 1, 2]))
     edge = _edge(random) if count > 1 else None
     masks = [Mask.from_box(_box(random, edge), SIDE, SIDE) for _ in range(count)]
@@ -98,7 +106,7 @@ def _question(part: Part, convention: str, random: np.random.Generator) -> Writt
     asked = ask(masks, subject, random, phrasing=phrasing, sides=sides)
     assert asked.centroid is not None
     told = asked.description if random.random() < 0.2 else asked.answer
-    return told, asked.centroid
+    return told, _middle([one.point for one in asked.positions]), asked.centroid
 
 
 @cache
@@ -110,47 +118,84 @@ def _subjects() -> list[Subject]:
 
 def _resolved(part: Part, random: np.random.Generator) -> Written:
     while True:
-        name = _drawn(_NAMES, random)
+        name = drawn(_NAMES, random)
         candidates = [_candidate(name, random) for _ in range(int(random.integers(1, 7)))]
-        words = _drawn(_INSTRUCTIONS[part], random).format(name=name, names=plural(name))
+        words = drawn(_INSTRUCTIONS[part], random).format(name=name, names=plural(name))
         resolution = resolve(parse_instruction(words), candidates, _FRAME)
         text = found_text(resolution, candidates, _FRAME)
         boxes = [candidates[index].prompt.box for index in resolution.chosen]
         masks = [Mask.from_box(box, SIDE, SIDE) for box in boxes if box is not None]
-        if masks and named_place(text):  # things all over the picture, or larger than most of it, have no place
-            return text, _centroid(masks[0].union(*masks[1:]))
+        place = named_place(text)
+        if masks and place:  # things all over the picture, or larger than most of it, have no place
+            return text, _of_ninth(place), _centroid(masks[0].union(*masks[1:]))
+
+
+def _of_ninth(place: str) -> Point:
+    """Return what the resolver's words for a ninth or a half mean: a side is half of the way to it."""
+    said = {*place.split()}
+    across = ("right" in said) - ("left" in said)
+    upwards = bool({"upper", "top"} & said) - bool({"lower", "bottom"} & said)
+    return FROM_CENTRE * across, FROM_CENTRE * upwards
 
 
 def _place(part: Part, random: np.random.Generator) -> Written:
     point = _point(random)
-    return _filled("place_of_one", part, random, place=point), point
+    form: Form = drawn(_FORMS, random)
+    place = place_words(point, part, form, random)
+    frame, slot = {"where": ("place_of_one", "place")}.get(form, (f"{form}_of_one", form))
+    return _filled(frame, part, random, **{slot: place.text}), place.point, point
 
 
 def _several(part: Part, random: np.random.Generator) -> Written:
-    one, other = _point(random), _point(random)
-    middle = (one[0] + other[0]) / 2, (one[1] + other[1]) / 2
-    return _filled("place_of_two", part, random, place=one, other=other), middle
+    points = [_point(random), _point(random)]
+    one, other = (place_words(point, part, "where", random) for point in points)
+    text = _filled("place_of_two", part, random, place=one.text, other=other.text)
+    return text, _middle([one.point, other.point]), _middle(points)
 
 
 def _denied(part: Part, random: np.random.Generator) -> Written:
-    if random.random() < 0.2:  # only where it is not: anywhere on the other side
+    if random.random() < 0.15:  # only where it is not: anywhere on the other side
         point, axis = _point(random), int(random.integers(2))
-        wording = _worded(("horizontal", "vertical")[axis], (-point[0], -point[1]), part, random)
-        return _with_place("denied_side", part, random, place=wording), point
+        away = (-point[0], -point[1])
+        not_there = kind_words(("horizontal", "vertical")[axis], away, part, "where", random)
+        text = _filled("denied_side", part, random, place=not_there.text)
+        return text, (-not_there.point[0], -not_there.point[1]), point
     point = _point(random)
-    signs = _drawn([(-1, 1), (1, -1), (-1, -1)], random)
-    return _filled("denied", part, random, place=point, other=(signs[0] * point[0], signs[1] * point[1])), point
+    elsewhere = _elsewhere(point, random)
+    kind = drawn(list(true_wordings(point)), random) if random.random() < OPPOSED else "centre"
+    if kind == "centre":
+        place, other = (place_words(one, part, "where", random) for one in (point, elsewhere))
+    else:
+        signs = drawn([(-1, 1), (1, -1), (-1, -1)], random)
+        signs = {(True, False): (-1, 1), (False, True): (1, -1)}.get(axes_of(kind), signs)
+        opposite = signs[0] * point[0], signs[1] * point[1]
+        place, other = (kind_words(kind, one, part, "where", random) for one in (point, opposite))
+    return _filled("denied", part, random, place=place.text, other=other.text), place.point, point
 
 
-def _anatomy(part: Part, right: int, random: np.random.Generator) -> Written:
-    side = _drawn(("right", "left"), random)
-    name, (aside, up, spread) = _drawn(list(_sentences()["anatomy"].items()), random)
+def _elsewhere(point: Point, random: np.random.Generator) -> Point:
+    """Draw a point that is not about where another one is."""
+    while math.dist(other := _point(random), point) < 0.6:
+        pass
+    return other
+
+
+def _anatomy(part: Part, convention: str, random: np.random.Generator) -> Written:
+    side = drawn(("right", "left"), random)
+    name, (aside, up, spread) = drawn(list(_sentences()["anatomy"].items()), random)
     x, y = random.normal((aside, up), spread).tolist()
-    sign = right if side == "right" else -right
     named = name.split()
     words = " ".join((named[0], side, *named[1:])) if named[0] in ("upper", "lower") and random.random() < 0.2 else ""
-    text = _with_place("anatomy_of_one", part, random, organ=words or f"{side} {name}")
-    return text, (sign * min(max(x, 0.0), 0.95), min(max(y, -0.95), 0.95))
+    frame = "anatomy_of_one"
+    if random.random() < 0.3:  # the convention is said
+        frame, convention = "convention", drawn(("radiological", "neurological"), random)
+    right = -1 if convention == "radiological" else 1
+    sign = right if side == "right" else -right
+    organ = words or f"{side} {name}"
+    text = _filled(frame, part, random, organ=organ, side=side, convention=convention)
+    if organ not in text.lower():  # "on the patient's left side"
+        aside, up = FROM_CENTRE, 0.0
+    return text, (sign * aside, up), (sign * min(max(x, 0.0), 0.95), min(max(y, -0.95), 0.95))
 
 
 # -- targets --------------------------------------------------------------------------------------
@@ -175,6 +220,11 @@ def _centroid(mask: Mask) -> Point:
     return point
 
 
+def _middle(points: Sequence[Point]) -> Point:
+    x, y = np.mean(points, axis=0).tolist()
+    return x, y
+
+
 def _point(random: np.random.Generator) -> Point:
     return _centroid(Mask.from_box(_box(random), SIDE, SIDE))
 
@@ -186,76 +236,26 @@ def _candidate(name: str, random: np.random.Generator) -> Candidate:
 # -- words ----------------------------------------------------------------------------------------
 
 
-def true_wordings(point: Point) -> dict[str, float]:
-    """Return which sets of wordings are true of a point, and how often each is taken, relative to their sum.
-
-    Example:
-        >>> sorted(true_wordings((0.0, 0.0))), sorted(true_wordings((-0.9, 0.9)))
-        (['centre'], ['corner', 'horizontal', 'quadrant', 'vertical'])
-    """
-    x, y = abs(point[0]), abs(point[1])
-    rules = {
-        "quadrant": 3.0 * (min(x, y) > 0.12 and math.hypot(x, y) > 0.3),
-        "near": 2.0 * (min(x, y) > 0.1 and max(x, y) < 0.42),
-        "centre": 4.0 * (math.hypot(x, y) < 0.15),
-        "horizontal": (2.0 if y < 0.2 else 0.3) * (x > 0.2),
-        "vertical": (2.0 if x < 0.2 else 0.3) * (y > 0.2),
-        "beside": 2.0 * (0.08 < x < 0.4 and y < 0.12),
-        "over": 2.0 * (0.08 < y < 0.4 and x < 0.12),
-        "edge_horizontal": 1.5 * (x > 0.75 and y < 0.5),
-        "edge_vertical": 1.5 * (y > 0.75 and x < 0.5),
-        "corner": 1.5 * (min(x, y) > 0.65),
-    }
-    found = {name: float(share) for name, share in rules.items() if share}
-    return found or {"horizontal" if x > y else "vertical": 1.0}
-
-
-def _worded(kind: str, point: Point, part: Part, random: np.random.Generator) -> str:
-    right, up = point[0] > 0, point[1] > 0
-    return str(_drawn(_sentences()["wordings"][part][kind], random)).format(
-        upper="upper" if up else "lower",
-        top="top" if up else "bottom",
-        above="above" if up else "below",
-        north="north" if up else "south",
-        northern="northern" if up else "southern",
-        left="right" if right else "left",
-        west="east" if right else "west",
-        western="eastern" if right else "western",
-    )
-
-
-def _filled(frame: str, part: Part, random: np.random.Generator, **points: Point) -> str:
-    words = {}
-    for name, point in points.items():
-        kinds = true_wordings(point)
-        chances = np.array(list(kinds.values())) / sum(kinds.values())
-        words[name] = _worded(str(random.choice(list(kinds), p=chances)), point, part, random)
-    return _with_place(frame, part, random, **words)
-
-
-def _with_place(frame: str, part: Part, random: np.random.Generator, **words: str) -> str:
+def _filled(frame: str, of: Part, random: np.random.Generator, /, **places: str) -> str:
     known = _sentences()
-    thing = _drawn(known["things"], random)
-    words |= {
+    thing = drawn(known["things"], random)
+    words = {
+        **places,
         "thing": thing,
         "things": plural(thing),
         "a_thing": with_article(thing),
-        "picture": _drawn(known["pictures"], random),
+        "picture": drawn(known["pictures"], random),
     }
     words |= {name.capitalize(): _capital(value) for name, value in words.items()}
-    parts = ["", _drawn(known[frame][part], random), ""]
+    parts = ["", drawn(known[frame][of], random), ""]
     for place, more in ((0, "before"), (2, "behind")):
         if random.random() < AROUND and (place == 0 or parts[1].endswith(".")):
-            parts[place] = _drawn(known[more][part], random)
+            parts[place] = drawn(known[more][of], random)
     return _capital("".join(parts).format(**words))
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _drawn(choices: Sequence[Any], random: np.random.Generator) -> Any:
-    return choices[int(random.integers(len(choices)))]
 
 
 @cache
