@@ -42,18 +42,19 @@ class Text2CentroidConfig(SteppedConfig):
     pairs: int = option(40000, "sentences that are written about drawn masks, to learn from", minimum=1)
     held_out: int = option(2000, "sentences in wordings that are never learned from, to choose the best by", minimum=1)
     kinds: SentenceKinds = option(SentenceKinds(), "how often each kind of sentence is written")
-    learning_rate: float = option(1e-3, "the highest one, after the warm-up", above=0)
-    weight_decay: float = option(0.1, "of all weights but biases", minimum=0)
+    learning_rate: float = option(2e-3, "the highest one, after the warm-up", above=0)
+    weight_decay: float = option(0.05, "of all weights but biases", minimum=0)
     convention: Literal["radiological", "neurological"] = option(
         "radiological", "on which side of the picture the patient's right is, in sentences of anatomy"
     )
     points: PointKind = option(
         "meant", "what a sentence is to be read as: meant, the point that its words mean, or the drawn mask's centroid"
     )
-    hidden_size: int = option(512, "width of the head's hidden layers", minimum=1)
+    hidden_size: int = option(256, "width of the head's hidden layers", minimum=1)
     layers: int = option(2, "hidden layers of the head", minimum=1)
     dropout: float = option(0.3, "part of each hidden layer that is left out in training", minimum=0, maximum=0.9)
     beta: float = option(
         0.2, "from this error on Smooth L1 is a straight line", unit="of the centred frame, -1..1", above=0
     )
+    steps: int = option(3000, "optimiser steps", minimum=1)
     batch_size: int = option(256, "sentences per step", minimum=1)
