@@ -2,20 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
 
 from fiducial.contracts import Conversational, TextReply
 from fiducial.images import Image
 from fiducial.prompters.vlm import VLMPrompter
 from tiny.vlm import BUILDERS, make_say
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def noise(number):

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import PIL.Image
 import pytest
-import torch
 
 import fiducial
 from fiducial.cli import main
@@ -24,15 +23,9 @@ from fiducial.prompters.vlm import VLMPrompter
 from fiducial.recipes import resolve
 from tiny.vlm import make_say, tiny_llava
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 IMAGE = Image(np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8), name="noise.png")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.families import family_of
 from tiny.vlm import BUILDERS, first_logits, make_say
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FAMILIES = list(BUILDERS)
 IMAGE = (200, 120)
 BOX = (50.0, 30.0, 150.0, 60.0)
@@ -28,14 +30,6 @@ REPLIES = {
     "llava_next": "[[0.25, 0.25, 0.75, 0.50]]",
     "internvl": "<ref>dog</ref><box>[[250, 250, 750, 500]]</box>",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

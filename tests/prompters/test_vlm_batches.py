@@ -9,6 +9,8 @@ from fiducial.prompters.showing import Question
 from fiducial.prompters.vlm import VLMPrompter
 from tiny.vlm import BUILDERS, make_say
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SAYS = {
     "brief": "[]",
     "a longer instruction, about the two largest ships near the pier": "[[0, 0, 1, 0.5]]",
@@ -16,14 +18,6 @@ SAYS = {
 }
 """What each row is made to say: no two prompts and no two replies are of one length."""
 SIZES = [(100, 60), (60, 200), (150, 150)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def picture(width, height):

@@ -11,6 +11,8 @@ from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.stopping import CompleteReplies
 from tiny.vlm import BUILDERS, make_say
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LIST = '[{"bbox_2d": [250, 250, 750, 500], "label": "dog"}]'
 LONGER = '[{"bbox_2d": [0, 0, 500, 500], "label": "]"}, {"bbox_2d": [250, 250, 750, 500], "label": "dog"}]'
 THOUGHT = (
@@ -18,14 +20,6 @@ THOUGHT = (
     '[{"bbox_2d": [16, 16, 48, 32], "point_2d": [32, 24]}]\n</answer>'
 )
 IMAGE = Image(np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

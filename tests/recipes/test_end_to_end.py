@@ -15,6 +15,8 @@ torch = pytest.importorskip("torch")
 from tiny.sam import tiny_sam, tiny_sam2  # noqa: E402
 from tiny.vlm import make_say, tiny_qwen2_5_vl, tiny_qwen2_vl, tiny_qwen3_vl  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PICTURE = Image(np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8), name="noise.png")
 
 # One target at (20, 30)-(100, 90) of the 200 x 120 picture, as each recipe's model would write it.
@@ -34,14 +36,6 @@ PROMPTERS = {
 }
 REFINERS = {"pslg-sam": ["cfpg", "mbo"]}
 OWN = {"think2seg-nano": 2, "sjtu-nano": 0}  # the two that need no download, and how many points each target gets
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -26,16 +26,10 @@ from fiducial.training.trainer import Trainer
 from tiny.reasoner import SMALL, example, scans, write_scans
 from tiny.vlm import BUILDERS
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SCANS = scans()
 SPATIAL = ReasonerLosses(dice=1e-9, cross_entropy=0, words=0, spatial=1, presence=0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

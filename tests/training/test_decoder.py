@@ -16,6 +16,8 @@ from fiducial.training.decoder_model import TrainedModel, encoder_fingerprint
 from fiducial.training.runs import LOCK
 from tiny.sam import BUILDERS, save
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SCANS = Source("scenes:phantom?count=40&seed=3&size=96", held_out=0.3, name="scans", licence="drawn, free")
 FEW = Source("scenes:shapes?count=8&seed=3&size=96", held_out=0.4, name="few")
 BOXES = DecoderPrompting(box=1, box_points=0, points=0, exact=1)
@@ -34,14 +36,6 @@ def tiny(folder, family):
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     return {family: tiny(folder, family) for family in BUILDERS}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def short(model, **more):

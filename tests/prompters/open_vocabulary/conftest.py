@@ -5,12 +5,9 @@ pytest.importorskip("transformers")
 from tiny.detectors import tiny_grounding_dino, tiny_owlv2  # noqa: E402
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread(one_thread):
+    """For every test of this folder."""
 
 
 @pytest.fixture(scope="session")
