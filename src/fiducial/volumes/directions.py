@@ -220,6 +220,7 @@ def _part(draft: _Draft, found: re.Match[str]) -> str:
 
 
 def _region(draft: _Draft, found: re.Match[str]) -> str:
+    """Say a side as a half of the picture; "" where it runs across the slices, and chooses among things in 3D."""
     letter = LETTER_OF[found["way"].lower()]
     side = draft.side(letter)
     if side is None:
@@ -230,13 +231,7 @@ def _region(draft: _Draft, found: re.Match[str]) -> str:
 
 
 def _adjective(draft: _Draft, found: re.Match[str]) -> str:
-    letter = LETTER_OF[found["way"].lower()]
-    side = draft.side(letter)
-    if side is None:
-        draft.across(letter, found.string)
-        return found["noun"]
-    draft.said(letter, side)
-    return f"{found['noun']} {draft.keep(f'in the {_HALF[side]} half of the picture')}"
+    return f"{found['noun']} {_region(draft, found)}".rstrip()
 
 
 def _replaced(pattern: re.Pattern[str], meaning: Callable[[re.Match[str]], str], words: str) -> str:
