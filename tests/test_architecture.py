@@ -84,7 +84,8 @@ def test_parts_are_described_where_the_page_says(kind):
     row = {"prompt_refiner": "refiner", "mask_refiner": "refiner", "training": "thing to train"}.get(kind, kind)
     line = next(line for line in section("Where do I put").splitlines() if re.match(rf"\| [^|]*\b{row}\b", line))
     allowed = re.findall(r"`([a-z0-9_/]+\.py)`", line.split("|")[2])
-    apart = {"truth", "scenes", "referring", "asked"}  # they need the room that holds what they describe
+    # These need the room that holds what they describe.
+    apart = {"truth", "scenes", "referring", "asked", "volume", "misground"}
     for name in set(plugins.names(kind)) - apart:
         where = Path(inspect.getsourcefile(plugins.find(kind, name))).relative_to(SOURCE).as_posix()
         assert where in allowed, f"{kind} {name}"

@@ -71,7 +71,7 @@ BUILT_IN = {
         "risbench": _DATASETS + "RisBenchConfig",
         "rrsisd": _DATASETS + "RrsisDConfig",
         "voc": _DATASETS + "VocConfig",
-        "volume": _DATASETS + "VolumeConfig",
+        "volume": "fiducial.volumes.configs:VolumeConfig",
         "asked": "fiducial.reasoner.configs:AskedConfig",
         "scenes": "fiducial.synthetic.configs:ScenesConfig",
         "referring": "fiducial.synthetic.configs:ReferringConfig",
