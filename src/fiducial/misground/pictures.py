@@ -22,7 +22,9 @@ from fiducial.volumes.windows import Window
 GROUND = 40
 """Grey of a blank background, 0..255."""
 _OPACITY = 0.45
-_LETTERS = 15
+_LETTERS, _LEAST_LETTERS = 15, 9
+_LETTERS_AT = 448
+"""Pixels of the longer side from which names are full size; on smaller pictures they would hide each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,7 @@ class Painter:
         width, height = self._anatomy.slicing(plane, view).size
         scale = pixels.shape[1] / width, pixels.shape[0] / height
         taken: list[tuple[int, int, int, int]] = []
+        letters = min(_LETTERS, max(_LEAST_LETTERS, round(_LETTERS * max(pixels.shape[:2]) / _LETTERS_AT)))
         for label, place in picture.marks:
             colour = NAMED[COLOURS[place]]
             section = self._anatomy.section(label, plane, index, view)
@@ -91,7 +94,7 @@ class Painter:
             elif picture.prompt == "mask":
                 self._tint(pixels, picture, label, colour)
             else:
-                _write(pixels, at, readable(self._anatomy.name(label)), taken)
+                _write(pixels, at, readable(self._anatomy.name(label)), letters, taken)
         return pixels
 
     def _tint(self, pixels: NDArray[np.uint8], picture: Picture, label: int, colour: tuple[int, int, int]) -> None:
@@ -117,13 +120,17 @@ class Painter:
 
 
 def _write(
-    pixels: NDArray[np.uint8], at: tuple[float, float], text: str, taken: list[tuple[int, int, int, int]]
+    pixels: NDArray[np.uint8],
+    at: tuple[float, float],
+    text: str,
+    size: int,
+    taken: list[tuple[int, int, int, int]],
 ) -> None:
     """Write a name beside a dot on its place, white on a dark rim, where no other name stands; ``taken`` grows."""
     height, width = pixels.shape[:2]
     disc(pixels, at, 4.0, (0, 0, 0))
     disc(pixels, at, 3.0, (255, 255, 255))
-    long, tall = text_width(text, _LETTERS, bold=True), line_height(_LETTERS)
+    long, tall = text_width(text, size, bold=True), line_height(size)
     right, left = round(at[0]) + 6, round(at[0]) - 6 - long
     x = right if right + long + 2 <= width else max(left, 2)
     wanted = round(at[1]) - tall // 2
@@ -131,7 +138,7 @@ def _write(
     inside = [row for row in rows if 2 <= row <= height - tall - 2] or [max(2, min(wanted, height - tall - 2))]
     y = next((row for row in inside if not any(_meet((x, row, long, tall), other) for other in taken)), inside[0])
     taken.append((x, y, long, tall))
-    letters = text_coverage(text, _LETTERS, bold=True)
+    letters = text_coverage(text, size, bold=True)
     for across in (-1, 0, 1):
         for down in (-1, 0, 1):
             stamp(pixels, letters, x + across, y + down, (0, 0, 0))
