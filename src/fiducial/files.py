@@ -10,7 +10,7 @@ import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from fiducial.errors import InputError
 
@@ -243,6 +243,12 @@ class LineFile:
     def close(self) -> None:
         """Let go of the file and its lock."""
         self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _drop_torn_line(self) -> None:
         end = self._file.seek(0, os.SEEK_END)

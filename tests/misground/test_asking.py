@@ -14,6 +14,7 @@ from fiducial.misground.building import BuildConfig, build
 from fiducial.misground.items import ITEMS, item_lines, read_items
 from fiducial.misground.scoring import compare, paired_tests, read_scored, summarise
 from fiducial.misground.sources import PhantomConfig
+from fiducial.prompters.configs import VLMConfig
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,51 @@ def test_what_failed_is_asked_again(benchmark, tmp_path):
     again = Talker(items)
     ask(benchmark, tmp_path / "run", prompter=again, retry_failed=True)
     assert sorted(again.asked) == sorted(failing)
+
+
+class Waverer(Talker):
+    """Is wrong the first time, right three times, and says nothing the fifth time."""
+
+    def __init__(self, items, number=0):
+        super().__init__(items)
+        self.number, self.items = number, items
+
+    def ask(self, images, instructions):
+        raise AssertionError("it is to talk")
+
+    def sampled(self, number):
+        return Waverer(self.items, number)
+
+    def converse(self, images, texts):
+        found = []
+        for text in texts:
+            item = self.known[text]
+            place = (item.answer + (self.number == 0)) % len(item.options)
+            found.append(TextReply("I do not know" if self.number == 4 else "ABCD"[place]))
+        return found
+
+
+def test_of_several_replies_the_choice_that_comes_most_often_is_taken(benchmark, tmp_path):
+    items = read_items(benchmark)
+    alone = ask(benchmark, tmp_path / "one", prompter=Waverer(items), limit=20)
+    assert summarise(alone, read_scored(alone)).total.accuracy == 0
+    run = ask(benchmark, tmp_path / "five", prompter=Waverer(items), limit=20, samples=5)
+    assert summarise(run, read_scored(run)).total.accuracy == 1
+    assert {reply.agreement for reply in run.replies().values()} == {3 / 5}
+    assert all(reply.text.endswith("[5] I do not know") for reply in run.replies().values())
+    assert run.name == "Waverer (5 samples)"
+    assert all(reply.agreement is None for reply in alone.replies().values())
+    with pytest.raises(InputError, match="other settings"):
+        ask(benchmark, tmp_path / "five", prompter=Waverer(items), limit=20, samples=3)
+
+
+def test_what_draws_nothing_is_not_asked_several_times(benchmark, tmp_path):
+    with pytest.raises(InputError, match="draws nothing"):
+        ask(benchmark, tmp_path / "a", prompter=Talker(read_items(benchmark)), samples=2)
+    with pytest.raises(InputError, match="a baseline once"):
+        ask(benchmark, tmp_path / "b", baseline="first", samples=2)
+    with pytest.raises(InputError, match="while nothing is drawn"):
+        ask(benchmark, tmp_path / "c", prompter=VLMConfig(model="nowhere"), samples=2)
 
 
 def test_a_factor_that_matters_is_told_from_those_that_do_not(benchmark, tmp_path):

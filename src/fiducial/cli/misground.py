@@ -52,6 +52,9 @@ class Run(Config):
     )
     limit: int | None = option(None, "so many questions, whole situations drawn by the seed", unit="N", minimum=1)
     seed: int = option(0, "of that draw", unit="N", minimum=0)
+    samples: int = option(
+        1, "ask a model so often, with draws of its own, and take the choice that comes most often", unit="N", minimum=1
+    )
     batch: int = option(8, "questions handed to the model together", unit="N", minimum=1)
     device: str | None = option(None, "cpu, cuda, cuda:1, mps (default: the best there is)", unit="D")
     set: tuple[Text, ...] = option((), "any option of the prompter: max_new_tokens=64", unit="OPTION=VALUE")
@@ -125,6 +128,7 @@ def _run(words: Sequence[str]) -> int:
             images=options.images,
             limit=options.limit,
             seed=options.seed,
+            samples=options.samples,
             batch=options.batch,
             retry_failed=options.retry_failed,
             command=["fiducial", "misground", "run", *words],

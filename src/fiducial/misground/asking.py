@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,22 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.config import Config, as_plain, build
-from fiducial.contracts import Conversational
+from fiducial.contracts import Conversational, SamplingPrompter, TextReply
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.evaluation.run import CARD, CONTENTS, contents_of, differences, fingerprint_of
 from fiducial.files import LineFile, json_text, make_folder, read_json, read_json_lines, write_atomically
 from fiducial.images import Image, read_image
 from fiducial.language import Outcome
+from fiducial.language.self_consistency import vote
 from fiducial.misground.baselines import BASELINES
 from fiducial.misground.items import ITEMS, Item, letter, read_items
 from fiducial.misground.replies import choice
 from fiducial.overlays.text import line_height, stamp, text_coverage
+from fiducial.prompters.configs import SelfConsistencyConfig
 from fiducial.provenance import session
 
 REPLIES = "replies.jsonl"
 LAYOUT = 1
 Shown = Literal["several", "sheet", "none"]
-SETTINGS = ("benchmark", "asked", "images", "limit", "seed")
+SETTINGS = ("benchmark", "asked", "images", "limit", "seed", "samples")
 """What determines the answers of a run."""
 
 
@@ -40,12 +41,13 @@ class Reply:
     Args:
         id: of the item.
         digest: of what was asked, and what is right.
-        text: the reply, letter by letter.
+        text: the reply, letter by letter; of several to one item each, numbered.
         thinking: what was kept apart as thinking.
         finished: it came to its end.
         failure: why there is no reply, or "".
         choice: the letter of the option that it chooses, "" where it chooses none.
         seconds: of the model, an equal share of its batch.
+        agreement: share in 0..1 of several replies that make this choice; None where one was asked for.
     """
 
     id: str
@@ -56,6 +58,7 @@ class Reply:
     failure: str = ""
     choice: str = ""
     seconds: float = 0.0
+    agreement: float | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -77,10 +80,17 @@ class AskedRun:
 
     @property
     def name(self) -> str:
-        """What to call it among others: the model's name or the baseline's; said when it saw no pictures."""
+        """What to call it among others: the name of model or baseline, and how it was asked where that is unusual."""
         asked = self.settings["asked"]
-        blind = " (no pictures)" if self.settings["images"] == "none" and "baseline" not in asked else ""
-        return str(asked.get("baseline") or asked.get("model") or asked.get("name")) + blind
+        if "baseline" in asked:
+            return str(asked["baseline"])
+        unusual = ["no pictures"] if self.settings["images"] == "none" else []
+        if asked.get("decode"):
+            unusual.append(f"{asked['decode']['name']} decoding")
+        if self.settings["samples"] > 1:
+            unusual.append(f"{self.settings['samples']} samples")
+        named = str(asked.get("model") or asked.get("name"))
+        return f"{named} ({', '.join(unusual)})" if unusual else named
 
     def items(self) -> list[Item]:
         """Read the items that belong to it, in order."""
@@ -131,6 +141,7 @@ def ask(
     images: Shown = "several",
     limit: int | None = None,
     seed: int = 0,
+    samples: int = 1,
     batch: int = 8,
     retry_failed: bool = False,
     command: Sequence[str] = (),
@@ -147,24 +158,34 @@ def ask(
             models that take one; ``none``: the text alone, which tells what a model knows without looking.
         limit: so many items, drawn by the seed.
         seed: of that draw.
+        samples: a model is asked so often, each time with draws of its own, and the choice that comes most often is
+            taken (self-consistency).
         batch: items that are asked together.
         retry_failed: ask those again that failed.
         command: the words that started this.
         on_reply: called with every reply.
 
     Raises:
-        InputError: the folder holds another run, or the prompter cannot talk.
+        InputError: the folder holds another run, the prompter cannot talk, or it draws nothing and is to be asked
+            several times.
         ModelError: the model or server failed; what was asked before is kept.
     """
     if (prompter is None) == (baseline is None):
         raise InputError("name a prompter to ask, or a baseline, one of the two")
     if baseline is not None and baseline not in BASELINES:
         raise UnknownNameError("baseline", baseline, BASELINES)
+    if samples < 1 or (baseline is not None and samples > 1):
+        raise InputError(f"a model is asked once or more, a baseline once, got samples={samples}")
+    if isinstance(prompter, Config):
+        SelfConsistencyConfig(samples=samples).require(prompter)
     items = chosen(read_items(benchmark), limit, seed)
-    run = _prepare(Path(out), _settings(Path(benchmark), prompter, baseline, images, limit, seed, items), command)
+    settings = _settings(
+        Path(benchmark), _asked(prompter, baseline), items, images=images, limit=limit, seed=seed, samples=samples
+    )
+    run = _prepare(Path(out), settings, command)
     if retry_failed:
         _drop_failed(run)
-    with closing(LineFile(run.folder / REPLIES)) as file:
+    with LineFile(run.folder / REPLIES) as file:
         done = run.replies()
         if not set(done) <= {item.id for item in items}:
             raise InputError(f"{run.folder / REPLIES}: holds replies to other items: was the file edited?")
@@ -172,7 +193,7 @@ def ask(
         if baseline is not None:
             found = _by_baseline(baseline, items, {item.id for item in pending})
         else:
-            found = _by_prompter(prompter, Path(benchmark), pending, images, batch) if pending else iter(())
+            found = _by_prompter(prompter, Path(benchmark), pending, images, samples, batch) if pending else iter(())
         for reply in found:
             file.append(_encoded(reply))
             done[reply.id] = reply
@@ -181,28 +202,18 @@ def ask(
     return run
 
 
-def _settings(
-    benchmark: Path,
-    prompter: Config | Conversational | None,
-    baseline: str | None,
-    images: Shown,
-    limit: int | None,
-    seed: int,
-    items: Sequence[Item],
-) -> dict[str, Any]:
+def _asked(prompter: Config | Conversational | None, baseline: str | None) -> dict[str, Any]:
     if baseline is not None:
-        asked: dict[str, Any] = {"baseline": baseline}
-    else:
-        asked = as_plain(prompter) if isinstance(prompter, Config) else {"name": type(prompter).__name__}
+        return {"baseline": baseline}
+    described: dict[str, Any] = (
+        as_plain(prompter) if isinstance(prompter, Config) else {"name": type(prompter).__name__}
+    )
+    return described
+
+
+def _settings(benchmark: Path, asked: dict[str, Any], items: Sequence[Item], **more: Any) -> dict[str, Any]:
     told = {"path": str(benchmark.resolve()), "sha256": fingerprint_of(benchmark / ITEMS), "items": len(items)}
-    return {
-        "benchmark": told,
-        "asked": asked,
-        "images": images,
-        "limit": limit,
-        "seed": seed,
-        CONTENTS: contents_of({"prompter": asked}, {}),
-    }
+    return {"benchmark": told, "asked": asked, **more, CONTENTS: contents_of({"prompter": asked}, {})}
 
 
 def _prepare(folder: Path, settings: Mapping[str, Any], command: Sequence[str]) -> AskedRun:
@@ -221,7 +232,7 @@ def _prepare(folder: Path, settings: Mapping[str, Any], command: Sequence[str]) 
 def _drop_failed(run: AskedRun) -> None:
     path = run.folder / REPLIES
     if path.exists():
-        with closing(LineFile(path)):
+        with LineFile(path):
             kept = [reply for reply in run.replies().values() if not reply.failure]
             write_atomically(path, b"".join(map(_encoded, kept)))
 
@@ -252,29 +263,54 @@ def _by_baseline(name: str, items: Sequence[Item], pending: set[str]) -> Iterato
 
 
 def _by_prompter(
-    prompter: Config | Conversational | None, benchmark: Path, items: Sequence[Item], images: Shown, batch: int
+    prompter: Config | Conversational | None,
+    benchmark: Path,
+    items: Sequence[Item],
+    images: Shown,
+    samples: int,
+    batch: int,
 ) -> Iterator[Reply]:
     model = build(prompter) if isinstance(prompter, Config) else prompter
     if not isinstance(model, Conversational):
         raise InputError(f"{type(model).__name__} cannot talk: ask a vision-language model (vlm, endpoint, ...)")
+    voices: list[Any] = [model]
+    if samples > 1:
+        if not isinstance(model, SamplingPrompter):
+            raise InputError(
+                f"a {type(model).__name__} draws nothing, so that asking it {samples} times changes nothing"
+            )
+        voices = [model.sampled(number) for number in range(samples)]
     for start in range(0, len(items), batch):
         some = items[start : start + batch]
         shown = [[] if images == "none" else pictures_of(benchmark, item, images) for item in some]
         started = time.perf_counter()
-        replies = model.converse(shown, [item.text for item in some])
+        rounds = [voice.converse(shown, [item.text for item in some]) for voice in voices]
         seconds = (time.perf_counter() - started) / len(some)
-        for item, reply in zip(some, replies, strict=True):
-            place = None if reply.failure else choice(reply.text, item.options)
-            yield Reply(
-                id=item.id,
-                digest=item.digest,
-                text=reply.text,
-                thinking=reply.thinking,
-                finished=reply.finished,
-                failure=reply.failure,
-                choice="" if place is None else letter(place),
-                seconds=round(seconds, 6),
-            )
+        for item, replies in zip(some, zip(*rounds, strict=True), strict=True):
+            yield replace(_voted(item, replies), seconds=round(seconds, 6))
+
+
+def _voted(item: Item, replies: Sequence[TextReply]) -> Reply:
+    """Read the choice of one reply, or that of most of several; it has failed where all have."""
+    places = [None if one.failure else choice(one.text, item.options) for one in replies]
+    found = vote(places)
+    failed = all(one.failure for one in replies)
+    several = len(replies) > 1
+    return Reply(
+        id=item.id,
+        digest=item.digest,
+        text=_numbered([one.text for one in replies]),
+        thinking=_numbered([one.thinking for one in replies]) if any(one.thinking for one in replies) else "",
+        finished=all(one.finished for one in replies),
+        failure=replies[0].failure if failed else "",
+        choice="" if found.choice is None else letter(found.choice),
+        agreement=found.agreement if several else None,
+    )
+
+
+def _numbered(texts: Sequence[str]) -> str:
+    """Join several texts, numbered from 1; one stays as it is."""
+    return texts[0] if len(texts) == 1 else "\n\n".join(f"[{n}] {text}" for n, text in enumerate(texts, start=1))
 
 
 def pictures_of(benchmark: Path, item: Item, images: Shown) -> list[Image]:

@@ -68,14 +68,14 @@ def write_report(run: AskedRun, summary: Summary, scored: Sequence[Scored]) -> t
 def write_comparison(
     folder: Path, named: Sequence[tuple[str, Summary]], differences: Sequence[RunDifference]
 ) -> tuple[Path, ...]:
-    """Write ``compare.json`` and ``compare.md``: runs side by side, and against the first."""
+    """Write ``compare.json`` and ``compare.md``: runs side by side with 95 % intervals, and against the first."""
     make_folder(folder)
     factors = [("all", {"all": named[0][1].total}), *named[0][1].levels.items()]
     rows = []
     for factor, levels in factors:
         for level in levels:
             shares = [s.total if factor == "all" else s.levels.get(factor, {}).get(level) for _, s in named]
-            rows.append((factor, level, *("–" if one is None else percent(one.accuracy) for one in shares)))
+            rows.append((factor, level, *("–" if one is None else _with_interval(one) for one in shares)))
     apart = Grid(
         ("run", "items", "accuracy", f"accuracy of {named[0][0]}", "difference", "p"),
         [
@@ -162,6 +162,10 @@ def figures(run: AskedRun, summary: Summary) -> dict[str, Any]:
 def percent(value: float) -> str:
     """Write a share."""
     return f"{100 * value:.1f} %"
+
+
+def _with_interval(one: Share) -> str:
+    return f"{percent(one.accuracy)} ({100 * one.low:.1f} to {100 * one.high:.1f})"
 
 
 def _cells(one: Share) -> tuple[str, ...]:
