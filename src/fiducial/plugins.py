@@ -72,6 +72,7 @@ BUILT_IN = {
         "rrsisd": _DATASETS + "RrsisDConfig",
         "voc": _DATASETS + "VocConfig",
         "volume": "fiducial.volumes.configs:VolumeConfig",
+        "misground": "fiducial.misground.configs:MisgroundConfig",
         "asked": "fiducial.reasoner.configs:AskedConfig",
         "scenes": "fiducial.synthetic.configs:ScenesConfig",
         "referring": "fiducial.synthetic.configs:ReferringConfig",

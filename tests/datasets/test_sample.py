@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from fiducial.datasets import Listing, Sample, sample_ids
+from fiducial.datasets.sample import Choice
 from fiducial.errors import FrameError, InputError
 from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.images import Image
@@ -53,7 +54,8 @@ def test_own_boxes_come_first_and_may_stand_alone():
     ("changes", "message"),
     [
         ({"picture": None}, "either image_path or picture"),
-        ({"instances": None}, "neither masks nor boxes"),
+        ({"instances": None}, "neither masks, boxes nor a choice"),
+        ({"choice": Choice(("yes", "no"), 0, "yes")}, "a place and a choice at once"),
         ({"size": (8, 6)}, "the picture is 6 x 8 .* the image is 8 x 6"),
         ({"instances": (Mask.empty(6, 9),)}, "a mask is 6 x 9"),
         ({"ignore": Mask.empty(5, 8)}, "the ignore region is 5 x 8"),

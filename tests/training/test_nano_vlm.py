@@ -19,11 +19,15 @@ from fiducial.images import Image
 from fiducial.language import Outcome
 from fiducial.language.candidates import COLOURS
 from fiducial.language.dialects import dialect
+from fiducial.misground.building import BuildConfig, build
+from fiducial.misground.items import read_items
+from fiducial.misground.sources import PhantomConfig
 from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
+from fiducial.training import nano_vlm
 from fiducial.training.nano_vlm import NanoVLMTask
 from fiducial.training.nano_vlm_configs import NanoVLMConfig
-from fiducial.training.nano_vlm_data import PackedBatches, Writer, ask
+from fiducial.training.nano_vlm_data import PackedBatches, Writer, ask, texts_of
 from fiducial.training.nano_vlm_model import NanoVLM, build_model, build_processor, name_things
 from fiducial.training.nano_vlm_pictures import PoolPicture, read_pools
 from fiducial.training.nano_vlm_words import make_tokenizer, number_tokens, skeleton, written
@@ -132,6 +136,63 @@ def test_questions_name_what_they_mean(pools):
         assert found == sorted(found, key=lambda box: (box[0] + box[2], box[1]))
         true = [tuple(np.rint(boxes[index] * scale)) for index in one.said.chosen]
         assert sorted(found) == sorted(true)
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("words") / "bench"
+    return build([PhantomConfig()], folder, BuildConfig(per_volume=60, size=64)).folder
+
+
+def source_of(benchmark, **more):
+    return [{"dataset": f"misground:{benchmark}?reply=text", "held_out": 0.3, "group": "situation", **more}]
+
+
+def test_questions_with_answers_in_words_are_packed_whole(benchmark, tmp_path):
+    config = config_of(data=source_of(benchmark), pool_folder=str(tmp_path))
+    (pool,) = read_pools(config, Path())
+    (kept,) = read_pools(config, Path())
+    asked = [one for picture in (*pool.training, *pool.held_out) for one in picture.questions]
+    items = {item.text: item for item in read_items(benchmark)}
+    assert len(asked) == len(read_items(benchmark))
+    assert all(choice.reply == items[text].options[items[text].answer] for text, choice in asked)
+    assert [one.questions for one in kept.training] == [one.questions for one in pool.training]
+    words = make_tokenizer(DIALECTS, CANVAS, texts_of([pool], 0), 1)
+    batch = PackedBatches(config, [pool], Writer(config, words), [])[0]
+    learned = "".join(words.decode(batch.target.tolist(), skip_special_tokens=False)).split("<end>")[:-1]
+    assert len(learned) == sum(min(3, len(one.questions)) for one in shown(pool, batch))
+    assert set(learned) <= {choice.reply for _, choice in asked}
+    assert batch.visible.shape[1] == (CANVAS // 16) ** 2  # marks may lie anywhere
+    assert not len(batch.pointed)
+    assert batch.kind.eq(0).all()
+
+
+def shown(pool, batch):
+    """Find the pictures of a batch: those whose grey levels go with its own, whatever light and contrast."""
+    found = []
+    for pixels in batch.pixels.numpy().reshape(len(batch.pixels), -1).astype(float):
+        alike = [np.corrcoef(pixels, one.pixels.ravel().astype(float))[0, 1] for one in pool.training]
+        found.append(pool.training[int(np.argmax(alike))])
+    return found
+
+
+def test_answers_in_words_are_for_the_second_stage_and_whole_pictures(benchmark):
+    with pytest.raises(InputError, match="stage answers"):
+        read_pools(config_of(stage="dense", data=source_of(benchmark)), Path())
+    with pytest.raises(InputError, match="whole pictures"):
+        read_pools(config_of(data=source_of(benchmark, windows=2)), Path())
+
+
+def test_it_learns_to_answer_in_words(benchmark, tmp_path, monkeypatch):
+    monkeypatch.setattr(nano_vlm, "_MOST_NEW_TOKENS", 8)
+    config = config_of(steps=2, eval_limit=1, data=source_of(benchmark))
+    Trainer(NanoVLMTask(config, Path()), tmp_path / "run", device="cpu", quiet=True).fit()
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert any("bench words" in line for line in log)
+    told = {"dialect": "sjtu", "template": "nano-sjtu", "device": "cpu", "max_new_tokens": 8}
+    model = VLMPrompter.from_pretrained(tmp_path / "run" / "model", **told)
+    (reply,) = model.converse([[Image(np.zeros((64, 64, 3), np.uint8))]], ["Is the liver above the spleen?"])
+    assert isinstance(reply.text, str)
 
 
 def test_a_source_of_boxes_alone_is_refused(tmp_path):

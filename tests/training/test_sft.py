@@ -11,9 +11,15 @@ from safetensors.torch import load_file
 
 from fiducial.cli import main
 from fiducial.config import as_plain, build, read, read_part
+from fiducial.contracts import TextReply
 from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Frame, Prompts
 from fiducial.language import Answer, Outcome
+from fiducial.misground.asking import pictures_of
+from fiducial.misground.building import BuildConfig
+from fiducial.misground.building import build as build_benchmark
+from fiducial.misground.items import read_items
+from fiducial.misground.sources import PhantomConfig
 from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.loading import load
@@ -133,6 +139,76 @@ def test_what_a_dialect_cannot_hold_gives_its_row_to_the_next(models):
     rows = Rows(config, portions, writer)
     assert all(len(rows[index].prompts) <= 1 for index in range(len(rows)))
     assert rows.left_out
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("words") / "bench"
+    return build_benchmark([PhantomConfig()], folder, BuildConfig(per_volume=60, size=64)).folder
+
+
+def in_words(model, benchmark, **more):
+    data = [{"dataset": f"misground:{benchmark}?reply=text", "group": "situation", "held_out": 0.3}]
+    return config_of(model, data=data, augmentation={"flip": 1.0, "crop": 1.0}, **more)
+
+
+def test_answers_in_words_are_asked_as_the_benchmark_asks_them(models, benchmark):
+    config = in_words(models["llava"], benchmark)
+    prompter, writer, portions = parts_of(config)
+    rows = Rows(config, portions, writer)
+    known = {item.id: item for item in read_items(benchmark)}
+    for index in range(6):
+        example, item = rows[index], known[rows[index].id]
+        assert (example.system, example.user, example.answer) == ("", item.text, item.options[item.answer])
+        (picture,) = pictures_of(benchmark, item, "sheet")
+        assert np.array_equal(example.image.pixels, picture.pixels)  # neither mirrored nor cut
+        assert np.array_equal(example.picture.pixels, prompter.show(picture)[0].pixels)
+    batch = AnswerCollator(prompter)([sft._table(rows, prompter)[index] for index in range(2)])
+    said = [prompter.processor.tokenizer.decode(row[row != IGNORED]) for row in batch["labels"]]
+    assert said == [rows[index].answer + prompter.processor.tokenizer.eos_token for index in range(2)]
+
+
+def test_answers_in_words_count_by_the_option_that_is_chosen(models, benchmark, monkeypatch):
+    config = in_words(models["llava"], benchmark, eval_limit=8)
+    prompter, writer, portions = parts_of(config)
+    (examples,) = held_out_examples(config, portions, writer).values()
+    right = {one.user: one.choice for one in examples}
+
+    def converse(images, texts):
+        assert all(len(shown) == 1 for shown in images)
+        return [
+            TextReply(f"{'ABCD'[right[text].right]}." if number % 2 else "I do not know")
+            for number, text in enumerate(texts)
+        ]
+
+    monkeypatch.setattr(prompter, "converse", converse)
+    assert sft_data.answer_scores(prompter, examples) == [number % 2 for number in range(len(examples))]
+
+
+def test_words_that_a_small_vocabulary_spells_become_tokens(benchmark):
+    config = in_words("nano-vlm", benchmark, answers={"dialect": "sjtu", "template": "nano-sjtu", "canvas": [192, 192]})
+    prompter, writer, portions = parts_of(config)
+    text = rows_text(portions, writer)
+    before = len(prompter.processor.tokenizer(text)["input_ids"])
+    sft._learn_words(prompter, portions, writer, 3)
+    words = prompter.processor.tokenizer
+    assert len(words(text)["input_ids"]) < before / 2
+    assert words.decode(words(text, add_special_tokens=False)["input_ids"]) == text
+    assert prompter.model.get_input_embeddings().weight.shape[0] == len(words)
+    assert prompter.model.get_output_embeddings().weight.shape[0] == len(words)
+
+
+def rows_text(portions, writer):
+    return writer.write(in_context(portions[0].dataset, portions[0].training[0])).user
+
+
+def test_words_are_added_to_vocabularies_of_whole_words_alone(models, benchmark):
+    config = in_words(models["qwen2_5_vl"], benchmark, new_words=3)
+    prompter, writer, portions = parts_of(config)
+    with pytest.raises(InputError, match="new_words"):
+        sft._learn_words(prompter, portions, writer, 3)
+    with pytest.raises(InputError, match="lora=none"):
+        in_words(models["llava"], benchmark, new_words=3, lora={"rank": 2})
 
 
 def scalars_of(folder, name):

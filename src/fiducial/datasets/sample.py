@@ -15,6 +15,21 @@ from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.images import DEFAULT_MAX_PIXELS, Image, read_image
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A truth in words: which of several answers is right.
+
+    Args:
+        options: the answers to choose from.
+        right: place of the right one, from 0.
+        reply: what a model is to say, letter by letter.
+    """
+
+    options: tuple[str, ...]
+    right: int
+    reply: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
     """A picture, an instruction and the truth about what it names.
@@ -33,6 +48,7 @@ class Sample:
         split: the part of the dataset that the sample belongs to, ``""`` where there are no parts.
         meta: what else the dataset says about the sample; plain JSON values.
         mask_path: the file of the truth, where it is one mask picture.
+        choice: the truth of a question whose answer is words; such a sample has neither masks nor boxes.
 
     Raises:
         InputError: not exactly one of picture and path, no truth at all, or parts that do not fit.
@@ -50,12 +66,14 @@ class Sample:
     split: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
     mask_path: Path | None = None
+    choice: Choice | None = None
 
     def __post_init__(self) -> None:
         if (self.image_path is None) == (self.picture is None):
             raise InputError(f"sample {self.id}: give either image_path or picture")
-        if self.instances is None and self.boxes is None:
-            raise InputError(f"sample {self.id}: there is no truth, neither masks nor boxes")
+        if (self.choice is not None) != (self.instances is None and self.boxes is None):
+            found = "neither masks, boxes nor a choice" if self.choice is None else "a place and a choice at once"
+            raise InputError(f"sample {self.id}: its truth is {found}")
         if self.picture is not None:
             self._require_size((self.picture.height, self.picture.width), "the picture")
         for mask in self.instances or ():
@@ -77,7 +95,8 @@ class Sample:
     def truth(self) -> Mask:
         """The union of the instances: empty when there is no target; an InputError where there are boxes only."""
         if self.instances is None:
-            raise InputError(f"sample {self.id}: its dataset has boxes but no masks")
+            has = "boxes" if self.choice is None else "answers in words"
+            raise InputError(f"sample {self.id}: its dataset has {has} but no masks")
         return Mask.empty(*self.size).union(*self.instances)
 
     @property
@@ -114,7 +133,13 @@ class Sample:
         return image
 
     def prompts(self) -> Prompts:
-        """Return the truth as boxes in pixels: the dataset's own, or tight ones around each mask."""
+        """Return the truth as boxes in pixels: the dataset's own, or tight ones around each mask.
+
+        Raises:
+            InputError: the truth is no place but a choice among words.
+        """
+        if self.choice is not None:
+            raise InputError(f"sample {self.id}: its answer is words ({self.choice.reply!r:.40}), not a place")
         if self.boxes is not None:
             return self.boxes
         masks = self.instances or ()

@@ -251,7 +251,12 @@ def random_of(sample_id: str, seed: int, epoch: int) -> np.random.Generator:
 
 
 def augmented(item: SampleInContext, augmentation: Augmentation, seed: int, epoch: int) -> SampleInContext:
-    """Draw a move for a sample and make it; the sample itself where none was drawn or its words allow none."""
+    """Draw a move for a sample and make it; the sample itself where none was drawn or its words allow none.
+
+    Questions that are answered in words stay as they are: their words may speak of the picture's edges.
+    """
+    if item.sample.choice is not None:
+        return item
     random = random_of(item.sample.id, seed, epoch)
     height, width = item.sample.size
     mirrored = bool(random.random() < augmentation.flip)

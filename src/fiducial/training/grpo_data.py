@@ -57,11 +57,11 @@ def question_of(item: SampleInContext, example: Example, dialect: Dialect) -> Qu
     """Make the question of a sample and its example.
 
     Raises:
-        NoAnswerError: its dataset knows boxes, but no masks to reward by.
+        NoAnswerError: there are no masks to reward by.
     """
     sample = item.sample
     if sample.instances is None:
-        raise NoAnswerError(f"sample {sample.id}: its dataset has boxes but no masks to reward by")
+        raise NoAnswerError(f"sample {sample.id}: its dataset has no masks to reward by")
     seen = example.image
     shown = Shown.of(example.picture.extent, example.frame(dialect), (seen.width, seen.height))
     return Question(example, sample.image(), sample.instances, shown)

@@ -16,6 +16,7 @@ from fiducial.files import make_folder, replace_folder
 from fiducial.geometry import boxes
 from fiducial.images import Image
 from fiducial.language import Outcome
+from fiducial.misground.replies import choice as chosen
 from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.families import FAMILIES
@@ -47,6 +48,7 @@ from fiducial.training.sft_data import HIT
 from fiducial.training.trainer import Task, Trainer
 
 MODEL, HEADS = "model", "heads.safetensors"
+_MOST_NEW_TOKENS = 256
 _MUON_SCALE = 0.5
 """At a rate of 0.002, right for embeddings, a square matrix of 256 then turns by 0.016 a step."""
 _HEADS = ("dense", "box", "scale", "query", "key")
@@ -177,8 +179,13 @@ class NanoVLMTask(Task[PackedBatch]):
         return {"found": float(np.mean(hits)) if hits else 0.0}
 
     def _answered(self, network: NanoVLM, pictures: Sequence[PoolPicture]) -> dict[str, float]:
-        """Return of greedy answers in each dialect: box Acc@0.5 of one target, mean best IoU of several, of none."""
+        """Return of greedy answers in each dialect: box Acc@0.5 of one target, mean best IoU of several, of none.
+
+        Of answers in words it is the share that chooses the right option.
+        """
         found = {}
+        if any(one.questions for one in pictures):
+            return {"words": self._said(network, pictures)}
         for dialect, _ in self._config.dialects:
             prompter = self._prompter(network, dialect)
             asked = [
@@ -194,6 +201,13 @@ class NanoVLMTask(Task[PackedBatch]):
             found.update({f"{dialect} {kind}": float(np.mean(some)) for kind, some in scores.items() if some})
         return found
 
+    def _said(self, network: NanoVLM, pictures: Sequence[PoolPicture]) -> float:
+        prompter = self._prompter(network, self._config.dialects[0][0])
+        asked = [(Image(one.pixels), text, right) for one in pictures for text, right in one.questions[:2]]
+        replies = prompter.converse([[image] for image, _, _ in asked], [text for _, text, _ in asked])
+        hits = [chosen(reply.text, one.options) == one.right for reply, (_, _, one) in zip(replies, asked, strict=True)]
+        return float(np.mean(hits))
+
     def _prompter(self, network: NanoVLM, dialect: str) -> VLMPrompter:
         canvas = self._config.network.canvas
         told = VLMConfig(
@@ -201,7 +215,7 @@ class NanoVLMTask(Task[PackedBatch]):
             dialect=dialect,
             template=f"nano-{dialect}",
             canvas=(canvas, canvas),
-            max_new_tokens=256,
+            max_new_tokens=_MOST_NEW_TOKENS,
             stop="never",  # whether it ends its answers itself is a part of what is scored
             batch_size=32,
         )

@@ -134,9 +134,12 @@ class PackedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A question and its answer as tokens; ``kinds`` says what each of the answer's is, see :class:`PackedBatch`."""
+    """A question and its answer as tokens; ``kinds`` says what each of the answer's is, see :class:`PackedBatch`.
 
-    asked: Asked
+    An answer in words has no prompts.
+    """
+
+    prompts: tuple[Prompt, ...]
     dialect: int
     question: list[int]
     answer: list[int]
@@ -166,7 +169,15 @@ class Writer:
 
     def question(self, instruction: str, dialect: int) -> list[int]:
         """Return the tokens of a question, behind the picture's place, up to where the reply begins."""
-        _, user = self.templates[dialect].fill(instruction, (self._canvas, self._canvas))
+        return self.turn(self.templates[dialect].fill(instruction, (self._canvas, self._canvas))[1])
+
+    def in_words(self, text: str, reply: str) -> Told:
+        """Return the tokens of a question without a template around it, and those of a reply in words."""
+        answer = [*self.tokenizer(reply, add_special_tokens=False)["input_ids"], self.tokenizer.eos_token_id]
+        return Told((), 0, self.turn(text), answer, [0] * len(answer))
+
+    def turn(self, user: str) -> list[int]:
+        """Return the tokens of a user's words, behind the picture's place, up to where the reply begins."""
         turn = [{"role": "user", "content": [{"type": "text", "text": user}]}]
         text = self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -203,18 +214,22 @@ class PackedBatches(StepBatches[PackedBatch]):
         dense = tuple(torch.from_numpy(np.stack(part)) for part in zip(*(row[1] for row in rows), strict=True))
         return self._packed(step, pixels, dense, [row[2] for row in rows], random)  # type: ignore[arg-type]
 
-    def _row(self, step: int, random: np.random.Generator) -> tuple[NDArray[np.uint8], Any, list[Asked]]:
+    def _row(self, step: int, random: np.random.Generator) -> tuple[NDArray[np.uint8], Any, Sequence[Asked | Told]]:
         pool = self._pools[int(random.choice(len(self._pools), p=self._shares))]
         picture = pool.training[int(random.integers(len(pool.training)))]
-        pixels, boxes, spots = picture.turned(int(random.integers(8)))
+        pixels, boxes, spots = picture.turned(0 if picture.questions else int(random.integers(8)))
         # Light and contrast change; hues do not, since questions name them.
         gain, light = 1 + 0.15 * random.uniform(-1, 1), 12 * random.uniform(-1, 1)
         shaded = np.clip((pixels.astype(np.float32) - 127.5) * gain + 127.5 + light, 0, 255)
-        asked = []
-        if self._config.stage == "answers":
+        asked: Sequence[Asked | Told] = []
+        if picture.questions:
+            some = random.permutation(len(picture.questions))[: self._config.questions]
+            chosen = [picture.questions[int(number)] for number in some]
+            asked = [self._writer.in_words(text, choice.reply) for text, choice in chosen]
+        elif self._config.stage == "answers":
             early = step < self._config.first_part * self._config.steps
-            some = self._config.first if early and self._config.first else tuple(FAMILIES)
-            asked = ask(picture, boxes, spots, random, self._config.questions, some)
+            families = self._config.first if early and self._config.first else tuple(FAMILIES)
+            asked = ask(picture, boxes, spots, random, self._config.questions, families)
         return np.asarray(np.rint(shaded), np.uint8), self._cells(picture, boxes), asked
 
     def _cells(self, picture: PoolPicture, boxes: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
@@ -241,14 +256,16 @@ class PackedBatches(StepBatches[PackedBatch]):
         step: int,
         pixels: Tensor,
         dense: tuple[Tensor, Tensor, Tensor, Tensor],
-        asked: Sequence[Sequence[Asked]],
+        asked: Sequence[Sequence[Asked | Told]],
         random: np.random.Generator,
     ) -> PackedBatch:
         moving = step >= self._config.frozen * self._config.steps
-        visible = self._visible(dense[0].numpy(), self._side**2 if moving else self._config.visible, random)
+        # Marks that are asked about in words may lie in any cell.
+        whole = moving or any(isinstance(one, Told) for some in asked for one in some)
+        visible = self._visible(dense[0].numpy(), self._side**2 if whole else self._config.visible, random)
         rows: list[list[tuple[int, int, int]]] = []  # token, place, question
         pictures, at, target, kind, first, pointed = [], [], [], [], [], []
-        told = [[self._told(one, random) for one in questions] for questions in asked]
+        told = [[one if isinstance(one, Told) else self._told(one, random) for one in some] for some in asked]
         width = max((len(one.whole) for some in told for one in some), default=0)
         for picture, some in enumerate(told):
             own = len(rows)  # the first row about this picture
@@ -260,7 +277,7 @@ class PackedBatches(StepBatches[PackedBatch]):
                     pictures.append(picture)
                 start = len(rows[row]) + one.start
                 rows[row] += [(token, place, number) for place, token in enumerate(one.whole)]
-                cells = [np.flatnonzero(visible[picture] == self._cell_of(prompt)) for prompt in one.asked.prompts]
+                cells = [np.flatnonzero(visible[picture] == self._cell_of(prompt)) for prompt in one.prompts]
                 pointed += [(row, start, int(seen)) for some in cells for seen in some]  # at all before the first word
                 edges = 0
                 for offset, (token, what) in enumerate(zip(one.answer, one.kinds, strict=True)):
@@ -297,7 +314,7 @@ class PackedBatches(StepBatches[PackedBatch]):
     def _told(self, asked: Asked, random: np.random.Generator) -> Told:
         dialect = int(random.choice(len(self._writer.dialects), p=self._writer.shares))
         question = self._writer.question(asked.said.instruction, dialect)
-        return Told(asked, dialect, question, *self._writer.answer(asked, dialect))
+        return Told(asked.prompts, dialect, question, *self._writer.answer(asked, dialect))
 
     @staticmethod
     def _visible(holds: NDArray[np.float32], count: int, random: np.random.Generator) -> NDArray[np.int64]:
@@ -318,6 +335,11 @@ def texts_of(pools: Sequence[Pool], seed: int) -> Iterator[str]:
     for number, pool in enumerate(pools):
         random = np.random.default_rng([seed, number])
         for picture in pool.training[:1500]:
+            for text, choice in picture.questions:
+                yield text
+                yield choice.reply
+            if picture.questions:
+                continue
             for one in ask(picture, picture.boxes, picture.spots, random, 12):
                 yield one.said.instruction
                 yield one.thinking

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from fiducial.datasets import Dataset, open_dataset
+from fiducial.datasets.sample import Choice
 from fiducial.datasets.splits import group_of, is_held_out
 from fiducial.errors import InputError
 from fiducial.files import make_folder, write_atomically
@@ -38,7 +39,10 @@ _SPOTS = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoolPicture:
-    """A picture at the size of the canvas, and its N things; places are in pixels of the window it was cut from."""
+    """A picture at the size of the canvas, and its N things; places are in pixels of the window it was cut from.
+
+    One that comes with questions of its own, answered in words, has no things, and is seen as it lies.
+    """
 
     pixels: NDArray[np.uint8]  # (S, S, 3)
     side: float  # of the square window, in pixels of the original
@@ -49,6 +53,7 @@ class PoolPicture:
     colours: tuple[ColourReading, ...]
     absent: tuple[str, ...]  # names of what is not there but could be
     held_out: bool
+    questions: tuple[tuple[str, Choice], ...] = ()
 
     def turned(self, symmetry: int) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]:
         """Return pixels, boxes and spots under a symmetry of the square, 0..7: 1 and 2 mirror, 4 transposes."""
@@ -89,27 +94,52 @@ class Pool:
         return frozenset(name for one in self.training for name in one.names)
 
 
+def questioned(dataset: Dataset, source: PictureSource, canvas: int) -> list[PoolPicture] | None:
+    """Read a dataset of questions that are answered in words, each picture once; None where it is of another kind.
+
+    Raises:
+        InputError: windows are to be cut, in which what is asked about could be missing.
+    """
+    if dataset[0].choice is None:
+        return None
+    if source.windows != 1 or source.window != (1.0, 1.0):
+        raise InputError(f"{source.dataset}: its questions are about whole pictures: leave windows and window out")
+    found: dict[tuple[str, bool], tuple[NDArray[np.uint8], list[tuple[str, Choice]]]] = {}
+    for sample in dataset:
+        if sample.choice is None:
+            raise InputError(f"sample {sample.id}: answered by places, others of its dataset in words")
+        held_out = is_held_out(group_of(sample, source.group), source.held_out)
+        image = sample.image()
+        pixels = np.asarray(image.stretched((canvas, canvas)).pixels, np.uint8)
+        found.setdefault((image.digest, held_out), (pixels, []))[1].append((sample.instruction, sample.choice))
+    nothing = np.zeros((0, 4)), np.zeros(0), np.zeros((0, _SPOTS, 2))
+    return [
+        PoolPicture(pixels, float(canvas), (), *nothing, (), (), held_out, tuple(asked))
+        for (_, held_out), (pixels, asked) in found.items()
+    ]
+
+
 class _Drawer(TorchDataset[list[PoolPicture]]):
     """The windows of each picture of a dataset; they depend on source and picture alone."""
 
     def __init__(self, source: PictureSource, data: Path, canvas: int) -> None:
         self._source, self._canvas = source, canvas
-        self._dataset: Dataset = open_dataset(expand_data_folder(source.dataset, data))
+        self.dataset: Dataset = open_dataset(expand_data_folder(source.dataset, data))
         self._known: tuple[str, ...] = ()
-        if not isinstance(self._dataset, SceneDataset):
-            self._known = tuple(sorted({spoken(label) for sample in self._dataset for label in sample.labels}))
+        if not isinstance(self.dataset, SceneDataset) and self.dataset[0].choice is None:
+            self._known = tuple(sorted({spoken(label) for sample in self.dataset for label in sample.labels}))
 
     def __len__(self) -> int:
-        return len(self._dataset)
+        return len(self.dataset)
 
     def __getitem__(self, index: int) -> list[PoolPicture]:
         cv2.setNumThreads(0)
-        if isinstance(self._dataset, SceneDataset):
-            scene = self._dataset.scene(index)
-            group, image, masks, known = self._dataset.ids[index], scene.image, list(scene.masks), scene.vocabulary
+        if isinstance(self.dataset, SceneDataset):
+            scene = self.dataset.scene(index)
+            group, image, masks, known = self.dataset.ids[index], scene.image, list(scene.masks), scene.vocabulary
             view = view_of(scene)
         else:
-            sample = self._dataset[index]
+            sample = self.dataset[index]
             if sample.instances is None or len(sample.labels) != len(sample.instances):
                 raise InputError(f"sample {sample.id}: masks with labels are needed to speak of what a picture shows")
             pairs = [(label, mask) for label, mask in zip(sample.labels, sample.instances, strict=True) if mask]
@@ -196,15 +226,20 @@ def read_pools(config: NanoVLMConfig, data: str | Path) -> list[Pool]:
             pictures = _unpacked(kept)
         else:
             drawer = _Drawer(source, Path(data), config.network.canvas)
+            in_words = questioned(drawer.dataset, source, config.network.canvas)
+            if in_words is not None and config.stage == "dense":
+                raise InputError(
+                    f"{source.dataset}: answers in words are for stage answers: dense learns what lies where"
+                )
             loader = DataLoader(drawer, batch_size=None, num_workers=2 * config.num_workers)
-            pictures = [one for some in loader for one in some]
+            pictures = in_words or [one for some in loader for one in some]
             if kept is not None:
                 _pack(kept, pictures)
         pools.append(Pool(source, pictures))
     return pools
 
 
-_POOL_VERSION = 1
+_POOL_VERSION = 2
 """Rises when the same source no longer gives the same pictures."""
 
 
@@ -215,6 +250,7 @@ def _pack(path: Path, pictures: Sequence[PoolPicture]) -> None:
             "names": one.names,
             "absent": one.absent,
             "held_out": one.held_out,
+            "questions": [[text, asdict(choice)] for text, choice in one.questions],
             "colours": [[c.shares, sorted(c.clear), sorted(c.possible)] for c in one.colours],
         }
         for one in pictures
@@ -253,6 +289,10 @@ def _unpacked(path: Path) -> list[PoolPicture]:
                 colours,
                 absent,
                 fact["held_out"],
+                tuple(
+                    (text, Choice(tuple(choice["options"]), choice["right"], choice["reply"]))
+                    for text, choice in fact["questions"]
+                ),
             )
         )
     return pictures

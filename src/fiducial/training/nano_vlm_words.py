@@ -8,12 +8,14 @@ text is lost.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fiducial.errors import InputError
 from fiducial.geometry import Frame, Prompt, Prompts
 from fiducial.language.dialects import Dialect
 from fiducial.training.sft_samples import points_written
@@ -118,3 +120,34 @@ def number_tokens(tokenizer: Any, dialect: Dialect, canvas: int) -> NumberTokens
     texts = number_texts(dialect, canvas)
     first, last, followed = tokenizer.convert_tokens_to_ids([texts[0], texts[-1], texts[0] + _COMMA])
     return NumberTokens(first, followed, last - first + 1)
+
+
+def with_words(tokenizer: Any, texts: Iterable[str], min_count: int) -> Any:
+    """Return a vocabulary of :func:`make_tokenizer` with the words of texts that recur and that it spells.
+
+    What it holds already keeps its numbers; new words follow, in alphabetical order.
+
+    Raises:
+        InputError: the vocabulary is of another kind, which cuts words into pieces of its own.
+    """
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    base = tokenizer.backend_tokenizer
+    state = json.loads(base.to_str())
+    model = state["model"]
+    if model.get("type") != "BPE" or model.get("merges") or not model.get("ignore_merges"):
+        raise InputError("new_words: words can be added to vocabularies of `fiducial train nano-vlm` alone")
+    pieces = (piece for text in texts for piece, _ in base.pre_tokenizer.pre_tokenize_str(text))
+    counts = Counter(piece for piece in pieces if piece.strip().isalpha() and piece not in model["vocab"])
+    new = sorted(word for word, count in counts.items() if count >= min_count)
+    model["vocab"] |= {word: len(tokenizer) + number for number, word in enumerate(new)}
+    grown = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=Tokenizer.from_str(json.dumps(state)),
+        eos_token=tokenizer.eos_token,
+        pad_token=tokenizer.pad_token,
+        padding_side=tokenizer.padding_side,
+        clean_up_tokenization_spaces=False,
+    )
+    grown.chat_template = tokenizer.chat_template
+    return grown

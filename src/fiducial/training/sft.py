@@ -1,7 +1,7 @@
 """Supervised training of vision-language models: TRL's loop, our samples, scores, run folder and card.
 
-The folder is that of :mod:`fiducial.training.prompter_runs`; the best model is the one with the highest grounding
-accuracy on held-out samples.
+The folder is that of :mod:`fiducial.training.prompter_runs`; the best model is the one with the highest accuracy on
+held-out samples (:func:`fiducial.training.sft_data.answer_scores`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from trl.trainer.sft_trainer import SFTTrainer
 import datasets
 from fiducial.errors import ModelError
 from fiducial.prompters.vlm import VLMPrompter
+from fiducial.training.augmentation import in_context
+from fiducial.training.nano_vlm_words import with_words
 from fiducial.training.prompter_runs import (
     CHECKPOINTS,
     MODEL,
@@ -33,7 +35,14 @@ from fiducial.training.prompter_runs import (
 )
 from fiducial.training.runs import Progress, TrainingRun
 from fiducial.training.sft_configs import SftConfig
-from fiducial.training.sft_data import AnswerCollator, Rows, grounding_accuracy, held_out_examples, read_portions
+from fiducial.training.sft_data import (
+    AnswerCollator,
+    Portion,
+    Rows,
+    answer_scores,
+    held_out_examples,
+    read_portions,
+)
 from fiducial.training.sft_samples import Example, ExampleWriter
 
 
@@ -68,6 +77,8 @@ def train_sft(
         prompter = load_prompter(config, processes.device)
         writer = ExampleWriter(config.answers, prompter.show)
         portions = read_portions(config, data)
+        if config.new_words:
+            _learn_words(prompter, portions, writer, config.new_words)
         rows = Rows(config, portions, writer, processes=processes.count)
         held_out = held_out_examples(config, portions, writer)
     run.open_board()
@@ -89,6 +100,22 @@ def train_sft(
     if rows.left_out:
         run.say(f"left out {len(rows.left_out)} samples, such as {min(rows.left_out)}: see max_targets and the dialect")
     return run.folder / MODEL
+
+
+def _learn_words(prompter: VLMPrompter, portions: Sequence[Portion], writer: ExampleWriter, min_count: int) -> None:
+    """Make tokens of the words that recur in what is learned from, with new rows of embeddings."""
+    texts = []
+    for portion in portions:
+        for index in portion.training:
+            item = in_context(portion.dataset, index)
+            if item.sample.choice is not None:  # its picture is of no use here
+                texts += [item.sample.instruction, item.sample.choice.reply]
+            else:
+                example = writer.write(item)
+                texts += [example.system, example.user, example.answer]
+    words = with_words(prompter.processor.tokenizer, texts, min_count)
+    prompter.processor.tokenizer = words
+    prompter.model.resize_token_embeddings(len(words), mean_resizing=False)
 
 
 def _arguments(config: SftConfig, folder: Path, *, on_cpu: bool) -> TrlConfig:
@@ -190,13 +217,12 @@ class _Watch(TrainerCallback):
         self._processes.wait()
 
     def _scores(self) -> dict[str, float]:
-        """Return the grounding accuracy of greedy answers by source, and as ``"accuracy"`` its mean over sources."""
+        """Return the accuracy of greedy answers by source, and as ``"accuracy"`` its mean over sources."""
         training = self._model.training
         self._model.eval()
         found = {}
         for title, examples in self._held_out.items():
-            answers = self._prompter.ask([one.image for one in examples], [one.instruction for one in examples])
-            right = [grounding_accuracy(a, one.prompts) for a, one in zip(answers, examples, strict=True)]
+            right = answer_scores(self._prompter, examples)
             found[title] = sum(right) / len(right)
         self._model.train(training)
         return {**found, "accuracy": sum(found.values()) / len(found)}

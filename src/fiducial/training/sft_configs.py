@@ -142,6 +142,18 @@ class SftConfig(PrompterRunConfig):
     accumulation: int = option(1, "batches per step", minimum=1)
     learning_rate: float = option(2e-5, "the highest one, after the warm-up; for adapters about 10 times it", above=0)
     warmup_ratio: float = option(0.03, "part of all steps in which the learning rate rises", minimum=0, maximum=0.99)
+    new_words: int = option(
+        0,
+        "words that stand at least so often in questions and answers become tokens, where the vocabulary of a small "
+        "model of `fiducial train nano-vlm` spells them; 0: none",
+        minimum=0,
+    )
+
+    def check(self) -> None:
+        """Refuse words that adapters could not learn."""
+        PrompterRunConfig.check(self)
+        if self.new_words and self.lora is not None:
+            raise InputError("new_words: new tokens need their embeddings trained, which adapters leave out: lora=none")
 
     @property
     def num_rows(self) -> int:

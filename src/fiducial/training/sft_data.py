@@ -15,11 +15,12 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from fiducial.datasets import Dataset, open_dataset
+from fiducial.datasets import Dataset, Sample, open_dataset
 from fiducial.datasets.splits import group_of, is_held_out
 from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Prompts, boxes
 from fiducial.language import Answer, Outcome
+from fiducial.misground.replies import choice
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.prompter import IGNORED
 from fiducial.synthetic.scenes import SceneDataset
@@ -67,6 +68,11 @@ def read_portions(config: PrompterRunConfig, data: str | Path) -> list[Portion]:
     return portions
 
 
+def targets_of(sample: Sample) -> int:
+    """Count the targets of a sample; a question that is answered in words has none."""
+    return 0 if sample.choice is not None else len(sample.prompts())
+
+
 class RowOrder:
     """Which sample stands in which row of a run, as many as its steps take."""
 
@@ -109,7 +115,7 @@ class RowOrder:
             NoAnswerError: it has.
         """
         item = in_context(portion.dataset, index)
-        if len(item.sample.prompts()) > self._config.max_targets:
+        if targets_of(item.sample) > self._config.max_targets:
             self.left_out.add(item.sample.id)
             raise NoAnswerError(f"{item.sample.id} has more than max_targets={self._config.max_targets} targets")
         return item
@@ -160,7 +166,7 @@ def held_out_items(
         pairs = found.setdefault(portion.source.title, [])
         for index in subset(portion.held_out, config.eval_limit, config.seed):
             item = in_context(portion.dataset, index)
-            if len(item.sample.prompts()) > config.max_targets:
+            if targets_of(item.sample) > config.max_targets:
                 why = f"sample {item.sample.id} has more than max_targets={config.max_targets} targets"
                 continue
             try:
@@ -218,6 +224,28 @@ def check_labels(ids: Tensor, labels: Tensor, answers: Sequence[str], tokenizer:
 
 
 # -- scores ---------------------------------------------------------------------------------------
+
+
+def answer_scores(prompter: VLMPrompter, examples: Sequence[Example]) -> list[float]:
+    """Ask a model, and return how right each answer is in 0..1.
+
+    Places count by :func:`grounding_accuracy`; of words, 1 where the reply chooses the right option.
+    """
+    scores: dict[int, float] = {}
+    in_words = [place for place, one in enumerate(examples) if one.choice is not None]
+    placed = [place for place, one in enumerate(examples) if one.choice is None]
+    if in_words:
+        said = [examples[place] for place in in_words]
+        replies = prompter.converse([[one.image] for one in said], [one.instruction for one in said])
+        for place, one, reply in zip(in_words, said, replies, strict=True):
+            assert one.choice is not None
+            scores[place] = float(choice(reply.text, one.choice.options) == one.choice.right)
+    if placed:
+        asked = [examples[place] for place in placed]
+        answers = prompter.ask([one.image for one in asked], [one.instruction for one in asked])
+        for place, one, answer in zip(placed, asked, answers, strict=True):
+            scores[place] = grounding_accuracy(answer, one.prompts)
+    return [scores[place] for place in range(len(examples))]
 
 
 def grounding_accuracy(answer: Answer, truth: Prompts) -> float:
