@@ -113,6 +113,16 @@ def test_boxes_given_go_before_those_of_masks():
         score_sample(OURS, TARGET, TARGET, FOUND, predicted_boxes=prompts.to(Frame.unit()))
 
 
+def test_visionreasoner_takes_the_box_of_a_mask_up_to_its_last_pixel():
+    truth, rules = Mask.from_box((0, 0, 4, 4), 8, 8), policy("visionreasoner")
+    assert score_sample(rules, truth, truth, FOUND, predicted_boxes=[[0, 0, 3, 3]]).box_iou == 1
+    assert score_sample(rules, truth, truth, FOUND).box_iou == 1
+    assert score_sample(
+        rules, truth, truth, FOUND, truth_boxes=[[0, 0, 4, 4]], predicted_boxes=[[0, 0, 3, 3]]
+    ).box_iou == (9 / 16)
+    assert score_sample(OURS, truth, truth, FOUND, predicted_boxes=[[0, 0, 3, 3]]).box_iou == 9 / 16
+
+
 def test_truth_of_boxes_only_leaves_masks_out():
     score = score_sample(OURS, None, None, FOUND, truth_boxes=[[0, 0, 4, 4]], predicted_boxes=[[0, 0, 4, 2]])
     assert (score.iou, score.dice, score.truth_area, score.cum_union, score.in_precision) == (

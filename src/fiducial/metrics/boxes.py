@@ -107,6 +107,11 @@ def last_pixel_box(mask: Mask) -> Array:
     return np.array([(0.0,) * 4 if tight is None else (tight[0], tight[1], tight[2] - 1, tight[3] - 1)])
 
 
+def last_pixel_boxes(mask: Mask | None) -> Array:
+    """Return the box of :func:`last_pixel_box`, (1, 4), or (0, 4) for an empty mask or none (VisionReasoner)."""
+    return last_pixel_box(mask) if mask else np.zeros((0, 4))
+
+
 def last_pixel_overlap(truth: Mask, prediction: Mask) -> BoxOverlap:
     """Compare two masks by their last-pixel boxes, as SJTU's GIoU does; two boxes without area get 0."""
     (one,), (two,) = last_pixel_box(truth).tolist(), last_pixel_box(prediction).tolist()

@@ -51,8 +51,8 @@ class Policy:
         resize: the canvas on which masks are compared; None: the original one.
         no_target_by: whether "there is no target" is read off the ``"mask"`` (no pixel) or the ``"answer"``.
         box_rule: ``"enclosing"``: one box around all predicted ones against one around all true ones; ``"any"``: the
-            predicted box, single or enclosing, that overlaps the true one most; ``"last_pixel"``: tight boxes of the
-            scored masks whose far edge is the last pixel's number, one less than its edge.
+            predicted box, single or enclosing, that overlaps the true one most, a box that is taken off a mask ending
+            at the last pixel's number, one less than its edge; ``"last_pixel"``: such tight boxes of the scored masks.
         box_comparison: how box IoU is held against the thresholds of Acc@t.
     """
 
@@ -146,9 +146,10 @@ VISIONREASONER = Policy(
     box_rule="any",
     box_comparison=">",
 )
-"""An answer that cannot be parsed becomes an empty list there, hence right where the truth is empty. The older Seg-Zero
-script gives 0 for an empty union and leaves out samples on which the segmenter raises; both are other policies. Its
-converter reads ignore regions as target."""
+"""An answer that cannot be parsed becomes an empty list there, hence right where the truth is empty. Where the data has
+no boxes, the truth's is taken off its mask, from the first to the last pixel's number. The older Seg-Zero script gives
+0 for an empty union and leaves out samples on which the segmenter raises; both are other policies. Its converter reads
+ignore regions as target."""
 
 SJTU = Policy(
     name="sjtu",

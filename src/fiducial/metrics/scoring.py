@@ -13,7 +13,15 @@ from fiducial.geometry import Mask, Prompts
 from fiducial.geometry import runs as _runs
 from fiducial.language import Outcome
 from fiducial.metrics.boundaries import Spacing, outline_measures
-from fiducial.metrics.boxes import BoxOverlap, box_array, last_pixel_overlap, mask_boxes, mixed_ciou, overlap
+from fiducial.metrics.boxes import (
+    BoxOverlap,
+    box_array,
+    last_pixel_boxes,
+    last_pixel_overlap,
+    mask_boxes,
+    mixed_ciou,
+    overlap,
+)
 from fiducial.metrics.policies import Policy, Rule
 
 _WITHOUT_ANSWER = (Outcome.NO_TARGET, Outcome.MALFORMED, Outcome.FAILED)
@@ -285,10 +293,11 @@ def _box_overlap(
     canvas = truth if truth is not None else prediction
     frame = None if canvas is None else canvas.frame
     true, predicted = box_array(truth_boxes, frame), box_array(predicted_boxes, frame)
+    tight = last_pixel_boxes if case.policy.box_rule == "any" else mask_boxes
     if true is None:
-        true = mask_boxes(truth)
+        true = tight(truth)
     if predicted is None:
-        predicted = mask_boxes(prediction)
+        predicted = tight(prediction)
         if prediction is not None and frame is not None and prediction.frame != frame:
             predicted = prediction.frame.boxes_to(predicted, frame)
     agreed = case.policy.empty_truth != "zero" and not case.wrong_anyway
