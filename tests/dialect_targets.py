@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from fiducial.geometry import Frame, Prompt, Prompts
 
-BOXLESS = {"molmo"}
-POINTS = {"think2seg": 2, "visionreasoner": 1, "seg-zero": 2, "molmo": 1}
+BOXLESS = {"molmo", "molmo2"}
+POINTS = {"think2seg": 2, "visionreasoner": 1, "seg-zero": 2, "molmo": 1, "molmo2": 1}
 LABELS = (None, "ship", "big ship", "the two-storey house", "l'oiseau", "船", "no. 7")
 SIZES = st.integers(min_value=30, max_value=5000)
 SEEDS = st.integers(min_value=0, max_value=2**32)

@@ -12,6 +12,7 @@ from fiducial.language.dialects import DIALECTS, dialect, dialect_for_family, th
 NAMES = [
     *("sjtu", "llava", "qwen2-vl", "qwen2-vl-native", "qwen2.5-vl", "qwen3-vl", "think2seg", "visionreasoner"),
     *("seg-zero", "internvl", "gemini", "paligemma", "florence2", "kosmos2", "molmo", "deepseek-vl2"),
+    *("molmo2", "glm-4.5v", "kimi-vl"),
 ]
 
 
@@ -47,6 +48,9 @@ GOLDEN = {
     "kosmos2": "<phrase>big ship</phrase><object><patch_index_0195><patch_index_0623></object>",
     "molmo": '<point x="30.0" y="40.0" alt="big ship">big ship</point>',
     "deepseek-vl2": "<|ref|>big ship<|/ref|><|det|>[[100, 200, 500, 599]]<|/det|>",
+    "molmo2": '<points coords="1 1 300 400">big ship</points>',
+    "glm-4.5v": "<|begin_of_box|>[[100, 200, 500, 600]]<|end_of_box|>",
+    "kimi-vl": '```json\n[\n{"bbox_2d": [0.1, 0.2, 0.5, 0.6], "label": "big ship"}\n]\n```',
 }
 
 
@@ -82,12 +86,12 @@ def test_writing_converts_frames(name: str) -> None:
     assert one.encode(ship(pixels), own, thinking="left") == GOLDEN[name]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("think2seg", "molmo")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("think2seg", "molmo", "molmo2")])
 def test_points_alone(name: str) -> None:
     one = dialect(name)
     frame = one.frame(640, 480)
     prompts = ship(frame, box=False)
-    if name in ("qwen2.5-vl", "qwen3-vl", "gemini"):
+    if name in ("qwen2.5-vl", "qwen3-vl", "gemini", "kimi-vl"):
         answer = one.decode(one.encode(prompts, frame), frame, strict=True)
         assert answer.prompts[0].box is None
         assert len(answer.prompts[0].points) == 1
@@ -108,6 +112,21 @@ def test_molmo_writes_no_boxes_and_groups_points_of_one_label() -> None:
     answer = molmo.decode(text, frame, strict=True)
     assert [prompt.points for prompt in answer.prompts] == [((10.0, 50.0),), ((20.0, 50.0),)]
     assert [prompt.label for prompt in answer.prompts] == ["ship", "ship"]
+
+
+def test_molmo2_counts_points_of_one_label_in_thousandths() -> None:
+    molmo = dialect("molmo2")
+    frame = molmo.frame(640, 480)
+    two = Prompts(frame, tuple(Prompt(frame, points=((x, 7.0),), label="ship") for x in (100.4, 1000.0)))
+    text = '<points coords="1 1 100 007 2 1000 007">ship</points>'
+    assert molmo.encode(two, frame) == text
+    answer = molmo.decode(text, frame, strict=True)
+    assert [(prompt.points, prompt.label) for prompt in answer.prompts] == [
+        (((100.0, 7.0),), "ship"),
+        (((1000.0, 7.0),), "ship"),
+    ]
+    for broken in ('coords="1 2 100 007"', 'coords="2 1 100 007"', 'coords="1 1 100"', 'x="10.0" y="0.7"'):
+        assert molmo.decode(f"<points {broken}>ship</points>", frame, strict=True).outcome is Outcome.MALFORMED
 
 
 def test_think2seg_counts() -> None:
@@ -178,7 +197,7 @@ def test_token_dialects_refuse_numbers_without_a_token() -> None:
 
 def test_signs_in_labels_cannot_break_the_form() -> None:
     label = 'a <b> "c"; (d) [e]'
-    for name in ("internvl", "deepseek-vl2", "qwen2-vl-native", "paligemma", "florence2", "kosmos2", "molmo"):
+    for name in ("internvl", "deepseek-vl2", "qwen2-vl-native", "paligemma", "florence2", "kosmos2", "molmo", "molmo2"):
         one = dialect(name)
         frame = one.frame(64, 64)
         answer = one.decode(one.encode(ship(frame, label=label), frame), frame, strict=True)
@@ -232,6 +251,7 @@ def test_frames() -> None:
     assert dialect("qwen2.5-vl").frame(640, 480, (1288, 952)) == Frame.canvas(1288, 952)
     assert dialect("think2seg").frame(640, 480) == Frame.canvas(840, 840)
     edges = {"deepseek-vl2": 999, "paligemma": 1024, "florence2": 1000, "kosmos2": 32, "molmo": 100, "gemini": 1000}
+    edges |= {"molmo2": 1000, "glm-4.5v": 1000, "kimi-vl": 1}
     for name, edge in edges.items():
         assert dialect(name).frame(640, 480) == Frame.thousand(edge)
     # one third into a 640 pixel wide image, whatever the canvas
@@ -255,6 +275,10 @@ def test_frames() -> None:
         ("llava_next", "llava"),
         ("microsoft/Florence-2-large", "florence2"),
         ("allenai/Molmo-7B-D-0924", "molmo"),
+        ("allenai/Molmo2-8B", "molmo2"),
+        ("zai-org/GLM-4.5V", "glm-4.5v"),
+        ("glm4v_moe", "glm-4.5v"),
+        ("moonshotai/Kimi-VL-A3B-Thinking-2506", "kimi-vl"),
         ("gpt-4o-2024-08-06", "sjtu"),
         ("Ricky06662/VisionReasoner-7B", "visionreasoner"),
     ],
@@ -268,7 +292,7 @@ def test_unknown_names() -> None:
         dialect("qwen2.5vl")
     with pytest.raises(UnknownNameError, match="unknown model family 'mystery'"):
         dialect_for_family("mystery")
-    for other in ("allenai/Molmo2-8B", "kosmos-2.5"):
+    for other in ("allenai/MolmoPoint-8B", "kosmos-2.5"):
         with pytest.raises(UnknownNameError):
             dialect_for_family(other)
     assert dialect(" Gemini ").name == "gemini"

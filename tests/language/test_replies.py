@@ -205,7 +205,7 @@ def test_clean_text() -> None:
         ("<think>a<answer>b</answer>", "a", "b"),
         ("<think>a ```json\n[1]```", "a ```json\n[1]```", ""),
         ("<think>a [1] then [[2], {3}]", "a [1] then [[2], {3}]", ""),
-        ("<think>a</think>b<think>c</think>d", "a\nc", "bd"),
+        ("<think>a</think>b<think>c</think>d", "a\nc", "d"),
         ("a</think>b<think>c", "a\nc", "b"),
         ("<think>a ]", "a ]", ""),
         ("x</answer>y", "", "x"),

@@ -36,7 +36,8 @@ def test_templates_and_descriptions_load_no_models():
 def test_shipped_names():
     wanted = {"sjtu", "think2seg", "visionreasoner", "seg-zero", "qwen2-vl", "qwen2.5-vl", "qwen3-vl", "internvl"}
     ours = {"nano-sjtu", "nano-think2seg"}
-    assert wanted | {"llava", "gemini", "qwen2-vl-native"} | ours == set(template_names())
+    servers = {"llava", "gemini", "qwen2-vl-native", "glm-4.5v", "kimi-vl", "molmo2"}
+    assert wanted | servers | ours == set(template_names())
     assert {name.removeprefix("nano-") for name in template_names()} <= set(DIALECTS)
 
 

@@ -17,8 +17,8 @@ from fiducial.images import Image
 from fiducial.language.answers import Answer, Outcome
 from fiducial.language.dialects import DIALECTS, Dialect, dialect_for_family
 from fiducial.language.dialects import dialect as dialect_named
+from fiducial.language.dialects.drafts import thinks_on
 from fiducial.language.dialects.json_grammar import JsonGrammar, ListGrammar
-from fiducial.language.dialects.replies import thinks_on
 from fiducial.prompters.chat_client import (
     ChatClient,
     EndpointError,
@@ -309,7 +309,7 @@ def response_format(dialect: Dialect) -> dict[str, Any]:
 
 def _item(dialect: Dialect) -> dict[str, Any]:
     grammar = dialect.grammar
-    if isinstance(grammar, ListGrammar):
+    if isinstance(grammar, ListGrammar) and not any(grammar.marks):
         return _list_of({"type": "number"}, 4)
     if not isinstance(grammar, JsonGrammar):
         raise InputError(f"dialect {dialect.name!r} writes no JSON: structured output cannot hold it")
@@ -318,7 +318,7 @@ def _item(dialect: Dialect) -> dict[str, Any]:
             f"dialect {dialect.name!r} writes more than one JSON list (thinking, tags, a fence): structured output "
             "would forbid that; take it without, or another dialect"
         )
-    number: dict[str, Any] = {"type": "integer"}
+    number: dict[str, Any] = {"type": "number" if grammar.decimals else "integer"}
     if dialect.extent is not None:
         number |= {"minimum": 0, "maximum": int(dialect.extent)}
     point = _list_of(number, 2)

@@ -28,7 +28,7 @@ from fiducial.images import Image
 from fiducial.language.dialects import Dialect
 from fiducial.language.dialects import dialect as dialect_named
 from fiducial.language.dialects.json_grammar import JsonGrammar
-from fiducial.language.dialects.tag_grammar import MolmoGrammar
+from fiducial.language.dialects.point_grammar import MolmoGrammar
 from fiducial.language.phrases import Resolution
 from fiducial.language.phrases.places import where
 from fiducial.prompters.showing import Picture, ServerSizing, Size, canvas_for

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from fiducial.geometry import Box, Frame, Point, Prompt, Prompts
 from fiducial.language.answers import Answer, Outcome
-from fiducial.language.dialects.items import Collector, Item, Order, has_targets
+from fiducial.language.dialects.items import Item
 from fiducial.language.dialects.replies import MAX_ITEMS, Notes, clean
-from fiducial.language.dialects.values import Document, read_values
-
-WORDS = "words around the coordinates"
 
 
 @dataclass(slots=True)
@@ -29,66 +26,6 @@ class ParsedReply:
     problem: str = ""  # why the reply breaks the strict format
 
 
-def read_json_like(
-    text: str,
-    notes: Notes,
-    *,
-    ended: bool,
-    order: Order = "xy",
-    points: bool = True,
-    keys: frozenset[str] | None = None,
-    listed: bool = True,
-) -> ParsedReply:
-    """Read targets from lists and dictionaries, however they are written.
-
-    For ``ended`` see :func:`read_values`, for ``order``, ``points`` and ``keys`` :class:`Collector`; ``listed`` says
-    whether the form is a list, rather than one dictionary.
-    """
-    document = read_values(text, notes, ended=ended)
-    collector = Collector(notes, order=order, points=points, keys=keys)
-    values = _relevant(document, notes)
-    for value in values:
-        collector.walk(value)
-    words = clean(document.words)
-    words = words if any(letter.isalnum() for letter in words) else ""
-    if collector.items:
-        _note_shape(values, listed, notes)
-        if collector.empty:
-            notes.add("empty lists beside the items")
-        if words:
-            notes.add(WORDS)
-    said = not document.values and clean(text).strip(" .`").lower() in ("null", "none", "nil")
-    nothing = not collector.items and not collector.spoilt and (collector.empty > 0 or said)
-    return ParsedReply(collector.items, nothing, collector.spoilt, document.cut_off, words=words)
-
-
-def _relevant(document: Document, notes: Notes) -> list[Any]:
-    """Leave out what is not the answer proper: outside its fence, or bare among named items."""
-    fenced = [value.data for value in document.values if value.fenced]
-    values = fenced or [value.data for value in document.values]
-    if len(values) < len(document.values):
-        notes.add("values outside the code fence were left out")
-    named = [has_targets(value) for value in values]
-    if not any(named):
-        return values
-    kept = [value for value, is_named in zip(values, named, strict=True) if is_named or not value]
-    if len(kept) < len(values):
-        notes.add("bare lists beside named items were left out")
-    return kept
-
-
-def _note_shape(values: list[Any], listed: bool, notes: Notes) -> None:
-    """Note what stands around the items, where that is not one list (or one dictionary)."""
-    if len(values) > 1:
-        notes.add("several values instead of one")
-    if listed and any(isinstance(value, dict) for value in values):
-        notes.add("objects without a list around them")
-    if not listed and any(isinstance(value, list) for value in values):
-        notes.add("a list around the object")
-    if any(isinstance(value, list) and not any(isinstance(part, list | dict) for part in value) for value in values):
-        notes.add("a flat list of numbers")
-
-
 def to_answer(
     parsed: ParsedReply, frame: Frame, raw: str, notes: Notes, *, strict: bool = False, clip: bool = True
 ) -> Answer:
@@ -97,7 +34,10 @@ def to_answer(
     Where ``strict``, an item that cannot be used spoils the answer, and one a little past the picture unless ``clip``.
     """
     placer = _Placer(frame, notes)
-    prompts = placer.place(parsed.items)
+    meant = (
+        parsed.items if strict else [item for item in map(partial(_without_placeholders, notes), parsed.items) if item]
+    )
+    prompts = placer.place(meant)
     problem = parsed.problem
     if strict and not problem and len(parsed.items) > MAX_ITEMS:
         problem = f"the reply names {len(parsed.items)} items, more than {MAX_ITEMS}"
@@ -105,25 +45,45 @@ def to_answer(
         problem = "a box or point is impossible in this frame"
     if problem:
         return Answer(Outcome.MALFORMED, Prompts(frame), parsed.thinking, problem, raw, notes.lines())
-    outcome, why = _outcome(parsed, prompts)
+    parsed = replace(parsed, items=meant, nothing=parsed.nothing or (bool(parsed.items) and not meant))
+    outcome, why = _outcome(parsed, prompts, bool(raw.strip()))
     text = why if outcome is Outcome.MALFORMED else parsed.words or why
     return Answer(outcome, prompts, parsed.thinking, text, raw, notes.lines())
 
 
-def _outcome(parsed: ParsedReply, prompts: Prompts) -> tuple[Outcome, str]:
-    """Say how asking ended, and in words why there is nothing, or not everything."""
+def _without_placeholders(notes: Notes, item: Item) -> Item | None:
+    """Take out what stands where a form asks for numbers and there are none: zeros or minus ones throughout."""
+    if not all(map(_is_placeholder, item.points)):
+        return item
+    if item.box is None or _is_placeholder(item.box):
+        notes.add("zeros or minus ones in place of numbers: no target")
+        return None
+    x1, x2 = sorted(item.box[::2])
+    y1, y2 = sorted(item.box[1::2])
+    if all(x1 <= x <= x2 and y1 <= y <= y2 for x, y in item.points):
+        return item
+    notes.add("points of zeros or minus ones outside their box were dropped")
+    return replace(item, points=(), point_labels=())
+
+
+def _is_placeholder(numbers: tuple[float, ...]) -> bool:
+    return set(numbers) in ({0}, {-1})
+
+
+def _outcome(parsed: ParsedReply, prompts: Prompts, written: bool) -> tuple[Outcome, str]:
+    """Say how asking ended, and in words why there is nothing, or not everything; whether anything was ``written``."""
     if parsed.cut_off:
         whole = f"{len(prompts)} whole item{'s' if len(prompts) != 1 else ''}"
         return Outcome.TRUNCATED, f"the reply broke off after {whole}"
     if prompts:
         return Outcome.FOUND, ""
-    if parsed.nothing:
+    if parsed.nothing and not parsed.items and not parsed.spoilt:
         return Outcome.NO_TARGET, "the reply names no target"
     if parsed.items or parsed.spoilt:
         return Outcome.MALFORMED, "the reply holds coordinates, but none that can be used"
     if parsed.words:
         return Outcome.MALFORMED, f"the reply holds no coordinates: {clean(parsed.words, 120)!r}"
-    return Outcome.MALFORMED, "the reply holds no coordinates" if parsed.thinking else "the reply is empty"
+    return Outcome.MALFORMED, "the reply holds no coordinates" if written else "the reply is empty"
 
 
 FAR = 0.5

@@ -70,6 +70,10 @@ class Grammar(Protocol):
     """The text form of a dialect; it knows nothing of frames."""
 
     @property
+    def single(self) -> bool:
+        """Whether an answer names one target: of several answers the last counts then."""
+
+    @property
     def closing(self) -> str:
         """What every exact reply ends with and holds nowhere else, or "" where the form has no such text."""
 
@@ -152,13 +156,16 @@ class Dialect:
             reading clips too where the numbers are pixels of a canvas, but no number further past it than
             half of its extent, and elsewhere takes a number past the frame for a malformed reply.
         """
-        notes = Notes()
         parsed = exact = self._read_strict(text)
-        if exact.problem and not strict:  # what the exact form reads is never mended
-            reply = split_reply(text, notes)
+        answer = to_answer(exact, frame, text, Notes(), strict=True, clip=self.extent is None)
+        if strict or answer.outcome is not Outcome.MALFORMED:
+            return answer  # what the exact form reads is never mended
+        notes = Notes()
+        if exact.problem:
+            reply = split_reply(text, notes, single=self.grammar.single)
             parsed = self.grammar.read(reply, notes)
             parsed.thinking, parsed.cut_off = reply.thinking, parsed.cut_off or reply.cut_off
-        answer = to_answer(parsed, frame, text, notes, strict=strict, clip=self.extent is None)
+        answer = to_answer(parsed, frame, text, notes)
         if exact.problem and not answer.repairs and answer.outcome in (Outcome.FOUND, Outcome.NO_TARGET):
             # Nothing is mended without a word: where no repair was named, the exact form says what differs.
             return replace(answer, repairs=(f"not quite the form: {exact.problem}",))

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.language.dialects.base import Dialect, SmartResize, Square
 from fiducial.language.dialects.json_grammar import JsonGrammar, ListGrammar, PointKey
-from fiducial.language.dialects.tag_grammar import MolmoGrammar, TagGrammar
+from fiducial.language.dialects.point_grammar import MolmoGrammar
+from fiducial.language.dialects.tag_grammar import TagGrammar
 from fiducial.language.dialects.token_grammar import (
     TokenGrammar,
     florence_box,
@@ -156,12 +157,12 @@ _ALL = (
         extent=1024.0,
     ),
     Dialect(
-        # Eight tokens in a row are read as two boxes: OCR quadrangles and polygons are not meant for this.
+        # Its polygons and the quadrangles of its OCR are no boxes: each becomes its bounding box, and a note says so.
         "florence2",
         ("florence2", "florence-2"),
         "label, then four tokens <loc_0>..<loc_999> x1, y1, x2, y2 for each box, which without a label take the one "
         "before; no points",
-        TokenGrammar("florence2", "<loc_{}>", 4, 1000, florence_tokens, florence_box, "before"),
+        TokenGrammar("florence2", "<loc_{}>", 4, 1000, florence_tokens, florence_box, "before", True),
         extent=1000.0,
     ),
     Dialect(
@@ -172,12 +173,35 @@ _ALL = (
         extent=32.0,
     ),
     Dialect(
-        # Molmo 2 writes its points in another way (coords="...") and is not meant here.
         "molmo",
         ("molmo", "molmo-7b"),
         "<point x= y= alt=> and <points x1= y1= ...> in percent; one point per target, no boxes",
         MolmoGrammar(),
         extent=100.0,
+    ),
+    Dialect(
+        # As its model card reads replies: <points coords="PICTURE NUMBER X Y NUMBER X Y ...">, in thousandths.
+        "molmo2",
+        ("molmo2", "molmo-2"),
+        '<points coords="1 1 x y 2 x y ..."> in thousandths; one point per target, no boxes',
+        MolmoGrammar("molmo2", coords=True),
+        extent=1000.0,
+    ),
+    Dialect(
+        # Its makers' tools count in thousandths of the picture's own size; thinking, where there is any, comes first.
+        "glm-4.5v",
+        ("glm4v", "glm4v_moe", "glm46v", "glm-4v", "glm-4.1v", "glm-4.5v", "glm-4.6v"),
+        "nested list of boxes in thousandths between <|begin_of_box|> and <|end_of_box|>; no points, no labels",
+        ListGrammar("glm-4.5v", decimals=0, marks=("<|begin_of_box|>", "<|end_of_box|>")),
+        extent=1000.0,
+    ),
+    Dialect(
+        # Fractions of the picture, as users and its makers' demonstration found; it may think between its own marks.
+        "kimi-vl",
+        ("kimi_vl", "kimi-vl"),
+        "JSON list with bbox_2d (or point_2d) and label in fractions of 1; no negative points",
+        JsonGrammar("kimi-vl", points=(PointKey("point_2d"),), either=True, decimals=3),
+        extent=1.0,
     ),
     Dialect(
         "deepseek-vl2",
@@ -226,5 +250,5 @@ def _plain(name: str) -> str:
 
 
 _FAMILIES = {_plain(family): one for one in _ALL for family in (one.name, *one.families)}
-_NOT_MEANT = ("molmo2", "molmopoint", "kosmos25")
+_NOT_MEANT = ("molmopoint", "kosmos25")
 """Families whose names begin like one above, but which write coordinates in another way."""

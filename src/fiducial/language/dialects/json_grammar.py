@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from fiducial.errors import GeometryError
 from fiducial.geometry import Point, Prompt, Prompts
-from fiducial.language.dialects.answering import ParsedReply, read_json_like
+from fiducial.language.dialects.answering import ParsedReply
 from fiducial.language.dialects.base import Grammar
 from fiducial.language.dialects.exact import (
     NotExact,
@@ -24,9 +24,14 @@ from fiducial.language.dialects.exact import (
     needed_box,
     rounded,
     rounded_box,
+    said_end,
 )
-from fiducial.language.dialects.items import Item, Order, x_first
+from fiducial.language.dialects.items import Item
+from fiducial.language.dialects.json_reading import read_json_like
 from fiducial.language.dialects.replies import Notes, Reply, clean_label
+from fiducial.language.dialects.shapes import Order, x_first
+
+_BOX_START = "<|box_start|>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class JsonGrammar:
         tags: whether the form has thinking and answer tags.
         single: the answer is one dictionary, not a list.
         native: another form of the same family that is read when there is no JSON.
+        decimals: to how many decimals numbers are written.
     """
 
     name: str
@@ -68,6 +74,7 @@ class JsonGrammar:
     tags: bool = False
     single: bool = False
     native: Grammar | None = None
+    decimals: int = 0
 
     def write(self, prompts: Prompts, thinking: str) -> str:
         """Write prompts; one item a line."""
@@ -86,7 +93,7 @@ class JsonGrammar:
         box = fitted_box(prompt)
         item: dict[str, Any] = {}
         if box is not None:
-            item[self.box_key] = list(x_first(rounded_box(box, prompt.frame, 0), self.order))
+            item[self.box_key] = list(x_first(rounded_box(box, prompt.frame, self.decimals), self.order))
         elif self.box_required and not self.either:
             raise GeometryError(f"{self.name} needs a box, and this prompt has points only: give it a box")
         if not self.either:
@@ -109,7 +116,7 @@ class JsonGrammar:
         return points[: key.count]
 
     def _point(self, point: Point) -> list[Number]:
-        return list(x_first([rounded(value, 0) for value in point], self.order))
+        return list(x_first([rounded(value, self.decimals) for value in point], self.order))
 
     def read(self, reply: Reply, notes: Notes) -> ParsedReply:
         """Read whatever a model made of it."""
@@ -121,8 +128,9 @@ class JsonGrammar:
             points=self.either,
             keys=frozenset(self._keys),
             listed=not self.single,
+            pairs=self.native is not None and _BOX_START not in reply.answer,
         )
-        if self.native and not parsed.items and "<|box_start|>" in reply.answer:
+        if self.native and not parsed.items and _BOX_START in reply.answer:
             notes.add("box tokens instead of JSON")
             parsed = self.native.read(reply, notes)
         if parsed.items or parsed.nothing:
@@ -204,29 +212,47 @@ class JsonGrammar:
 
 @dataclass(frozen=True, slots=True)
 class ListGrammar:
-    """A nested list of boxes, so many decimals each; points and labels are not written."""
+    """A nested list of boxes, so many decimals each, perhaps between ``marks``; points and labels are not written."""
 
     name: str
     decimals: int
+    marks: tuple[str, str] = ("", "")
     closing: ClassVar[str] = ""
+    single: ClassVar[bool] = False
 
     def write(self, prompts: Prompts, thinking: str) -> str:
         """Write the boxes of prompts."""
         boxes = [rounded_box(needed_box(prompt, self.name), prompt.frame, self.decimals) for prompt in prompts]
         rows = (", ".join(f"{value:.{self.decimals}f}" for value in box) for box in boxes)
-        return "[" + ", ".join(f"[{row}]" for row in rows) + "]"
+        return self.marks[0] + "[" + ", ".join(f"[{row}]" for row in rows) + "]" + self.marks[1]
 
     def read(self, reply: Reply, notes: Notes) -> ParsedReply:
-        """Read boxes wherever they stand."""
-        return read_json_like(reply.answer, notes, ended=reply.ended, points=False)
+        """Read boxes wherever they stand, between marks where there are any."""
+        text, ended, (opened, closed) = reply.answer, reply.ended, self.marks
+        pieces = text.split(opened)[1:] if opened else []
+        if pieces:
+            ended = ended or closed in pieces[-1]
+            text = "\n".join(piece.split(closed)[0] for piece in pieces)
+        parsed = read_json_like(text, notes, ended=ended, points=False)
+        if opened and not pieces and parsed.items:
+            notes.add(f"no {opened} around the boxes")
+        return parsed
 
     def read_strict(self, text: str) -> ParsedReply:
         """Read exactly a nested list."""
-        value = exact_json(text)
+        opened, closed = self.marks
+        if not (text.startswith(opened) and text.endswith(closed) and len(text) >= len(opened + closed)):
+            raise NotExact(f"the reply needs to stand between {opened} and {closed}")
+        value = exact_json(text[len(opened) : len(text) - len(closed)])
         if not isinstance(value, list):
             raise NotExact("the reply needs to be a nested list of boxes")
         return ParsedReply([Item(exact_numbers(row, 4, "a box")) for row in value], nothing=not value)
 
     def end(self, text: str) -> int | None:
-        """Return where the outermost list closes."""
-        return json_end(text)
+        """Return where the outermost list closes, and its mark behind it."""
+        opened, closed = self.marks
+        begun = said_end(text, (opened,))
+        end = None if begun is None else json_end(text, begun)
+        if end is None or not text.startswith(closed, end):
+            return None
+        return end + len(closed)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from fiducial.language.dialects.drafts import ANSWER_CLOSE, ANSWER_OPEN, split_thinking
+
 MAX_CHARACTERS = 100_000
 """Characters of a reply that are read; 2048 tokens are some 8 000. The rest counts as broken off."""
 MAX_DEPTH = 24
@@ -27,12 +29,9 @@ MAX_NOTES = 40
 MAX_RESCANS = 8
 """How often a quotation mark that was never closed may make the reader step back: keeps reading linear."""
 
-_THINK_OPEN = re.compile(r"<\s{0,3}think(?:ing)?\s{0,3}>", re.IGNORECASE)
-_THINK_CLOSE = re.compile(r"<\s{0,3}/\s{0,3}think(?:ing)?\s{0,3}>", re.IGNORECASE)
-_ANSWER_OPEN = re.compile(r"<\s{0,3}answer\s{0,3}>", re.IGNORECASE)
-_ANSWER_CLOSE = re.compile(r"<\s{0,3}/\s{0,3}answer\s{0,3}>", re.IGNORECASE)
 _END_TOKENS = (
-    *("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_sentence|>", "<｜end▁of▁sentence｜>"),
+    *("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_sentence|>", "<｜end▁of▁sentence｜>", "<|return|>"),
+    *("<|end|>", "<|end_of_text|>", "<|END_OF_TURN_TOKEN|>", "<|user|>", "<|observation|>", "[EOS]"),
     *("<end_of_turn>", "<eos>", "<pad>", "</s>"),
 )
 _ESCAPED_JSON = re.compile(r'[{\[,]\s{0,8}\\"')
@@ -40,8 +39,6 @@ _STRING = re.compile(r"""([:,\[{]\s*+)("(?:[^"\\\x00-\x1f]++|\\.)*+"|'(?:[^'\\\x
 """A string as JSON or Python writes it: a mark of structure before it, one behind it."""
 _BLANKS = re.compile(r"\s+")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-Span = tuple[int, int]
 
 
 class Notes:
@@ -89,8 +86,11 @@ class Reply:
     tagged: bool  # the answer stood between answer tags
 
 
-def split_reply(text: str, notes: Notes) -> Reply:
-    """Take a reply apart; every tag may be missing, and tags in strings are text."""
+def split_reply(text: str, notes: Notes, *, single: bool = False) -> Reply:
+    """Take a reply apart; every tag may be missing, and tags in strings are text.
+
+    Of several answers the first is read, as the published parsers do; the last where a form names a ``single`` target.
+    """
     too_long = len(text) > MAX_CHARACTERS
     if too_long:
         notes.add(f"only the first {MAX_CHARACTERS} characters were read")
@@ -98,18 +98,21 @@ def split_reply(text: str, notes: Notes) -> Reply:
     while token := next((token for token in _END_TOKENS if text.endswith(token)), None):
         text, ended = text[: -len(token)].rstrip(), True
     plain = without_strings(text)
-    thoughts, kept, cut_off = _split_thinking(plain, notes)
-    rest, plain = ("".join(whole[start:end] for start, end in kept) for whole in (text, plain))
-    start, end, closed = _answer(plain, notes)
+    apart = split_thinking(plain)
+    for line in apart.notes:
+        notes.add(line)
+    first, last = apart.answer
+    rest, plain = text[first:last], plain[first:last]
+    start, end, closed = _answer(plain, notes, single)
     answer = rest[start:end]
     if _ESCAPED_JSON.search(plain, start, end):
         notes.add("escaped quotation marks")
         answer = answer.replace('\\"', '"').replace("\\n", "\n").replace("\\t", " ")
     return Reply(
-        thinking="\n".join(text[start:end] for start, end in thoughts).strip(),
+        thinking="\n".join(text[start:end] for start, end in apart.thoughts).strip(),
         answer=answer,
         ended=(ended or closed) and not too_long,
-        cut_off=cut_off or too_long,
+        cut_off=apart.cut_off or too_long,
         tagged=(start, end) != (0, len(rest)),
     )
 
@@ -119,56 +122,17 @@ def without_strings(text: str) -> str:
     return _STRING.sub(lambda match: match[1] + " " * len(match[2]), text)
 
 
-def thinks_on(text: str) -> bool:
-    """Return whether a text ends within its thinking.
-
-    Example:
-        >>> thinks_on("<think>I shall write <answer>"), thinks_on("<think>left</think><answer>")
-        (True, False)
-    """
-    opened = [match.end() for match in _THINK_OPEN.finditer(text)]
-    return bool(opened) and _THINK_CLOSE.search(text, opened[-1]) is None
-
-
-def _split_thinking(text: str, notes: Notes) -> tuple[list[Span], list[Span], bool]:
-    """Return where thoughts stand, where the rest stands, and whether the reply broke off while thinking.
-
-    Thinking that is not closed ends at an answer tag and nowhere else: what it holds before is a draft,
-    however much it looks like an answer.
-    """
-    opened, closed = _THINK_OPEN.search(text), _THINK_CLOSE.search(text)
-    thoughts: list[Span] = []
-    kept: list[Span] = []
-    since = 0
-    if closed and (opened is None or closed.start() < opened.start()):
-        # Chat templates often put the opening tag into the question.
-        notes.add("thinking without its opening tag")
-        thoughts.append((0, closed.start()))
-        since = closed.end()
-    while opened := _THINK_OPEN.search(text, since):
-        kept.append((since, opened.start()))
-        if thoughts:
-            notes.add("several thoughts")
-        closed = _THINK_CLOSE.search(text, opened.end())
-        if closed is None:
-            notes.add("thinking not closed")
-            answer = _ANSWER_OPEN.search(text, opened.end())
-            end = answer.start() if answer else len(text)
-            finished = answer is not None and _ANSWER_CLOSE.search(text, answer.end()) is not None
-            return [*thoughts, (opened.end(), end)], [*kept, (end, len(text))], not finished
-        thoughts.append((opened.end(), closed.start()))
-        since = closed.end()
-    return thoughts, [*kept, (since, len(text))], False
-
-
-def _answer(text: str, notes: Notes) -> tuple[int, int, bool]:
+def _answer(text: str, notes: Notes, single: bool) -> tuple[int, int, bool]:
     """Return where the answer starts and ends, without its tags, and whether its end is marked."""
-    opened = _ANSWER_OPEN.search(text)
-    closed = _ANSWER_CLOSE.search(text, opened.end() if opened else 0)
-    if opened and closed and _ANSWER_OPEN.search(text, closed.end()):
+    opened = list(ANSWER_OPEN.finditer(text))
+    if single and len(opened) > 1:
+        notes.add("several answers: the last was read")
+    start = opened[-1 if single else 0].end() if opened else 0
+    closed = ANSWER_CLOSE.search(text, start)
+    if not single and opened and closed and ANSWER_OPEN.search(text, closed.end()):
         notes.add("several answers: the first was read")
     elif opened and not closed:
         notes.add("answer not closed")
     elif closed and not opened:
         notes.add("answer without its opening tag")
-    return opened.end() if opened else 0, closed.start() if closed else len(text), closed is not None
+    return start, closed.start() if closed else len(text), closed is not None

@@ -10,9 +10,11 @@ from typing import ClassVar, Literal
 
 from fiducial.errors import GeometryError
 from fiducial.geometry import Box, Prompt, Prompts
-from fiducial.language.dialects.answering import ParsedReply, read_json_like
+from fiducial.language.dialects.answering import ParsedReply
 from fiducial.language.dialects.exact import NotExact, needed_box, plain_label, said_end
 from fiducial.language.dialects.items import Item
+from fiducial.language.dialects.json_reading import read_json_like
+from fiducial.language.dialects.nothing import says_nothing
 from fiducial.language.dialects.replies import Notes, Reply, clean, clean_label
 
 _PARTIAL = re.compile(r"<[A-Za-z_/]{0,30}[0-9]{0,4}$")
@@ -39,6 +41,7 @@ class TokenGrammar:
         to_tokens: turns a box of the dialect's frame into token numbers.
         to_box: turns token numbers into x1, y1, x2, y2.
         labels: where a label stands: behind the tokens, before them, or before them in <phrase>.
+        outlines: whether the family also writes polygons, x and y in turn, with the same tokens.
     """
 
     name: str
@@ -48,7 +51,9 @@ class TokenGrammar:
     to_tokens: Callable[[Box], tuple[int, ...]]
     to_box: Callable[[tuple[int, ...]], tuple[float, ...]]
     labels: Literal["behind", "before", "phrase"]
+    outlines: bool = False
     closing: ClassVar[str] = ""
+    single: ClassVar[bool] = False
 
     def write(self, prompts: Prompts, thinking: str) -> str:
         """Write prompts one after the other; "[]" when there are none (the families define nothing for that)."""
@@ -76,7 +81,7 @@ class TokenGrammar:
         parsed = ParsedReply()
         if not runs:
             plain = read_json_like(answer, Notes(), ended=True)
-            parsed.nothing = plain.nothing
+            parsed.nothing = plain.nothing or says_nothing(_NOISE.sub(" ", answer))
             parsed.spoilt = len(plain.items)
             if plain.items:
                 notes.add(f"numbers without {self.name}'s location tokens were left out")
@@ -87,7 +92,10 @@ class TokenGrammar:
             before = answer[runs[i - 1][1] if i else 0 : start]
             behind = answer[end : runs[i + 1][0] if i + 1 < len(runs) else len(answer)]
             last = i + 1 == len(runs) and not behind.strip() and not reply.ended
-            self._run(numbers, self._label(before, behind), last, parsed, notes)
+            if self.outlines and (before.rstrip().endswith("<poly>") or self._is_outline(numbers)):
+                self._outline(numbers, self._label(before, behind), last, parsed, notes)
+            else:
+                self._run(numbers, self._label(before, behind), last, parsed, notes)
         parsed.words = clean(_NOISE.sub("", answer)) if self.labels == "phrase" or not runs else ""
         return parsed
 
@@ -126,11 +134,32 @@ class TokenGrammar:
                 notes.add(f"{len(numbers) - whole} location tokens where a box needs {self.count}: dropped")
         for i in range(0, whole, self.count):
             chunk = tuple(numbers[i : i + self.count])
-            if all(number < self.bins for number in chunk):
+            if self.count == 4 and not any(chunk):
+                parsed.items.append(Item((0.0, 0.0, 0.0, 0.0), label=label))  # in place of a box
+            elif all(number < self.bins for number in chunk):
                 parsed.items.append(Item(self.to_box(chunk), label=label))
             else:
                 parsed.spoilt += 1
                 notes.add(f"a location token past {self.bins - 1}: its box was dropped")
+
+    def _is_outline(self, numbers: list[int]) -> bool:
+        """Say whether a run is no row of boxes: corners of boxes are in order, and there are four numbers of each."""
+        boxes = [numbers[i : i + 4] for i in range(0, len(numbers) - 3, 4)]
+        ordered = all(x1 <= x2 and y1 <= y2 for x1, y1, x2, y2 in boxes)
+        return len(numbers) >= 6 and len(numbers) % 2 == 0 and (len(numbers) % 4 > 0 or not ordered)
+
+    def _outline(self, numbers: list[int], label: str | None, last: bool, parsed: ParsedReply, notes: Notes) -> None:
+        """Take the box around the vertices of a polygon, or around the four corners of a piece of text."""
+        if last:
+            parsed.cut_off = True
+            notes.add("an item that broke off was dropped")
+        elif len(numbers) < 6 or len(numbers) % 2 or max(numbers) >= self.bins:
+            parsed.spoilt += 1
+            notes.add("an outline without three points of the picture was dropped")
+        else:
+            xs, ys = numbers[::2], numbers[1::2]
+            notes.add("an outline became its bounding box")
+            parsed.items.append(Item(self.to_box((min(xs), min(ys), max(xs), max(ys))), label=label))
 
     def read_strict(self, text: str) -> ParsedReply:
         """Read exactly tokens and labels."""
@@ -171,8 +200,12 @@ class TokenGrammar:
         numbers = [int(number) for number in re.findall(r"[0-9]+", match["tokens"])]
         if any(number >= self.bins for number in numbers):
             raise NotExact(f"there is no location token past {self.bins - 1}")
+        if self.outlines and self._is_outline(numbers):
+            raise NotExact("the tokens tell an outline, not boxes")
         label = clean_label(match["label"]) or above
         rows = [tuple(numbers[i : i + self.count]) for i in range(0, len(numbers), self.count)]
+        if self.count == 4 and not all(map(any, rows)):
+            raise NotExact("zeros in place of a box")
         return [Item(self.to_box(row), label=label) for row in rows]
 
 

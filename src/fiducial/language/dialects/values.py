@@ -9,19 +9,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from fiducial.language.dialects.replies import MAX_DEPTH, MAX_NUMBER, MAX_RESCANS, Notes
+from fiducial.language.dialects.quoted import StringReader
+from fiducial.language.dialects.replies import MAX_DEPTH, MAX_NUMBER, Notes
 
-_DOUBLE, _SINGLE = '"“”„‟＂', "'‘’‚‛`´＇"
-_CHUNKS = {
-    kind: re.compile(rf"[^\\{marks}]*+(?:\\.[^\\{marks}]*+)*+", re.DOTALL)
-    for kind, marks in (("double", _DOUBLE), ("single", _SINGLE))
-}
-_EXACT = re.compile(r'(?:[^"\\\x00-\x1f]++|\\.)*+')
-_EXACT_END = re.compile(r'"(?=\s*+(?:(?P<colon>:)|[,\]}]|$))')
-_ENDS = re.compile(r"[^\S\n]*+(?:(?P<colon>[:：=])|[,;，；、\]\[})】］）｝\n\"“”']|\s*+(?:$|```|//))")
-_LOOSE_END = re.compile(r"[,，\]}\n]")
-_ESCAPE = re.compile(r"\\(u([0-9a-fA-F]{4})|.)", re.DOTALL)
-_PLAIN = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _STRUCTURE = r"\s\[\]{}()【】［］（）｛｝,;，；、:：=\"“”„‟＂'‘’‚‛`´＇"
 _TOKEN = re.compile(
     rf"""(?P<space>\s++)
@@ -40,6 +30,9 @@ _TOKEN = re.compile(
 _START = re.compile(r"```[A-Za-z0-9_]*+|[\[{【［｛]|[(（](?=\s*+[-+−.\d\[({（])")
 _LEADING_KEY = re.compile(r"\s*+[\"'][A-Za-z_][\w ]{0,40}+[\"']\s*+[:：]")
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?")
+_HALF = re.compile(r"[-+−]|[-+−]?\d*+(?:\.|(?:\.\d*+)?[eE][-+]?)")
+"""A number whose digits are still to come."""
+_NOTHING_MORE = re.compile(r"\s*+(?:```)?\s*+\Z")
 _DICTIONARY = frozenset("{｛}｝")
 _KEYWORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "none": None, "nil": None} | {
     word: float(word) for word in ("nan", "inf", "infinity", "-inf", "-infinity")
@@ -56,10 +49,15 @@ class CutDictionary(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One list or dictionary that stands in a text (as strings, numbers, booleans and None, nested), or in a fence."""
+    """One list or dictionary that stands in a text: strings, numbers, booleans and None, nested.
+
+    ``fenced`` tells whether it stands in a fence; ``start`` and ``end`` are its place in the text.
+    """
 
     data: Any
     fenced: bool
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,8 @@ def read_values(text: str, notes: Notes | None = None, *, ended: bool = False) -
         text: any text.
         notes: where repairs are noted.
         ended: whether the text is known to be complete (a closing tag followed): brackets that are
-            missing at its end were then forgotten, not cut off.
+            missing at its end were then forgotten, not cut off. A string or number that is half written at the
+            end was cut off even then.
 
     Example:
         >>> document = read_values("Sure: [{'box': [1, 2, 3, 4,], 'name': None}, {'box': [5,")
@@ -107,13 +106,15 @@ class _Reader:
         self._text = text
         self._notes = notes
         self._ended = ended
-        self._strings = _StringReader(text, notes)
+        self._strings = StringReader(text, notes)
         self._stack: list[_Open] = []
         self._depth = {True: 0, False: 0}  # open brackets by kind, so that closing needs no search
         self._skipped = 0  # open brackets that are nested too deep to be kept
         self._position = 0
         self._result: Any = None
         self._cut = False
+        self._half = False  # whether the text ends within a string or a number
+        self._loose = False  # whether what closes next may be text of a string without its closing mark
 
     def document(self) -> Document:
         values, words = [], []
@@ -140,6 +141,7 @@ class _Reader:
                 values.append(self._value(match[0] in _DICTIONARY, match.start(), fenced))
         if fenced and not self._cut:
             self._notes.add("code fence not closed")
+            self._cut = not values and not self._ended and not words[-1].strip()
         return Document(tuple(values), "".join(words).strip(), self._cut)
 
     def _value(self, dictionary: bool, start: int, fenced: bool) -> Value:
@@ -149,23 +151,30 @@ class _Reader:
         while self._stack:
             match = _TOKEN.match(self._text, self._position)
             if match is None:
-                self._close_all(ended=self._ended or (implicit and len(self._stack) == 1))
+                forgotten = self._ended or (implicit and len(self._stack) == 1)
+                self._close_all(ended=forgotten and not self._half)
                 break
             if match.lastgroup == "fence":
-                self._close_all(ended=True)
+                self._close_all(ended=not self._half)
                 break
             self._position = match.end()
             self._take(match)
-        return Value(self._result, fenced)
+        return Value(self._result, fenced, start, self._position)
 
     def _take(self, match: re.Match[str]) -> None:
         kind, token = match.lastgroup, match[0]
+        loose, self._loose = self._loose, False
         if kind in ("open", "close"):
             self._check_mark(token, token if token in "[]{}" else "")
         if kind == "open":
             self._push(token in _DICTIONARY)
         elif kind == "close":
+            if loose and not self._ended and self._stack[-1].dictionary != (token in _DICTIONARY):
+                self._position, self._half = len(self._text), True  # it was text: the string never ended
+                return
             self._close(token in _DICTIONARY)
+        elif kind in ("number", "word") and _HALF.fullmatch(token) and _NOTHING_MORE.match(self._text, match.end()):
+            self._half = True
         elif kind == "quote":
             self._quoted(match.start())
         elif not self._skipped:
@@ -262,7 +271,9 @@ class _Reader:
     def _quoted(self, start: int) -> None:
         top = self._stack[-1]
         string, self._position, closed = self._strings.read(start, key=not top.dictionary or not top.colon)
-        if closed and not self._skipped:
+        self._half = closed is None
+        self._loose = closed is False
+        if closed is not None and not self._skipped:
             self._add(string)
 
     def _word(self, token: str) -> Any:
@@ -314,78 +325,3 @@ class _Reader:
                 self._notes.add("brackets used as braces")
             top.key = str(top.values.pop())
         top.colon = top.key is not None
-
-
-class _StringReader:
-    """Reads quoted strings of one text; remembers what keeps the whole linear in its length."""
-
-    def __init__(self, text: str, notes: Notes) -> None:
-        self._text = text
-        self._notes = notes
-        self._hopeless: set[str] = set()
-        self._rescans = 0
-        self._budget = MAX_RESCANS * len(text)
-
-    def read(self, start: int, *, key: bool) -> tuple[str, int, bool]:
-        """Return the string whose mark opens at ``start``, where reading goes on, and whether it was closed.
-
-        Only where a ``key`` is due may a colon follow.
-        """
-        end = self._exact_end(start, key)
-        if end is not None:
-            return _unescape(self._text[start + 1 : end]), end + 1, True
-        kind = "double" if self._text[start] in _DOUBLE else "single"
-        if self._text[start] != '"':
-            self._notes.add("other quotation marks than double ones")
-        end = self._end(start + 1, kind, key) if kind not in self._hopeless else None
-        if end is None:
-            return self._unclosed(start + 1)
-        return _unescape(self._text[start + 1 : end]), end + 1, True
-
-    def _exact_end(self, start: int, key: bool) -> int | None:
-        """Find the mark that closes a string as JSON writes it, whatever other marks stand in it."""
-        inside = _EXACT.match(self._text, start + 1) if self._text[start] == '"' and self._budget > 0 else None
-        if inside is None:
-            return None
-        end = _EXACT_END.match(self._text, inside.end())
-        if end and (key or not end["colon"]):
-            return inside.end()
-        self._budget -= len(inside[0])  # it may be read again from further on
-        return None
-
-    def _end(self, position: int, kind: str, key: bool) -> int | None:
-        """Find the mark that closes: the first that punctuation or the end of the text follows."""
-        chunk = _CHUNKS[kind]
-        inner = False
-        while True:
-            match = chunk.match(self._text, position)
-            position = match.end() if match else position
-            if position >= len(self._text) or self._text[position] == "\\":
-                self._hopeless.add(kind)
-                return None
-            follows = _ENDS.match(self._text, position + 1)
-            if follows and follows["colon"] and not key and self._rescans < MAX_RESCANS:
-                # What closes here is the next key: the mark of this value was forgotten.
-                self._rescans += 1
-                return None
-            if follows:
-                if inner:
-                    self._notes.add("quotation marks inside a string")
-                return position
-            inner = True
-            position += 1
-
-    def _unclosed(self, start: int) -> tuple[str, int, bool]:
-        match = _LOOSE_END.search(self._text, start)
-        if match is None:
-            return self._text[start : start + 1000], len(self._text), False
-        self._notes.add("a string without its closing quotation mark")
-        return _unescape(self._text[start : match.start()]), match.start(), True
-
-
-def _unescape(text: str) -> str:
-    if "\\" not in text:
-        return text
-    plain = _ESCAPE.sub(lambda match: chr(int(match[2], 16)) if match[2] else _PLAIN.get(match[1], match[1]), text)
-    # letters outside the basic plane are escaped as two surrogates
-    return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
