@@ -1,3 +1,5 @@
+import importlib
+
 import fiducial
 
 
@@ -28,6 +30,11 @@ def test_public_names_do_not_vanish_unnoticed():
         "load",
         "read_image",
     }
+
+
+def test_nothing_else_is_listed():
+    importlib.import_module("fiducial.datasets")
+    assert set(dir(fiducial)) == {*fiducial.__all__, "__version__"}
 
 
 def test_unknown_names_are_attribute_errors():

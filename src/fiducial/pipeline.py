@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from fiducial.contracts import (
     Embedding,
@@ -29,7 +28,8 @@ from fiducial.language import Answer, Outcome
 from fiducial.language.answers import check_instruction
 from fiducial.results import Segmentation
 
-ImageLike = Image | str | Path | NDArray[np.generic]
+ImageLike = Image | str | Path | ArrayLike
+"""A picture: a file, an Image, or an array or tensor as :meth:`fiducial.Image.from_array` takes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class Pipeline:
         """Segment one image.
 
         Args:
-            image: a file, an array (see ``Image.from_array``) or an Image.
+            image: a file, an array or tensor (see ``Image.from_array``), or an Image.
             instruction: what to segment, in words.
 
         Returns:
@@ -286,7 +286,7 @@ class _Clock:
 
 
 def as_image(image: ImageLike) -> Image:
-    """Return an Image of a file, an array or an Image.
+    """Return an Image of a file, an array, a tensor or an Image.
 
     Raises:
         ImageError: it cannot be read, or is no picture.

@@ -92,3 +92,30 @@ def test_the_square_around_a_very_long_picture_is_made_small():
     assert padded.shape == (4096, 4096, 3)
     assert padded[2048].min() == 9
     assert padded.sum() == 4096 * 3 * 9
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "float32", "float64", "bfloat16", "float16"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_tensors_have_their_channels_first(dtype, channels):
+    torch = pytest.importorskip("torch")
+    values = np.random.default_rng(0).integers(0, 2, (channels, 5, 7))
+    tensor = torch.as_tensor(values * (255 if dtype == "uint8" else 1)).to(getattr(torch, dtype))
+    same = Image.from_array((values.transpose(1, 2, 0) * 255).astype(np.uint8))
+    found = Image.from_array(tensor, name="t")
+    assert (found.width, found.height, found.name) == (7, 5, "t")
+    assert np.array_equal(found.pixels, same.pixels)
+
+
+def test_tensors_of_other_layouts():
+    torch = pytest.importorskip("torch")
+    assert (Image.from_array(torch.zeros(5, 7)).width, Image.from_array(torch.zeros(5, 7, 3)).width) == (7, 7)
+    assert Image.from_array(torch.full((3, 5, 3), 0.5, requires_grad=True)).pixels.shape == (5, 3, 3)
+    with pytest.raises(ImageError, match=r"got \(1, 3, 5, 7\)"):
+        Image.from_array(torch.zeros(1, 3, 5, 7))
+    with pytest.raises(ImageError, match=r"in 0\.\.1"):
+        Image.from_array(torch.full((3, 5, 7), -1.0))
+
+
+def test_arrays_with_channels_first_are_told_how_to_turn():
+    with pytest.raises(ImageError, match=r"array.transpose\(1, 2, 0\)"):
+        Image.from_array(np.zeros((3, 50, 70), np.uint8))

@@ -109,7 +109,7 @@ def test_small_targets_inside_large_ones_stay_in_sight(make):
         (Outcome.NO_TARGET, "no target"),
         (Outcome.MALFORMED, "reply not readable"),
         (Outcome.TRUNCATED, "reply broke off, 0 targets"),
-        (Outcome.FAILED, "no reply"),
+        (Outcome.FAILED, "not answered"),
     ],
 )
 def test_without_a_target_the_picture_says_so(make, outcome, words):

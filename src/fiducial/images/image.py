@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,13 +58,16 @@ class Image:
             array: (H, W) grey, (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16, bool,
                 or floating point with values in 0..1. Alpha is laid over white. 16-bit values become
                 8-bit ones as those of files do, see :func:`to_eight_bits`, and ``notes`` says so.
+                A torch tensor has its channels first, (C, H, W) with 1, 3 or 4 of them, on any device.
             name: for messages and file names.
         """
-        given = np.asarray(array)
+        given = _of_tensor(array) if _is_tensor(array) else np.asarray(array)
         if given.ndim == 3 and given.shape[2] == 1:
             given = given[..., 0]
         if given.ndim not in (2, 3) or (given.ndim == 3 and given.shape[2] not in (3, 4)):
-            raise ImageError(f"{name}: an image needs shape (H, W), (H, W, 3) or (H, W, 4), got {given.shape}")
+            turned = given.ndim == 3 and given.shape[0] in (3, 4)
+            hint = ": transpose it with array.transpose(1, 2, 0)" if turned else ""
+            raise ImageError(f"{name}: an image needs shape (H, W), (H, W, 3) or (H, W, 4), got {given.shape}{hint}")
         if given.size == 0:
             raise ImageError(f"{name}: the image has no pixels ({given.shape})")
         scaled, notes = (given, ()) if given.dtype != np.uint16 else to_eight_bits(given)
@@ -155,6 +160,22 @@ def pad(
     canvas = np.full((height, width, 3), tuple(colour), dtype=np.uint8)
     canvas[y : y + h, x : x + w] = pixels
     return canvas
+
+
+def _is_tensor(array: object) -> bool:
+    """Tell whether it is a torch tensor, without loading torch: who has one has loaded it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(array, torch.Tensor)
+
+
+def _of_tensor(tensor: Any) -> NDArray[np.generic]:
+    """Return a tensor's values with the channels last; one that has them last already is left so."""
+    values = tensor.detach().cpu()
+    if values.is_floating_point():
+        values = values.float()  # NumPy knows no bfloat16
+    if values.ndim == 3 and values.shape[0] in (1, 3, 4):
+        values = values.permute(1, 2, 0)
+    return np.asarray(values.numpy())
 
 
 def _as_uint8(array: NDArray[np.generic], name: str) -> NDArray[np.uint8]:

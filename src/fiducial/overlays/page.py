@@ -129,20 +129,27 @@ def draw_page(image: Image, targets: Sequence[Target], caption: Caption) -> Pixe
     Masks are tinted and outlined, boxes framed; a point on the target is a disc with a plus, a point beside it a white
     disc with a red cross; tags carry the target's number and label.
     """
+    picture = draw_picture(image, targets, caption.status)
+    height, width = picture.shape[:2]
+    page_width = max(MIN_PAGE, width)
+    reach = math.sqrt(page_width * max(height, page_width // 2))
+    size = round(min(max(reach / 58, 15), page_width / 26))
+    if width < page_width:
+        left = (page_width - width) // 2
+        wide = np.full((height, page_width, 3), _AROUND, dtype=np.uint8)
+        wide[:, left : left + width] = picture
+        picture = wide
+    return np.vstack([picture, draw_legend(caption, targets, page_width, size)])
+
+
+def draw_picture(image: Image, targets: Sequence[Target], status: str) -> Pixels:
+    """Draw an image with its targets as :func:`draw_page` does, without a legend; ``status`` where there are none."""
     display = Display.fit(image.width, image.height)
     picture = display.resize(image)
     _draw_masks(picture, targets, display)
     _draw_prompts(picture, targets, display)
-    _draw_tags(picture, targets, caption.status, display)
-    page_width = max(MIN_PAGE, display.shown_width)
-    reach = math.sqrt(page_width * max(display.shown_height, page_width // 2))
-    size = round(min(max(reach / 58, 15), page_width / 26))
-    if display.shown_width < page_width:
-        left = (page_width - display.shown_width) // 2
-        wide = np.full((display.shown_height, page_width, 3), _AROUND, dtype=np.uint8)
-        wide[:, left : left + display.shown_width] = picture
-        picture = wide
-    return np.vstack([picture, draw_legend(caption, targets, page_width, size)])
+    _draw_tags(picture, targets, status, display)
+    return picture
 
 
 def _draw_masks(picture: Pixels, targets: Sequence[Target], display: Display) -> None:

@@ -15,7 +15,7 @@ from fiducial.files import make_folder, write_atomically
 from fiducial.language import Outcome
 from fiducial.overlays.colours import Colour
 from fiducial.overlays.drawing import Pixels
-from fiducial.overlays.page import Caption, Target, draw_page
+from fiducial.overlays.page import Caption, Target, draw_page, draw_picture
 from fiducial.results.saving import stem_of
 from fiducial.results.segmentation import Segmentation
 
@@ -38,25 +38,38 @@ def write_overlay(segmentation: Segmentation, folder: Path) -> bytes:
 
 def draw(segmentation: Segmentation) -> Pixels:
     """Return the overlay as an (H, W, 3) uint8 RGB array."""
+    return draw_page(segmentation.image, _targets(segmentation), caption(segmentation))
+
+
+def draw_targets(segmentation: Segmentation) -> Pixels:
+    """Return the overlay without its legend, an (H, W, 3) uint8 RGB array."""
+    return draw_picture(segmentation.image, _targets(segmentation), status(segmentation))
+
+
+def _targets(segmentation: Segmentation) -> list[Target]:
     found = zip(segmentation.prompts, segmentation.masks, segmentation.scores, strict=True)
-    return draw_page(segmentation.image, [Target(*one) for one in found], caption(segmentation))
+    return [Target(*one) for one in found]
+
+
+def status(segmentation: Segmentation) -> str:
+    """Say in a few words how it ended."""
+    count = len(segmentation.prompts)
+    targets = f"{count} target{'' if count == 1 else 's'}"
+    return {
+        Outcome.FOUND: targets,
+        Outcome.NO_TARGET: "no target",
+        Outcome.TRUNCATED: f"reply broke off, {targets}",
+        Outcome.MALFORMED: "reply not readable",
+        Outcome.FAILED: "not answered",
+    }[segmentation.outcome]
 
 
 def caption(segmentation: Segmentation) -> Caption:
     """Say what was asked and how it ended."""
     image, instruction, total = segmentation.image, segmentation.instruction, segmentation.seconds.get("total")
-    count = len(segmentation.prompts)
-    targets = f"{count} target{'' if count == 1 else 's'}"
-    status = {
-        Outcome.FOUND: targets,
-        Outcome.NO_TARGET: "no target",
-        Outcome.TRUNCATED: f"reply broke off, {targets}",
-        Outcome.MALFORMED: "reply not readable",
-        Outcome.FAILED: "no reply",
-    }[segmentation.outcome]
     return Caption(
         f'"{instruction}"' if instruction else "masks from given coordinates",
-        status,
+        status(segmentation),
         _COLOURS[segmentation.outcome],
         (segmentation.recipe, "" if total is None else f"{total:.2f} s", f"{image.width} x {image.height} px"),
         segmentation.text,

@@ -18,6 +18,7 @@ from fiducial.overlays.targets import require_targets
 
 if TYPE_CHECKING:
     import supervision
+    from matplotlib.axes import Axes
 
     from fiducial.language.statements import Convention
     from fiducial.metrics.consistency import Consistency
@@ -209,6 +210,34 @@ class Segmentation:
         from fiducial.results.annotations import to_supervision
 
         return to_supervision(self)
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the image with its targets by matplotlib.
+
+        Args:
+            axes: to draw on, which then count in pixels of the image; None makes a figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            MissingExtraError: the package ``matplotlib`` is not installed.
+        """
+        from fiducial.results.notebook import plot
+
+        return plot(self, axes)
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook."""
+        from fiducial.results.notebook import as_html
+
+        return as_html(self)
+
+    def _repr_png_(self) -> bytes:
+        """Show it where a notebook is turned into something that shows pictures alone."""
+        from fiducial.results.notebook import as_png
+
+        return as_png(self)
 
     def __repr__(self) -> str:
         return (
