@@ -14,23 +14,15 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 import PIL.ImageOps
-import skimage.data
 
 import fiducial
-from fiducial import Image, Segmentation
-from fiducial.datasets import open_dataset
+from fiducial import Segmentation
 from fiducial.overlays import BoxOverlay, MaskOverlay
+from fiducial.synthetic.samples import SAMPLES
 from fiducial.volumes import VolumeOptions, make_phantom, segment_volume
 
-INSTRUCTIONS = [
-    ("scenes:aerial?count=4&seed=99", "the two largest ships"),
-    ("scenes:aerial?count=6&seed=5", "every airplane except the leftmost"),
-    ("scenes:aerial?count=6&seed=33", "the storage tanks on the right"),
-    ("scenes:phantom?count=1&seed=99", "the two brightest round regions"),
-    ("coins", "the three largest round regions"),
-    ("rocket", "the tallest bright region"),
-]
-"""What to look at (the last picture of a set of scenes, or a photograph) and what to say."""
+SHOWN = ("ships.png", "airplanes.png", "tanks.png", "phantom.png", "coins.png", "rocket.png")
+"""Which of the sample pictures are shown."""
 SCAN = "the brightest region"
 PANEL = (480, 400)
 CAPTION = 40
@@ -44,8 +36,8 @@ def main() -> None:
     arguments = parser.parse_args()
     pipe = fiducial.load(arguments.recipe)
     panels = []
-    for number, (name, instruction) in enumerate(INSTRUCTIONS, start=1):
-        image = picture(name)
+    for number, sample in enumerate((one for one in SAMPLES if one.name in SHOWN), start=1):
+        image, instruction = sample.image(), sample.instruction
         result = pipe(image, instruction)
         files = result.save(arguments.out, formats=["png", "json"], stem=f"{number}-{Path(image.name).stem}")
         print(f"{image.name}: {instruction!r} -> {result.outcome.value}, {len(result.masks)} masks")
@@ -55,14 +47,6 @@ def main() -> None:
     PIL.Image.fromarray(sheet).save(arguments.out / "demo.png", optimize=True)
     scan(pipe, arguments.out / "volume")
     print(f"look at {arguments.out / 'demo.png'} and {arguments.out / 'volume' / 'page.html'}")
-
-
-def picture(name: str) -> Image:
-    """Return the last picture of a set of drawn scenes, or a photograph."""
-    if not name.startswith("scenes:"):
-        return Image.from_array(getattr(skimage.data, name)(), name=f"{name}.png")
-    *_, last = open_dataset(name)
-    return Image.from_array(last.image().pixels, name=f"{last.id}.png")
 
 
 def scan(pipe: fiducial.Pipeline, folder: Path) -> None:

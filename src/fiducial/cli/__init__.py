@@ -15,6 +15,7 @@ from typing import NoReturn
 from fiducial.errors import FiducialError, InputError, UnknownNameError
 
 COMMANDS = {
+    "samples": "write pictures to try things on",
     "segment": "segment images by instruction",
     "cut": "cut masks from boxes and points that you give",
     "parse": "read a model's reply from stdin into coordinates",
