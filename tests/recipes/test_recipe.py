@@ -1,5 +1,6 @@
 import pytest
 
+from fakes import BoxPrompter
 from fiducial.config import class_value
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.recipes import checkpoints, load, read_recipe, recipe_names
@@ -53,6 +54,33 @@ def test_overriding_keeps_the_options_of_the_same_code_only():
     assert resolve("visionreasoner", segmenter="sam?multimask=single").segmenter.multimask == "single"
     assert changed_options(resolve("think2seg-rs", segmenter="grabcut").segmenter) == {}
     assert model_of(resolve("think2seg-rs", prompter="classic").prompter) == ""
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "title"),
+    [
+        ("nano", {}, "nano"),
+        ("nano", {"prompter": "nano", "segmenter": "nano?device=cpu"}, "nano"),
+        ("nano", {"prompter": "endpoint:qwen2.5vl:7b?timeout=3"}, "nano with endpoint:qwen2.5vl:7b"),
+        ("nano", {"segmenter": "grabcut", "refine": "cfpg,mbo"}, "nano with cfpg, grabcut, mbo"),
+        ("pslg-sam", {"refine": "none"}, "pslg-sam with no cfpg, no mbo"),
+        ("pslg-sam", {"refine": "mbo"}, "pslg-sam with no cfpg"),
+        ("sjtu", {"grid": 0}, "sjtu with no grid"),
+        ("think2seg-rs", {"prompter": "vlm:/mine"}, "think2seg-rs with vlm:/mine"),
+        ("classic", {"segmenter": "sam2"}, "classic with sam2"),
+    ],
+)
+def test_the_title_says_what_really_answers(recipe, changes, title):
+    found = resolve(recipe, **changes)
+    assert found.title == title
+    assert resolve(found).title == title
+    assert "instead" not in found.as_json()
+
+
+def test_the_title_names_a_local_folder_by_its_last_name_and_objects_by_their_class(tmp_path):
+    assert resolve("nano", segmenter=f"sam2:{tmp_path}").title == f"nano with sam2:{tmp_path.name}"
+    assert load("classic", prompter=BoxPrompter((1, 1, 9, 9))).name == "classic with BoxPrompter"
+    assert load("classic", segmenter="nano").name == "classic with nano"
 
 
 def name_of(part):

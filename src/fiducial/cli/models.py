@@ -41,12 +41,17 @@ def run(words: Sequence[str]) -> int:
                     "role": found.role,
                     "licence": found.licence,
                     "parameters": found.parameters,
+                    "download": found.download,
                     "used_by": [*found.used_by],
                     "local": None if found.local is None else str(found.local),
                 }
             )
             continue
-        where = f"on this machine: {found.local}" if found.local else "not on this machine: loaded when first used"
+        where = (
+            f"on this machine: {found.local}"
+            if found.local
+            else f"not on this machine: {found.download} loaded when first used"
+        )
         print(f"{found.name}  ({found.role}, {found.parameters} parameters)")
         print(f"  licence: {found.licence}\n  used by: {', '.join(found.used_by)}\n  {where}")
     if not arguments.json:

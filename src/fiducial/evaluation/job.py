@@ -151,7 +151,8 @@ class Loader:
         """Build the pipeline of a job; where a source answers no prompter is loaded."""
         recipe = replace(job.recipe, prompter=None) if job.source is not None else job.recipe
         prompter = self._part("prompter", recipe.prompter)
-        return recipes.load(recipe, prompter=prompter, segmenter=self._part("segmenter", recipe.segmenter))
+        built = recipes.load(recipe, prompter=prompter, segmenter=self._part("segmenter", recipe.segmenter))
+        return replace(built, name=recipe.title)  # the parts are the recipe's own, if made here
 
     def _part(self, kind: str, config: Config | None) -> Any:
         held, part = self._held.get(kind, (None, None))

@@ -21,6 +21,8 @@ class Checkpoint:
         role: ``prompter`` or ``segmenter``.
         licence: the licence of the weights.
         parameters: how large it is, for people.
+        download: about how much is loaded from the hub when first used, for people; "none" for what comes with the
+            package.
         used_by: recipes and parts that name it.
         local: the folder it lies in on this machine, or None.
     """
@@ -29,6 +31,7 @@ class Checkpoint:
     role: str
     licence: str
     parameters: str
+    download: str
     used_by: tuple[str, ...]
     local: Path | None
 
@@ -53,6 +56,7 @@ def checkpoints() -> list[Checkpoint]:
             role=known.get(name, {}).get("role", "model"),
             licence=known.get(name, {}).get("licence", "unknown: read its card"),
             parameters=known.get(name, {}).get("parameters", "?"),
+            download="none" if name in models.model_names() else known.get(name, {}).get("download", "?"),
             used_by=tuple(used),
             local=local_folder(name),
         )

@@ -56,6 +56,7 @@ class Recipe(Config):
     cache: CacheConfig | None = option(None, "keep what the segmenter encodes on disk")
     summary: str = option("", "one sentence for people")
     source: str = option("", "what it reproduces")
+    instead: tuple[str, ...] = option((), "what a caller put in place of its own parts, for people")
 
     def check(self) -> None:
         """Refuse a recipe in which nothing makes masks, that cuts by prompts which nobody cuts by, or asks in vain."""
@@ -77,8 +78,24 @@ class Recipe(Config):
         return (*self.overlays, *asked, *self.prompt_refiners, *cut, *self.mask_refiners)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the resolved recipe as plain values, without what changes no result: summary, source and cache."""
-        return {key: value for key, value in as_plain(self).items() if key not in ("summary", "source", "cache")}
+        """Return the resolved recipe as plain values, without what changes no result: words for people, and cache."""
+        aside = ("summary", "source", "cache", "instead")
+        return {key: value for key, value in as_plain(self).items() if key not in aside}
+
+    @property
+    def title(self) -> str:
+        """What really answers: its name, and what stands in place of its own parts: ``nano with endpoint:MODEL``."""
+        return f"{self.name} with {', '.join(self.instead)}" if self.instead else self.name
+
+    def instead_of(self, own: Recipe) -> Recipe:
+        """Return the recipe, saying which of its parts are not those of another."""
+        new, old = (
+            [(class_value(type(one), "kind"), part_name(one)) for one in recipe.parts] for recipe in (self, own)
+        )
+        put = [one for one in new if one not in old]
+        kinds = {kind for kind, _ in put}  # what these stand in place of need not be named
+        gone = [f"no {name}" for kind, name in old if (kind, name) not in new and kind not in kinds]
+        return replace(self, instead=(*own.instead, *(name for _, name in put), *gone))
 
     def with_options(self, settings: Mapping[str, Any]) -> Recipe:
         """Return the recipe with options set, such as ``{"prompter.max_new_tokens": 256, "mbo.band": 0.1}``.
@@ -191,6 +208,20 @@ def replaced(part: P, reference: str) -> P:
     return cast(P, read(new, {**kept, **given}, title(new)))
 
 
+def part_name(part: Config) -> str:
+    """Say for people which part it is: its name, and its model where that is not the usual one.
+
+    Example:
+        >>> part_name(read_part("segmenter", "sam2")), part_name(read_part("prompter", "endpoint:qwen2.5vl:7b"))
+        ('sam2', 'endpoint:qwen2.5vl:7b')
+    """
+    name, model = class_value(type(part), "name"), model_of(part)
+    usual = {field.name: field.default for field, _ in fields_of(type(part))}.get("model")
+    if not model or model == usual:
+        return name
+    return f"{name}:{Path(model).name if Path(model).exists() else model}"
+
+
 def load(
     name_or_path: str | Path | Recipe = DEFAULT_RECIPE,
     *,
@@ -236,9 +267,10 @@ def load(
         options=options,
     )
     asked = prompter if prompter is not None and not isinstance(prompter, str) else None
+    cutter = segmenter if segmenter is not None and not isinstance(segmenter, str) else None
+    given = tuple(type(one).__name__ for one in (asked, cutter) if one is not None)
     if asked is None and recipe.prompter is not None:
         asked = build(recipe.prompter)
-    cutter = segmenter if segmenter is not None and not isinstance(segmenter, str) else None
     if cutter is None and recipe.segmenter is not None:
         cutter = build(recipe.segmenter)
     return Pipeline(
@@ -247,7 +279,7 @@ def load(
         overlays=tuple(build(one) for one in recipe.overlays),
         prompt_refiners=tuple(build(one) for one in recipe.prompt_refiners),
         mask_refiners=tuple(build(one) for one in recipe.mask_refiners),
-        name=recipe.name,
+        name=replace(recipe, instead=(*recipe.instead, *given)).title,
         overlay_for_segmenter=recipe.overlay_for_segmenter,
     )
 
@@ -263,7 +295,7 @@ def resolve(
     options: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """Apply what the caller overrides to a recipe without loading anything; arguments as for :func:`load`."""
-    recipe = name_or_path if isinstance(name_or_path, Recipe) else read_recipe(name_or_path)
+    recipe = base = name_or_path if isinstance(name_or_path, Recipe) else read_recipe(name_or_path)
     parts: dict[str, Any] = {}  # replaced together, as they may go together
     for kind, reference in (("prompter", prompter), ("segmenter", segmenter)):
         if reference is not None:
@@ -277,7 +309,7 @@ def resolve(
     if cache is not None:
         kept = recipe.cache.with_settings({"folder": Path(cache)}) if recipe.cache else CacheConfig(folder=Path(cache))
         recipe = replace(recipe, cache=kept)
-    return recipe.with_options(options or {})
+    return recipe.instead_of(base).with_options(options or {})
 
 
 def recipe_names() -> list[str]:

@@ -18,6 +18,7 @@ from fiducial.metrics import policy, score_sample
 from fiducial.prompters.classic import ClassicPrompter
 from fiducial.prompters.detector import Detection, Detector, DetectorPrompter
 from fiducial.prompters.detector.prompter import as_candidate
+from fiducial.prompters.detector.reading import ANY_NOUN
 
 RED, BLUE, WHITE, BLACK, BROWN, GREEN = (
     (200, 0, 0), (0, 0, 200), (240, 240, 240), (20, 20, 20), (90, 60, 20), (0, 120, 0),
@@ -131,7 +132,7 @@ def test_known_and_not_there_is_no_target():
 def test_an_unknown_noun_anywhere_refuses_the_whole(instruction):
     answer = ask(instruction)
     assert (answer.outcome, len(answer.prompts)) == (Outcome.FAILED, 0)
-    assert answer.text == f"I do not know 'crane', so nothing was looked for. Known are {', '.join(NAMES)}."
+    assert answer.text == f"I do not know 'crane', so nothing was looked for. Known are {', '.join(NAMES)}. {ANY_NOUN}"
 
 
 def test_what_could_be_said_instead():

@@ -5,7 +5,9 @@ import pytest
 
 import fiducial
 from fiducial import Image, Outcome
+from fiducial.prompters.detector.reading import ANY_NOUN
 from fiducial.recipes import checkpoints, read_recipe
+from fiducial.recipes.recipe import model_of
 from tiny.sam import tiny_sam2
 
 PICTURE = Image(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8), name="noise.png")
@@ -29,13 +31,23 @@ def test_what_the_recipe_is_made_of():
     assert licences["google/owlv2-base-patch16-ensemble"] == "Apache-2.0"
 
 
+def test_a_refusal_names_this_recipe_with_its_licence_and_download():
+    used = {model_of(part) for part in read_recipe("grounded-sam").parts}
+    found = [checkpoint for checkpoint in checkpoints() if checkpoint.name in used]
+    assert [checkpoint.licence for checkpoint in found] == ["Apache-2.0"] * 2
+    whole = sum(float(checkpoint.download.removesuffix(" GB")) for checkpoint in found)
+    for part in ("--recipe grounded-sam", "fiducial[models]", f"{whole:.1f} GB", "both Apache-2.0"):
+        assert part in ANY_NOUN
+
+
 def test_nouns_become_boxes_become_masks(dino_folder, sam_folder):
     pipe = fiducial.load(
         "grounded-sam", prompter=f"grounding-dino:{dino_folder}", segmenter=f"sam2:{sam_folder}", options=TINY
     )
     result = pipe(PICTURE, "all water tanks")
     assert result.outcome is Outcome.FOUND
-    assert result.recipe == "grounded-sam"
+    own = f"grounding-dino:{dino_folder.name}, sam2:{sam_folder.name}"
+    assert result.recipe == f"grounded-sam with {own}"
     assert len(result.masks) == len(result.prompts) >= 1
     for prompt in result.prompts:
         x1, y1, x2, y2 = prompt.box

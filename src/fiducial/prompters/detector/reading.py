@@ -196,6 +196,11 @@ UNSURE = 0.5
 """Scores below this are told."""
 MAX_LISTED = 40
 """Of a vocabulary with more names than this the first ones are listed."""
+ANY_NOUN = (
+    "Any noun is taken by --recipe grounded-sam, in Python fiducial.load('grounded-sam'): it needs pip install "
+    "'fiducial[models]' and loads 0.9 GB when first used (Grounding DINO tiny and SAM 2.1 small, both Apache-2.0)."
+)
+"""What to do about a noun that a closed vocabulary does not have."""
 _BY_BOX = ("area", "length", "roundness", "width", "height")
 
 
@@ -260,6 +265,8 @@ def unknown_text(readings: Sequence[Reading], vocabulary: Sequence[str], *, regi
         parts.append(f"Known are {', '.join(vocabulary[:MAX_LISTED])}{rest}.")
     if strange and regions:
         parts.append("Say 'region' for whatever stands out by its colour or texture.")
+    if strange and vocabulary:
+        parts.append(ANY_NOUN)
     return " ".join(parts)
 
 
