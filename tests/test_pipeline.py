@@ -1,4 +1,5 @@
 import gc
+import threading
 import weakref
 from dataclasses import replace
 
@@ -284,3 +285,96 @@ def test_refiners_that_lose_count_are_caught():
     assert told.refinements == ()
     lost = replace(pipe, prompt_refiners=(lambda image, prompts: Prompts(prompts.frame),))(GREY, "it")
     assert (lost.outcome, lost.text) == (Outcome.FAILED, "a prompt refiner returned 0 prompts for 1")
+
+
+# -- streams ------------------------------------------------------------------------------------------
+
+
+def pictures(folder, count):
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        PIL.Image.fromarray(np.full((20, 30 + number, 3), 90, np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("waits", [0, 1, 3])
+@pytest.mark.parametrize("batch", [1, 2, 50])
+def test_a_stream_gives_every_result_in_order_and_loses_nothing_but_broken_files(tmp_path, waits, batch):
+    folder = pictures(tmp_path / "p", 5)
+    (folder / "2.png").write_bytes(b"no picture")
+    (folder / "5.png").write_bytes(b"")
+    prompter = BoxPrompter((1, 1, 9, 9))
+    prompter.concurrency, prompter.batch_size = waits, batch
+    turns = []
+    pipe = Pipeline(prompter=prompter, segmenter=BoxSegmenter())
+    for result in pipe.stream(folder, "the ship", on_error=lambda path, error: turns.append((path.name, str(error)))):
+        turns.append((result.image.name.rpartition("/")[2], len(result.masks)))
+    assert [name for name, _ in turns] == ["0.png", "1.png", "2.png", "3.png", "4.png", "5.png"]
+    assert [found for name, found in turns if name not in ("2.png", "5.png")] == [1, 1, 1, 1]
+    assert "not a picture" in turns[2][1]
+    assert "empty" in turns[5][1]
+
+
+def test_a_stream_takes_pictures_as_they_come_and_holds_few():
+    made = []
+
+    def endless():
+        while True:
+            made.append(len(made))
+            yield np.full((20, 30, 3), len(made) % 256, np.uint8)
+
+    prompter = BoxPrompter((1, 1, 9, 9))
+    stream = Pipeline(prompter=prompter, segmenter=BoxSegmenter()).stream(endless(), "the ship")
+    assert [len(next(stream).masks) for _ in range(3)] == [1, 1, 1]
+    assert len(made) == 3
+    prompter.batch_size = 4
+    stream = Pipeline(prompter=prompter, segmenter=BoxSegmenter()).stream(endless(), "the ship")
+    next(stream)
+    assert len(made) == 7
+
+
+def test_instructions_of_a_stream():
+    pipe = Pipeline(prompter=BoxPrompter((1, 1, 9, 9)), segmenter=BoxSegmenter())
+    found = pipe.stream([GREY, GREY], iter(["a ship", "a boat"]))
+    assert [result.instruction for result in found] == ["a ship", "a boat"]
+    with pytest.raises(InputError, match="instruction is empty"):
+        pipe.stream([GREY], " ")
+    found = pipe.stream([GREY, GREY], ["a ship"])
+    with pytest.raises(InputError, match="more than 1 image"):
+        list(found)
+    with pytest.raises(InputError, match="no prompter"):
+        Pipeline(segmenter=BoxSegmenter()).stream([GREY], "the ship")
+    assert list(pipe.stream([], "the ship")) == []
+
+
+def test_a_stream_warns_of_what_it_cannot_read_and_refuses_what_is_too_large(tmp_path):
+    folder = pictures(tmp_path / "p", 2)
+    pipe = Pipeline(prompter=BoxPrompter((1, 1, 9, 9)), segmenter=BoxSegmenter())
+    with pytest.warns(UserWarning, match="more than the limit"):
+        assert len(list(pipe.stream(folder, "the ship", max_pixels=600))) == 1
+
+
+def test_questions_of_a_stream_go_on_while_masks_are_cut():
+    asked, cutting = threading.Semaphore(0), threading.Event()
+
+    class Waiting(BoxPrompter):
+        concurrency = 2
+
+        def ask(self, images, instructions):
+            if self.seen:
+                cutting.wait(30)
+            found = super().ask(images, instructions)
+            asked.release(len(images))
+            return found
+
+    class Cutting(BoxSegmenter):
+        def encode(self, image):
+            cutting.set()
+            return super().encode(image)
+
+    shades = [np.full((20, 30, 3), shade, np.uint8) for shade in (10, 20, 30, 40)]
+    stream = Pipeline(prompter=Waiting((1, 1, 9, 9)), segmenter=Cutting()).stream(shades, "the ship")
+    next(stream)
+    for _ in shades:
+        assert asked.acquire(timeout=30)
+    assert len(list(stream)) == 3

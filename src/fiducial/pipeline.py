@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,13 +25,24 @@ from fiducial.contracts import (
 )
 from fiducial.errors import GeometryError, InputError, ModelError
 from fiducial.geometry import Mask, Prompt, Prompts
-from fiducial.images import Image, read_image
+from fiducial.images import DEFAULT_MAX_PIXELS, Image, list_images, read_image
 from fiducial.language import Answer, Outcome
 from fiducial.language.answers import check_instruction
 from fiducial.results import Segmentation
+from fiducial.streams import in_chunks, one_ahead
 
 ImageLike = Image | str | Path | ArrayLike
 """A picture: a file, an Image, or an array or tensor as :meth:`fiducial.Image.from_array` takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A picture, what was asked about it, the answer in its pixels, and the seconds that asking took."""
+
+    picture: Image
+    instruction: str
+    answer: Answer
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,32 +114,116 @@ class Pipeline:
         Raises:
             InputError: as for one image, or another number of instructions than of images.
         """
-        if self.prompter is None:
-            raise InputError("this pipeline has no prompter: it can cut(image, prompts), not segment by instruction")
         words = [instructions] * len(images) if isinstance(instructions, str) else list(instructions)
         if len(words) != len(images):
             raise InputError(f"{len(images)} images need as many instructions, got {len(words)}")
+        prompter = self._asked()
         words = [check_instruction(text) for text in words]
-        pictures = [as_image(image) for image in images]
+        return list(self._cut_all(self._answered(prompter, [as_image(image) for image in images], words)))
+
+    def stream(
+        self,
+        images: str | Path | Iterable[ImageLike],
+        instructions: str | Iterable[str],
+        *,
+        on_error: Callable[[ImageLike, InputError], None] | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> Iterator[Segmentation]:
+        """Segment pictures one after the other; results come as they are done, in the order of the pictures.
+
+        A picture that cannot be read loses nothing but itself. Only a few are held at once, so there may be any number.
+        A model in this process is asked about as many together as its ``batch_size`` says. A prompter behind an
+        endpoint answers as many together as its ``concurrency`` says, while the answers before are cut.
+
+        Args:
+            images: a folder, a file, or any number of files, arrays or Images, which may be made as they are asked for.
+            instructions: one per image, or one for all.
+            on_error: is given each picture that cannot be read, in its turn, and why; None warns.
+            max_pixels: refuse larger files before decoding.
+
+        Raises:
+            InputError: an instruction that is empty or too long, more pictures than instructions, or no prompter.
+
+        Example:
+            >>> import warnings
+            >>> import numpy as np
+            >>> from fiducial.prompters.classic import ClassicPrompter
+            >>> from fiducial.segmenters.grabcut import GrabCutSegmenter
+            >>> pipe = Pipeline(prompter=ClassicPrompter(), segmenter=GrabCutSegmenter())
+            >>> picture = np.full((60, 80, 3), 40, dtype=np.uint8)
+            >>> picture[20:40, 10:30] = (200, 30, 30)
+            >>> lost = []
+            >>> results = pipe.stream([picture, "gone.png"], "the red square", on_error=lambda *one: lost.append(one))
+            >>> [result.outcome.value for result in results], len(lost)
+            (['found'], 1)
+        """
+        prompter = self._asked()
+        if isinstance(instructions, str):
+            check_instruction(instructions)
+        given = list_images([images]) if isinstance(images, (str, Path)) else images
+        return self._streamed(prompter, _paired(given, instructions), on_error or _warn, max_pixels)
+
+    def _streamed(
+        self,
+        prompter: Prompter,
+        pairs: Iterator[tuple[ImageLike, str]],
+        on_error: Callable[[ImageLike, InputError], None],
+        max_pixels: int,
+    ) -> Iterator[Segmentation]:
+        waits = getattr(prompter, "concurrency", 0)  # for a network, where asking and cutting can go on together
+
+        def answered(some: list[tuple[ImageLike, str]]) -> tuple[list[_Answered], dict[int, InputError]]:
+            """Ask about those pictures that can be read; the places of the others come with the reasons."""
+            lost: dict[int, InputError] = {}
+            pictures, words = [], []
+            for place, (image, text) in enumerate(some):
+                try:
+                    pictures.append(as_image(image, max_pixels=max_pixels))
+                    words.append(text)
+                except InputError as error:
+                    lost[place] = error
+            return self._answered(prompter, pictures, words), lost
+
+        chunks = in_chunks(pairs, waits or getattr(prompter, "batch_size", 1))
+        with contextlib.closing(
+            one_ahead(answered, chunks) if waits else ((one, answered(one)) for one in chunks)
+        ) as done:
+            for some, (answers, lost) in done:
+                results = self._cut_all(answers)
+                for place, (image, _) in enumerate(some):
+                    if place in lost:
+                        on_error(image, lost[place])
+                    else:
+                        yield next(results)
+
+    def _asked(self) -> Prompter:
+        if self.prompter is None:
+            raise InputError("this pipeline has no prompter: it can cut(image, prompts), not segment by instruction")
+        return self.prompter
+
+    def _answered(self, prompter: Prompter, pictures: list[Image], words: list[str]) -> list[_Answered]:
+        """Ask the prompter about pictures, with what is drawn for its eyes; the answers are in their pixels."""
         # Overlays are drawn on what the prompter looks at: lines drawn before it shrinks a picture would blur.
-        canvas = getattr(self.prompter, "canvas", None) if self.overlays else None
+        canvas = getattr(prompter, "canvas", None) if self.overlays else None
         shown = [self._draw(picture.stretched(canvas) if canvas else picture) for picture in pictures]
         started = time.perf_counter()
-        answers = _ask(self.prompter, shown, words)
+        answers = _ask(prompter, shown, words) if shown else []
         asking = (time.perf_counter() - started) / max(len(words), 1)
         for seen, answer in zip(shown, answers, strict=True):
             seen.frame.require(answer.prompts.frame, "the answer's prompts")
-        answers = [answer.to(picture.frame) for picture, answer in zip(pictures, answers, strict=True)]
-        targets = [self._draw(picture) for picture in pictures] if self.overlay_for_segmenter else pictures
+        triples = zip(pictures, words, answers, strict=True)
+        return [_Answered(picture, text, answer.to(picture.frame), asking) for picture, text, answer in triples]
+
+    def _cut_all(self, answers: Sequence[_Answered]) -> Iterator[Segmentation]:
+        """Cut what was answered, one after the other; each distinct picture is encoded once."""
+        targets = [self._draw(one.picture) if self.overlay_for_segmenter else one.picture for one in answers]
         uses = Counter(target.digest for target in targets)
         embeddings: dict[str, Embedding] = {}
-        results = []
-        for picture, target, text, answer in zip(pictures, targets, words, answers, strict=True):
-            results.append(self._finish(picture, target, text, answer, asking, embeddings))
+        for one, target in zip(answers, targets, strict=True):
+            yield self._finish(one.picture, target, one.instruction, one.answer, one.seconds, embeddings)
             uses[target.digest] -= 1
             if not uses[target.digest]:
                 embeddings.pop(target.digest, None)  # features are large: keep them no longer than needed
-        return results
 
     def cut(self, image: ImageLike, prompts: Prompts, instruction: str = "") -> Segmentation:
         """Cut masks from given coordinates, without asking a prompter.
@@ -285,8 +382,8 @@ class _Clock:
         self._last = now
 
 
-def as_image(image: ImageLike) -> Image:
-    """Return an Image of a file, an array, a tensor or an Image.
+def as_image(image: ImageLike, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image:
+    """Return an Image of a file, an array, a tensor or an Image; of files no more than ``max_pixels`` are decoded.
 
     Raises:
         ImageError: it cannot be read, or is no picture.
@@ -294,5 +391,24 @@ def as_image(image: ImageLike) -> Image:
     if isinstance(image, Image):
         return image
     if isinstance(image, (str, Path)):
-        return read_image(image)
+        return read_image(image, max_pixels=max_pixels)
     return Image.from_array(image)
+
+
+# -- streams ------------------------------------------------------------------------------------------
+
+
+def _paired(images: Iterable[ImageLike], instructions: str | Iterable[str]) -> Iterator[tuple[ImageLike, str]]:
+    if isinstance(instructions, str):
+        yield from ((image, instructions) for image in images)
+        return
+    words = iter(instructions)
+    for number, image in enumerate(images):
+        text = next(words, None)
+        if text is None:
+            raise InputError(f"more than {number} image{'' if number == 1 else 's'}, but only so many instructions")
+        yield image, check_instruction(text)
+
+
+def _warn(image: ImageLike, error: InputError) -> None:
+    warnings.warn(str(error), stacklevel=3)

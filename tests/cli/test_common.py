@@ -1,6 +1,5 @@
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -89,7 +88,7 @@ def test_help_names_options_defaults_and_units(capsys):
     ],
 )
 def test_how_an_answer_ended_has_one_name(outcome, count, said):
-    assert common.ending(SimpleNamespace(outcome=outcome, masks=(None,) * count)) == said
+    assert common.ended(outcome, count) == said
 
 
 def test_settings_reach_the_parts_that_take_them():

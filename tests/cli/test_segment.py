@@ -81,6 +81,71 @@ def test_a_folder_goes_on_after_a_bad_file(folder, tmp_path, capsys):
     assert json.loads((out / "run.json").read_text())["recipe"]["name"] == "nano"
 
 
+RUN = ["the red region", "--recipe", "classic", "--out"]
+
+
+def test_a_folder_goes_on_where_it_was(folder, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    (folder / "broken.png").write_bytes(b"no picture")
+    assert main(["segment", str(folder), *RUN, out]) == 2
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.png*")}
+    capsys.readouterr()
+    (folder / "broken.png").write_bytes((folder / "a.png").read_bytes())
+    (tmp_path / "out" / "b.png.json").unlink()
+    assert main(["segment", str(folder), *RUN, out]) == 0
+    shown = capsys.readouterr()
+    assert f"{folder / 'a.png'}: done already, 1 target" in shown.out
+    assert shown.out.count("done already") == 1
+    assert "[3/3] broken.png: 1 target" in shown.err
+    same = [path.name for path, time in made.items() if path.exists() and path.stat().st_mtime_ns == time]
+    assert sorted(same) == ["a.png.json", "a.png.overlay.png"]
+    assert main(["segment", str(folder), *RUN, out]) == 0
+    assert "all 3 are done" in capsys.readouterr().err
+
+
+def test_other_words_and_again_redo_a_folder(folder, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    assert main(["segment", str(folder), *RUN, out]) == 0
+    assert main(["segment", str(folder), *RUN, out, "--again"]) == 0
+    assert main(["segment", str(folder), "the largest region", *RUN[1:], out]) == 0
+    assert "done already" not in capsys.readouterr().out
+    found = json.loads((tmp_path / "out" / "a.png.json").read_text())
+    assert found["instruction"] == "the largest region"
+
+
+def test_json_of_what_is_done_is_printed_once_more(folder, tmp_path, capsys):
+    words = ["segment", str(folder), *RUN, str(tmp_path / "out"), "--json", "--check"]
+    assert main(words) == 0
+    first = capsys.readouterr().out
+    (folder / "c.png").write_bytes((folder / "a.png").read_bytes())
+    assert main(words) == 0
+    second = capsys.readouterr().out
+    assert second.splitlines()[:2] == first.splitlines()
+    assert json.loads(second.splitlines()[0])["consistency"]
+    assert len(second.splitlines()) == 3
+    assert main([*words, "--format", "mask"]) == 0
+    capsys.readouterr()
+    assert main([*words, "--format", "mask"]) == 0  # no file to print from
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_one_picture_is_always_segmented(folder, tmp_path, capsys):
+    words = ["segment", str(folder / "a.png"), *RUN, str(tmp_path / "out")]
+    assert main(words) == main(words) == 0
+    assert "done already" not in capsys.readouterr().out
+    assert not (tmp_path / "out" / "done.jsonl").exists()
+
+
+def test_on_a_terminal_there_is_a_bar_and_stdout_is_untouched(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    assert main(["segment", str(folder), *RUN, str(tmp_path / "out"), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert [json.loads(line)["outcome"] for line in shown.out.splitlines()] == ["found", "found"]
+    assert "/s" in shown.err
+    assert "s left" not in shown.err
+
+
 def test_people_get_plain_lines(folder, tmp_path, capsys):
     assert main(["segment", str(folder / "a.png"), "the red region", "--out", str(tmp_path / "o")]) == 0
     shown = capsys.readouterr().out
@@ -116,6 +181,14 @@ def test_a_model_that_fails_is_status_one_and_still_a_line(folder, capsys, monke
     assert json.loads(captured.out)["outcome"] == Outcome.FAILED
     assert captured.err.count("\n") == 1
     assert "out of memory" in captured.err
+
+
+def test_a_refusal_is_said_once_and_names_what_would_do(folder, tmp_path, capsys):
+    assert main(["segment", str(folder / "a.png"), "the dog", "--out", str(tmp_path / "o")]) == 1
+    shown = capsys.readouterr()
+    assert shown.err.count("I do not know 'dog'") == 1
+    assert "--recipe grounded-sam" in shown.err
+    assert "I do not know" not in shown.out
 
 
 @pytest.mark.parametrize(

@@ -287,17 +287,17 @@ def report_failure(result: Segmentation) -> int:
     return 1
 
 
-def ending(result: Segmentation) -> str:
+def ended(outcome: Outcome, targets: int) -> str:
     """Say how an answer ended: its targets, and its outcome where that is not "found": ``1 target (truncated)``."""
-    count, outcome = len(result.masks), result.outcome.value.replace("_", " ")
-    targets = f"{count} target{'' if count == 1 else 's'}"
-    return outcome if not count else targets if result.outcome is Outcome.FOUND else f"{targets} ({outcome})"
+    words = outcome.value.replace("_", " ")
+    counted = f"{targets} target{'' if targets == 1 else 's'}"
+    return words if not targets else counted if outcome is Outcome.FOUND else f"{counted} ({words})"
 
 
 def describe(result: Segmentation, written: Iterable[Path], checked: Consistency | None = None) -> str:
     """Say in a few lines what was found, for people, and what came of checking its text where that was done."""
-    lines = [f"{result.image.name}: {ending(result)}, {result.seconds.get('total', 0):.2f} s"]
-    if result.text:
+    lines = [f"{result.image.name}: {ended(result.outcome, len(result.masks))}, {result.seconds.get('total', 0):.2f} s"]
+    if result.text and result.outcome is not Outcome.FAILED:  # why it failed is said on stderr
         lines.append(f"  {' '.join(result.text.split())}")
     targets = zip(result.prompts, result.masks, result.refinements, strict=True)
     for number, (prompt, mask, steps) in enumerate(targets, start=1):
@@ -308,6 +308,6 @@ def describe(result: Segmentation, written: Iterable[Path], checked: Consistency
         if steps:
             lines.append(f"     {'; '.join(f'{step.refiner}: {step.reason}' for step in steps)}")
     lines += [] if checked is None else [f"  text and masks: {checked.text}"]
-    lines += [f"  note: {repair}" for repair in result.answer.repairs]
+    lines += [f"  note: {repair}" for repair in result.answer.repairs if repair != result.text]
     lines += [f"  wrote {path}" for path in written]
     return "\n".join(lines)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fiducial.cli import common
 from fiducial.config import fields_of, option
-from fiducial.errors import ImageError, InputError
-from fiducial.images import list_images, read_image
+from fiducial.errors import InputError
+from fiducial.files import read_json
+from fiducial.images import list_images
 from fiducial.language import Outcome
 from fiducial.language.statements import Convention
 from fiducial.pipeline import Pipeline
 from fiducial.provenance import write_run_card
 from fiducial.recipes import Recipe, load
-from fiducial.results import file_stems
+from fiducial.results import Segmentation, file_stems
 from fiducial.volumes import Volume, VolumeOptions, is_volume, segment_volume
 from fiducial.volumes.slices import Slice
+
+if TYPE_CHECKING:
+    from fiducial.evaluation.ledger import Ledger
+    from fiducial.evaluation.progress import Progress
 
 _SECONDS = 2.0
 
@@ -39,6 +45,7 @@ class Segment(common.Choosing, common.Refining, common.Output, VolumeOptions):
     convention: Literal["radiological", "neurological"] | None = option(
         None, "with --check, where the patient's right is: on the picture's left (radiological) or right (neurological)"
     )
+    again: bool = option(False, "segment all pictures of a folder anew, also those that are done in --out already")
 
 
 def run(words: Sequence[str]) -> int:
@@ -57,18 +64,87 @@ def run(words: Sequence[str]) -> int:
             raise InputError(f"--out {folder}: is a folder that is read; its results would be pictures to segment next")
     recipe = _recipe(options)
     options.check_explain(folder, (*recipe.prompt_refiners, *recipe.mask_refiners))
-    pipeline = replace(load(recipe), explain=options.explain)
-    if folder is not None:
-        seed = getattr(recipe.prompter, "seed", None)
-        write_run_card(folder, ["fiducial", "segment", *words], seed=seed, recipe=recipe.as_json())
-    status, started = 0, time.perf_counter()
     stems = file_stems([str(path) for path in paths])
-    for number, (path, stem) in enumerate(zip(paths, stems, strict=True), start=1):
-        outcome, found = _segment_one(pipeline, path, stem, folder, options)
-        status = max(status, found)
-        if len(paths) > 1:
-            left = (time.perf_counter() - started) / number * (len(paths) - number)
-            print(f"[{number}/{len(paths)}] {path.name}: {outcome}, {left:.0f} s left", file=sys.stderr)
+    several = len(paths) > 1 or any(path.is_dir() for path in options.images)
+    with contextlib.ExitStack() as stack:
+        ledger = None
+        if several and folder is not None:
+            ledger = stack.enter_context(_ledger(folder, recipe, options))
+        pending = list(zip(paths, stems, strict=True))
+        if ledger is not None and not options.again:
+            pending = [one for one in pending if not _is_done(ledger, *one, options)]
+        if not pending:
+            print(f"all {len(paths)} are done in {folder} already: --again segments them anew", file=sys.stderr)
+            return 0
+        pipeline = replace(load(recipe), explain=options.explain)
+        if folder is not None:
+            seed = getattr(recipe.prompter, "seed", None)
+            write_run_card(folder, ["fiducial", "segment", *words], seed=seed, recipe=recipe.as_json())
+        return _segment_pictures(pipeline, pending, len(paths), folder, ledger, options)
+
+
+def _ledger(folder: Path, recipe: Recipe, options: Segment) -> Ledger:
+    from fiducial.evaluation.ledger import Ledger
+
+    asked = {name: getattr(options, name) for name in ("instruction", "format", "explain", "check_", "convention")}
+    return Ledger(folder, recipe.as_json(), **asked)
+
+
+def _is_done(ledger: Ledger, path: Path, stem: str, options: Segment) -> bool:
+    """Tell whether a picture is done already; what came of it is printed once more."""
+    entry = ledger.done(stem, path)
+    if entry is None or (options.json and "json" not in options.format):
+        return False
+    if options.json:
+        common.print_json(read_json(ledger.folder / f"{stem}.json", kind=dict) | (entry.more or {}))
+    else:
+        print(f"{path}: done already, {common.ended(entry.outcome, entry.targets)}", flush=True)
+    return True
+
+
+def _progress(name: str) -> Progress:
+    from fiducial.evaluation.progress import Progress
+
+    return Progress(name)
+
+
+def _segment_pictures(
+    pipeline: Pipeline,
+    pending: Sequence[tuple[Path, str]],
+    count: int,
+    folder: Path | None,
+    ledger: Ledger | None,
+    options: Segment,
+) -> int:
+    """Segment the pictures that are not done, so that a bad one does not end the rest; returns the exit status."""
+    status, number, started = 0, 0, time.perf_counter()
+    turns = iter(pending)
+    bar = _progress(pipeline.name) if len(pending) > 1 and sys.stderr.isatty() else None
+
+    def passed(path: Path, ended: str, outcome: Outcome) -> None:
+        nonlocal number
+        number += 1
+        if bar is not None:
+            bar(outcome, number + count - len(pending), count)
+        elif count > 1:
+            left = (time.perf_counter() - started) / number * (len(pending) - number)
+            print(f"[{number + count - len(pending)}/{count}] {path.name}: {ended}, {left:.0f} s left", file=sys.stderr)
+
+    def lost(image: object, error: InputError) -> None:
+        nonlocal status
+        status = 2
+        print(f"fiducial: {error}", file=sys.stderr)
+        passed(next(turns)[0], "not read", Outcome.FAILED)
+
+    with bar or contextlib.nullcontext():
+        paths = [path for path, _ in pending]
+        for result in pipeline.stream(paths, options.instruction, on_error=lost, max_pixels=options.max_pixels):
+            path, stem = next(turns)
+            status = max(status, common.report_failure(result))
+            written, more = _keep(result, stem, folder, options)
+            if ledger is not None:
+                ledger.add(path, stem, result, written, more)
+            passed(path, common.ended(result.outcome, len(result.masks)), result.outcome)
     return status
 
 
@@ -138,23 +214,19 @@ class _Progress:
         print(f"[{number}/{count}] {self.name}: {left:.0f} s left", file=sys.stderr)
 
 
-def _segment_one(pipeline: Pipeline, path: Path, stem: str, folder: Path | None, options: Segment) -> tuple[str, int]:
-    """Segment one file, so that a bad one does not end the rest; returns how it ended in words, and a status."""
-    try:
-        image = read_image(path, max_pixels=options.max_pixels)
-    except ImageError as error:
-        print(f"fiducial: {error}", file=sys.stderr)
-        return "not read", 2
-    result = pipeline(image, options.instruction)
-    status = common.report_failure(result)
+def _keep(
+    result: Segmentation, stem: str, folder: Path | None, options: Segment
+) -> tuple[list[Path], dict[str, Any] | None]:
+    """Write a result and print it; returns the files, and what was found out besides."""
     written: list[Path] = []
     if folder is not None:
         written = [*result.save(folder, formats=options.format, stem=stem).values()]
         written += result.save_pictures(folder, stem=stem)
     convention = Convention(options.convention) if options.convention else None
     checked = result.check(convention) if options.check_ else None
+    more = None if checked is None else {"consistency": checked.as_json()}
     if options.json:
-        common.print_json(result.as_json() | ({} if checked is None else {"consistency": checked.as_json()}))
+        common.print_json(result.as_json() | (more or {}))
     else:
         print(common.describe(result, written, checked), flush=True)
-    return common.ending(result), status
+    return written, more

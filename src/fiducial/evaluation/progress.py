@@ -13,7 +13,7 @@ PAUSE = 10.0
 """Seconds between two lines where there is no terminal."""
 
 
-class Ended(Protocol):
+class HasOutcome(Protocol):
     """Whatever ended in some way: the record of a sample, a reply."""
 
     @property
@@ -45,7 +45,9 @@ class Progress:
                 TextColumn("{task.fields[rate]}", markup=False),
                 TimeRemainingColumn(),
             )
-            bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            # What is printed meanwhile stands above the bar; what goes into a file or a pipe goes there untouched.
+            console, to_terminal = Console(stderr=True), sys.stdout.isatty()
+            bar = Bar(*columns, console=console, transient=True, redirect_stdout=to_terminal)
             bar.start()
             self._bar = bar, bar.add_task(self._name, total=None, rate="")
         return self
@@ -54,10 +56,10 @@ class Progress:
         if self._bar is not None:
             self._bar[0].stop()
 
-    def __call__(self, record: Ended, done: int, planned: int) -> None:
-        """Take note of one more record."""
+    def __call__(self, record: HasOutcome | Outcome, done: int, planned: int) -> None:
+        """Take note of one more record, or of how one ended."""
         self._here += 1
-        self._outcomes[record.outcome] += 1
+        self._outcomes[record if isinstance(record, Outcome) else record.outcome] += 1
         if self._quiet:
             return
         rate = self._here / max(time.perf_counter() - self._started, 1e-9)

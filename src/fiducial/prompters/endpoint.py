@@ -94,6 +94,11 @@ class EndpointPrompter:
         sizing = self._found.sizing if self._found else None
         self.canvas = sizing.size(*sizing.canvas) if sizing and sizing.canvas else config.canvas
 
+    @property
+    def concurrency(self) -> int:
+        """How many questions the server is asked at once."""
+        return self.config.concurrency
+
     def __repr__(self) -> str:
         return f"EndpointPrompter({self.model or AUTOMATIC!r}, url={self.address.url!r})"
 

@@ -75,6 +75,11 @@ class VLMPrompter:
         """Load a model; see :class:`fiducial.prompters.configs.VLMConfig` for the options."""
         return cls.from_config(VLMConfig(model=str(model), **options))
 
+    @property
+    def batch_size(self) -> int:
+        """How many questions the model is asked together."""
+        return self.config.batch_size
+
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
         """Answer each instruction for the image beside it, in its pixels.
 
