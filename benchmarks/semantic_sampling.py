@@ -29,7 +29,7 @@ import numpy as np
 from recording import RESULTS, record
 
 from fiducial.language.semantic_sampling import BLOCK, NeighbourTable, neighbour_table
-from fiducial.prompters.configs import SemanticConfig
+from fiducial.prompters.decoding_configs import SemanticConfig
 
 LARGE = {"vocabulary": 151_936, "width": 2048, "layers": 2, "inner": 6144, "heads": 16}
 SMALL = {"vocabulary": 905, "width": 320, "layers": 6, "inner": 896, "heads": 5}

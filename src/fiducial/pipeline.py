@@ -53,7 +53,7 @@ class Pipeline:
         segmenter: image and prompts to masks; without one the masks are those that the prompter drew itself.
         prompter: instruction and image to prompts; without one only :meth:`cut` works.
         overlays: drawn onto the image, in order, for the prompter's eyes; where the prompter has a ``canvas``
-            (width, height), the image is first stretched to it.
+            (width, height), the image is first stretched to it, by its ``resample``.
         prompt_refiners: applied to the prompts, in order, before cutting.
         mask_refiners: applied to each mask, in order, after cutting.
         name: what to call this combination in results.
@@ -205,7 +205,8 @@ class Pipeline:
         """Ask the prompter about pictures, with what is drawn for its eyes; the answers are in their pixels."""
         # Overlays are drawn on what the prompter looks at: lines drawn before it shrinks a picture would blur.
         canvas = getattr(prompter, "canvas", None) if self.overlays else None
-        shown = [self._draw(picture.stretched(canvas) if canvas else picture) for picture in pictures]
+        how = getattr(prompter, "resample", "lanczos")
+        shown = [self._draw(picture.stretched(canvas, how) if canvas else picture) for picture in pictures]
         started = time.perf_counter()
         answers = _ask(prompter, shown, words) if shown else []
         asking = (time.perf_counter() - started) / max(len(words), 1)

@@ -40,7 +40,7 @@ BUILT_IN = {
         "internvl": _PROMPTERS + "InternVLConfig",
         "cg-reasoner": "fiducial.reasoner.model_configs:CGReasonerConfig",
     },
-    "decoding": {"semantic": _PROMPTERS + "SemanticConfig"},
+    "decoding": {"semantic": "fiducial.prompters.decoding_configs:SemanticConfig"},
     "segmenter": {
         "nano": _SEGMENTERS + "NanoConfig",
         "grabcut": _SEGMENTERS + "GrabCutConfig",

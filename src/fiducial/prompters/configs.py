@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from fiducial.checkpoints import Dtype
 from fiducial.config import Config, option, title
 from fiducial.errors import InputError
+from fiducial.images.image import Resample
+from fiducial.prompters.decoding_configs import DecodingConfig, check_decoding
 
 if TYPE_CHECKING:
     from fiducial.contracts import Prompter
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from fiducial.prompters.endpoint import EndpointPrompter
     from fiducial.prompters.oracle import OraclePrompter
     from fiducial.prompters.vlm import VLMPrompter
-    from fiducial.prompters.vlm.semantic import SemanticSampling
 
 KEY_VARIABLE = "FIDUCIAL_API_KEY"
 _DEVICE = "auto, cpu, cuda, cuda:1, ..."
@@ -27,6 +27,7 @@ _HUB = "a folder, or an id of the hub"
 _SUPPRESS = "IoU above which a box goes that overlaps a larger one; none keeps all"
 _SUPPRESS_NAME = "IoU above which the worse of two boxes of one name goes; none keeps all"
 _CANVAS = "width, height to which every image is stretched; none: the dialect's square, else the aspect is kept"
+_RESAMPLE = "how pictures are brought to the canvas: lanczos, bicubic, bilinear, area (the mean of what a pixel covers)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,58 +144,6 @@ class Owlv2Config(OpenVocabularyConfig):
         return DetectorPrompter(Owlv2Detector.from_config(self))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecodingConfig(Config):
-    """A rule by which the next token is chosen, in place of the model's own way."""
-
-    kind: ClassVar[str] = "decoding"
-    extra: ClassVar[str] = "models"
-
-    def processor(self, model: Any, tokenizer: Any, drawing: Mapping[str, Any] | None) -> SemanticSampling:
-        """Make what transformers' ``generate`` is given as a processor of scores.
-
-        Args:
-            model: one of transformers', on its device.
-            tokenizer: its tokenizer.
-            drawing: ``temperature``, ``top_k`` and ``top_p`` of the model's own draws; None: it takes the likeliest.
-        """
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SemanticConfig(DecodingConfig):
-    """Semantic sampling (MIS-SemSam): of likely tokens, the one whose neighbours in meaning are likely too."""
-
-    name: ClassVar[str] = "semantic"
-
-    # The authors published the rule and none of these.
-    k: int = option(10, "neighbours per token, itself not counted", minimum=1)
-    top_m: int | None = option(50, "most candidates; none: as many as top_p takes", minimum=1)
-    top_p: float | None = option(
-        0.9, "candidates are the fewest with this much probability; none: top_m of them", above=0, maximum=1
-    )
-    include_self: bool = option(True, "a candidate's own probability counts, with weight 1")
-    temperature: float | None = option(
-        None, "of the softmax of the scores, where tokens are drawn (do_sample); none is 1", above=0
-    )
-    embedding: Literal["input", "output"] = option("input", "which embedding says what is near; one, where tied")
-    numerals: bool = option(True, "tokens with a digit are content; false: where one is a candidate, nothing changes")
-    cache: Path | None = option(
-        Path("~/.cache/fiducial/neighbours"), "folder that keeps each model's table; none finds it anew at each start"
-    )
-
-    def check(self) -> None:
-        """Refuse to take every token for a candidate."""
-        if self.top_m is None and self.top_p is None:
-            raise InputError("semantic sampling needs top_m or top_p, or every token is a candidate")
-
-    def processor(self, model: Any, tokenizer: Any, drawing: Mapping[str, Any] | None) -> SemanticSampling:
-        """Find the neighbours, or read them from ``cache``."""
-        from fiducial.prompters.vlm.semantic import semantic_sampling
-
-        return semantic_sampling(model, tokenizer, self, drawing)
-
-
 _DECODE = "how the next token is chosen: semantic, or none for the model's own way"
 
 
@@ -210,6 +159,7 @@ class VLMConfig(Config):
     dialect: str | None = option(None, "how the model writes coordinates; none: as its family does")
     template: str | None = option(None, "a shipped template, or a .txt file; none: that of the dialect")
     canvas: tuple[int, int] | None = option(None, _CANVAS, unit="pixels", minimum=1)
+    resample: Resample = option("lanczos", _RESAMPLE)
     min_pixels: int | None = option(None, "least area of the canvas (Qwen)", unit="pixels", minimum=1)
     max_pixels: int | None = option(None, "greatest area of the canvas (Qwen)", unit="pixels", minimum=1)
     suppress: float | None = option(None, _SUPPRESS, minimum=0, maximum=1)
@@ -324,6 +274,7 @@ class EndpointConfig(Config):
     dialect: str | None = option(None, "how the model writes coordinates; none: taken from its name")
     template: str | None = option(None, "a shipped template, or a .txt file; none: that of the dialect")
     canvas: tuple[int, int] | None = option(None, _CANVAS, unit="pixels", minimum=1)
+    resample: Resample = option("lanczos", _RESAMPLE)
     min_pixels: int | None = option(None, "least area of a picture (Qwen's dialects)", unit="pixels", minimum=1)
     max_pixels: int | None = option(None, "greatest area; none: 1280 patches, a million", unit="pixels", minimum=1)
     image_format: Literal["png", "jpeg"] = option("png", "jpeg (quality 95) is smaller")
@@ -400,12 +351,6 @@ DRAW = "set prompter.do_sample=true (a model in this process) or prompter.temper
 """What makes a prompter draw."""
 SEEDS_APART = 10_007
 """Between the seeds of two samples of one run, so that runs with seeds 0, 1, 2 share none."""
-
-
-def check_decoding(decode: Config | None, *, draws: bool) -> None:
-    """Refuse a temperature of the rule by which tokens are chosen where none is drawn."""
-    if not draws and getattr(decode, "temperature", None) is not None:
-        raise InputError("decode: a temperature changes nothing while do_sample is off")
 
 
 def _check_language(dialect: str | None, template: str | None) -> None:

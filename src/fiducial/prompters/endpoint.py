@@ -90,6 +90,7 @@ class EndpointPrompter:
         choosing = {} if config.temperature is None else {"temperature": config.temperature}
         self._fields = {**config.extra_body, config.token_limit: config.max_new_tokens, **choosing, **drawing}
         # The same is done once more when the server has told its model's name.
+        self.resample = config.resample
         self._found = self._described(self.model) if self.model or config.dialect else None
         sizing = self._found.sizing if self._found else None
         self.canvas = sizing.size(*sizing.canvas) if sizing and sizing.canvas else config.canvas
@@ -252,7 +253,7 @@ class EndpointPrompter:
     def _described(self, name: str) -> _Model:
         config = self.config
         dialect = dialect_named(config.dialect) if config.dialect else _dialect_of(name)
-        sizing = ServerSizing(dialect, config.canvas, config.min_pixels, config.max_pixels)
+        sizing = ServerSizing(dialect, config.canvas, config.min_pixels, config.max_pixels, config.resample)
         form = response_format(dialect) if config.structured else None
         closing = "" if config.stop == "never" or "stop" in config.extra_body else dialect.closing
         return _Model(name, read_template(config.template or dialect.name), sizing, form, closing)

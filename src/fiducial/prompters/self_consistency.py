@@ -34,6 +34,7 @@ class SelfConsistentPrompter:
         self.samples = [prompter.sampled(number) for number in range(config.samples)]
         # what others look at: the size that overlays are drawn for, and the words around the instruction
         self.canvas, self.template = (getattr(prompter, name, None) for name in ("canvas", "template"))
+        self.resample = getattr(prompter, "resample", "lanczos")
         self.batch_size, self.concurrency = (getattr(prompter, name, 0) for name in ("batch_size", "concurrency"))
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fiducial.errors import InputError
 from fiducial.geometry import Frame, Prompts, boxes
 from fiducial.images import Image
-from fiducial.images.image import pad
+from fiducial.images.image import Resample, pad
 from fiducial.language.answers import Answer, Outcome
 from fiducial.language.dialects import Dialect, SmartResize, Square
 
@@ -143,9 +143,9 @@ def whole(image: Image) -> Picture:
     return Picture(image.pixels, image.frame)
 
 
-def stretched(picture: Picture, size: Size) -> Picture:
-    """Show a picture stretched to (width, height) pixels, its aspect not kept; Lanczos filter."""
-    return Picture(Image(picture.pixels).stretched(size).pixels, picture.extent, forced=True)
+def stretched(picture: Picture, size: Size, resample: Resample = "lanczos") -> Picture:
+    """Show a picture stretched to (width, height) pixels, its aspect not kept."""
+    return Picture(Image(picture.pixels).stretched(size, resample).pixels, picture.extent, forced=True)
 
 
 def squared(image: Image, colour: Colour) -> Picture:
@@ -184,6 +184,7 @@ class ServerSizing:
     canvas: Size | None = None
     min_pixels: int | None = None
     max_pixels: int | None = None
+    resample: Resample = "lanczos"
 
     def __post_init__(self) -> None:
         if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
@@ -207,7 +208,7 @@ class ServerSizing:
         else:
             picture = widened(image, _MAX_SERVER_ASPECT, _SERVER_PADDING)
         size = self.size(*picture.size)
-        return picture if picture.size == size else stretched(picture, size)
+        return picture if picture.size == size else stretched(picture, size, self.resample)
 
     def size(self, width: int, height: int) -> Size:
         """Return the size in pixels at which a picture of some size is sent.

@@ -24,7 +24,7 @@ final full stop or mark; and the size in pixels of the canvas that the model is 
 
 _SECTION = re.compile(r"^\[(\w+)\][ \t]*$", re.MULTILINE)
 _SECTIONS = ("system", "user")
-_FINAL_MARKS = ".?!;:, "
+_MARKS = '."?!;:, '
 _MARKED = re.compile(r"<\S+>|\[\S+\]")
 
 
@@ -62,7 +62,7 @@ class PromptTemplate:
         """
         values: Mapping[str, object] = {
             "instruction": instruction,
-            "question": instruction.lower().rstrip(_FINAL_MARKS),
+            "question": instruction.lower().strip(_MARKS),
             "width": canvas[0],
             "height": canvas[1],
         }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from fiducial.checkpoints import Dtype
 from fiducial.config import Config, option
 from fiducial.errors import InputError
-from fiducial.prompters.configs import DecodingConfig, check_decoding
+from fiducial.prompters.decoding_configs import DecodingConfig, check_decoding
 
 if TYPE_CHECKING:
     from fiducial.reasoner.prompter import CGReasonerPrompter

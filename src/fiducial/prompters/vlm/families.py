@@ -28,6 +28,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.images import Image
+from fiducial.images.image import Resample
 from fiducial.prompters.showing import Colour, Picture, Size, squared, stretched, whole, widened
 from fiducial.prompters.vlm.conv_tower import MODEL_TYPE as CONV_TOWER
 
@@ -189,10 +190,10 @@ class Family:
     fit: Literal["whole", "square", "widen"] = "whole"
     takes_pixels: bool = False  # whether min_pixels and max_pixels mean something
 
-    def picture(self, image: Image, canvas: Size | None, colour: Colour) -> Picture:
+    def picture(self, image: Image, canvas: Size | None, colour: Colour, resample: Resample = "lanczos") -> Picture:
         """Make the picture for the image processor: the whole image, stretched to a canvas or padded where needed."""
         if canvas is not None:
-            return stretched(whole(image), canvas)
+            return stretched(whole(image), canvas, resample)
         if self.fit == "square":
             # The processor would cut the middle out of an image that is not square.
             return squared(image, colour)

@@ -56,7 +56,7 @@ class VLMPrompter:
         kind = str(self.model.config.model_type)
         self.dialect = dialect_named(config.dialect) if config.dialect else dialect_for_family(kind)
         self.template = read_template(config.template or self.dialect.name)
-        self.canvas = canvas_for(config.canvas, self.dialect)
+        self.canvas, self.resample = canvas_for(config.canvas, self.dialect), config.resample
         self.family.limit_pixels(self.processor.image_processor, config.min_pixels, config.max_pixels)
         tokenizer = self.processor.tokenizer
         drawing = _drawing(config, self.model.generation_config)
@@ -156,7 +156,7 @@ class VLMPrompter:
         """Return the picture that the image processor is given, and the (width, height) at which the model sees it."""
         # The mean colour of the training images is seen as nothing.
         red, green, blue = (round(255 * float(mean)) for mean in self.processor.image_processor.image_mean)
-        picture = self.family.picture(image, self.canvas, (red, green, blue))
+        picture = self.family.picture(image, self.canvas, (red, green, blue), self.resample)
         return picture, self.family.shown_at(self.processor, [picture])[0]
 
     def inputs(self, pictures: Sequence[NDArray[np.uint8]], chats: Sequence[str]) -> Any:

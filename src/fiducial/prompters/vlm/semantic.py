@@ -17,7 +17,7 @@ from fiducial.errors import InputError, ModelError
 from fiducial.language.semantic_sampling import Ids, NeighbourTable, content_tokens, stored_table
 
 if TYPE_CHECKING:
-    from fiducial.prompters.configs import SemanticConfig
+    from fiducial.prompters.decoding_configs import SemanticConfig
 
 logger = logging.getLogger(__name__)
 
