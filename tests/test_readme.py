@@ -1,15 +1,12 @@
-"""What the README shows is run: its shell blocks and its Python blocks, in order, in an empty folder."""
+"""What the README shows is run: its shell and Python blocks, in order, in a folder that is empty at first."""
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import PIL.Image
 import pytest
-import skimage.data
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -18,12 +15,8 @@ BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", README, flags=re.DOTALL | r
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with the pictures that the README talks of."""
-    folder = tmp_path_factory.mktemp("readme")
-    for name in ("coins", "coffee", "chelsea"):
-        PIL.Image.fromarray(getattr(skimage.data, name)()).save(folder / f"{name}.png")
-    shutil.copy(ROOT / "docs" / "images" / "ships.png", folder)
-    return folder
+    """The folder in which everything is run."""
+    return tmp_path_factory.mktemp("readme")
 
 
 def test_the_readme_has_both_kinds_of_blocks():
