@@ -8,6 +8,7 @@ import pytest
 from fiducial import cli
 from fiducial.cli import main
 from fiducial.errors import ModelError
+from fiducial.models import model_names
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
@@ -126,6 +127,13 @@ def test_recipes_models_and_doctor_print_json_lines(capsys):
     assert "a model of your own: --prompter cg-reasoner:FOLDER" in report["recipes"]["cg-reasoner"]
     assert report["versions"]["numpy"]
     assert any("weights Qwen/Qwen2-VL-7B-Instruct" in need for need in report["recipes"]["sjtu"])
+
+
+@pytest.mark.parametrize("name", [*model_names(), "think2seg-nano"])
+def test_every_card_is_shown(name, capsys):
+    assert main(["models", name]) == 0
+    shown = capsys.readouterr().out
+    assert ("## What can be asked for" in shown) == (name == "nano-grounder")
 
 
 def test_recipes_models_and_doctor_are_readable(capsys):

@@ -162,3 +162,17 @@ def test_boxes_that_are_given_are_compared_as_they_are():
     assert average_precision([given])["ap"] == pytest.approx(1)
     assert average_precision([given], kind="bbox") == pytest.approx(by_pycocotools([given], "bbox"), abs=1e-6)
     assert 0 < average_precision([given], kind="bbox")["ap"] < 0.5
+
+
+@pytest.mark.parametrize(("score", "expected"), [(None, 0.5), (1.0, 0.5), (0.95, 0.5), (0.9, 1.0), (0.0, 1.0)])
+def test_a_prediction_without_a_score_ranks_as_one_of_score_1(score, expected):
+    right, wrong = square(0, 0, 40, 0.9), square(60, 60, 30, score)
+    found = average_precision([InstanceSample((square(0, 0, 40),), (right, wrong))])
+    assert found["ap50"] == pytest.approx(expected)
+
+
+def test_of_equal_scores_the_first_ranks_first():
+    right, wrong = square(0, 0, 40), square(60, 60, 30, 1.0)
+    truth = (square(0, 0, 40),)
+    assert average_precision([InstanceSample(truth, (right, wrong))])["ap50"] == pytest.approx(1)
+    assert average_precision([InstanceSample(truth, (wrong, right))])["ap50"] == pytest.approx(0.5)

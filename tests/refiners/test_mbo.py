@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -339,3 +340,14 @@ def test_a_cut_of_opencv_never_costs_more_than_any_other_labelling(seed):
     for _ in range(50):
         other = cut ^ (band & (rng.random(cut.shape) < rng.choice([0.005, 0.1, 0.5])))
         assert best <= energy(colours, neighbours, other, band, background, foreground) + 1e-6
+
+
+def test_rounds_end_where_little_changes():
+    rough = Mask.from_dense(disc(94, 66, 36))
+    rounds = {
+        tolerance: replace(EAGER, tolerance=tolerance).report(IMAGE, rough, PROMPT)[1].figures["iterations"]
+        for tolerance in (1.0, 0.0)
+    }
+    assert rounds[1.0] == 1  # no round can change more than the band
+    assert 1 < rounds[0.0] <= EAGER.iterations
+    assert replace(EAGER, tolerance=0.0, iterations=1).report(IMAGE, rough, PROMPT)[1].figures["iterations"] == 1

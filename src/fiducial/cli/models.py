@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fiducial.cli import common
 from fiducial.config import Config, option
 from fiducial.errors import InputError
-from fiducial.models import model_names, read_card
+from fiducial.models import model_names, read_card, weights_of
 from fiducial.recipes import checkpoints, read_recipe, recipe_names
 from fiducial.recipes.recipe import model_of
 
@@ -73,7 +73,10 @@ def _embedded(name: str) -> list[str]:
 
 def _show_card(name: str, *, as_json: bool) -> None:
     card = read_card(name)
-    words = _vocabulary(name) if card.facts["role"] == "prompter" else ""
+    weights = weights_of(name)
+    # A vision-language model lies in a folder; its card says what it was taught.
+    detects = card.facts["role"] == "prompter" and weights is not None and weights.is_file()
+    words = _vocabulary(name) if detects else ""
     if as_json:
         common.print_json({"name": card.name, **card.facts, "card": card.text, "vocabulary": words})
         return
