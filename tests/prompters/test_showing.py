@@ -201,3 +201,9 @@ def test_a_box_that_was_dropped_drops_no_other():
     boxes = [(0, 0, 100, 100), (0, 0, 100, 60), (0, 0, 100, 35)]
     kept = without_duplicates(Answer(Outcome.FOUND, Prompts.from_boxes(frame, boxes)), 0.5)
     assert [prompt.box for prompt in kept.prompts] == [boxes[0], boxes[2]]
+
+
+def test_a_server_takes_sides_of_200_to_1_and_no_more():
+    assert ServerSizing(dialect("qwen2.5-vl"), (5600, 28)).size(9, 9) == (5600, 28)
+    with pytest.raises(InputError, match="sides up to 1 : 200"):
+        ServerSizing(dialect("qwen2.5-vl"), (5628, 28)).size(9, 9)
