@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 200  # letters of a name: what was given in its place may be a whole file
+
 
 class FiducialError(Exception):
     """Base class of every error that fiducial raises on purpose."""
@@ -38,7 +40,7 @@ class UnknownNameError(InputError):
             known: every name of that kind; the closest is suggested.
         """
         self.kind = kind
-        self.name = name
+        self.name = name = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
         self.known = tuple(sorted(known))
         close = difflib.get_close_matches(name.lower(), self.known, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}? " if close else ""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import importlib
-import io
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from fiducial.cli import streams
 from fiducial.errors import FiducialError, InputError, UnknownNameError
 
 COMMANDS = {
@@ -36,6 +37,7 @@ COMMANDS = {
     "doctor": "show versions, devices, memory, cache, and what each recipe still needs",
 }
 
+_LONGEST = 2000
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -46,14 +48,23 @@ def entry() -> NoReturn:
     run at the end is run, what was written is written, and the rest is left to the operating system.
     """
     gc.set_threshold(100_000)
+    for descriptor, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+        if stream is None and os.name == "posix":  # closed: no file that is opened later may take its number
+            _occupy(descriptor)
     status = main()
     atexit._run_exitfuncs()
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:  # nobody reads any more
-        pass
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # nobody reads any more
+            if stream is not None:
+                stream.flush()
     os._exit(status)
+
+
+def _occupy(descriptor: int) -> None:
+    nothing = os.open(os.devnull, os.O_RDWR)
+    if nothing != descriptor:
+        os.dup2(nothing, descriptor)
+        os.close(nothing)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,30 +75,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 done (also when there was no target), 1 a model or server failed,
-        2 bad input.
+        2 bad input, or an output that cannot be written.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
+    until = given.index("--") if "--" in given else len(given)
+    debug = "--debug" in given[:until]
     # Idle OpenMP threads spin: beside one busy core they slow the default recipe five times. Read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    _write_anything()
-    if not debug:
-        _quieten()
+    with streams.guarded():
+        if not debug:
+            _quieten()
+        return _run([word for word in given[:until] if word != "--debug"] + given[until:], debug)
+
+
+def _run(words: list[str], debug: bool) -> int:
     try:
-        return _dispatch([word for word in given if word != "--debug"])
-    except SystemExit as leaving:  # argparse has printed its help
-        return int(leaving.code or 0)
+        streams.check_output()
+        try:
+            status = _dispatch(words)
+        except SystemExit as leaving:  # argparse has printed its help
+            status = int(leaving.code or 0)
+        sys.stdout.flush()
+        return status
     except FiducialError as error:
         if debug:
             raise
         _complain(str(error))
         return BAD_INPUT if isinstance(error, InputError) else FAILED
-    except BrokenPipeError:  # the reader of our output left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     except KeyboardInterrupt:
         _complain("interrupted")
         return INTERRUPTED
+    except (OSError, MemoryError) as error:  # of the machine, not of the program
+        if debug:
+            raise
+        _complain(_machine(error))
+        return BAD_INPUT if isinstance(error, OSError) else FAILED
     except Exception as error:  # the last line of defence: one line instead of a traceback
         if debug:
             raise
@@ -95,11 +117,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def _write_anything() -> None:
-    """Let names that the terminal cannot write come out escaped instead of ending the run."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+def _machine(error: OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    name = "" if error.filename is None else f"{str(error.filename)[:200]}: "
+    return f"{name}{error.strerror or error or type(error).__name__}"
 
 
 def _quieten() -> None:
@@ -129,7 +151,8 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _complain(message: str) -> None:
-    print(f"fiducial: {' '.join(message.split())}", file=sys.stderr)
+    line = " ".join(message.split())
+    streams.say(f"fiducial: {line if len(line) <= _LONGEST else f'{line[:_LONGEST]} ...'}")
 
 
 def _help() -> str:

@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import json
 import re
-import sys
 import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from inspect import get_annotations
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
+from fiducial.cli import streams
 from fiducial.config import Config, Text, Word, fields_of, is_needed, option, read, type_name
 from fiducial.errors import InputError
 from fiducial.images import DEFAULT_MAX_PIXELS
@@ -24,6 +24,7 @@ from fiducial.recipes.recipe import takes_device
 from fiducial.results import Segmentation
 
 Options = TypeVar("Options", bound=Config)
+_NO_OPTION = "\0"  # no word of a command line holds it
 Format = Literal["png", "mask", "json", "coco", "labelme"]
 
 
@@ -35,7 +36,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing usage and leaving."""
-        raise InputError(f"{self.prog.removeprefix('fiducial ')}: {message} (see {self.prog} --help)")
+        said = message.replace(_NO_OPTION, "")
+        raise InputError(f"{self.prog.removeprefix('fiducial ')}: {said} (see {self.prog} --help)")
 
 
 def parse(options: type[Options], command: str, words: Sequence[str], *, about: str | None = None) -> Options:
@@ -54,7 +56,7 @@ def parse(options: type[Options], command: str, words: Sequence[str], *, about: 
     for field, hint in sorted(fields_of(options), key=lambda pair: depth[pair[0].name]):
         _add_option(parser, field, hint)
     joined = {f"--{field.name}" for field, hint in fields_of(options) if "number" in type_name(hint)}
-    found = vars(parser.parse_intermixed_args(join_values(words, joined)))
+    found = vars(parser.parse_intermixed_args(_marked(join_values(words, joined))))
     values = {key: _as_typed(value) for key, value in found.items() if value is not None and value != []}
     if empty := [key for key, value in values.items() if value == ""]:
         raise InputError(_empty(options, empty[0]))
@@ -113,7 +115,15 @@ def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], 
 
 
 def _as_typed(value: Any) -> Any:
-    return [_as_typed(one) for one in value] if isinstance(value, list) else Word(value)
+    return [_as_typed(one) for one in value] if isinstance(value, list) else Word(value.removeprefix(_NO_OPTION))
+
+
+def _marked(words: Sequence[str]) -> list[str]:
+    """Mark the words behind ``--``, which are no options, for a parser that goes over them twice and forgets it."""
+    if "--" not in words:
+        return list(words)
+    end = list(words).index("--")
+    return [*words[:end], *(f"{_NO_OPTION}{word}" for word in words[end + 1 :])]
 
 
 def join_values(words: Sequence[str], options: Iterable[str]) -> list[str]:
@@ -283,7 +293,7 @@ def report_failure(result: Segmentation) -> int:
     """Say on stderr that a model failed; returns the exit status, 1 for a failure and 0 otherwise."""
     if result.outcome is not Outcome.FAILED:
         return 0
-    print(f"fiducial: {result.image.name}: {' '.join(result.text.split())}", file=sys.stderr)
+    streams.say(f"fiducial: {result.image.name}: {' '.join(result.text.split())}")
     return 1
 
 

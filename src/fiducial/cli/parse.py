@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fiducial.cli import common
+from fiducial.cli import common, streams
 from fiducial.config import Config, option
 from fiducial.errors import InputError
 from fiducial.geometry import Frame
 from fiducial.language import Outcome
 from fiducial.language.dialects import DIALECTS, dialect
+
+MAX_REPLY_BYTES = 4 * 1024 * 1024
+"""The longest reply that is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ def run(words: Sequence[str]) -> int:
     chosen = dialect(options.dialect)
     width, height = common.read_size("--image", options.image)
     canvas = common.read_size("--canvas", options.canvas) if options.canvas else None
-    reply = sys.stdin.buffer.read().decode("utf-8", errors="replace")
+    reply = streams.read_input(MAX_REPLY_BYTES)
     answer = chosen.decode(reply, chosen.frame(width, height, canvas), strict=options.strict)
     answer = answer.to(Frame.pixels(width, height))
     common.print_json(
@@ -51,5 +53,5 @@ def run(words: Sequence[str]) -> int:
         }
     )
     if answer.outcome is Outcome.MALFORMED:
-        print(f"fiducial: malformed reply: {answer.text}", file=sys.stderr)
+        streams.say(f"fiducial: malformed reply: {answer.text}")
     return 0

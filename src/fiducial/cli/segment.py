@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fiducial.cli import common
+from fiducial.cli import common, streams
 from fiducial.config import fields_of, option
 from fiducial.errors import InputError
 from fiducial.files import read_json
@@ -60,7 +61,7 @@ def run(words: Sequence[str]) -> int:
         raise InputError(f"--{said[0].replace('_', '-')} is for volumes, and these are pictures")
     paths = list_images([str(path) for path in options.images])
     for given in options.images:
-        if folder is not None and given.is_dir() and given.resolve() == folder.resolve():
+        if folder is not None and os.path.isdir(given) and given.resolve() == folder.resolve():
             raise InputError(f"--out {folder}: is a folder that is read; its results would be pictures to segment next")
     recipe = _recipe(options)
     options.check_explain(folder, (*recipe.prompt_refiners, *recipe.mask_refiners))
@@ -128,12 +129,12 @@ def _segment_pictures(
             bar(outcome, number + count - len(pending), count)
         elif count > 1:
             left = (time.perf_counter() - started) / number * (len(pending) - number)
-            print(f"[{number + count - len(pending)}/{count}] {path.name}: {ended}, {left:.0f} s left", file=sys.stderr)
+            streams.say(f"[{number + count - len(pending)}/{count}] {path.name}: {ended}, {left:.0f} s left")
 
     def lost(image: object, error: InputError) -> None:
         nonlocal status
         status = 2
-        print(f"fiducial: {error}", file=sys.stderr)
+        streams.say(f"fiducial: {error}")
         passed(next(turns)[0], "not read", Outcome.FAILED)
 
     with bar or contextlib.nullcontext():
@@ -145,6 +146,8 @@ def _segment_pictures(
             if ledger is not None:
                 ledger.add(path, stem, result, written, more)
             passed(path, common.ended(result.outcome, len(result.masks)), result.outcome)
+            if folder is None and streams.nobody_reads():
+                break
     return status
 
 
@@ -176,7 +179,7 @@ def _segment_volumes(options: Segment, words: Sequence[str]) -> int:
         except InputError as error:
             if len(stems) == 1:
                 raise
-            print(f"fiducial: {error}", file=sys.stderr)
+            streams.say(f"fiducial: {error}")
             status = 2
             continue
         out = folder if folder is None or len(stems) == 1 else folder / stem
@@ -211,7 +214,7 @@ class _Progress:
             return
         self.said = now
         left = (now - self.started) / (number - self.begun + 1) * (count - number)
-        print(f"[{number}/{count}] {self.name}: {left:.0f} s left", file=sys.stderr)
+        streams.say(f"[{number}/{count}] {self.name}: {left:.0f} s left")
 
 
 def _keep(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
@@ -41,11 +42,11 @@ def read_image(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Ima
         ImageError: missing, a folder, empty, no picture, broken or cut off, or larger than allowed.
     """
     path = _as_path(path)
-    if not path.exists():
-        raise ImageError(f"{path}: no such file")
-    if path.is_dir():
-        raise ImageError(f"{path}: is a folder, not a picture file")
     try:
+        if not path.exists():
+            raise ImageError(f"{path}: no such file")
+        if path.is_dir():
+            raise ImageError(f"{path}: is a folder, not a picture file")
         if path.stat().st_size == 0:
             raise ImageError(f"{path}: the file is empty (0 bytes)")
         with _opened(path) as picture:
@@ -60,7 +61,11 @@ def read_image(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Ima
         raise ImageError(f"{path}: not a picture in a known format") from None
     except PermissionError:
         raise ImageError(f"{path}: no permission to read it") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except OSError as error:
+        if error.filename is None:
+            raise ImageError(f"{path}: the picture is broken or cut off ({error})") from error
+        raise ImageError(f"{path}: cannot be opened ({error.strerror or error})") from None
+    except (SyntaxError, ValueError, EOFError) as error:
         raise ImageError(f"{path}: the picture is broken or cut off ({error})") from error
 
 
@@ -70,14 +75,17 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
     A file that is named is kept whatever its suffix, so that it is reported when it is no picture.
 
     Raises:
-        InputError: a folder without any picture.
+        InputError: a folder without any picture, or one that may not be looked into.
     """
     found: list[Path] = []
     for path in map(_as_path, paths):
-        if not path.is_dir():
+        if not os.path.isdir(path):  # Path.is_dir raises where it may not look
             found.append(path)
             continue
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        try:
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        except OSError as error:
+            raise InputError(f"{path}: the folder cannot be looked into ({error.strerror or error})") from None
         if not inside:
             raise InputError(f"{path}: no picture in this folder (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
         found += inside
