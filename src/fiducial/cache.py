@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from fiducial.checkpoints import safetensors_metadata, tensors_digest
 from fiducial.errors import InputError
-from fiducial.files import make_folder, write_atomically
+from fiducial.files import make_folder, read_whole, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -104,10 +104,10 @@ class TensorFiles:
         """Return the tensors of a key, on the CPU or as arrays, and what was noted about them; or None."""
         path = self.path(key)
         try:
-            found = _from_bytes(path.read_bytes(), self.form, key)
+            found = _from_bytes(read_whole(path), self.form, key)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, InputError) as error:
             fault = "is broken" if isinstance(error, ValueError) else "cannot be read"
             logger.warning("%s: the file of the cache %s (%s); it is computed again", path, fault, error)
             if isinstance(error, ValueError):
@@ -190,5 +190,5 @@ def _from_bytes(payload: bytes, form: str, key: str) -> tuple[dict[str, Any], di
         if tensors_digest("", tensors) != meta["sha256"]:
             raise ValueError("its numbers do not have the checksum that it states")
         return tensors, meta
-    except (SafetensorError, KeyError) as error:
-        raise ValueError(str(error)) from error
+    except (SafetensorError, AttributeError, LookupError, TypeError, RuntimeError, OverflowError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error

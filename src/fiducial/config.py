@@ -323,7 +323,7 @@ def _checked(hint: Any, value: Any, field: dataclasses.Field[Any], where: str) -
     about = field.metadata
     for number in _numbers(found):
         low, high, above = about.get("minimum"), about.get("maximum"), about.get("above")
-        if not math.isfinite(number):
+        if not (math.isfinite(number) if isinstance(number, float) else abs(number) < 2**63):
             raise InputError(f"{where}: needs a finite number, got {number}")
         if low is not None and number < low:
             raise InputError(f"{where}: needs at least {low:g}, got {number:g}")
@@ -398,9 +398,9 @@ def _row(hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
 
 def _scalar(hint: type, value: Any, where: str) -> Any:
     wrong = InputError(f"{where}: needs a value of type '{type_name(hint)}', got {value!r}")
-    if hint is Path and isinstance(value, (str, Path)) and str(value):
+    if hint is Path and isinstance(value, (str, Path)) and str(value) and "\0" not in str(value):
         return Path(value)
-    if hint is str and isinstance(value, (str, Path)):
+    if hint is str and isinstance(value, (str, Path)) and "\0" not in str(value):
         return str(value)
     if hint is bool and isinstance(value, Text) and value.lower() in _WORDS:
         return _WORDS[value.lower()]
@@ -415,6 +415,6 @@ def _scalar(hint: type, value: Any, where: str) -> Any:
             return int(value)
         except ValueError:
             raise wrong from None
-    if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+    if isinstance(value, hint) and hint not in (str, Path) and (hint is bool or not isinstance(value, bool)):
         return value
     raise wrong

@@ -6,11 +6,14 @@ import contextlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
+import stat
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from fiducial.errors import InputError
 
@@ -21,6 +24,19 @@ try:
     import fcntl
 except ImportError:  # not a POSIX system: the caller has to take care there
     fcntl = None  # type: ignore[assignment]
+
+
+MAX_BYTES = 4 * 2**30
+"""Of a text file; the annotations of a large dataset are half a gigabyte."""
+MAX_DIGITS = 40
+"""Of a whole number in JSON, of any number in YAML."""
+MAX_YAML = 2**18
+"""Letters of a YAML text: PyYAML reads some hundred thousand a second."""
+MAX_NODES, MAX_DEPTH = 10_000, 50
+"""Values of a YAML text, and how deep they may be nested."""
+_PIECE = 2**20
+_LONG_NUMBER = re.compile(rf"[0-9]{{{MAX_DIGITS + 1}}}")
+_LONG_NUMBER_OF_BYTES = re.compile(_LONG_NUMBER.pattern.encode())
 
 
 # -- writing ------------------------------------------------------------------------------------
@@ -106,18 +122,42 @@ def rounded(value: float | None, digits: int) -> float | None:
 # -- reading ------------------------------------------------------------------------------------
 
 
+def read_whole(path: Path | Traversable, most: int = MAX_BYTES) -> bytes:
+    """Read a file of at most so many bytes.
+
+    Raises:
+        InputError: it holds more, or is a device, which may have no end.
+        OSError: it cannot be read.
+    """
+    if isinstance(path, Path) and path.is_char_device():
+        raise InputError(f"{path}: is a device, not a file")
+    with path.open("rb") as file:
+        kind = os.fstat(file.fileno()) if isinstance(path, Path) else None
+        if kind is None or (stat.S_ISREG(kind.st_mode) and kind.st_size <= most):
+            return file.read()
+        pieces, room = [b""], most
+        while room >= 0 and not stat.S_ISREG(kind.st_mode) and (piece := file.read(_PIECE)):  # a pipe
+            pieces.append(piece)
+            room -= len(piece)
+    if room < 0 or stat.S_ISREG(kind.st_mode):
+        raise InputError(f"{path}: holds more than {most >> 20:,} MiB, which is not read")
+    return b"".join(pieces)
+
+
 def read_text(path: Path | Traversable, *, fallback: str | None = None) -> str:
     """Read a UTF-8 text file, with or without a byte order mark; ``fallback`` is the encoding of files that are not.
 
     Raises:
-        InputError: missing, not readable, or not text.
+        InputError: missing, not readable, without end, or not text.
     """
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except ValueError as error:  # a name that no file can have
+        raise InputError(f"{str(path)!r}: no such file ({error})") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -142,7 +182,8 @@ def parse_json(
         hook: is given each object as soon as it is complete and may return something smaller.
 
     Raises:
-        InputError: it is not valid JSON, nested too deeply, or of another kind.
+        InputError: it is not valid JSON, nested too deeply, with a whole number of more than ``MAX_DIGITS`` digits, or
+            of another kind.
 
     Example:
         >>> parse_json("[" * 5000, "answers.json")
@@ -150,12 +191,20 @@ def parse_json(
         fiducial.errors.InputError: answers.json: not valid JSON: nested too deeply
     """
     try:
-        value = json.loads(text, object_hook=hook)
-    except ValueError as error:  # also a number of too many digits
+        long = _LONG_NUMBER.search(text) if isinstance(text, str) else _LONG_NUMBER_OF_BYTES.search(text)
+        value = json.loads(text, object_hook=hook, parse_int=_whole_number if long else None)
+    except ValueError as error:
         raise InputError(f"{where}: not valid JSON: {error}") from None
     except RecursionError:
         raise InputError(f"{where}: not valid JSON: nested too deeply") from None
     return _of_kind(value, kind, where, "an object")
+
+
+def _whole_number(digits: str) -> int:
+    """Read a whole number; what no computer counts with would be found out where it is used, in a hundred ways."""
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(digits):,} digits")
+    return int(digits)
 
 
 def _of_kind(value: Any, kind: type[Any] | None, where: object, mapping: str) -> Any:
@@ -183,20 +232,87 @@ def read_json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
 
 
 def parse_yaml(text: str, where: object, *, kind: type[Any] | None = None) -> Any:
-    """Read YAML's plain values; ``where`` names the text in errors, ``kind`` is what the top level has to be.
+    r"""Read YAML's plain values; ``where`` names the text in errors, ``kind`` is what the top level has to be.
 
     Raises:
-        InputError: it is not valid YAML, or nested too deeply.
+        InputError: it is not valid YAML, nested too deeply, or too much: more than ``MAX_YAML`` letters, or more than
+            ``MAX_NODES`` values once what ``*NAME`` repeats is written out.
+
+    Example:
+        >>> parse_yaml("a: &a [x, x]\nb: *a", "recipe.yaml")
+        {'a': ['x', 'x'], 'b': ['x', 'x']}
     """
     import yaml
 
+    if len(text) > MAX_YAML:
+        raise InputError(f"{where}: not valid YAML (more than {MAX_YAML:,} letters)")
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
-        raise InputError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from None
+        value = _yaml_value(text)
     except RecursionError:
         raise InputError(f"{where}: not valid YAML (nested too deeply)") from None
+    except (yaml.YAMLError, ArithmeticError, ValueError) as error:  # ValueError: also a date that does not exist
+        raise InputError(f"{where}: not valid YAML ({' '.join(str(error).split())[:300]})") from None
+    except (AttributeError, LookupError, TypeError) as error:  # PyYAML's own at !!bool maybe, !!int "", !!timestamp x
+        raise InputError(f"{where}: not valid YAML (a value is not what its tag says: {error!r})") from None
     return _of_kind(value, kind, where, "a mapping")
+
+
+def _yaml_value(text: str) -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Refuses early: the time that the scanner takes grows with the square of how deep brackets are nested."""
+
+        depth = count = 0
+
+        def fetch_flow_collection_start(self, kind: Any) -> None:
+            """Begin a list or mapping in brackets."""
+            if self.flow_level >= MAX_DEPTH:
+                raise RecursionError
+            super().fetch_flow_collection_start(kind)
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            """Make a node."""
+            self.depth, self.count = self.depth + 1, self.count + 1
+            if self.depth > MAX_DEPTH:
+                raise RecursionError
+            if self.count > MAX_NODES:
+                raise ValueError(f"more than {MAX_NODES:,} values")
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
+    loader = Loader(text)
+    node = loader.get_single_node()
+    if node is None:
+        return None
+    _unfolded(node, {})
+    return loader.construct_document(node)
+
+
+def _unfolded(node: Any, known: dict[int, int | None]) -> int:
+    """Count the values of a composed YAML node with what is repeated, before anything is made of it; ValueError."""
+    size = known.get(id(node), 0)
+    if size is None:
+        raise ValueError("it holds itself")
+    if size:
+        return size
+    known[id(node)] = None  # while its parts are counted
+    if isinstance(node.value, str):
+        size = 1
+        if node.tag.endswith((":int", ":float")) and len(node.value) > MAX_DIGITS:
+            raise ValueError(f"a number of {len(node.value):,} digits")
+    else:
+        keys = [pair[0] for pair in node.value if isinstance(pair, tuple) and isinstance(pair[0].value, str)]
+        given = Counter((key.tag, key.value) for key in keys if key.value != "<<")
+        if given and (most := given.most_common(1)[0])[1] > 1:
+            raise ValueError(f"{most[0][1]!r} is given twice")
+        parts = [part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))]
+        size = 1 + sum(_unfolded(part, known) for part in parts)
+    if size > MAX_NODES:
+        raise ValueError(f"more than {MAX_NODES:,} values once what is repeated is written out")
+    known[id(node)] = size
+    return size
 
 
 def read_yaml(path: Path | Traversable, *, kind: type[Any] | None = None) -> Any:
@@ -243,12 +359,6 @@ class LineFile:
     def close(self) -> None:
         """Let go of the file and its lock."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _drop_torn_line(self) -> None:
         end = self._file.seek(0, os.SEEK_END)

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import subprocess
 import sys
@@ -69,7 +70,10 @@ def test_a_torn_first_line_longer_than_a_block(tmp_path):
     assert (tmp_path / "r.jsonl").read_bytes() == b""
 
 
-@pytest.mark.parametrize("line", [b"{}\n", b"[]\n", b"no json\n", b'{"index": 1}\n', b"\xff\n"])
+DEEP, LONG = b"[" * 5000 + b"\n", b"9" * 5000 + b"\n"
+
+
+@pytest.mark.parametrize("line", [b"{}\n", b"[]\n", b"no json\n", b'{"index": 1}\n', b"\xff\n", DEEP, LONG])
 def test_a_line_that_is_no_record_is_named(tmp_path, line):
     path = tmp_path / "r.jsonl"
     path.write_bytes(encode(record(0)) + line + encode(record(1)))
@@ -85,6 +89,10 @@ def test_a_record_of_wrong_values_is_refused():
         Record.from_json({**values, "outcome": "fine"})
     with pytest.raises(InputError, match="makes no sense"):
         Record.from_json({**values, "size": [3]})
+    with pytest.raises(InputError, match="makes no sense"):
+        Record.from_json({**values, "size": [math.inf, 3]})
+    with pytest.raises(InputError, match="prompts make no sense"):
+        Record.from_json({**values, "prompts": [[1, 2]]}).decoded_prompts()
     with pytest.raises(InputError, match="check colour"):
         Record.from_json({**values, "colour": 1})
 

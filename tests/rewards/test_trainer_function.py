@@ -183,7 +183,7 @@ def test_data_that_cannot_be_meant_is_an_error_that_says_which_column(seg_zero):
         seg_zero(["?"], [GOOD], images=[image, image], solution=[code])
     with pytest.raises(InputError, match="one image for each completion, got 2"):
         seg_zero(["?"], [GOOD], images=[[image, image]], solution=[code])
-    with pytest.raises(InputError, match="not JSON"):
+    with pytest.raises(InputError, match="not valid JSON"):
         seg_zero(["?"], [GOOD], images=[image], solution=["the ship"])
     with pytest.raises(InputError, match="list of masks"):
         seg_zero(["?"], [GOOD], images=[image], solution=[None])

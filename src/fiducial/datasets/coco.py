@@ -237,7 +237,7 @@ class AnnotationFile:
         try:
             number, name = entry["id"], entry["file_name"] if named else ""
             size = (int(entry["height"]), int(entry["width"]))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, OverflowError, TypeError, ValueError):
             needed = f"id, {'file_name, ' if named else ''}height and width"
             raise InputError(f"{self.path}, images[{place}]: needs {needed}, got {str(entry)[:120]}") from None
         if min(size) <= 0 or not isinstance(name, str) or not isinstance(number, (int, str)):
@@ -247,6 +247,10 @@ class AnnotationFile:
     def _annotation(self, entry: Any, place: int, *, numbered: bool) -> Annotation:
         if not isinstance(entry, Annotation):
             raise InputError(f"{self.path}, annotations[{place}]: needs an image_id, got {str(entry)[:120]}")
+        for name in ("id", "image_id", "category_id"):
+            if not isinstance(getattr(entry, name), (int, str, type(None))):
+                said = f"needs a number as {name}, got {getattr(entry, name)!r:.60}"
+                raise InputError(f"{self.path}, annotations[{place}]: {said}")
         return replace(entry, id=place) if numbered or entry.id is None else entry
 
     def _categories(self, entries: Any) -> dict[int | None, str]:

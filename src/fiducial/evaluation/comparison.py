@@ -9,11 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.evaluation.run import Run, read_run
 from fiducial.evaluation.summary import Row, Summary, read_rows, summary_of
+from fiducial.files import read_yaml
 from fiducial.metrics import Difference, Policy, paired_bootstrap, policy
 from fiducial.metrics import statistics as statistics_of
 
@@ -180,9 +179,8 @@ class PublishedTable:
 @cache
 def published_tables() -> tuple[PublishedTable, ...]:
     """Return every table."""
-    text = files("fiducial.evaluation").joinpath("published.yaml").read_text(encoding="utf-8")
     tables = []
-    for entry in yaml.safe_load(text):
+    for entry in read_yaml(files("fiducial.evaluation").joinpath("published.yaml"), kind=list):
         columns = entry.pop("columns")
         rows = {name: dict(zip(columns, values, strict=True)) for name, values in entry.pop("rows").items()}
         tables.append(PublishedTable(**entry, rows=rows))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from fiducial.errors import InputError
-from fiducial.files import LineFile, write_atomically
+from fiducial.files import LineFile, parse_json, write_atomically
 from fiducial.geometry import Box, Frame, Mask, Prompt, Prompts
 from fiducial.language import Outcome
 
@@ -99,8 +99,11 @@ class Record:
         return None if self.ignore is None else Mask.from_coco(self.ignore)
 
     def decoded_prompts(self) -> Prompts:
-        """Return the prompts as geometry, in pixels of the picture."""
-        return Prompts(self.frame, tuple(_prompt(self.frame, values) for values in self.prompts))
+        """Return the prompts as geometry, in pixels of the picture; an InputError where they are none."""
+        try:
+            return Prompts(self.frame, tuple(_prompt(self.frame, values) for values in self.prompts))
+        except (LookupError, TypeError) as error:
+            raise InputError(f"a record whose prompts make no sense: {error}") from None
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for strict JSON, always the same keys in the same order."""
@@ -124,7 +127,7 @@ class Record:
                     "truth_boxes": tuple(_numbers(box, 4) for box in values["truth_boxes"]),
                 }
             )
-        except (TypeError, ValueError, IndexError, KeyError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"a record that makes no sense: {error}") from None
 
 
@@ -159,11 +162,12 @@ def read_records(path: str | Path) -> Iterator[Record]:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
                     return
+                where = f"{path}, line {number}"
                 try:
-                    record = Record.from_json(json.loads(line))
-                except (TypeError, ValueError, InputError) as error:
-                    where = f"{path}, line {number}"
-                    raise InputError(f"{where}: not a record ({error}): was the file edited?") from None
+                    record = Record.from_json(parse_json(line, where, kind=dict))
+                except InputError as error:
+                    reason = str(error).removeprefix(f"{where}: ")
+                    raise InputError(f"{where}: not a record ({reason}): was the file edited?") from None
                 yield record
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None

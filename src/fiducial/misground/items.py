@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fiducial.errors import InputError
-from fiducial.files import read_json_lines
+from fiducial.files import parse_json, read_json_lines
 from fiducial.volumes.planes import Plane, View
 
 ITEMS = "metadata.jsonl"
@@ -145,7 +145,7 @@ class Item:
                 answer=_place(values["answer"]),
                 flipped=_place(flipped) if flipped else None,
                 images=tuple(values["images_file_names"]),
-                provenance=json.loads(values["provenance"]),
+                provenance=parse_json(values["provenance"], f"{where}, provenance"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{where}: not an item of `fiducial misground build` ({error!r})") from None

@@ -259,7 +259,7 @@ def _outcome(record: Mapping[str, Any], prompts: list[Prompt], where: str) -> Ou
     said = record.get("outcome")
     if said is None:
         return None
-    if said not in set(Outcome):
+    if not isinstance(said, str) or said not in set(Outcome):
         raise InputError(f"{where}: unknown outcome {said!r}: known: {', '.join(Outcome)}")
     return None if prompts else Outcome(said)
 

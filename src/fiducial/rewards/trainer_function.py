@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ import PIL.Image
 
 from fiducial.config import build, read_part
 from fiducial.errors import InputError
+from fiducial.files import parse_json
 from fiducial.geometry import Mask
 from fiducial.images import Image
 from fiducial.pipeline import as_image
@@ -141,10 +141,7 @@ def truth_column(masks: Sequence[Mask]) -> list[dict[str, Any]]:
 
 
 def _masks(value: Any, picture: Image, column: str) -> tuple[Mask, ...]:
-    try:
-        given = json.loads(value) if isinstance(value, str) else value
-    except ValueError as error:
-        raise InputError(f"column {column!r}: the text is not JSON ({error})") from None
+    given = parse_json(value, f"column {column!r}") if isinstance(value, str) else value
     if isinstance(given, (Mask, Mapping)):
         given = [given]
     if not isinstance(given, (list, tuple)):

@@ -15,8 +15,8 @@ from typing import Any
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from fiducial.errors import ModelError
-from fiducial.files import rounded, write_atomically
+from fiducial.errors import InputError, ModelError
+from fiducial.files import parse_json, rounded, write_atomically
 from fiducial.language import Outcome
 from fiducial.rewards import Reward, RewardFunction
 from fiducial.training.grpo_data import Question
@@ -178,7 +178,6 @@ class StepTable:
 
 def _read(line: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
-    except ValueError:  # cut off in the middle
+        return dict(parse_json(line, "a line of the log", kind=dict))
+    except InputError:  # cut off in the middle
         return {}
-    return found if isinstance(found, dict) else {}

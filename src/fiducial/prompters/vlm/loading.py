@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +152,7 @@ def _legacy_chat_template(source: str, where: Mapping[str, Any]) -> str | None:
     found = cached_file(source, "chat_template.json", **quiet, **where)
     if found is None:
         return None
-    template = json.loads(Path(found).read_text(encoding="utf-8")).get("chat_template")
+    template = read_json(Path(found), kind=dict).get("chat_template")
     return template if isinstance(template, str) else None
 
 
