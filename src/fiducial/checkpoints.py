@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from fiducial.errors import FiducialError, HubError, InputError, ModelError
+from fiducial.files import parse_json, read_whole
 from fiducial.models import weights_of
 
 if TYPE_CHECKING:
@@ -23,9 +25,17 @@ Needed = Sequence[tuple[str, ...]]
 CONFIG = ("config.json",)
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
+MAX_HEADER = 4 * 2**20
+"""Bytes of the header of a safetensors file that are read."""
+MAX_WEIGHTS = 512 * 2**20
+"""Bytes of the largest file of a network of our own."""
+SIZES = ("shape", "hidden_size", "layers")
+"""Keys of a header by which a network is built."""
+
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 """The dtypes that the options of models name."""
 T = TypeVar("T")
+_computed: list[int] = []  # the process in which a model computed first, and on how many threads
 
 
 def pick_device(device: str) -> torch.device:
@@ -60,6 +70,31 @@ def pick_dtype(dtype: str) -> torch.dtype:
     return found
 
 
+def check_process(threads: int | None = None) -> None:
+    """Refuse to compute where the threads of a model are those of a process that this one was forked from.
+
+    They are not here, and what waits for them waits for ever. It is called wherever a model computes.
+
+    Args:
+        threads: on how many it computes; default: torch's.
+
+    Raises:
+        InputError: a model has computed before this process was forked, on more than one thread.
+    """
+    if not _computed:
+        if threads is None:
+            import torch
+
+            threads = torch.get_num_threads()
+        _computed[:] = [os.getpid(), threads]
+    process, threads = _computed
+    if process != os.getpid() and threads > 1:
+        raise InputError(
+            "a model has computed before this process was forked, and its threads did not come along: start processes "
+            "by multiprocessing.get_context('spawn'), fork before the first picture, or set OMP_NUM_THREADS=1"
+        )
+
+
 def tensors_digest(kind: str, tensors: Mapping[str, Any]) -> str:
     """Name tensors or arrays by their content: SHA-256 of ``kind`` and of their names, shapes, dtypes and bytes."""
     digest = hashlib.sha256(kind.encode())
@@ -80,12 +115,12 @@ def safetensors_metadata(data: bytes) -> dict[str, str]:
         ValueError: it is no such file, or is cut off in its header.
     """
     length = int.from_bytes(data[:8], "little")
-    if not 0 < length <= len(data) - 8:
+    if not 0 < length <= min(len(data) - 8, MAX_HEADER):
         raise ValueError("no safetensors header")
     try:
-        header = json.loads(data[8 : 8 + length])
-    except RecursionError:
-        raise ValueError("no safetensors header") from None
+        header = parse_json(data[8 : 8 + length], "its header")
+    except InputError as error:
+        raise ValueError(str(error)) from None
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     return metadata if isinstance(metadata, dict) else {}
 
@@ -98,28 +133,95 @@ def read_network(
     Args:
         model: ``embedded``, or the file.
         embedded: the name of the package's weights.
-        build: makes it of the tensors by name and of what the header holds, JSON values by name.
+        build: makes it of the tensors by name, floats in single precision, and of what the header holds, JSON values by
+            name. Modules are built without storage: load their weights with ``assign=True``.
 
     Returns:
         What ``build`` made, and the SHA-256 of the file.
 
     Raises:
-        InputError: no such file, or weights that ``build`` cannot take.
+        InputError: no such file, weights that ``build`` cannot take or that are not finite, or a header that describes
+            more than the file holds; the last is found out before anything is allocated.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     packaged = files("fiducial.models").joinpath(f"{embedded}.safetensors")
     try:
-        data = packaged.read_bytes() if model == embedded else Path(model).read_bytes()
-    except OSError as error:
-        raise InputError(f"{model}: the weights cannot be read ({error.strerror or error})") from None
+        data = packaged.read_bytes() if model == embedded else read_whole(Path(model), MAX_WEIGHTS)
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise InputError(f"{model}: the weights cannot be read ({getattr(error, 'strerror', None) or error})") from None
     try:
-        header = {key: json.loads(value) for key, value in safetensors_metadata(data).items()}
-        return build(load(data), header), hashlib.sha256(data).hexdigest()
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        header = {key: parse_json(value, key) for key, value in safetensors_metadata(data).items()}
+        tensors = {name: one.float() if one.is_floating_point() else one for name, one in load(data).items()}
+        check_finite(tensors)
+        _check_sizes(header, tensors)
+        with _no_larger_than(tensors):
+            made = build(dict(tensors), header)
+    except (SafetensorError, InputError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError,
+            RuntimeError, MemoryError) as error:  # fmt: skip
+        reason = " ".join((str(error) or type(error).__name__).split())[:200]
         raise InputError(f"{model}: holds no weights of the {embedded.replace('-', ' ')} ({reason})") from None
+    return made, hashlib.sha256(data).hexdigest()
+
+
+def check_finite(tensors: Mapping[str, Any]) -> None:
+    """Refuse tensors or arrays that single precision cannot hold; ValueError."""
+    import numpy as np
+
+    for name, tensor in tensors.items():
+        if hasattr(tensor, "detach"):
+            sound = not tensor.is_floating_point() or bool(tensor.detach().float().isfinite().all())
+        else:
+            with np.errstate(over="ignore"):
+                sound = tensor.dtype.kind != "f" or bool(np.isfinite(tensor.astype(np.float32)).all())
+        if not sound:
+            raise ValueError(f"{name} holds numbers that are not finite")
+
+
+def _check_sizes(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a header whose sizes no tensor of the file can have, before as much as a list of them is made."""
+    most = max([len(tensors), *(side for one in tensors.values() for side in one.shape)])
+
+    def check(value: Any) -> None:
+        if isinstance(value, (list, dict)):
+            for part in value.values() if isinstance(value, dict) else value:
+                check(part)
+        elif isinstance(value, (int, float)) and not (0 <= value <= most and value % 1 == 0):
+            raise ValueError(f"its header describes more than it holds: {value:g}")
+
+    for key in SIZES:
+        check(header.get(key))
+
+
+@contextmanager
+def _no_larger_than(tensors: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Let modules be built without storage, and of no more parameters than there are tensors; ValueError otherwise.
+
+    The parameters get their storage by ``load_state_dict(..., assign=True)``.
+    """
+    import torch
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    here, count, room = threading.get_ident(), len(tensors), sum(one.numel() for one in tensors.values())
+    built: list[torch.nn.Module] = []
+
+    def registered(module: torch.nn.Module, name: str, parameter: torch.Tensor | None) -> None:
+        nonlocal count, room
+        if threading.get_ident() == here and parameter is not None and parameter.is_meta:
+            built.append(module)
+            count, room = count - 1, room - parameter.numel()
+            if count < 0 or room < 0:
+                raise ValueError("its header describes more than it holds")
+
+    hook = register_module_parameter_registration_hook(registered)
+    try:
+        with torch.device("meta"):
+            yield
+    finally:
+        hook.remove()
+    if any(one.is_meta for module in built for one in module.parameters(recurse=False)):
+        raise RuntimeError("the weights were not assigned")
 
 
 def network_file(

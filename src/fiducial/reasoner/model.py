@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fiducial.checkpoints import check_finite
 from fiducial.config import as_plain, read
 from fiducial.errors import InputError
 from fiducial.files import json_text, read_json, write_atomically
@@ -33,6 +34,8 @@ from fiducial.reasoner.model_configs import ReasonerNetworkConfig
 from fiducial.reasoner.sentences import DIMENSIONS
 from fiducial.reasoner.text2centroid import CentroidHead
 
+MAX_HIDDEN, MAX_LAYERS = 8192, 8
+"""Width and depth of the largest head that is read."""
 SETTINGS, WEIGHTS, LANGUAGE = "reasoner.json", "reasoner.safetensors", "language"
 """What the folder of a joint model holds: its make-up; all weights but the language model's; a folder with that one."""
 FORMAT = "cg-reasoner 1"
@@ -221,11 +224,17 @@ def load_reasoner(folder: Path, language: Any) -> tuple[CGReasoner, dict[str, An
     settings = check_folder(folder)
     where = str(folder / SETTINGS)
     network = read(ReasonerNetworkConfig, settings.pop("network"), where)
-    head = CentroidHead(int(settings.pop("head_hidden_size")), layers=int(settings.pop("head_layers", 1)))
+    hidden, layers = settings.pop("head_hidden_size"), settings.pop("head_layers", 1)
+    for name, value, most in (("head_hidden_size", hidden, MAX_HIDDEN), ("head_layers", layers, MAX_LAYERS)):
+        if type(value) is not int or not 0 < value <= most:
+            raise InputError(f"{where}: {name} needs a whole number in 1..{most}, got {value!r}")
+    head = CentroidHead(hidden, layers=layers)
     made = CGReasoner(language.requires_grad_(False), network, head, pretrained=False)
     try:
-        made.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, SafetensorError, RuntimeError) as error:
+        tensors = load_file(folder / WEIGHTS)
+        check_finite(tensors)
+        made.load_state_dict(tensors)
+    except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{folder / WEIGHTS}: holds no weights of this joint model ({error})") from None
     return made.eval(), settings
 

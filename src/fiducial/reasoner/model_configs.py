@@ -65,8 +65,10 @@ class ReasonerNetworkConfig(Config):
     size: int = option(
         1024, "edge of the square to which the encoder's picture is stretched", unit="pixels", minimum=32
     )
-    hidden_size: int = option(512, "of the layer between the language model's states and the prompt", minimum=8)
-    expansion: int = option(4, "how much wider the inner layer of a MixFFN is", minimum=1)
+    hidden_size: int = option(
+        512, "of the layer between the language model's states and the prompt", minimum=8, maximum=65_536
+    )
+    expansion: int = option(4, "how much wider the inner layer of a MixFFN is", minimum=1, maximum=64)
     states: Literal["question", "prompt", "answer"] = option(
         "question",
         "which of the language model's last states prompt the decoder: those of the question's tokens; of everything "

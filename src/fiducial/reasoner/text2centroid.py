@@ -185,6 +185,6 @@ def _read_head(model: str | Path) -> tuple[tuple[CentroidHead, NDArray[np.float3
 
 def _of_tensors(tensors: dict[str, Tensor], header: dict[str, Any]) -> tuple[CentroidHead, NDArray[np.float32]]:
     head = CentroidHead(int(header["hidden_size"]), layers=int(header.get("layers", 1)))
-    head.load_state_dict({name: one.float() for name, one in tensors.items() if name != "probe"})
-    probe: NDArray[np.float32] = tensors["probe"].float().numpy()
+    head.load_state_dict({name: one for name, one in tensors.items() if name != "probe"}, assign=True)
+    probe: NDArray[np.float32] = tensors["probe"].numpy()
     return head.eval().requires_grad_(False), probe

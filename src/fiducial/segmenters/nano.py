@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from fiducial.checkpoints import pick_device, tensors_digest
+from fiducial.checkpoints import check_process, pick_device, tensors_digest
 from fiducial.contracts import Embedding
-from fiducial.errors import InputError
+from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.segmenters.configs import EMBEDDED, NanoConfig
@@ -47,6 +48,10 @@ class _Found:
     crop: Crop
     likely: Array
     quality: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.likely).all() and math.isfinite(self.quality)):
+            raise ModelError("the nano segmenter gave no finite numbers: its weights are broken or badly trained")
 
 
 class NanoSegmenter:
@@ -118,6 +123,7 @@ class NanoSegmenter:
 
     def _pass(self, jobs: Sequence[_Job]) -> list[_Found | None]:
         """Cut every crop of every job and keep one mask of each job."""
+        check_process()
         weight = next(self.network.parameters())
         found: list[list[_Found]] = [[] for _ in jobs]
         crops = [(number, crop) for number, job in enumerate(jobs) for crop in job.crops]

@@ -261,7 +261,7 @@ def load_network(model: str | Path = EMBEDDED) -> tuple[NanoNetwork, str]:
     def build(tensors: dict[str, Tensor], header: dict[str, Any]) -> NanoNetwork:
         made = header["shape"]
         network = NanoNetwork(Shape(tuple(made["widths"]), tuple(made["encoder"]), int(made["decoder"])))
-        network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        network.load_state_dict(tensors, assign=True)
         return network
 
     return read_network(model, EMBEDDED, build)

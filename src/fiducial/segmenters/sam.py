@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fiducial.checkpoints import first_line, pick_device, pick_dtype, tensors_digest
+from fiducial.checkpoints import check_process, first_line, pick_device, pick_dtype, tensors_digest
 from fiducial.contracts import Embedding
 from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Frame, Mask, Prompts
@@ -153,6 +153,7 @@ class SamSegmenter:
 @contextmanager
 def _failures_named(what: str) -> Iterator[None]:
     """Turn what the model's runtime raises into a ModelError that says what to do."""
+    check_process()
     try:
         yield
     except (RuntimeError, MemoryError) as error:

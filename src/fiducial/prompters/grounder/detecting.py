@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from fiducial.checkpoints import pick_device
+from fiducial.checkpoints import check_process, pick_device
 from fiducial.config import as_fields
-from fiducial.errors import InputError
+from fiducial.errors import InputError, ModelError
 from fiducial.geometry import boxes as box_arrays
 from fiducial.images import Image
 from fiducial.prompters.configs import NanoConfig
@@ -134,6 +134,7 @@ class NanoDetector:
     @torch.inference_mode()
     def _look(self, pixels: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return heat (B, N, h, w) and boxes (B, 4, h, w) of pixels (B, H, W, 3)."""
+        check_process()
         inputs = network_input(pixels.to(self._device))
         places, sides = self._network(inputs)
         heat = self._network.heat(places, vectors)
@@ -141,6 +142,8 @@ class NanoDetector:
             places, mirrored = self._network(inputs.flip(3))
             heat = (heat + self._network.heat(places, vectors).flip(3)) / 2
             sides = (sides + mirrored.flip(3)[:, [2, 1, 0, 3]]) / 2
+        if not (heat.isfinite().all() and sides.isfinite().all()):
+            raise ModelError("the nano grounder gave no finite numbers: its weights are broken or badly trained")
         return heat, boxes_of(sides)
 
     def _detections(self, found: dict[int, list[Peaks]]) -> list[Detection]:

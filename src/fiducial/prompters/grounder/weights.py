@@ -81,8 +81,8 @@ def load_grounder(model: str | Path = EMBEDDED) -> tuple[Grounder, str]:
         made = header["shape"]
         numbers = (int(made[key]) for key in ("pyramid", "embedding", "words"))
         network = GrounderNetwork(Shape(tuple(made["widths"]), tuple(made["blocks"]), *numbers))
-        vectors = tensors.pop(_VECTORS).float().numpy()
-        network.load_state_dict({key.removeprefix(_NETWORK): value.float() for key, value in tensors.items()})
+        vectors = tensors.pop(_VECTORS).numpy()
+        network.load_state_dict({key.removeprefix(_NETWORK): one for key, one in tensors.items()}, assign=True)
         return Grounder(network, tuple(Name(**values) for values in header["names"]), vectors)
 
     return read_network(model, EMBEDDED, build)

@@ -13,7 +13,17 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, first_line, loading, locate, pick_device, pick_dtype
+from fiducial.checkpoints import (
+    CONFIG,
+    WEIGHTS,
+    check_complete,
+    check_process,
+    first_line,
+    loading,
+    locate,
+    pick_device,
+    pick_dtype,
+)
 from fiducial.errors import InputError, ModelError, UnknownNameError
 from fiducial.geometry import Frame, boxes
 from fiducial.images import Image
@@ -62,6 +72,7 @@ class Loaded:
     @contextmanager
     def running(self, what: str) -> Iterator[None]:
         """Compute without gradients, in the dtype asked for; a failure is a ModelError that names ``what``."""
+        check_process()
         mixed = torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
         try:
             with torch.inference_mode(), mixed:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import StoppingCriteriaList
 
-from fiducial.checkpoints import first_line
+from fiducial.checkpoints import check_process, first_line
 from fiducial.contracts import TextReply
 from fiducial.errors import InputError, ModelError
 from fiducial.images import Image
@@ -212,6 +212,7 @@ class VLMPrompter:
 
     def generate(self, inputs: Any, names: str) -> list[Reply]:
         """Let the model reply to every prompt of a batch, padded at the left; ``names`` of the images name errors."""
+        check_process()
         start = inputs["input_ids"].shape[1]
         complete = CompleteReplies(self.dialect, self.processor.tokenizer, start)
         try:
