@@ -9,13 +9,13 @@ import os
 import random
 import re
 import time
-import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from fiducial.errors import MissingExtraError, ModelError
+from fiducial.errors import InputError, MissingExtraError, ModelError
+from fiducial.files import parse_json
 from fiducial.prompters.configs import KEY_VARIABLE
 from fiducial.remote import Address, Key, check_address, excerpt, look_up_key, read_retry_after
 
@@ -30,7 +30,7 @@ DEFAULT_URL = "http://localhost:8000/v1"
 URL_VARIABLE = "FIDUCIAL_ENDPOINT"
 OPENAI_VARIABLE = "OPENAI_API_KEY"
 MAX_REPLY_BYTES = 4 * 1024 * 1024
-"""The most bytes of a reply that are read, and of what they unpack to."""
+"""The most bytes of a reply that are read."""
 RETRIED = frozenset({429, 500, 502, 503, 504})
 """The statuses that may be another one a moment later."""
 FIRST_WAIT = 0.5
@@ -246,23 +246,19 @@ class ChatClient:
             if response.status_code == 200:
                 raise
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
-        data = bytes(read)
-        if encoding not in ("", "identity"):
-            # Packed unasked. Unpacked no further than the limit: a few kilobytes may hold gigabytes.
-            try:
-                data = zlib.decompressobj(wbits=47).decompress(data, MAX_REPLY_BYTES + 1)  # 47: gzip or zlib
-            except zlib.error:
-                data = b""
-            if len(data) > MAX_REPLY_BYTES:
-                raise self._too_long()
-        return data.decode("utf-8", errors="replace")
+        if encoding in ("", "identity"):
+            return read.decode("utf-8", errors="replace")
+        if response.status_code == 200:  # a few kilobytes may hold gigabytes
+            raise EndpointError(f"{self._at} packed its reply ({excerpt(encoding)}) unasked: switch that off there")
+        return ""
 
     def _parse(self, text: str, kind: str) -> Any:
         try:
-            value = json.loads(text)
+            value = parse_json(text, self._at)
             # Written anew without escapes, so that no spelling of the key goes unseen.
-            return json.loads(self._key.hide(json.dumps(value, ensure_ascii=False))) if self._key.value else value
-        except (ValueError, RecursionError):
+            anew = self._key.hide(json.dumps(value, ensure_ascii=False)) if self._key.value else ""
+            return parse_json(anew, self._at) if anew else value
+        except (InputError, RecursionError):
             pass
         if _is_page(text, kind):
             raise EndpointError(f"{self._at} replied with a web page, not with JSON: is the url right?")
@@ -313,8 +309,8 @@ class ChatClient:
 def _server_words(text: str) -> str:
     """Find the server's own explanation in the body of an error."""
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = parse_json(text, "the reply")
+    except InputError:
         return excerpt(text)
     for name in ("error", "message", "detail"):
         while isinstance(found, dict) and name in found:
