@@ -73,14 +73,65 @@ def test_plugins_that_make_no_sense_are_refused(plugged):
             assert set(plugins.names("segmenter")) == set(plugins.BUILT_IN["segmenter"])
 
 
-@pytest.mark.parametrize("error", [ImportError("gone"), RuntimeError("boom"), SyntaxError("x"), SystemExit(3)])
+class OddError(BaseException):
+    """Neither an Exception nor able to say what it is."""
+
+    def __str__(self):
+        raise RuntimeError("boom")
+
+
+class Moody(type):
+    """Makes classes that raise when they are looked at."""
+
+    @property
+    def kind(cls):
+        raise ZeroDivisionError("moody")
+
+
+class Endless(list):
+    def __iter__(self):
+        raise RecursionError("endless")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("gone"),
+        RuntimeError("boom"),
+        SyntaxError("x"),
+        SystemExit(3),
+        GeneratorExit(),
+        MemoryError(),
+        OddError(),
+    ],
+    ids=repr,
+)
 def test_a_broken_plugin_is_left_out_and_named(plugged, error):
     def load():
         raise error
 
     plugged(load)
-    with pytest.warns(UserWarning, match="'other' cannot be loaded"):
+    with pytest.warns(UserWarning, match=f"plugin 'other' is left out: {type(error).__name__}: "):
         assert "nano" in plugins.names("segmenter")
+    plugged(lambda: load)
+    with pytest.warns(UserWarning, match=f"plugin 'other' is left out: {type(error).__name__}: "):
+        assert "nano" in plugins.names("segmenter")
+
+
+@pytest.mark.parametrize(("given", "said"), [(Moody("Moody", (), {}), "moody"), (Endless([1]), "endless")])
+def test_a_plugin_that_raises_when_it_is_looked_at_is_left_out(plugged, given, said):
+    plugged(lambda: given)
+    with pytest.warns(UserWarning, match=f"'other' is left out: .*{said}"):
+        assert "nano" in plugins.names("segmenter")
+
+
+def test_an_interrupt_is_still_one(plugged):
+    def load():
+        raise KeyboardInterrupt
+
+    plugged(load)
+    with pytest.raises(KeyboardInterrupt):
+        plugins.names("segmenter")
 
 
 def test_missing_packages_are_named_with_their_extra(plugged):

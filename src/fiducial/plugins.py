@@ -71,8 +71,7 @@ BUILT_IN = {
         "risbench": _DATASETS + "RisBenchConfig",
         "rrsisd": _DATASETS + "RrsisDConfig",
         "voc": _DATASETS + "VocConfig",
-        "volume": "fiducial.volumes.configs:VolumeConfig",
-        "misground": "fiducial.misground.configs:MisgroundConfig",
+        "volume": _DATASETS + "VolumeConfig",
         "asked": "fiducial.reasoner.configs:AskedConfig",
         "scenes": "fiducial.synthetic.configs:ScenesConfig",
         "referring": "fiducial.synthetic.configs:ReferringConfig",
@@ -133,27 +132,40 @@ def parts() -> dict[str, dict[str, Any]]:
 
     known: dict[str, dict[str, Any]] = {kind: dict(named) for kind, named in BUILT_IN.items()}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        for described in _plugged_in(entry):
-            kind, name = getattr(described, "kind", None), getattr(described, "name", None)
-            if not (isinstance(described, type) and is_dataclass(described) and hasattr(described, "with_settings")):
-                problem = f"{described!r} is no dataclass derived from fiducial.config.Config"
-            elif kind not in known or not isinstance(name, str) or not _NAME.fullmatch(name):
-                problem = f"{described.__name__} needs a kind ({', '.join(known)}) and a lower-case name"
-            elif name in known[kind]:
-                problem = f"the {kind.replace('_', ' ')} {name!r} exists already"
-            else:
-                known[kind][name] = described
-                continue
+        try:
+            problems = _join(entry, known)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001
+            # Somebody else's code: whatever it raises is no reason for every command to fail. It is left out, and said.
+            problems = [f"{type(error).__name__}: {_said_by(error)}"]
+        for problem in problems:
             warnings.warn(f"plugin {entry.name!r} is left out: {problem}", stacklevel=2)
     return known
 
 
-def _plugged_in(entry: Any) -> list[Any]:
+def _join(entry: Any, known: dict[str, dict[str, Any]]) -> list[str]:
+    """Put what a plugin gives beside what is known; returns what is wrong with the rest of it."""
+    given = entry.load()
+    given = given() if callable(given) and not isinstance(given, type) else given
+    problems = []
+    for described in list(given) if isinstance(given, (list, tuple)) else [given]:
+        kind, name = getattr(described, "kind", None), getattr(described, "name", None)
+        if not (isinstance(described, type) and is_dataclass(described) and hasattr(described, "with_settings")):
+            problems.append(f"{described!r:.200} is no dataclass derived from fiducial.config.Config")
+        elif not isinstance(kind, str) or kind not in known or not isinstance(name, str) or not _NAME.fullmatch(name):
+            problems.append(f"{described.__name__} needs a kind ({', '.join(known)}) and a lower-case name")
+        elif name in known[kind]:
+            problems.append(f"the {kind.replace('_', ' ')} {name!r} exists already")
+        else:
+            known[kind][name] = described
+    return problems
+
+
+def _said_by(error: BaseException) -> str:
+    from fiducial.remote import excerpt
+
     try:
-        given = entry.load()
-        given = given() if callable(given) and not isinstance(given, type) else given
-    except (Exception, SystemExit) as error:  # noqa: BLE001
-        # Somebody else's code: whatever it raises is no reason for every command to fail. It is left out, and said.
-        warnings.warn(f"plugin {entry.name!r} cannot be loaded, its parts are left out: {error!r}", stacklevel=3)
-        return []
-    return list(given) if isinstance(given, (list, tuple)) else [given]
+        return excerpt(str(error))
+    except Exception:  # noqa: BLE001 - its text is somebody else's code too
+        return "it does not say why"
