@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from fiducial.errors import InputError
+from fiducial.files import read_whole
 
 MAX_BYTES = 256 * 2**20
 MAX_OPERATIONS = 20_000_000
 MAX_DEPTH = 16
+SLACK = 10_000
+"""Containers that any file may make; beyond these each needs as many bytes of the file as an honest one."""
 _MAX_BITS = 256
 _SCALARS = frozenset({str, bytes, int, float, bool, type(None)})
 _NUMBERS = dict(zip(["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"], "?bhiqBHIQfd", strict=True))
@@ -45,9 +48,7 @@ def load_plain(path: Path) -> Any:
         InputError: missing, too large, broken, or it holds anything else; a global that it asks for is named.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: a pickle of more than {MAX_BYTES >> 20} MiB is refused")
-        data = path.read_bytes()
+        data = read_whole(path, MAX_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     try:
@@ -85,7 +86,7 @@ class _Reader(_STANDARD):  # type: ignore[misc]
 
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data), encoding="latin1")
-        self.dispatch = _Operations(_OPERATIONS)
+        self.dispatch = _Operations(_OPERATIONS, SLACK + len(data) // 3)
         # What calls copy stands in the file: honest files never copy more than their own length.
         self.copies_left = len(data)
 
@@ -120,14 +121,18 @@ class _Reader(_STANDARD):  # type: ignore[misc]
 class _Operations(dict[int, Callable[[_Reader], None]]):
     """The known operations of the standard reader, counted."""
 
-    def __init__(self, known: dict[int, Callable[[_Reader], None]]) -> None:
+    def __init__(self, known: dict[int, Callable[[_Reader], None]], containers: int) -> None:
         super().__init__(known)
-        self.left = MAX_OPERATIONS
+        self.left, self.containers = MAX_OPERATIONS, containers
 
     def __getitem__(self, code: int) -> Callable[[_Reader], None]:
         self.left -= 1
         if self.left < 0:
             raise _Refusal(f"more than {MAX_OPERATIONS:,} operations")
+        if code in _ROOM:  # one byte of the file is a hundred of memory
+            self.containers -= _ROOM[code]
+            if self.containers < 0:
+                raise _Refusal("it makes more lists, mappings and sets than the file can fill")
         return super().__getitem__(code)
 
     def __missing__(self, code: int) -> Any:
@@ -153,6 +158,7 @@ def _size_checked(operation: Callable[[_Reader], None]) -> Callable[[_Reader], N
     return checked
 
 
+_ROOM = {pickle.MARK[0]: 1, pickle.EMPTY_LIST[0]: 1, pickle.EMPTY_DICT[0]: 1, pickle.EMPTY_SET[0]: 8}
 _OPERATIONS: dict[int, Callable[[_Reader], None]] = {
     **{getattr(pickle, name)[0]: _STANDARD.dispatch[getattr(pickle, name)[0]] for name in _KNOWN.split()},
     pickle.REDUCE[0]: _Reader.load_reduce,
