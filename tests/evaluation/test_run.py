@@ -3,9 +3,9 @@ import json
 import pytest
 
 from evaluation_fakes import bench
+from fiducial.contents import contents_of
 from fiducial.errors import InputError
 from fiducial.evaluation import TruthPrompts, evaluate, read_run
-from fiducial.evaluation.run import contents_of
 
 
 def write_model(folder, weights=b"weights"):
@@ -108,3 +108,25 @@ def test_a_dataset_that_an_earlier_version_wrote_as_text_is_opened_again(tmp_pat
     card = json.loads(path.read_text())
     path.write_text(json.dumps({**card, "dataset_spec": "scenes:shapes?count=2&size=96"}))
     assert len(read_run(tmp_path).open_dataset()) == 2
+
+
+def test_a_card_that_makes_no_sense_is_named(tmp_path):
+    evaluate_with(tmp_path)
+    card = json.loads((tmp_path / "run.json").read_text())
+    for key, value in [
+        *(("dataset", one) for one in ([], "x", None, {"name": "x"})),
+        *(("recipe", one) for one in ("x", None)),
+        *(("prompter", one) for one in ([], {})),
+        *(("sessions", one) for one in (5, {})),
+        *(("planned", one) for one in ([1], "x", 1e9)),
+    ]:
+        (tmp_path / "run.json").write_text(json.dumps({**card, key: value}))
+        with pytest.raises(InputError, match=rf"run\.json: {key} makes no sense: was the file edited\?"):
+            read_run(tmp_path)
+    for contents in (None, 5, [1], {"a": 1}, {"a": {"path": "x"}}, {"a": {"sha256": [1]}}):
+        (tmp_path / "run.json").write_text(json.dumps({**card, "contents": contents}))
+        assert set(read_run(tmp_path).settings["contents"]) <= {"a"}
+    for text in ("[" * 5000, "9" * 5000, "[]", "{}", ""):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(InputError, match=r"run\.json: "):
+            read_run(tmp_path)

@@ -1,10 +1,12 @@
 import json
 import re
+from dataclasses import dataclass
 
 import pytest
 import torch
 from filelock import FileLock, Timeout
 
+from fiducial.config import option
 from fiducial.errors import InputError, ModelError
 from fiducial.provenance import RUN_CARD
 from fiducial.training import runs
@@ -180,6 +182,23 @@ def test_another_configuration_is_refused_but_for_what_may_change(tmp_path):
         TrainingRun(tmp_path, RunConfig(num_threads=8))
     with pytest.raises(InputError, match=r"words: null there, \"abc\" now"):
         TrainingRun(tmp_path, CONFIG, digests={"words": "abc"})
+
+
+def test_weights_that_were_replaced_are_noticed(tmp_path):
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class FromWeights(RunConfig):
+        """A run that begins with weights."""
+
+        initial_weights: str = option("", "where it begins")
+
+    one, same, run = tmp_path / "one", tmp_path / "same", tmp_path / "run"
+    one.write_bytes(b"1")
+    same.write_bytes(b"1")
+    opened(run, FromWeights(initial_weights=str(one)))
+    opened(run, FromWeights(initial_weights=str(same)))
+    one.write_bytes(b"2")
+    with pytest.raises(InputError, match=r"initial_weights: the contents of \S+one changed \(sha256"):
+        TrainingRun(run, FromWeights(initial_weights=str(one)))
 
 
 def test_no_two_processes_train_in_one_folder(tmp_path):

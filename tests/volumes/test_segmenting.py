@@ -175,6 +175,19 @@ def test_work_that_was_stopped_goes_on(tmp_path):
         segment_volume(pipeline, scan(LEFT), "the tumour", options, out=tmp_path)
 
 
+def test_weights_that_were_replaced_are_noticed(tmp_path):
+    weights, out = tmp_path / "w.safetensors", tmp_path / "out"
+    weights.write_bytes(b"1")
+    recipe = {"segmenter": {"name": "nano", "model": str(weights)}}
+    parts = Threshold()
+    pipeline = Pipeline(prompter=parts, segmenter=parts, name="threshold")
+    for _ in range(2):
+        segment_volume(pipeline, scan(RIGHT), "the tumour", VolumeOptions(), out=out, recipe=recipe)
+    weights.write_bytes(b"2")
+    with pytest.raises(InputError, match=r"recipe\.segmenter\.model: the contents of \S+w\.safetensors changed"):
+        segment_volume(pipeline, scan(RIGHT), "the tumour", VolumeOptions(), out=out, recipe=recipe)
+
+
 def test_slices_that_failed_are_asked_again(tmp_path):
     volume = scan(RIGHT)
     failed = run(volume, parts=Threshold(fails=True), out=tmp_path)

@@ -10,8 +10,8 @@ from typing import Any
 from fiducial import plugins
 from fiducial.cli import common
 from fiducial.config import Config, as_plain, class_value, fields_of, is_needed, option, summary, type_name
+from fiducial.contents import flat
 from fiducial.errors import UnknownNameError
-from fiducial.evaluation.run import flat
 from fiducial.training.recipes import config_names, config_values
 
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from fiducial.config import Config, as_fields, as_plain
+from fiducial.contents import CONTENTS, contents_of, differences
 from fiducial.datasets import Dataset, sample_ids
 from fiducial.errors import InputError
 from fiducial.evaluation.job import Bench, Job, Loader, code_of, measure_with_workers, task_digest, true_boxes
 from fiducial.evaluation.record import Record, RecordFile, read_records, write_records
-from fiducial.evaluation.run import CARD, CONTENTS, RECORDS, Run, contents_of, differences, read_run
+from fiducial.evaluation.run import CARD, RECORDS, Run, read_run
 from fiducial.evaluation.summary import score_record
 from fiducial.files import make_folder
 from fiducial.language import Outcome

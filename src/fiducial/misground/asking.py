@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.config import Config, as_plain, build
+from fiducial.contents import CONTENTS, contents_of, differences, fingerprint_of, known_contents
 from fiducial.contracts import Conversational, SamplingPrompter, TextReply
 from fiducial.errors import InputError, UnknownNameError
-from fiducial.evaluation.run import CARD, CONTENTS, contents_of, differences, fingerprint_of
+from fiducial.evaluation.run import CARD
 from fiducial.files import LineFile, json_text, make_folder, read_json, read_json_lines, write_atomically
 from fiducial.images import Image, read_image
 from fiducial.language import Outcome
@@ -116,7 +117,9 @@ def read_asked(folder: str | Path) -> AskedRun:
     card = read_json(path, kind=dict) if path.is_file() else {}
     if card.get("misground") != LAYOUT or not {*SETTINGS} <= set(card):
         raise InputError(f"{folder}: no folder of `fiducial misground run`")
-    settings = {**{key: card[key] for key in SETTINGS}, CONTENTS: card.get(CONTENTS, {})}
+    settings = {**{key: card[key] for key in SETTINGS}, CONTENTS: known_contents(card)}
+    if not isinstance(settings["benchmark"], dict) or not isinstance(card.get("sessions", []), list):
+        raise InputError(f"{path}: makes no sense: was the file edited?")
     return AskedRun(Path(folder), settings, tuple(card.get("sessions", ())))
 
 
@@ -247,7 +250,7 @@ def _read_replies(path: Path) -> dict[str, Reply]:
     known = {field.name for field in fields(Reply)}
     found: dict[str, Reply] = {}
     for number, values in read_json_lines(path):
-        if set(values) != known or values["id"] in found:
+        if set(values) != known or not isinstance(values["id"], str) or values["id"] in found:
             raise InputError(f"{path}, line {number}: not a reply, or the second to one item: was the file edited?")
         found[values["id"]] = Reply(**values)
     return found

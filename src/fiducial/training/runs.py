@@ -23,10 +23,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from fiducial.config import as_plain, read
+from fiducial.contents import CONTENTS, differences, files_of, flat, known_contents
 from fiducial.errors import InputError
 from fiducial.evaluation.progress import clock
-from fiducial.evaluation.run import differences
-from fiducial.files import make_folder, read_json, write_atomically
+from fiducial.files import make_folder, parse_json, read_json, write_atomically
 from fiducial.provenance import RUN_CARD, write_run_card
 from fiducial.training.configs import RunConfig
 
@@ -61,7 +61,8 @@ class TrainingRun:
         writes: whether it is this process that writes and prints, where several train together.
 
     Raises:
-        InputError: the folder holds a run of another configuration; go on with that one or take another folder.
+        InputError: the folder holds a run of another configuration, or of one whose files held something else; go on
+            with that one or take another folder.
     """
 
     def __init__(
@@ -79,16 +80,19 @@ class TrainingRun:
         self._lock: FileLock | None = None
         self._made = False  # whether the folder is new
         self._config = {**as_plain(config), **digests}
+        self._contents = files_of(flat(as_plain(config)))
         self._started = time.monotonic()
         card = self.folder / RUN_CARD
         self._is_new = not card.exists()
         if not self._is_new:
             before = _config_of(card, config, digests)
             changed = {key for key in {*before, *self._config} if before.get(key) != self._config.get(key)}
-            if changed := changed - config.changeable:
-                old, new = ({key: one.get(key) for key in changed} for one in (before, self._config))
+            held = known_contents(read_json(card, kind=dict))
+            held = {key: one for key, one in held.items() if key.partition(".")[0] not in config.changeable}
+            old, new = ({key: one.get(key) for key in changed - config.changeable} for one in (before, self._config))
+            if found := differences({**old, CONTENTS: held}, {**new, CONTENTS: self._contents}):
                 raise InputError(
-                    f"{self.folder}: holds a run with other settings ({'; '.join(differences(old, new))}): a run goes "
+                    f"{self.folder}: holds a run with other settings ({'; '.join(found)}): a run goes "
                     "on with those that it began with: give them, or take another --out"
                 )
 
@@ -120,7 +124,8 @@ class TrainingRun:
             return
         self._lock_folder()
         if self._is_new:
-            write_run_card(self.folder, self.command, seed=self._config["seed"], config=self._config)
+            described = {"config": self._config, CONTENTS: self._contents}
+            write_run_card(self.folder, self.command, seed=self._config["seed"], **described)
             self._is_new = False
 
     def _lock_folder(self) -> None:
@@ -270,7 +275,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            notes = json.loads((file.metadata() or {}).get("notes", "{}"))
+            notes = parse_json((file.metadata() or {}).get("notes", "{}"), path, kind=dict)
             return {key: file.get_tensor(key) for key in file.keys()}, notes  # noqa: SIM118 (no mapping)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be read as safetensors ({error})") from None
@@ -278,7 +283,8 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 def _config_of(card: Path, config: RunConfig, digests: Iterable[str]) -> dict[str, Any]:
     """Return the configuration on a card, with the names of today and what it does not say by default."""
-    written = _with_new_names(read_json(card, kind=dict).get("config", {}))
+    written = _with_new_names(read_json(card, kind=dict).get("config"))
+    written = written if isinstance(written, dict) else {}
     others = {key: written.pop(key, None) for key in digests}
     try:
         return {**as_plain(read(type(config), written, str(card))), **others}

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from fiducial.config import as_plain
+from fiducial.contents import CONTENTS, contents_of, differences, known_contents
 from fiducial.errors import InputError
 from fiducial.files import LineFile, json_text, make_folder, parse_json, read_json, rounded, write_atomically
 from fiducial.geometry import Mask
@@ -94,6 +95,7 @@ class SliceStore:
             "instruction": instruction,
             "options": asked,
             "recipe": as_plain(recipe),
+            CONTENTS: contents_of(recipe, {}),
         }
         settings = json.loads(json.dumps(settings))
         self._lines = LineFile(folder / RECORDS)
@@ -139,16 +141,16 @@ def _lines(path: Path) -> list[bytes]:
 def _read(line: bytes, where: str) -> Slice:
     try:
         return Slice.from_json(parse_json(line, where, kind=dict))
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{where}: not what came of a slice ({error}): was the file edited?") from None
 
 
 def _require_same(card: Path, settings: Mapping[str, Any], begun: bool) -> None:
     if not begun:
         return
-    before = read_json(card, kind=dict).get("settings", {}) if card.is_file() else {}
-    other = [key for key in settings if before.get(key) != settings[key]]
+    before = read_json(card, kind=dict).get("settings") if card.is_file() else None
+    before = before if isinstance(before, dict) else {}
+    other = [f"another {key}" for key in settings if key != CONTENTS and before.get(key) != settings[key]]
+    other += differences({CONTENTS: known_contents(before)}, {CONTENTS: settings[CONTENTS]})
     if other:
-        raise InputError(
-            f"{card.parent}: holds other work (another {', another '.join(other)}): give this one a folder of its own"
-        )
+        raise InputError(f"{card.parent}: holds other work ({', '.join(other)}): give this one a folder of its own")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from fiducial.contents import flat
 from fiducial.datasets import Dataset
 from fiducial.errors import FiducialError
 from fiducial.evaluation.comparison import Comparison, PublishedTable
@@ -35,7 +36,7 @@ from fiducial.evaluation.report.text import (
     number,
     size_class,
 )
-from fiducial.evaluation.run import Run, flat
+from fiducial.evaluation.run import Run
 from fiducial.evaluation.summary import TIMES, Summary, summarise
 from fiducial.files import json_text, make_folder, write_atomically
 
