@@ -25,6 +25,7 @@ from fiducial.contracts import (
 )
 from fiducial.errors import GeometryError, InputError, ModelError
 from fiducial.geometry import Mask, Prompt, Prompts
+from fiducial.geometry.prompts import fractions_note
 from fiducial.images import DEFAULT_MAX_PIXELS, Image, list_images, read_image
 from fiducial.language import Answer, Outcome
 from fiducial.language.answers import check_instruction
@@ -234,6 +235,9 @@ class Pipeline:
             prompts: in any frame of this image; boxes that reach past it are clipped.
             instruction: words to keep with the result.
 
+        Returns:
+            The masks; ``answer.repairs`` says so where the coordinates look like fractions of a frame of pixels.
+
         Raises:
             InputError: a box or point that lies wholly outside the image, or no segmenter.
         """
@@ -248,7 +252,8 @@ class Pipeline:
         if len(fitted) < len(given) or any(len(a.points) < len(b.points) for a, b in zip(fitted, given, strict=True)):
             raise GeometryError(f"{picture.name}: {notes[0]} (the image is {picture.width} x {picture.height} pixels)")
         outcome = Outcome.FOUND if len(given) else Outcome.NO_TARGET
-        answer = Answer(outcome, given, text="coordinates given by the caller")
+        said = fractions_note(prompts.frame, prompts.numbers)
+        answer = Answer(outcome, given, text="coordinates given by the caller", repairs=(said,) if said else ())
         return self._finish(picture, picture, instruction, answer, 0.0, {})
 
     def _draw(self, picture: Image) -> Image:

@@ -159,3 +159,19 @@ def test_embeddings_are_kept_for_the_next_run(picture, tmp_path, capsys, monkeyp
     monkeypatch.setattr("fiducial.segmenters.sam.SamSegmenter.encode", fail)
     assert main([*words, "--cache", str(cache), "--set", "cache.max_bytes=100000000"]) == 0
     assert json.loads(capsys.readouterr().out)["masks"] == first["masks"]
+
+
+@pytest.mark.parametrize(
+    ("words", "warned"),
+    [
+        (["--box", "0.28,0.025,0.74,0.86"], True),
+        (["--point", "0.5,0.5,1"], True),
+        (["--box", "0.1,0.1,0.6,0.6", "--point", "0.5,0.5,1"], True),
+        (["--box", "0,0,1,1"], False),
+        (["--box", "0.5,0.5,20,20"], False),
+    ],
+)
+def test_fractions_are_taken_for_pixels_and_that_is_said(picture, capsys, words, warned):
+    assert main(["cut", str(picture), *words, "--segmenter", "grabcut", "--json"]) == 0
+    note = "the numbers look like fractions (0..1), this frame reaches 60: not rescaled"
+    assert (note in json.loads(capsys.readouterr().out)["repairs"]) == warned

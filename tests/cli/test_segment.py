@@ -76,6 +76,10 @@ def test_a_folder_goes_on_after_a_bad_file(folder, tmp_path, capsys):
     assert "s left" in captured.err
     names = {path.name for path in out.iterdir()}
     assert "run.json" in names
+    joint = json.loads((out / "coco.json").read_text())
+    assert [(one["id"], one["file_name"]) for one in joint["images"]] == [(1, "a.png"), (2, "b.png")]
+    assert [one["id"] for one in joint["annotations"]] == [1, 2]
+    assert [one["image_id"] for one in joint["annotations"]] == [1, 2]
     assert any(name.startswith("a.png") for name in names)
     assert any(name.startswith("b.png") for name in names)
     assert json.loads((out / "run.json").read_text())["recipe"]["name"] == "nano"
@@ -270,3 +274,16 @@ def test_check_prints_whether_words_and_masks_agree(folder, tmp_path, capsys):
 def test_a_convention_needs_a_check(folder, capsys):
     assert main(["segment", str(folder / "a.png"), "the red region", "--convention", "radiological"]) == 2
     assert "add --check" in capsys.readouterr().err
+
+
+def test_folders_in_folders_are_segmented_on_request(folder, tmp_path, capsys):
+    (folder / "deep").mkdir()
+    (folder / "deep" / "a.png").write_bytes((folder / "b.png").read_bytes())
+    (folder / "c.psd").write_bytes(b"8BPS")
+    words = ["segment", str(folder), "the red square", "--recipe", "classic", "--recursive", "--format", "coco"]
+    assert main([*words, "--out", str(tmp_path / "o")]) == 0
+    assert f"fiducial: skipped {folder / 'c.psd'}: pictures of the kind .psd are not read" in capsys.readouterr().err
+    joint = json.loads((tmp_path / "o" / "coco.json").read_text())
+    assert [one["file_name"] for one in joint["images"]] == ["a.png", "b.png", "deep/a.png"]
+    assert main([*words, "--out", str(folder / "deep" / "o")]) == 2
+    assert "is a folder that is read" in capsys.readouterr().err

@@ -6,9 +6,14 @@ import pytest
 
 import fake_datasets
 from fiducial.datasets import LayoutError, open_dataset
-from fiducial.datasets.coco import AnnotationFile
+from fiducial.datasets.coco import AnnotationFile, warn
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.geometry import Mask
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_yet():
+    warn.cache_clear()
 
 
 def test_one_sample_per_picture_and_class(tmp_path):
@@ -114,6 +119,7 @@ def test_masks_are_those_of_pycocotools(tmp_path, compressed):
         (lambda found: found.update(images=[], annotations=[]), "no image is listed"),
         (lambda found: found["images"][0].pop("height"), r"images\[0\]: needs id, file_name, height and width"),
         (lambda found: found["images"][0].update(width=0), "image 10 has no name, or no extent"),
+        (lambda found: found["images"][0].update(width=float("inf")), r"images\[0\]: needs id, file_name, height"),
         (lambda found: found["images"].append(found["images"][0]), "two images share the id 10"),
         (lambda found: found["annotations"].append(found["annotations"][0]), "two annotations share the id 1"),
         (lambda found: found["annotations"].append({"id": 9}), r"annotations\[\d\]: needs an image_id"),
@@ -145,17 +151,88 @@ def test_broken_segmentations_are_refused_when_asked_for(tmp_path, segmentation,
         dataset[0]
 
 
-def test_mixed_truth_is_refused(tmp_path):
-    dataset = open_dataset(rewritten(tmp_path, lambda found: found["annotations"][1].pop("segmentation")))
-    with pytest.raises(InputError, match=r"annotation 2 has no segmentation"):
-        dataset[0]
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_an_instance_without_a_segmentation_beside_others_is_its_box(tmp_path, caplog, lacking):
+    ships, tanks = open_dataset(rewritten(tmp_path, lambda found: found["annotations"][lacking].pop("segmentation")))
+    boxes = [(2, 1, 5, 4), (3, 2, 6, 5)]
+    assert [mask.box for mask in ships.instances] == boxes
+    assert ships.instances[lacking] == Mask.from_box(boxes[lacking], *fake_datasets.SIZE)
+    assert ships.labels == ("ship", "ship")
+    assert tanks.instances is not None
+    assert f"annotation {lacking + 1} has no segmentation" in caplog.text
 
+
+@pytest.mark.parametrize("box", [None, [1, 1, 0, 3], [float("nan"), 1, 2, 3], [1, 1, float("inf"), 3], [1, 2], "text"])
+def test_an_instance_with_neither_is_left_out_and_named(tmp_path, caplog, box):
     def strip(found):
-        found["annotations"][0].update(segmentation=[], bbox=None)
+        found["annotations"][0].update(segmentation=[], bbox=box)
 
-    dataset = open_dataset(rewritten(tmp_path / "other", strip))
+    ships, _ = open_dataset(rewritten(tmp_path, strip))
+    assert [mask.box for mask in ships.instances] == [(3, 2, 6, 5)]
+    assert (ships.labels, ships.meta["annotation_ids"]) == (("ship",), [2])
+    assert "annotation 1 has neither a segmentation nor a box with an extent: it is left out" in caplog.text
+
+    def strip_both(found):
+        for entry in found["annotations"][:2]:
+            entry.update(segmentation=[], bbox=box)
+
+    dataset = open_dataset(rewritten(tmp_path / "other", strip_both))
     with pytest.raises(InputError, match=r"annotation 1 has neither a segmentation nor a box"):
         dataset[0]
+
+
+@pytest.mark.parametrize("box", [[float("nan"), 1, 2, 3], [1, float("inf"), 2, 3], [1, 1, float("nan"), 3]])
+def test_a_box_that_is_no_box_beside_a_segmentation_is_not_used(tmp_path, box):
+    ships, _ = open_dataset(rewritten(tmp_path, lambda found: found["annotations"][0].update(bbox=box)))
+    assert ships.boxes is None
+    assert ships.prompts().boxes.tolist() == [[2, 1, 5, 4], [3, 2, 6, 5]]
+
+
+@pytest.mark.parametrize(
+    ("written", "crowd"),
+    [
+        *((no, False) for no in ("0", 0, 0.0, False, None, "false", "")),
+        *((yes, True) for yes in ("1", 1, 1.0, True, "true")),
+    ],
+)
+def test_crowds_are_marked_in_many_ways(tmp_path, written, crowd):
+    ships, _ = open_dataset(rewritten(tmp_path, lambda found: found["annotations"][1].update(iscrowd=written)))
+    assert len(ships.instances) == (1 if crowd else 2)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("ring", [[1, 2, 3, 4], [], [1, 2, 3, 4, 5], [float("nan")] * 6, [1e9] * 6, None, ["a"] * 6, 7])
+def test_a_ring_that_is_none_is_left_out_and_named(tmp_path, caplog, place, ring):
+    def change(found):
+        found["annotations"][0]["segmentation"] = [fake_datasets.SQUARE_POLYGON] * 2
+        found["annotations"][0]["segmentation"].insert(place, ring)
+
+    ships, _ = open_dataset(rewritten(tmp_path, change))
+    assert np.array_equal(ships.instances[0].to_dense(), fake_datasets.square() > 0)
+    assert f"annotation 1: ring {place + 1} of 3 is left out" in caplog.text
+
+
+def test_ids_may_be_written_as_text(tmp_path):
+    def change(found):
+        for entry in found["annotations"]:
+            entry.update(image_id=str(entry["image_id"]), category_id=str(entry["category_id"]))
+
+    ships, tanks = open_dataset(rewritten(tmp_path, change))
+    assert (len(ships.instances), tanks.instruction) == (2, "storage tank")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"iscrowd": "perhaps"}, r"annotations\[0\]: iscrowd is 0 or 1, got 'perhaps'"),
+        ({"image_id": [10]}, r"annotations\[0\]: image_id is a number or a text"),
+        ({"category_id": {"id": 1}}, r"annotations\[0\]: category_id is a number or a text"),
+        ({"id": [1]}, r"annotations\[0\]: id is a number or a text"),
+    ],
+)
+def test_marks_and_ids_that_mean_nothing_are_refused(tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        open_dataset(rewritten(tmp_path, lambda found: found["annotations"][0].update(change)))
 
 
 def test_a_broken_json_names_its_line(tmp_path):

@@ -1,12 +1,14 @@
 import numpy as np
 import PIL.Image
 import pytest
+import tifffile
 
 import fake_datasets
 from fiducial.datasets import LayoutError
 from fiducial.datasets.files import count_of, picture_size, read_csv, read_mask, read_values, tree
 from fiducial.errors import ImageError, InputError
 from fiducial.geometry import Mask
+from fiducial.images import read_image
 
 SQUARE = fake_datasets.square() > 0
 
@@ -78,3 +80,21 @@ def test_trees_are_short(tmp_path):
     assert "nothing" in str(LayoutError(tmp_path / "no", "coco", "a/", "x"))
     assert count_of(["a", "b", "c", "d"]) == "a, b, c and 1 more"
     assert count_of(["a"]) == "a"
+
+
+@pytest.mark.parametrize("kind", ["int8", "int16", "uint16", "uint32", "int64", "float64"])
+@pytest.mark.parametrize("separate", [False, True])
+def test_labels_in_tiff_keep_their_numbers(tmp_path, kind, separate):
+    labels = np.arange(48).reshape(6, 8).astype(kind)
+    tifffile.imwrite(tmp_path / "a.tif", labels)
+    assert np.array_equal(read_values(tmp_path / "a.tif"), labels)
+    colours = np.stack([labels, labels * 0 + 1, labels * 2], axis=0 if separate else 2).astype(kind)
+    how = "separate" if separate else "contig"
+    tifffile.imwrite(tmp_path / "b.tif", colours, photometric="rgb", planarconfig=how)
+    assert np.array_equal(read_values(tmp_path / "b.tif", channel=2), (labels * 2).astype(kind))
+    assert np.array_equal(read_values(tmp_path / "b.tif"), np.maximum(labels * 2, 1).astype(kind))
+
+
+def test_the_size_of_a_turned_tiff_is_that_of_the_picture(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((6, 8), np.uint8), extratags=[(274, "H", 1, 6, True)])
+    assert picture_size(tmp_path / "a.tif") == (8, 6) == read_image(tmp_path / "a.tif").pixels.shape[:2]

@@ -155,6 +155,7 @@ def test_boxes_without_masks(write):
         ([{"image_id": 1, "segmentation": {"size": [8, 8], "counts": [9]}}], r"annotations\[0\]: .*covers 9 pixels"),
         ([{"image_id": 1, "segmentation": [[1, 2]]}], r"annotations\[0\]"),
         ([{"image_id": 1, "bbox": [1, 2]}], r"annotations\[0\]"),
+        ([{"image_id": 1, "bbox": [1, 2, float("nan"), 4]}], r"annotations\[0\]: its box holds a number that is not"),
         ([{"image_id": 1, "segmentation": {"size": [9, 8], "counts": [72]}}], r"annotations\[0\]"),
     ],
 )
@@ -183,6 +184,92 @@ def test_truth_without_anything_to_go_by(write):
     bare = write("b.json", [{"image_id": 1}])
     with pytest.raises(InputError, match="neither a target nor the size"):
         score_predictions(bare, bare)
+
+
+# -- pictures meet by the names of their files ---------------------------------------------------------
+
+
+def listed(*names, first=1):
+    return [
+        {"id": number, "height": 8, "width": 8, "file_name": name} for number, name in enumerate(names, start=first)
+    ]
+
+
+@pytest.fixture
+def two(write):
+    """a.jpg has no target and the id 1, b.jpg one and the id 7."""
+    images = [*listed("a.jpg"), *listed("b.jpg", first=7)]
+    return write("truth.json", {"images": images, "annotations": [code(box(0, 0, 4, 4), image_id=7)]})
+
+
+@pytest.mark.parametrize("name", ["b.jpg", "pictures/b.jpg", "./b.jpg", "x\\\\b.jpg", "b.png"])
+def test_a_prediction_counts_for_the_picture_of_its_name(write, two, name):
+    """Another tool numbers from 1: by id it would count for a.jpg."""
+    found = {"images": listed(name), "annotations": [code(box(0, 0, 4, 4), image_id=1)]}
+    scores = score_predictions(write("p.json", found), two)
+    assert {key: score.iou for key, score in scores.samples.items()} == {"1": 0.0, "7": 1.0}
+
+
+def test_folders_in_names_count_where_two_files_are_called_alike(write):
+    annotations = [code(box(0, 0, 4, 4), image_id=1), code(box(4, 4, 8, 8), image_id=2)]
+    truth = write("t.json", {"images": listed("x/a.jpg", "y/a.jpg"), "annotations": annotations})
+    turned = [code(box(4, 4, 8, 8), image_id=1), code(box(0, 0, 4, 4), image_id=2)]
+    predictions = write("p.json", {"images": listed("y/a.jpg", "x/a.jpg"), "annotations": turned})
+    assert score_predictions(predictions, truth).as_json()["mean_iou"] == 1.0
+    bare = write("q.json", {"images": listed("a.jpg", "a.jpg"), "annotations": annotations})
+    assert score_predictions(bare, truth).as_json()["mean_iou"] == 1.0  # the ids agree, and the names as far as they go
+
+
+def test_ids_and_names_that_contradict_each_other_are_refused(write, two):
+    found = {"images": listed("z.jpg"), "annotations": [code(box(0, 0, 4, 4), image_id=1)]}
+    with pytest.raises(InputError, match=r"image 1 is 'z\.jpg' there and 'a\.jpg' here"):
+        score_predictions(write("p.json", found), two)
+    found = {"images": listed("b.jpg", "z.jpg"), "annotations": [code(box(0, 0, 4, 4), image_id=2)]}
+    with pytest.raises(InputError, match=r"1 of 2 pictures of the predictions are not in the truth: z\.jpg"):
+        score_predictions(write("q.json", found), two)
+    found = {"images": listed("b.jpg"), "annotations": [code(box(0, 0, 4, 4), image_id=7)]}
+    with pytest.raises(InputError, match="image 7, which is not listed with the others"):
+        score_predictions(write("r.json", found), two)
+
+
+def test_without_names_on_one_side_the_ids_count(write, two):
+    results = [code(box(0, 0, 4, 4), image_id=7)]
+    assert score_predictions(write("p.json", results), two).samples["7"].iou == 1.0
+    images = [{"id": 7, "height": 8, "width": 8}]
+    assert score_predictions(write("q.json", {"images": images, "annotations": results}), two).samples["7"].iou == 1.0
+
+
+def test_instructions_are_about_the_picture_of_the_same_name(write):
+    about = [code(box(0, 0, 4, 4), image_id=1, instruction_id=5)]
+    truth = write("t.json", {"images": listed("a.jpg", "b.jpg"), "annotations": about})
+    turned = [code(box(0, 0, 4, 4), image_id=2, instruction_id=5)]
+    same = write("p.json", {"images": listed("b.jpg", "a.jpg"), "annotations": turned})
+    assert score_predictions(same, truth).as_json()["mean_iou"] == 1.0
+    other = write("q.json", {"images": listed("b.jpg", "a.jpg"), "annotations": about})
+    with pytest.raises(InputError, match=r"instruction 5 is about 'b\.jpg' there, about 'a\.jpg' here"):
+        score_predictions(other, truth)
+
+
+def test_masks_in_a_folder_meet_pictures_by_name(write, two, tmp_path):
+    save(tmp_path / "p", "b.png", box(0, 0, 4, 4).to_dense())
+    assert score_predictions(tmp_path / "p", two).samples["7"].iou == 1.0
+    found = {"images": listed("b.jpg", first=4), "annotations": [code(box(0, 0, 4, 4), image_id=4)]}
+    assert score_predictions(write("q.json", found), tmp_path / "p").samples["b"].iou == 1.0
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_boxes_beside_masks_are_kept_in_either_order(write, turn):
+    mixed = [code(box(0, 0, 4, 4), image_id=1), {"image_id": 1, "bbox": [4, 4, 2, 2]}]
+    truth = write("t.json", {"images": IMAGES[:1], "annotations": mixed[::turn]})
+    whole = [code(box(0, 0, 4, 4).union(box(4, 4, 6, 6)), image_id=1)]
+    assert score_predictions(write("p.json", whole), truth).as_json()["mean_iou"] == 1.0
+
+
+def test_a_ring_that_is_none_is_left_out_of_predictions_too(write, truth, caplog):
+    rings = [[1, 2, 3, 4], [2, 2, 6, 2, 6, 6, 2, 6]]
+    predictions = write("p.json", [{"segmentation": rings, "image_id": 2}])
+    assert score_predictions(predictions, truth).samples["2"].iou == 1.0
+    assert "annotations[0]: ring 1 of 2 is left out" in caplog.text
 
 
 # -- folders ----------------------------------------------------------------------------------------

@@ -165,7 +165,8 @@ def test_sixteen_bits_mean_the_same_in_a_file_and_in_memory(tmp_path, suffix, ch
     read, made = read_image(path), Image.from_array(values)
     assert np.array_equal(read.pixels, made.pixels)
     assert read.notes == made.notes
-    assert read.notes[0].startswith("values " if channels == 1 else "the upper 8 of 16 bits")
+    assert read.notes == (f"values {values.min()}..{values.max()} scaled to 0..255",)
+    assert read.pixels.max() == 255
 
 
 def test_a_path_is_needed():
@@ -173,3 +174,23 @@ def test_a_path_is_needed():
         read_image(None)
     with pytest.raises(ImageError, match="needs a path, got int"):
         list_images([3])
+
+
+@pytest.mark.parametrize("suffix", ["png", "ppm", "jp2"])
+def test_colours_of_twelve_bits_in_sixteen_are_not_dark(tmp_path, suffix):
+    values = np.zeros((64, 80, 3), np.uint16)
+    values[..., 0], values[..., 2] = np.linspace(0, 4000, 80), np.linspace(0, 2000, 64)[:, None]
+    assert cv2.imwrite(str(tmp_path / f"a.{suffix}"), values[..., ::-1])
+    image = read_image(tmp_path / f"a.{suffix}")
+    assert image.pixels.reshape(-1, 3).max(axis=0).tolist() == pytest.approx([255, 0, 127], abs=9)
+    assert image.notes[0].startswith("values 0..4")
+
+
+@pytest.mark.parametrize("number", [0, 9, 65535])
+def test_an_orientation_that_means_nothing_is_not_said_to_be_applied(tmp_path, photo, number):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = number
+    PIL.Image.fromarray(photo).save(tmp_path / "a.png", exif=exif)
+    image = read_image(tmp_path / "a.png")
+    assert np.array_equal(image.pixels, photo)
+    assert image.notes == ()

@@ -5,6 +5,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -277,6 +278,29 @@ def test_restarts_come_near_the_best_of_all_splits(values):
     splits = [np.array([(code >> i) & 1 for i in range(count)], bool) for code in range(1, 2 ** (count - 1))]
     best = min(inertia_of(points, split) for split in splits)
     assert inertia_of(points, found[0]) <= 1.5 * best + 1e-3
+
+
+@pytest.mark.parametrize("space", ["lab", "rgb", "hsv"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_split_of_a_crop_is_as_good_as_the_best_of_twenty(space, seed):
+    photo = skimage.data.coffee()
+    rng = np.random.default_rng(3)
+    for _ in range(4):
+        x, y = int(rng.integers(0, 500)), int(rng.integers(0, 300))
+        points = colours_of(np.ascontiguousarray(photo[y : y + 96 : 2, x : x + 96 : 2]), space)
+        best = min(inertia_of(points, two_means(points, 100 + start, restarts=1)[0]) for start in range(20))
+        assert inertia_of(points, two_means(points, seed)[0]) <= 1.001 * best
+
+
+def test_a_split_that_kmeans_plus_plus_seldom_finds_is_found():
+    """Four clouds at the corners of a rectangle: a cut between its long sides is one where k-means stops as well."""
+    rng = np.random.default_rng(0)
+    corners = np.repeat([(-1, 0.8, 0), (-1, -0.8, 0), (1, 0.8, 0), (1, -0.8, 0)], 400, axis=0)
+    points = (corners + rng.normal(0, 0.02, corners.shape)).astype(np.float32)
+    for seed in range(10):
+        second, _ = two_means(points, seed, restarts=1)
+        assert second[:800].all() != second[800:].all()
+        assert second.sum() == 800
 
 
 def test_two_clouds_are_told_apart_whatever_their_sizes():

@@ -10,9 +10,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from fiducial.errors import MissingExtraError
+from fiducial.errors import InputError, MissingExtraError
 from fiducial.geometry import Mask, Prompt
 from fiducial.images import Image
+from fiducial.results import write_joint_coco
 from fiducial.results.annotations import TOLERANCE, simplify
 
 
@@ -48,6 +49,41 @@ def test_coco_of_nothing_and_of_an_empty_mask(make, image, tmp_path):
     assert [c["name"] for c in values["categories"]] == ["ship"]
     assert values["annotations"][0]["bbox"] == [0.0, 0.0, 0.0, 0.0]
     assert values["annotations"][1]["score"] is None
+
+
+def test_the_files_of_single_pictures_become_one(two, make, image, tmp_path):
+    from pycocotools.coco import COCO
+
+    prompts = [Prompt(image.frame, box=(1, 1, 9, 9), label=name) for name in ("boat", "ship")]
+    others = make(prompts, [Mask.from_box((1, 1, 9, 9), 40, 60)] * 2)
+    two.save(tmp_path, ["coco"], stem="one")
+    others.save(tmp_path, ["coco"], stem="two")
+    make().save(tmp_path, ["coco"], stem="three")
+    path = write_joint_coco(tmp_path, {"one": "a.jpg", "gone": "b.jpg", "two": "x/a.jpg", "three": "c.jpg"})
+    with contextlib.redirect_stdout(io.StringIO()):
+        dataset = COCO(str(path))
+    assert [(one["id"], one["file_name"]) for one in dataset.loadImgs(dataset.getImgIds())] == [
+        (1, "a.jpg"),
+        (2, "x/a.jpg"),
+        (3, "c.jpg"),
+    ]
+    names = {one["id"]: one["name"] for one in dataset.loadCats(dataset.getCatIds())}
+    found = dataset.loadAnns(dataset.getAnnIds())
+    assert [(one["id"], one["image_id"], names[one["category_id"]]) for one in found] == [
+        (1, 1, "ship"),
+        (2, 1, "target"),
+        (3, 2, "boat"),
+        (4, 2, "ship"),
+    ]
+    masks = [*two.masks, *others.masks]
+    assert all(np.array_equal(dataset.annToMask(one), mask.to_dense()) for one, mask in zip(found, masks, strict=True))
+
+
+def test_no_single_file_makes_no_joint_one_and_a_strange_one_is_named(tmp_path):
+    assert write_joint_coco(tmp_path, {"one": "a.jpg"}) is None
+    (tmp_path / "one.coco.json").write_text('{"images": [], "annotations": []}')
+    with pytest.raises(InputError, match=r"one\.coco\.json: is not as it was written"):
+        write_joint_coco(tmp_path, {"one": "a.jpg"})
 
 
 # -- LabelMe ------------------------------------------------------------------------------------

@@ -15,13 +15,13 @@ from fiducial.cli import common, streams
 from fiducial.config import fields_of, option
 from fiducial.errors import InputError
 from fiducial.files import read_json
-from fiducial.images import list_images
+from fiducial.images import find_images
 from fiducial.language import Outcome
 from fiducial.language.statements import Convention
 from fiducial.pipeline import Pipeline
 from fiducial.provenance import write_run_card
 from fiducial.recipes import Recipe, load
-from fiducial.results import Segmentation, file_stems
+from fiducial.results import Segmentation, file_stems, names_from_common_folder, write_joint_coco
 from fiducial.volumes import Volume, VolumeOptions, is_volume, segment_volume
 from fiducial.volumes.slices import Slice
 
@@ -40,6 +40,7 @@ class Segment(common.Choosing, common.Refining, common.Output, VolumeOptions):
         help="picture files or folders; or volumes: .nii, .nii.gz, folders of a DICOM series", positional=True
     )
     instruction: str = option(help='what to segment, such as "the two largest ships"', positional=True)
+    recursive: bool = option(False, "also take the pictures in the folders of a folder")
     quantize: Literal["int8", "int4"] | None = option(None, "quantise the language tower of the prompter: int8, int4")
     template: Path | None = option(None, "prompt template instead of the recipe's", unit="FILE")
     check_: bool = option(False, "check whether the places, counts and sizes that the answer states hold for its masks")
@@ -59,10 +60,10 @@ def run(words: Sequence[str]) -> int:
         return _segment_volumes(options, words)
     if said := [name for name, value in _volume_options(options).items() if value != getattr(VolumeOptions(), name)]:
         raise InputError(f"--{said[0].replace('_', '-')} is for volumes, and these are pictures")
-    paths = list_images([str(path) for path in options.images])
-    for given in options.images:
-        if folder is not None and os.path.isdir(given) and given.resolve() == folder.resolve():
-            raise InputError(f"--out {folder}: is a folder that is read; its results would be pictures to segment next")
+    _require_apart(options, folder)
+    paths, skipped = find_images([str(path) for path in options.images], recursive=options.recursive)
+    for line in skipped:
+        streams.say(f"fiducial: skipped {line}")
     recipe = _recipe(options)
     options.check_explain(folder, (*recipe.prompt_refiners, *recipe.mask_refiners))
     stems = file_stems([str(path) for path in paths])
@@ -81,7 +82,12 @@ def run(words: Sequence[str]) -> int:
         if folder is not None:
             seed = getattr(recipe.prompter, "seed", None)
             write_run_card(folder, ["fiducial", "segment", *words], seed=seed, recipe=recipe.as_json())
-        return _segment_pictures(pipeline, pending, len(paths), folder, ledger, options)
+        unread: set[str] = set()
+        status = _segment_pictures(pipeline, pending, len(paths), folder, ledger, options, unread)
+        if len(paths) > 1:
+            names = zip(stems, names_from_common_folder(paths), strict=True)
+            _join(folder, {stem: name for stem, name in names if stem not in unread}, options)
+        return status
 
 
 def _ledger(folder: Path, recipe: Recipe, options: Segment) -> Ledger:
@@ -116,6 +122,7 @@ def _segment_pictures(
     folder: Path | None,
     ledger: Ledger | None,
     options: Segment,
+    unread: set[str],
 ) -> int:
     """Segment the pictures that are not done, so that a bad one does not end the rest; returns the exit status."""
     status, number, started = 0, 0, time.perf_counter()
@@ -135,7 +142,9 @@ def _segment_pictures(
         nonlocal status
         status = 2
         streams.say(f"fiducial: {error}")
-        passed(next(turns)[0], "not read", Outcome.FAILED)
+        path, stem = next(turns)
+        unread.add(stem)
+        passed(path, "not read", Outcome.FAILED)
 
     with bar or contextlib.nullcontext():
         paths = [path for path, _ in pending]
@@ -149,6 +158,22 @@ def _segment_pictures(
             if folder is None and streams.nobody_reads():
                 break
     return status
+
+
+def _join(folder: Path | None, names: dict[str, str], options: Segment) -> None:
+    """Write one COCO file for all pictures beside those of the single ones."""
+    if folder is not None and "coco" in options.format and (joint := write_joint_coco(folder, names)):
+        print(f"all pictures: wrote {joint}", file=sys.stderr if options.json else sys.stdout)
+
+
+def _require_apart(options: Segment, folder: Path | None) -> None:
+    """Refuse to write where pictures are read: the results would be pictures to segment next."""
+    for given in options.images:
+        if folder is None or not os.path.isdir(given):  # Path.is_dir raises where it may not look
+            continue
+        read, written = given.resolve(), folder.resolve()
+        if read == written or (options.recursive and read in written.parents):
+            raise InputError(f"--out {folder}: is a folder that is read; its results would be pictures to segment next")
 
 
 def _recipe(options: Segment) -> Recipe:

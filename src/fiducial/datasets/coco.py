@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ folder/                       or the JSON file itself
   images/                     or SPLIT/, images/SPLIT/, or beside the JSON file
     0001.jpg
 """
+logger = logging.getLogger(__name__)
+
 _PREFIXES = ("annotations/instances_",)
 _SINGLE = ("instances.json", "annotations.json", "_annotations.coco.json")
 
@@ -32,8 +36,9 @@ def open_coco(config: CocoConfig) -> Listing:
 
     Each picture gives one sample per class that stands in it (or one in all: ``per="image"``), whose instruction is
     the name of the class; crowd regions of the class are ignored, not targets, and pictures without any instance give
-    no sample. Boxes are those of the file where it has one for every instance. Annotations without a
-    segmentation give samples with boxes and no masks.
+    no sample. Boxes are those of the file where it has one for every instance. Where no instance of a sample has a
+    segmentation it has boxes and no masks; where some have one, the box of each other counts as its mask. An instance
+    with neither, and a ring that is none, is left out and named in a warning.
     """
     files = annotation_files(config, _SINGLE, _PREFIXES, EXPECTED)
     splits = choose_splits(files, config.split, config.path)
@@ -119,9 +124,7 @@ def _sample(
     key: str,
 ) -> Sample:
     size, where = image.size, file.path
-    masks = None
-    if instances[0].segmentation is not None:
-        masks = tuple(annotation.mask(size, where) for annotation in instances)
+    instances, masks = instances_of(instances, size, where)
     labels = tuple(file.label(annotation.category_id) for annotation in instances)
     ignored = [annotation.mask(size, where) for annotation in crowds if annotation.segmentation is not None]
     return Sample(
@@ -176,16 +179,20 @@ class Annotation:
         """Corners x1, y1, x2, y2 in pixels, or None where the file has no box with an extent."""
         try:
             x, y, width, height = (float(value) for value in self.bbox)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
-        return (x, y, x + width, y + height) if width > 0 and height > 0 else None
+        corners = (x, y, x + width, y + height)
+        return corners if width > 0 and height > 0 and all(map(math.isfinite, corners)) else None
 
     def mask(self, size: tuple[int, int], where: Path) -> Mask:
-        """Decode the mask for a picture of height, width in pixels; errors name the file (``where``)."""
+        """Decode the mask for a picture of height, width in pixels; errors name the file (``where``).
+
+        A ring that is none is left out where others are fine, and named in a warning.
+        """
         if self.segmentation is None:
             raise InputError(f"{where}: annotation {self.id} has no segmentation")
         try:
-            return decode(self.segmentation, size)
+            return decode(self.segmentation, size, f"{where}: annotation {self.id}")
         except GeometryError as error:
             raise InputError(f"{where}: annotation {self.id}: {error}") from None
 
@@ -195,8 +202,8 @@ class AnnotationFile:
 
     Args:
         path: the file; ``images`` and ``annotations`` are needed, ``categories`` may be missing.
-        results: the file may be one of predictions: a list of annotations alone, whose images are not listed or have
-            no file name, with ``instructions`` if there are several about an image. Annotations are numbered by place.
+        results: the file may be one of predictions: a list of annotations alone, whose images are not listed or may
+            have no file name, with ``instructions`` if there are several about one. Annotations are numbered by place.
 
     Raises:
         InputError: not such a file, or an entry in it is broken or stands there twice.
@@ -212,7 +219,10 @@ class AnnotationFile:
                 raise InputError(f"{path}: no list {key!r}: is this a COCO annotation file?")
         images = [self._image(entry, place, named=not results) for place, entry in enumerate(found["images"])]
         self.images = _by_id(images, "images", path)
-        entries = [self._annotation(entry, place, numbered=results) for place, entry in enumerate(found["annotations"])]
+        texts = {str(number): number for number in self.images}  # "7" in one place, 7 in another
+        entries = [
+            self._annotation(entry, place, texts, numbered=results) for place, entry in enumerate(found["annotations"])
+        ]
         self.annotations = _by_id(entries, "annotations", path)
         self.instructions: list[Any] = found.get("instructions", [])
         self.categories = self._categories(found.get("categories") or [])
@@ -230,28 +240,33 @@ class AnnotationFile:
     def label(self, category_id: int | None) -> str:
         """Name a category; an InputError where the file has none such."""
         if category_id not in self.categories:
-            raise InputError(f"{self.path}: category {category_id} is not listed")
+            texts = {str(number): name for number, name in self.categories.items()}
+            if str(category_id) not in texts:
+                raise InputError(f"{self.path}: category {category_id} is not listed")
+            return texts[str(category_id)]
         return self.categories[category_id]
 
     def _image(self, entry: Any, place: int, *, named: bool) -> ImageEntry:
         try:
-            number, name = entry["id"], entry["file_name"] if named else ""
+            number, name = entry["id"], entry["file_name"] if named else str(entry.get("file_name") or "")
             size = (int(entry["height"]), int(entry["width"]))
-        except (KeyError, OverflowError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
             needed = f"id, {'file_name, ' if named else ''}height and width"
             raise InputError(f"{self.path}, images[{place}]: needs {needed}, got {str(entry)[:120]}") from None
         if min(size) <= 0 or not isinstance(name, str) or not isinstance(number, (int, str)):
             raise InputError(f"{self.path}: image {number!r} has no name, or no extent ({size[0]} x {size[1]})")
         return ImageEntry(number, name, size)  # type: ignore[arg-type]
 
-    def _annotation(self, entry: Any, place: int, *, numbered: bool) -> Annotation:
+    def _annotation(self, entry: Any, place: int, images: Mapping[str, int], *, numbered: bool) -> Annotation:
         if not isinstance(entry, Annotation):
             raise InputError(f"{self.path}, annotations[{place}]: needs an image_id, got {str(entry)[:120]}")
-        for name in ("id", "image_id", "category_id"):
-            if not isinstance(getattr(entry, name), (int, str, type(None))):
-                said = f"needs a number as {name}, got {getattr(entry, name)!r:.60}"
-                raise InputError(f"{self.path}, annotations[{place}]: {said}")
-        return replace(entry, id=place) if numbered or entry.id is None else entry
+        for key in ("id", "image_id", "category_id"):
+            if not isinstance(value := getattr(entry, key), (int, str, float, type(None))):
+                raise InputError(f"{self.path}, annotations[{place}]: {key} is a number or a text, got {value!r:.60}")
+        if not isinstance(entry.crowd, bool):
+            raise InputError(f"{self.path}, annotations[{place}]: iscrowd is 0 or 1, got {entry.crowd!r:.60}")
+        image = entry.image_id if entry.image_id in self.images else images.get(str(entry.image_id), entry.image_id)
+        return replace(entry, id=place if numbered or entry.id is None else entry.id, image_id=image)
 
     def _categories(self, entries: Any) -> dict[int | None, str]:
         try:
@@ -273,8 +288,51 @@ def boxes_of(
     return Prompts.from_boxes(Frame.pixels(size[1], size[0]), boxes, labels=list(labels))
 
 
-def decode(segmentation: Any, size: tuple[int, int] | None) -> Mask:
-    """Turn polygons, a run-length code, or a list of codes into a mask of height, width; codes know their size too."""
+def instances_of(
+    annotations: Sequence[Annotation], size: tuple[int, int], where: Path
+) -> tuple[tuple[Annotation, ...], tuple[Mask, ...] | None]:
+    """Return the instances that can be used and a mask of height, width each, or None where there are boxes alone.
+
+    Where some have a segmentation, the box of each other counts as its mask, and a warning says so; what has neither
+    is left out and named.
+
+    Raises:
+        InputError: a segmentation that cannot be read, or no instance that can be used.
+    """
+    kept = tuple(one for one in annotations if one.segmentation is not None or one.box is not None)
+    lost = [
+        f"annotation {one.id} has neither a segmentation nor a box with an extent"
+        for one in annotations
+        if one not in kept
+    ]
+    if annotations and not kept:
+        raise InputError(f"{where}: {lost[0]}")
+    for line in lost:
+        warn(f"{where}: {line}: it is left out")
+    if all(one.segmentation is None for one in kept):
+        return kept, None if kept else ()
+    return kept, tuple(_mask_or_box(one, size, where) for one in kept)
+
+
+def _mask_or_box(annotation: Annotation, size: tuple[int, int], where: Path) -> Mask:
+    if annotation.segmentation is not None or annotation.box is None:
+        return annotation.mask(size, where)
+    warn(f"{where}: annotation {annotation.id} has no segmentation, as others of its picture have: its box is its mask")
+    return Mask.from_box(annotation.box, *size)
+
+
+@lru_cache(maxsize=1 << 12)
+def warn(text: str) -> None:
+    """Say once what is odd in a file, however often it is read."""
+    logger.warning("%s", text)
+
+
+def decode(segmentation: Any, size: tuple[int, int] | None, where: str) -> Mask:
+    """Turn polygons, a run-length code, or a list of codes into a mask of height, width; codes know their size too.
+
+    A ring that is none (fewer than three points, numbers that are not finite) is left out where others are fine; a
+    warning names it by ``where``.
+    """
     height, width = size or (None, None)
     if isinstance(segmentation, Sequence) and segmentation and isinstance(segmentation[0], Mapping):
         first, *others = (Mask.from_coco(code, height, width) for code in segmentation)
@@ -283,8 +341,26 @@ def decode(segmentation: Any, size: tuple[int, int] | None) -> Mask:
         raise GeometryError(f"a segmentation is a list of polygons or a run-length code, got {segmentation!r:.60}")
     try:
         return Mask.from_coco(segmentation, height, width)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, GeometryError) as error:
+        parts = [] if isinstance(segmentation, Mapping) or size is None else _rings(segmentation, size, where)
+        if parts:
+            return parts[0].union(*parts[1:])
+        if isinstance(error, GeometryError):
+            raise
         raise GeometryError("a segmentation whose polygons are no lists of numbers") from None
+
+
+def _rings(polygons: Sequence[Any], size: tuple[int, int], where: str) -> list[Mask]:
+    """Fill those rings that are some, and name the others."""
+    found, lost = list[Mask](), list[str]()
+    for number, ring in enumerate(polygons, start=1):
+        try:
+            found.append(Mask.from_coco([ring], *size))
+        except (TypeError, ValueError, GeometryError) as error:
+            lost.append(f"{where}: ring {number} of {len(polygons)} is left out ({error})")
+    for line in lost if found else ():
+        warn(line)
+    return found
 
 
 def _compact(entry: dict[str, Any]) -> Any:
@@ -299,10 +375,14 @@ def _compact(entry: dict[str, Any]) -> Any:
         category_id=entry.get("category_id"),
         segmentation=_segmentation(entry.get("segmentation")),
         bbox=_packed(entry["bbox"], "d") if isinstance(entry.get("bbox"), list) else entry.get("bbox"),
-        crowd=bool(entry.get("iscrowd", 0)),
+        crowd=_FLAGS.get(str(entry.get("iscrowd", 0)).strip().lower(), entry.get("iscrowd")),
         instruction_id=entry.get("instruction_id"),
         outcome=entry.get("outcome"),
     )
+
+
+_FLAGS = {"0": False, "0.0": False, "false": False, "none": False, "": False, "1": True, "1.0": True, "true": True}
+"""How files write whether a region is a crowd."""
 
 
 def _segmentation(given: Any) -> Any:

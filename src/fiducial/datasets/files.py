@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from fiducial.errors import ImageError, InputError, UnknownNameError
 from fiducial.files import read_text
 from fiducial.geometry import Mask
-from fiducial.images import DEFAULT_MAX_PIXELS, IMAGE_SUFFIXES
+from fiducial.images import DEFAULT_MAX_PIXELS, IMAGE_SUFFIXES, image_size
+from fiducial.images.reading import deep_values
 
-_EXIF_ORIENTATION = 0x0112
-_QUARTER_TURNS = frozenset({5, 6, 7, 8})
-_LOSSY = frozenset({".jpg", ".jpeg"})
+_LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".jif"})
+_TIFF = frozenset({".tif", ".tiff"})
 _SHOWN, _LISTED = 8, 2000
 
 
@@ -86,10 +86,8 @@ def read_csv(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
 
 def picture_size(path: Path) -> tuple[int, int]:
     """Read height, width of a picture when it is upright, from its header."""
-    with _opened(path) as picture:
-        width, height = picture.size
-        turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in _QUARTER_TURNS
-    return (width, height) if turned else (height, width)
+    width, height = image_size(path)
+    return height, width
 
 
 def read_values(path: Path, *, channel: int | None = None) -> NDArray[Any]:
@@ -102,6 +100,9 @@ def read_values(path: Path, *, channel: int | None = None) -> NDArray[Any]:
     Returns:
         (H, W) array; bool, integer or floating as the file has them.
     """
+    deep = deep_values(path) if path.suffix.lower() in _TIFF else None  # Pillow reads some of them wrong
+    if deep is not None:
+        return deep if deep.ndim == 2 else np.asarray(deep.max(axis=2) if channel is None else deep[..., channel])
     with _opened(path) as picture:
         if picture.width * picture.height > DEFAULT_MAX_PIXELS:
             raise ImageError(f"{path}: {picture.width} x {picture.height} is more than the limit for label pictures")

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fiducial.datasets.coco import Annotation, AnnotationFile, boxes_of, files_of_images
+from fiducial.datasets.coco import Annotation, AnnotationFile, boxes_of, files_of_images, instances_of
 from fiducial.datasets.configs import RefCocoConfig, Texts
 from fiducial.datasets.files import LayoutError, choose_splits, count_of
 from fiducial.datasets.pickles import load_plain
@@ -154,6 +154,8 @@ def _sample(
     meta: Mapping[str, Any],
     key: str,
 ) -> Sample:
-    masks = tuple(annotation.mask(size, where) for annotation in annotations)
-    boxes = boxes_of(annotations, size, labels, where)
+    known = dict(zip((annotation.id for annotation in annotations), labels, strict=True))
+    annotations, masks = instances_of(annotations, size, where)
+    labels = tuple(known[annotation.id] for annotation in annotations)
+    boxes = boxes_of(annotations, size, labels, where, needed=masks is None)
     return Sample(key, image, None, sentence, masks, size, labels, boxes, split=split, meta=meta)

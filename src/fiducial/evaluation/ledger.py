@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from fiducial.evaluation.run import contents_of, fingerprint_of
+from fiducial.contents import contents_of, fingerprint_of
 from fiducial.files import LineFile, make_folder, read_json_lines
 from fiducial.language import Outcome
 from fiducial.results import Segmentation

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fiducial.datasets.coco import Annotation, AnnotationFile, decode
+from fiducial.datasets.coco import Annotation, AnnotationFile, decode, warn
 from fiducial.datasets.files import read_values
 from fiducial.errors import GeometryError, InputError
 from fiducial.files import write_atomically
@@ -21,6 +22,8 @@ from fiducial.metrics.prscore import report as prscore_report
 
 INSTRUCTION = "instruction_id"
 """Key of an annotation that names the instruction it belongs to, where a picture has several."""
+
+_FILES = "file name"
 
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp"})
 
@@ -59,12 +62,15 @@ class Side:
     """Predictions, or the truth.
 
     Entries are by sample: the instruction's id where there is one, else the image's id, or a mask file's name without
-    its suffix (``by`` says which). Sizes are height, width by image id.
+    its suffix (``by`` says which). Sizes are height, width by image id, names the picture files by image id (as far as
+    they are told), and pictures the image ids by sample.
     """
 
     entries: Mapping[str, Entry]
     sizes: Sizes
     by: str
+    names: Mapping[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, str] = field(default_factory=dict)
 
 
 _MISSING = Entry(None, outcome=Outcome.FAILED)
@@ -107,16 +113,18 @@ def score_predictions(
     """Score predictions against the truth.
 
     Both are COCO JSON or folders of mask pictures. Annotations are united per ``instruction_id`` where they have one,
-    else per ``image_id``; masks in folders meet by file name. A sample of the truth without an annotation has no
-    target. Of the predictions, a sample that is not there at all is missing (outcome ``failed``); one that is listed
-    without an annotation, or whose mask has no pixel, says that there is no target; an annotation may say otherwise
-    under ``outcome``.
+    else per ``image_id``. Where both sides tell the names of the picture files, pictures meet by these, whatever their
+    ids (with their folders, else without, else without the suffix too), and by id where not. A sample of the truth
+    without an annotation has no target. Of the predictions, a sample that is not there at all is missing (outcome
+    ``failed``); one that is listed without an annotation, or whose mask has no pixel, says that there is no target; an
+    annotation may say otherwise under ``outcome``.
 
     ``boundaries`` also measures boundary F-score and Hausdorff 95, which has the unit of ``spacing``: height, width of
     a pixel of every picture (default: pixels).
 
     Raises:
-        InputError: predictions for samples that the truth does not have, or masks that do not fit each other.
+        InputError: predictions for samples that the truth does not have, file names that contradict the ids, or masks
+            that do not fit each other.
     """
     rules = policy(policy_name)
     true, predicted = read_sides(predictions, truth)
@@ -136,7 +144,7 @@ def read_sides(predictions: str | Path, truth: str | Path) -> tuple[Side, Side]:
     true = _read(Path(truth), {})
     if not true.entries:
         raise InputError(f"{truth}: holds no sample")
-    predicted = _read(Path(predictions), true.sizes)
+    predicted = _paired(_read(Path(predictions), true.sizes), true, f"{predictions} and {truth}")
     extra = sorted(set(predicted.entries) - set(true.entries))
     if extra:
         more = f" and {len(extra) - _SHOWN} more" if len(extra) > _SHOWN else ""
@@ -144,6 +152,57 @@ def read_sides(predictions: str | Path, truth: str | Path) -> tuple[Side, Side]:
         found = f"{len(extra)} of {len(predicted.entries)} samples are not in {truth}{by}"
         raise InputError(f"{predictions}: {found}: {', '.join(extra[:_SHOWN])}{more}")
     return true, predicted
+
+
+def _paired(predicted: Side, true: Side, where: str) -> Side:
+    """Give predictions the ids of the truth, by the names of the picture files where both sides tell them."""
+    if not predicted.names or not true.names or predicted.by == true.by == _FILES:
+        return predicted
+    ids = _ids_by_name(predicted.names, true.names)
+    if ids is None:
+        odd = next((key for key in predicted.names if not _alike(predicted.names[key], true.names.get(key, ""))), None)
+        if odd is None:
+            return predicted
+        raise InputError(
+            f"{where}: image {odd} is {predicted.names[odd]!r} there and {true.names.get(odd, 'not listed')!r} here, "
+            "and the names do not tell which picture is which: give both the same names, or leave file_name out of one"
+        )
+    for sample, picture in predicted.pictures.items():
+        if picture not in predicted.names:
+            raise InputError(f"{where}: a prediction is for image {picture}, which is not listed with the others")
+        if predicted.by == true.by == INSTRUCTION and true.pictures.get(sample) not in (None, ids.get(picture)):
+            raise InputError(
+                f"{where}: the instruction {sample} is about {predicted.names[picture]!r} there, "
+                f"about {true.names.get(true.pictures[sample], true.pictures[sample])!r} here"
+            )
+    if predicted.by == INSTRUCTION:
+        return predicted
+    lost = [name for key, name in predicted.names.items() if key in predicted.entries and key not in ids]
+    if lost:
+        more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+        found = f"{len(lost)} of {len(predicted.names)} pictures of the predictions are not in the truth"
+        raise InputError(f"{where}: {found}: {', '.join(lost[:_SHOWN])}{more}")
+    return replace(predicted, entries={ids[key]: entry for key, entry in predicted.entries.items()})
+
+
+def _ids_by_name(predicted: Mapping[str, str], true: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the true image id by the predicted one, by the form of the names that pairs most; None where none does."""
+    best: dict[str, str] = {}
+    for form in (str, lambda name: PurePosixPath(name).name, lambda name: PurePosixPath(name).stem):
+        there = {form(_posix(name)): key for key, name in predicted.items()}
+        here = {form(_posix(name)): key for key, name in true.items()}
+        if len(there) == len(predicted) and len(here) == len(true):  # else one name stands for several pictures
+            pairs = {key: here[name] for name, key in there.items() if name in here}
+            best = pairs if len(pairs) > len(best) else best
+    return best or None
+
+
+def _alike(one: str, other: str) -> bool:
+    return PurePosixPath(_posix(one)).stem == PurePosixPath(_posix(other)).stem
+
+
+def _posix(name: str) -> str:
+    return name.replace("\\", "/").removeprefix("./")
 
 
 def _score(rules: Policy, name: str, true: Entry, predicted: Entry, spacing: Spacing | None) -> SampleScore:
@@ -196,39 +255,57 @@ def _read_folder(folder: Path) -> Side:
             raise InputError(f"{folder}: two masks are called {path.stem}")
         mask = Mask.from_dense(read_values(path) != 0)
         found[path.stem] = Entry((mask.height, mask.width), (mask,))
-    return Side(found, {}, "file name")
+    names = {path.stem: path.name for path in files}
+    return Side(found, {}, _FILES, names, {name: name for name in names})
 
 
 def _read_coco(path: Path, sizes: Sizes) -> Side:
     """Read COCO instances, or the list of annotations that result files are; unite them per instruction, or image."""
     file = AnnotationFile(path, results=True)
     known = {str(number): image.size for number, image in file.images.items()}
+    names = {str(number): image.file_name for number, image in file.images.items() if image.file_name}
     sizes = {**sizes, **known}
     named = any(one.instruction_id is not None for one in file.annotations.values())
     found = {} if named or file.instructions else {name: Entry(size) for name, size in known.items()}
+    pictures = {name: name for name in found}
     for place, one in enumerate(file.instructions):  # through these a sample without an annotation is known
         if not isinstance(one, Annotation) or str(one.image_id) not in known:
             raise InputError(f"{path}, instructions[{place}]: needs an id and the image_id of a listed image")
         found[str(one.id)] = Entry(known[str(one.image_id)])
+        pictures[str(one.id)] = str(one.image_id)
     for place, one in file.annotations.items():
         where = f"{path}, annotations[{place}]"
         if named and one.instruction_id is None:
             raise InputError(f"{where}: has no {INSTRUCTION}, which others here have")
         name, size = str(one.instruction_id if named else one.image_id), sizes.get(str(one.image_id))
+        if pictures.get(name, str(one.image_id)) != str(one.image_id):
+            raise InputError(f"{where}: {INSTRUCTION} {name} is about another picture elsewhere in the file")
+        pictures[name] = str(one.image_id)
         try:
-            found[name] = _joined(found.get(name, Entry(size)), one, size)
+            found[name] = _joined(found.get(name, Entry(size)), one, size, where)
         except (GeometryError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{where}: {error}") from None
-    return Side(found, sizes, INSTRUCTION if named else "image_id")
+    whole = {name: _without_boxes(entry, f"{path}: sample {name}") for name, entry in found.items()}
+    by = INSTRUCTION if named or file.instructions else "image_id"
+    return Side(whole, sizes, by, names if len(names) == len(known) else {}, pictures)
 
 
-def _joined(entry: Entry, one: Annotation, size: tuple[int, int] | None) -> Entry:
+def _without_boxes(entry: Entry, where: str) -> Entry:
+    """Where some instances have masks, the boxes of the others count as theirs, whichever comes first."""
+    if not entry.masks or not entry.boxes:
+        return entry
+    warn(f"{where}: {len(entry.boxes)} instances have a box alone, others a segmentation: their box is their mask")
+    size = entry.masks[0].height, entry.masks[0].width
+    return replace(entry, masks=(*entry.masks, *(Mask.from_box(box, *size) for box in entry.boxes)), boxes=())
+
+
+def _joined(entry: Entry, one: Annotation, size: tuple[int, int] | None, where: str) -> Entry:
     if one.outcome is not None:
         if one.outcome not in list(Outcome):
             raise ValueError(f"its outcome is one of {', '.join(Outcome)}, got {one.outcome!r}")
         entry = replace(entry, outcome=Outcome(one.outcome))
     if one.segmentation is not None:
-        mask = decode(one.segmentation, size)
+        mask = decode(one.segmentation, size, where)
         held = (mask.height, mask.width)
         if entry.size not in (None, held):
             raise GeometryError(f"a mask of {held[0]} x {held[1]} in a sample of {entry.size}")
@@ -237,5 +314,7 @@ def _joined(entry: Entry, one: Annotation, size: tuple[int, int] | None) -> Entr
         return replace(entry, masks=(*entry.masks, mask), size=held)
     if one.bbox:
         x, y, width, height = (float(value) for value in one.bbox)
+        if not all(map(math.isfinite, (x, y, width, height))):
+            raise ValueError(f"its box holds a number that is not finite: {[*one.bbox]}")
         return replace(entry, boxes=(*entry.boxes, (x, y, x + width, y + height)))
     return entry

@@ -174,6 +174,15 @@ class Prompts(Sequence[Prompt]):
                 kept.append(replace(prompt, box=box, points=points, point_labels=kinds))
         return Prompts(self.frame, tuple(kept)), tuple(notes)
 
+    @property
+    def numbers(self) -> list[float]:
+        """Every coordinate of every box and point, in order."""
+        return [
+            value
+            for prompt in self.items
+            for value in (*(prompt.box or ()), *(edge for point in prompt.points for edge in point))
+        ]
+
     def as_json(self) -> list[dict[str, Any]]:
         """Return the prompts as plain JSON values, in their own frame."""
         return [prompt.as_json() for prompt in self.items]
@@ -192,6 +201,15 @@ class Prompts(Sequence[Prompt]):
         if isinstance(index, slice):
             return Prompts(self.frame, self.items[index])
         return self.items[index]
+
+
+def fractions_note(frame: Frame, numbers: Sequence[float]) -> str:
+    """Say so where coordinates written for a frame are all fractions of 1 although it is much larger; else ""."""
+    if not numbers or min(abs(frame.width), abs(frame.height)) <= 10:
+        return ""
+    if not all(0 <= value <= 1 for value in numbers) or not any(0 < value < 1 for value in numbers):
+        return ""
+    return f"the numbers look like fractions (0..1), this frame reaches {frame.extents[0][1]:g}: not rescaled"
 
 
 def _listed(values: Any, what: str) -> tuple[Any, ...]:

@@ -1,6 +1,16 @@
 """Pictures coming in: the Image type, reading files, limits."""
 
+from fiducial.images.folders import IMAGE_SUFFIXES, ImageFiles, find_images, list_images
 from fiducial.images.image import Image
-from fiducial.images.reading import DEFAULT_MAX_PIXELS, IMAGE_SUFFIXES, list_images, read_image
+from fiducial.images.reading import DEFAULT_MAX_PIXELS, image_size, read_image
 
-__all__ = ["DEFAULT_MAX_PIXELS", "IMAGE_SUFFIXES", "Image", "list_images", "read_image"]
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "IMAGE_SUFFIXES",
+    "Image",
+    "ImageFiles",
+    "find_images",
+    "image_size",
+    "list_images",
+    "read_image",
+]

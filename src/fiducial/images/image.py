@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fiducial.errors import ImageError
 from fiducial.geometry import Frame
+from fiducial.images.values import alpha_to_eight_bits, over_white, to_eight_bits
 
 Resample = Literal["lanczos", "bicubic", "bilinear", "area"]
 """How a picture is brought to another size."""
 _MOST_PADDED = 4096 * 4096
-UPPER_BITS = "the upper 8 of 16 bits per channel were taken"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,8 @@ class Image:
         Args:
             array: (H, W) grey, (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16, bool,
                 or floating point with values in 0..1. Alpha is laid over white. 16-bit values become
-                8-bit ones as those of files do, see :func:`to_eight_bits`, and ``notes`` says so.
+                8-bit ones as those of files do, see :func:`fiducial.images.values.to_eight_bits`, and ``notes``
+                says so.
                 A torch tensor has its channels first, (C, H, W) with 1, 3 or 4 of them, on any device.
             name: for messages and file names.
         """
@@ -72,15 +73,19 @@ class Image:
             raise ImageError(f"{name}: an image needs shape (H, W), (H, W, 3) or (H, W, 4), got {given.shape}{hint}")
         if given.size == 0:
             raise ImageError(f"{name}: the image has no pixels ({given.shape})")
-        scaled, notes = (given, ()) if given.dtype != np.uint16 else to_eight_bits(given)
-        scaled = _as_uint8(scaled, name)
-        if scaled.ndim == 2:
-            scaled = np.repeat(scaled[..., None], 3, axis=2)
-        elif scaled.shape[2] == 4:
-            alpha = scaled[..., 3:].astype(np.float32) / 255.0
-            over_white = scaled[..., :3] * alpha + 255.0 * (1.0 - alpha)
-            scaled = np.rint(over_white).astype(np.uint8)
-        return cls(np.ascontiguousarray(scaled), name=name, notes=notes)
+        colours, notes = given[..., :3] if given.ndim == 3 else given, tuple[str, ...]()
+        if given.dtype == np.uint16:
+            pixels, notes = to_eight_bits(colours)
+        else:
+            pixels = _as_uint8(colours, name)
+        if pixels.ndim == 2:
+            pixels = np.repeat(pixels[..., None], 3, axis=2)
+        elif given.shape[2] == 4:
+            alpha = given[..., 3]
+            wide = given.dtype == np.uint16
+            alpha = alpha_to_eight_bits(alpha, float(colours.max())) if wide else _as_uint8(alpha, name)
+            pixels = over_white(pixels, alpha)
+        return cls(np.ascontiguousarray(pixels), name=name, notes=notes)
 
     @property
     def width(self) -> int:
@@ -127,25 +132,6 @@ class Image:
 
     def __repr__(self) -> str:
         return f"Image({self.name!r}, {self.width} x {self.height})"
-
-
-def to_eight_bits(values: NDArray[np.generic]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Make 8-bit values of wider ones: one rule for files and for arrays in memory.
-
-    Grey pictures of more than 8 bits are measurements, which seldom fill their range: their own
-    minimum..maximum is scaled to 0..255. Colour pictures keep their balance: the upper 8 of their 16 bits
-    are taken.
-
-    Args:
-        values: (H, W) grey of any finite numbers, or (H, W, 3 or 4) uint16 colours.
-    """
-    if values.ndim == 3:
-        return (values.astype(np.uint16) >> np.uint16(8)).astype(np.uint8), (UPPER_BITS,)
-    numbers = values.astype(np.float64)
-    low, high = float(numbers.min()), float(numbers.max())
-    span = high - low if high > low else 1.0
-    scaled = np.rint((numbers - low) / span * 255).astype(np.uint8)
-    return scaled, (f"values {low:g}..{high:g} scaled to 0..255",)
 
 
 def pad(

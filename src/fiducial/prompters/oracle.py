@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fiducial.datasets.coco import AnnotationFile
+from fiducial.datasets.coco import Annotation, AnnotationFile
 from fiducial.errors import FrameError, GeometryError, InputError
 from fiducial.files import parse_json, read_text
-from fiducial.geometry import Frame, Prompt, Prompts
+from fiducial.geometry import Box, Frame, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
 from fiducial.language.phrases import same_noun
@@ -231,12 +231,20 @@ def _read_coco(file: AnnotationFile) -> Iterator[_Entry]:
     for number, every in file.by_image().items():
         height, width = file.images[number].size
         single = [one for one in every if not one.crowd]
-        if (lost := next((one for one in single if one.box is None), None)) is not None:
-            raise InputError(f"{file.path}: annotation {lost.id} has no box with an extent")
         labels = [file.label(one.category_id) for one in single]
-        boxes = [one.box for one in single if one.box is not None]
+        boxes = [_box_of(one, (height, width), file.path) for one in single]
         prompts = Prompts.from_boxes(Frame.pixels(width, height), boxes, labels=labels)
         yield _Entry(file.images[number].file_name, None, prompts, str(file.path), (width, height))
+
+
+def _box_of(annotation: Annotation, size: tuple[int, int], where: Path) -> Box:
+    """Return the box of the file, or the tight one around the segmentation."""
+    box = annotation.box
+    if box is None and annotation.segmentation is not None:
+        box = annotation.mask(size, where).box
+    if box is None:
+        raise InputError(f"{where}: annotation {annotation.id} has no box with an extent, and no segmentation either")
+    return box
 
 
 def _read_entry(record: object, where: str) -> _Entry:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from fiducial.geometry import Box, Frame, Point, Prompt, Prompts
+from fiducial.geometry.prompts import fractions_note
 from fiducial.language.answers import Answer, Outcome
 from fiducial.language.dialects.items import Item
 from fiducial.language.dialects.replies import MAX_ITEMS, Notes, clean
@@ -182,7 +183,5 @@ class _Placer:
     def _warn_of_fractions(self, items: Sequence[Item]) -> None:
         """Note it when every number of a reply is a fraction of 1 in a frame that is much larger."""
         numbers = [value for item in items for value in (*(item.box or ()), *(v for p in item.points for v in p))]
-        if not numbers or self._frame.width <= 10 or self._frame.height <= 10:
-            return
-        if all(0 <= value <= 1 for value in numbers) and any(0 < value < 1 for value in numbers):
-            self._notes.add(f"the numbers look like fractions (0..1), this frame reaches {self._x[1]:g}: not rescaled")
+        if said := fractions_note(self._frame, numbers):
+            self._notes.add(said)
