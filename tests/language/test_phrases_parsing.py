@@ -156,7 +156,7 @@ TABLE = [
     ("black cats or white cats", "all: cats, black + all: cats, white", ()),
     ("the dog that is not on the left", "the: dog - all: *, in left", ()),
     ("the first from the top", "the: *, rank 1, by topmost", ()),
-    ("the cup, the second one from the left", "the: cup + the: cup, rank 2, by leftmost", ()),
+    ("the cup, the second one from the left", "the: *, rank 2, by leftmost, of(all: cup)", ()),
     ("the ship closest to the right edge", "the: ship, by rightmost", ()),
     ("the ship farthest from the centre", "the: ship, by furthest from the centre", ()),
     ("the light on the left", "the: light, in left", ()),

@@ -83,7 +83,23 @@ class Filter:
         for relation in target.relations:
             if relation.kind not in DISTANCES:
                 found = self._related(relation, found)
-        return self._described(target, found)
+        found = self._described(target, found)
+        for barred in target.barred:
+            found = [index for index in found if index not in self.left_out(barred, found)]
+        return found
+
+    def left_out(self, target: Target, pool: Sequence[int]) -> set[int]:
+        """Return what an exclusion takes out of a pool; what cannot be judged is taken out with it."""
+        found = set(pick(target, self.fitting(target, pool), self).chosen)
+        return found | self._not_judged(target, pool)
+
+    def _not_judged(self, target: Target, pool: Sequence[int]) -> set[int]:
+        """Return what an exclusion by a colour or an adjective can say nothing of, because nobody measured it."""
+        named = self._named(target, list(pool)) if target.noun else list(pool)
+        blank = {i for i in named if target.colours and self.scene.has_colours(i, target.colours, any_of=False) is None}
+        for trait in target.traits:
+            blank |= {i for i in named if self.scene.measure(i, trait.order) is None}
+        return blank
 
     def references(self, relation: Relation) -> list[list[int]]:
         """Return, per target of a relation, the candidates it may mean, likeliest first."""

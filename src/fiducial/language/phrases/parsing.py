@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fiducial.errors import InputError
 from fiducial.language.answers import check_instruction
+from fiducial.language.candidates import COLOURS
 from fiducial.language.phrases import lexicon
 from fiducial.language.phrases.drafts import Draft, line_of, sides_in, stride_of
 from fiducial.language.phrases.request import Order, Quantifier, Region, Relation, Request, Target, Trait
@@ -77,7 +78,18 @@ def _character(character: str, symbols: dict[str, None]) -> str:
     return " "
 
 
-_PICKING = ("SUPERLATIVE", "COUNT", "QUANTIFIER", "STRIDE", "FRACTION", "ORDINAL", "COLOUR", "TRAIT", "CLOSEST")
+_PICKING = (
+    "SUPERLATIVE",
+    "COUNT",
+    "QUANTIFIER",
+    "STRIDE",
+    "FRACTION",
+    "ORDINAL",
+    "COLOUR",
+    "TRAIT",
+    "BARRED",
+    "CLOSEST",
+)
 _PART_OF_NOUN = ("SIDE", "COLOUR", "TRAIT", "SUPERLATIVE", "PLAIN")
 
 
@@ -187,6 +199,7 @@ def _target(draft: Draft, together: bool) -> Target:
         colours=colours,
         any_colour=any_colour,
         traits=tuple(traits),
+        barred=tuple(map(_barred, draft.all_of("BARRED"))),
         regions=tuple(regions),
         lines=tuple(draft.lines),
         step=step,
@@ -194,6 +207,15 @@ def _target(draft: Draft, together: bool) -> Target:
         words=draft.words,
         unknown=tuple(dict.fromkeys(unknown)),
     )
+
+
+def _barred(token: Token) -> Target:
+    """Return the phrase for what a thing must not be: "non-red"."""
+    words = str(token)
+    colour = words.split()[0].replace("gray", "grey")
+    if colour in COLOURS:
+        return Target(quantifier=Quantifier.ALL, colours=(colour,), words=words)
+    return Target(quantifier=Quantifier.ALL, traits=(Trait(lexicon.superlative(words), words),), words=words)
 
 
 def _part_of(draft: Draft, whole: Target) -> bool:

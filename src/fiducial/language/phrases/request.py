@@ -114,6 +114,7 @@ class Target:
         colours: basic colour terms.
         any_colour: one of the colours is enough; else each of them is needed.
         traits: vague adjectives that filter.
+        barred: what it must not be: phrases of a colour or a vague adjective each ("non-red ships").
         regions: parts of the image, all of which must hold.
         relations: relations to other targets, all of which must hold.
         lines: rows and columns in which it stands, among all that fits noun and colour.
@@ -136,6 +137,7 @@ class Target:
     colours: tuple[str, ...] = ()
     any_colour: bool = False
     traits: tuple[Trait, ...] = ()
+    barred: tuple[Target, ...] = ()
     regions: tuple[Region, ...] = ()
     relations: tuple[Relation, ...] = ()
     lines: tuple[Line, ...] = ()
@@ -158,8 +160,8 @@ class Target:
     @property
     def bare(self) -> bool:
         """Whether nothing but a noun tells what is meant."""
-        more = self.orders or self.colours or self.traits or self.regions or self.relations or self.lines or self.of
-        return not more and not self.ranked and not self.step and self.share is None
+        more = self.orders or self.colours or self.traits or self.barred or self.regions or self.lines or self.of
+        return not more and not self.relations and not self.ranked and not self.step and self.share is None
 
 
 @dataclass(frozen=True, slots=True)

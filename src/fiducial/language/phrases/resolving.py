@@ -137,14 +137,14 @@ def _left_out(exclusions: Sequence[Target], fits: Sequence[Sequence[int]], sieve
         if sieve.cannot_tell(target):
             sieve.unmet.append(f"'{target.words}' was not left out: what the regions show is not recognised here")
             continue
-        found = pick(target, sieve.fitting(target, pool), sieve)
+        found = sieve.left_out(target, pool)
         vague = bool(target.unknown)
-        if vague and ((target.bare and not target.noun) or len(found.chosen) == len(pool)):
+        if vague and ((target.bare and not target.noun) or len(found) == len(pool)):
             sieve.unmet.append(f"'{target.words}' was not left out: it was not understood")
             continue
-        if not found.chosen:
+        if not found:
             sieve.unmet.append(f"nothing to leave out fits '{target.words}'")
-        out.update(found.chosen)
+        out |= found
     return out
 
 

@@ -6,21 +6,13 @@ from collections.abc import Iterator
 
 from lark import Token
 
+from fiducial.language.phrases.asking import limited, negated, opened
 from fiducial.language.phrases.nouns import word_set
+from fiducial.language.phrases.words import DESCRIBING, DETERMINERS, ITEMS, LINKS, NAMING, as_kind, kind_at
 
 MAX_LINKS = 8
 """Longest chain of places named by places; what follows is not understood."""
 
-ITEMS = word_set(
-    "THE A QUANTIFIER STRIDE FRACTION COUNT ORDINAL SUPERLATIVE CLOSEST SIDE COLOUR TRAIT PLAIN WORD PRONOUN IMPLIED "
-    "JOIN"
-)
-_DETERMINERS = frozenset(("THE", "A", "QUANTIFIER"))
-_DESCRIBING = frozenset(("COLOUR", "TRAIT", "SIDE", "SUPERLATIVE", "PLAIN", "CLOSEST"))
-_NAMING = frozenset(("WORD", "PRONOUN"))
-_LINKS = frozenset(("PLACE", "OF", "BETWEEN", "UNKNOWN"))
-_DROPPED = frozenset(("COURTESY", "COPULA", "IMAGE"))
-_VERB_NOUNS = frozenset(("mask", "mark", "label", "outline", "segment", "trace", "cut"))
 DIRECTED = word_set(
     "pointing facing heading looking moving going travelling traveling sailing headed turned running walking"
 )
@@ -36,57 +28,38 @@ _THINGS_IN_ING = word_set(
 class PostLexer:
     """Settles every token whose reading depends on its neighbours; the grammar accepts what it leaves."""
 
-    always_accept = ("REQUEST", "COURTESY", "COPULA", "IMAGE", "SHADE", "STRANGE", "COMMA", "COMPOUND")
+    always_accept = ("REQUEST", "COURTESY", "COPULA", "IMAGE", "SHADE", "STRANGE", "COMMA", "COMPOUND", "ASK", "ONLY")
     """Terminals that only :meth:`process` sees; without this list lark would drop them as unused."""
 
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
         """Return the tokens as the grammar needs them (the hook that lark calls after lexing)."""
-        tokens = _opening(list(stream))
+        tokens = list(stream)
         # in this order: each step finds the tokens as those before it left them
-        passes = (_numbers, _closest, _participles, _swallowed, _listed, _separators, _capped, _pairs, _ahead, _behind)
+        passes = (
+            *(opened, negated, limited),
+            *(_numbers, _closest, _participles, _swallowed, _listed, _separators, _capped, _pairs, _ahead, _behind),
+        )
         for settle in passes:
             tokens = settle(tokens)
         return iter(tokens)
-
-
-def _as(token: Token, kind: str, words: str | None = None) -> Token:
-    return Token.new_borrow_pos(kind, str(token) if words is None else words, token)
-
-
-def _kind(tokens: list[Token], index: int) -> str:
-    """Return the type of a token, or nothing beyond either end."""
-    return tokens[index].type if 0 <= index < len(tokens) else ""
-
-
-def _opening(tokens: list[Token]) -> list[Token]:
-    """Drop what is said around the request; request verbs further on are nouns."""
-    asked: list[Token] = []
-    rest = [token for token in tokens if token.type not in _DROPPED]
-    while rest and (rest[0].type == "REQUEST" or (asked and rest[0].type in ("AND", "COMMA"))):
-        asked.append(rest.pop(0))
-    verbs = [token for token in asked if str(token) in _VERB_NOUNS]
-    if verbs and (not rest or rest[0].type in ("PLACE", "BETWEEN", "EXCEPT")):
-        rest.insert(0, _as(verbs[-1], "WORD"))
-    renamed = {"REQUEST": "WORD", "COMPOUND": "WORD"}
-    return [_as(token, renamed.get(token.type, token.type)) for token in rest]
 
 
 def _numbers(tokens: list[Token]) -> list[Token]:
     """Tell "one ship" from "the red one", "two ships" from "ship 2", "third" from "the left third"."""
     settled = list(tokens)
     for index, token in enumerate(tokens):
-        after, before = _kind(tokens, index + 1), _kind(tokens, index - 1)
-        opens = after in _NAMING or after in _DESCRIBING or after in ("OF", "ORDINAL", "COUNT")
+        after, before = kind_at(tokens, index + 1), kind_at(tokens, index - 1)
+        opens = after in NAMING or after in DESCRIBING or after in ("OF", "ORDINAL", "COUNT")
         if token == "third" and before == "SIDE" and after not in ITEMS:
-            settled[index] = _as(token, "WORD")
+            settled[index] = as_kind(token, "WORD")
         if token.type != "COUNT":
             continue
         if before == "SIDE" and tokens[index - 1] == "top" and after == "SUPERLATIVE":
-            settled[index - 1] = _as(tokens[index - 1], "IMPLIED", "")  # "the top 3 largest ships"
+            settled[index - 1] = as_kind(tokens[index - 1], "IMPLIED", "")  # "the top 3 largest ships"
         if token == "one" and not opens:
-            settled[index] = _as(token, "PRONOUN")
+            settled[index] = as_kind(token, "PRONOUN")
         elif token.isdigit() and before == "WORD" and not opens:
-            settled[index] = _as(token, "WORD")
+            settled[index] = as_kind(token, "WORD")
     return settled
 
 
@@ -97,12 +70,12 @@ def _closest(tokens: list[Token]) -> list[Token]:
         if token.type != "CLOSEST":
             continue
         bound = str(token).endswith((" to", " from"))
-        after_noun = _kind(tokens, index - 1) in _NAMING and _kind(tokens, index + 1) in ITEMS
+        after_noun = kind_at(tokens, index - 1) in NAMING and kind_at(tokens, index + 1) in ITEMS
         kind = str(token).split()[0]
-        towards = str(token).endswith(" to") or (kind == str(token) and _kind(tokens, index + 1) == "SIDE")
+        towards = str(token).endswith(" to") or (kind == str(token) and kind_at(tokens, index + 1) == "SIDE")
         # "furthest to the south" and "furthest south" are the closest to that side
         name = "closest" if kind in ("closest", "nearest") or towards else "furthest"
-        settled[index] = _as(token, "PLACE" if bound or after_noun else "CLOSEST", name)
+        settled[index] = as_kind(token, "PLACE" if bound or after_noun else "CLOSEST", name)
     return settled
 
 
@@ -111,9 +84,9 @@ def _participles(tokens: list[Token]) -> list[Token]:
     settled = list(tokens)
     for index, token in enumerate(tokens):
         said = token.type in ("WORD", "PLAIN") and token.endswith(("ing", "parked", "moored", "docked", "painted"))
-        after = _kind(tokens, index - 1) in _NAMING and _kind(tokens, index + 1) not in _NAMING
+        after = kind_at(tokens, index - 1) in NAMING and kind_at(tokens, index + 1) not in NAMING
         if said and after and len(token) > 4 and token.split()[-1].removesuffix("s") not in _THINGS_IN_ING:
-            settled[index] = _as(token, "STRANGE")
+            settled[index] = as_kind(token, "STRANGE")
     return settled
 
 
@@ -128,12 +101,14 @@ def _swallowed(tokens: list[Token]) -> list[Token]:
             settled.append(token)
             continue
         words = [str(token)]
-        directed = str(token) in DIRECTED and _kind(tokens, index) in ("PLACE", "STRANGE")
-        while token.type == "STRANGE" and (_kind(tokens, index) in ITEMS or _kind(tokens, index) == "OF" or directed):
+        directed = str(token) in DIRECTED and kind_at(tokens, index) in ("PLACE", "STRANGE")
+        while token.type == "STRANGE" and (
+            kind_at(tokens, index) in ITEMS or kind_at(tokens, index) == "OF" or directed
+        ):
             words.append(str(tokens[index]))
             index += 1
             directed = False
-        settled.append(_as(token, "PLAIN" if token.type == "SHADE" else "UNKNOWN", " ".join(words)))
+        settled.append(as_kind(token, "PLAIN" if token.type == "SHADE" else "UNKNOWN", " ".join(words)))
     return settled
 
 
@@ -141,9 +116,9 @@ def _listed(tokens: list[Token]) -> list[Token]:
     """Begin a new target where a determiner follows a noun: "the cat the dog"."""
     settled: list[Token] = []
     for index, token in enumerate(tokens):
-        before = _kind(tokens, index - 1)
-        if token.type in _DETERMINERS and (before in _NAMING or before in _DESCRIBING) and before != "PLAIN":
-            settled.append(_as(token, "AND", "and"))
+        before = kind_at(tokens, index - 1)
+        if token.type in DETERMINERS and (before in NAMING or before in DESCRIBING) and before != "PLAIN":
+            settled.append(as_kind(token, "AND", "and"))
         settled.append(token)
     return settled
 
@@ -161,18 +136,18 @@ def _separators(tokens: list[Token]) -> list[Token]:
                 settled.pop()  # ", and"
             reading = "ALSO" if _crosses(tokens, index) else _separator(tokens, index, settled)
             if reading:
-                settled.append(_as(token, reading))
+                settled.append(as_kind(token, reading))
             if _crosses(tokens, index):
-                settled.append(_as(token, "PLACE", "in"))
-            elif reading == "ALSO" and _kind(tokens, index + 1) == "SIDE":  # "and south of the road"
-                settled.append(_as(token, "PLACE", "to"))
+                settled.append(as_kind(token, "PLACE", "in"))
+            elif reading == "ALSO" and kind_at(tokens, index + 1) == "SIDE":  # "and south of the road"
+                settled.append(as_kind(token, "PLACE", "to"))
     return settled
 
 
 def _separator(tokens: list[Token], index: int, settled: list[Token]) -> str:
     before = settled[-1].type if settled else ""
-    after = _kind(tokens, index + 1)
-    if not before or after in ("", "EXCEPT", "OF"):
+    after = kind_at(tokens, index + 1)
+    if not before or before == "LIMIT" or after in ("", "EXCEPT", "LIMIT", "OF"):
         return ""
     if after in ("PLACE", "BETWEEN", "UNKNOWN") or _is_side_of(tokens, index + 1):
         return "ALSO"
@@ -181,9 +156,9 @@ def _separator(tokens: list[Token], index: int, settled: list[Token]) -> str:
         return "JOIN"
     if before in ("COLOUR", "TRAIT", "PLAIN") and after in ("COLOUR", "TRAIT", "PLAIN"):
         return "" if comma else "JOIN"
-    if comma and before in _DESCRIBING and after in _DESCRIBING and not _ends(tokens, index + 1, *_DESCRIBING):
+    if comma and before in DESCRIBING and after in DESCRIBING and not _ends(tokens, index + 1, *DESCRIBING):
         return ""
-    if comma and after in ("COLOUR", "TRAIT", "SIDE") and _ends(tokens, index + 1, *_DESCRIBING):
+    if comma and after in ("COLOUR", "TRAIT", "SIDE") and _ends(tokens, index + 1, *DESCRIBING):
         return ""  # "the ship, red" and "the ship, top right"
     return "AND"
 
@@ -192,27 +167,27 @@ def _crosses(tokens: list[Token], index: int) -> bool:
     """Say whether an "and" joins a row and a column that tell one place: "in the second row and third column"."""
     before = str(tokens[index - 1]) if index else ""
     start, end = index - 1, index + 1
-    while _kind(tokens, start - 1) in ("THE", "ORDINAL", "SIDE", "SUPERLATIVE"):
+    while kind_at(tokens, start - 1) in ("THE", "ORDINAL", "SIDE", "SUPERLATIVE"):
         start -= 1
-    while _kind(tokens, end) in ("THE", "ORDINAL", "SIDE", "SUPERLATIVE"):
+    while kind_at(tokens, end) in ("THE", "ORDINAL", "SIDE", "SUPERLATIVE"):
         end += 1
     after = str(tokens[end]) if end < len(tokens) else ""
-    return {before, after} == {"row", "column"} and _kind(tokens, start - 1) == "PLACE"
+    return {before, after} == {"row", "column"} and kind_at(tokens, start - 1) == "PLACE"
 
 
 def _ends(tokens: list[Token], index: int, *kinds: str) -> bool:
     """Say whether, from a token on, nothing but tokens of these kinds comes before the phrase ends."""
-    while _kind(tokens, index) in kinds:
+    while kind_at(tokens, index) in kinds:
         index += 1
-    return _kind(tokens, index) not in ITEMS or str(tokens[index]) in ("corner", "half", "side", "corners", "sides")
+    return kind_at(tokens, index) not in ITEMS or str(tokens[index]) in ("corner", "half", "side", "corners", "sides")
 
 
 def _is_side_of(tokens: list[Token], index: int) -> bool:
     """Say whether "left of" starts at a token."""
     start = index
-    while _kind(tokens, index) == "SIDE":
+    while kind_at(tokens, index) == "SIDE":
         index += 1
-    return index > start and _kind(tokens, index) == "OF"
+    return index > start and kind_at(tokens, index) == "OF"
 
 
 def _in_place(settled: list[Token]) -> bool:
@@ -230,15 +205,15 @@ def _pairs(tokens: list[Token]) -> list[Token]:
         if token.type != "BETWEEN" or settled[index].type != "BETWEEN":
             continue
         partner = index + 1
-        stops = ("AND", "EXCEPT", "ALSO", "BETWEEN", "")
-        while _kind(tokens, partner) not in stops:
+        stops = ("AND", "EXCEPT", "LIMIT", "ALSO", "BETWEEN", "")
+        while kind_at(tokens, partner) not in stops:
             partner += 1
         set_of = any(kind in ("COUNT", "QUANTIFIER") for kind in (t.type for t in tokens[index + 1 : index + 3]))
-        follows = _kind(tokens, partner + 1) in ITEMS and _kind(tokens, index + 1) in ITEMS
-        if _kind(tokens, partner) == "AND" and follows and not set_of:
-            settled[partner] = _as(tokens[partner], "PAIR")
+        follows = kind_at(tokens, partner + 1) in ITEMS and kind_at(tokens, index + 1) in ITEMS
+        if kind_at(tokens, partner) == "AND" and follows and not set_of:
+            settled[partner] = as_kind(tokens[partner], "PAIR")
         else:
-            settled[index] = _as(token, "PLACE", "between")
+            settled[index] = as_kind(token, "PLACE", "between")
     return settled
 
 
@@ -247,16 +222,16 @@ def _ahead(tokens: list[Token]) -> list[Token]:
     settled: list[Token] = []  # from the last to the first, so that what comes after is settled
     for token in reversed(tokens):
         after = settled[-1].type if settled else ""
-        if token.type in ("AND", "ALSO", "JOIN", "OF") and after not in (*ITEMS, *_LINKS):
+        if token.type in ("AND", "ALSO", "JOIN", "OF") and after not in (*ITEMS, *LINKS):
             continue
         if token.type == "OF" and after not in ITEMS:
             continue
         if token.type in ("PLACE", "BETWEEN", "PAIR") and after not in ITEMS:
-            token = _as(token, "UNKNOWN")
+            token = as_kind(token, "UNKNOWN")
         if token.type == "EXCEPT" and after == "UNKNOWN":  # "not wearing a hat"
-            token = _as(token, "UNKNOWN", f"{token} {settled.pop()}")
-        elif token.type == "EXCEPT" and after not in (*ITEMS, *_LINKS):
-            token = _as(token, "UNKNOWN")
+            token = as_kind(token, "UNKNOWN", f"{token} {settled.pop()}")
+        elif token.type in ("EXCEPT", "LIMIT") and after not in (*ITEMS, *LINKS):
+            token = as_kind(token, "UNKNOWN")
         settled.append(token)
     return settled[::-1]
 
@@ -266,16 +241,16 @@ def _behind(tokens: list[Token]) -> list[Token]:
     settled: list[Token] = []
     for index, token in enumerate(tokens):
         before = settled[-1].type if settled else ""
-        if before in ("", "AND", "EXCEPT") and _is_side_of(tokens, index):  # "left of the pier"
-            settled += [_as(token, "IMPLIED", ""), _as(token, "PLACE", "to")]
-        if token.type in ("AND", "ALSO") and before in ("", "AND", "ALSO", "EXCEPT"):
+        if before in ("", "AND", "EXCEPT", "LIMIT") and _is_side_of(tokens, index):  # "left of the pier"
+            settled += [as_kind(token, "IMPLIED", ""), as_kind(token, "PLACE", "to")]
+        if token.type in ("AND", "ALSO") and before in ("", "AND", "ALSO", "EXCEPT", "LIMIT"):
             continue
         if token.type in ITEMS and before == "UNKNOWN":
-            token = _as(token, "UNKNOWN")
-        if (token.type in _LINKS and before in ("", "AND", "EXCEPT", "PAIR")) or (
-            token.type == "EXCEPT" and not before
+            token = as_kind(token, "UNKNOWN")
+        if (token.type in LINKS and before in ("", "AND", "EXCEPT", "LIMIT", "PAIR")) or (
+            token.type in ("EXCEPT", "LIMIT") and not before
         ):
-            settled.append(_as(token, "IMPLIED", ""))
+            settled.append(as_kind(token, "IMPLIED", ""))
         settled.append(token)
     return settled or [Token("IMPLIED", "")]
 
@@ -285,14 +260,14 @@ def _capped(tokens: list[Token]) -> list[Token]:
     settled: list[Token] = []
     links, betweens = 0, 0
     for token in tokens:
-        if token.type in ("AND", "EXCEPT"):
+        if token.type in ("AND", "EXCEPT", "LIMIT"):
             links = 0
         links += token.type in ("PLACE", "OF", "BETWEEN")
         betweens += token.type == "BETWEEN"
         if links <= MAX_LINKS and betweens <= MAX_LINKS:
             settled.append(token)
         elif settled[-1].type == "UNKNOWN":
-            settled[-1] = _as(settled[-1], "UNKNOWN", f"{settled[-1]} {token}".strip())
+            settled[-1] = as_kind(settled[-1], "UNKNOWN", f"{settled[-1]} {token}".strip())
         else:
-            settled.append(_as(token, "UNKNOWN"))
+            settled.append(as_kind(token, "UNKNOWN"))
     return settled

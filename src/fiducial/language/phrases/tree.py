@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import lru_cache
 from importlib.resources import files
 
@@ -23,12 +24,30 @@ def read(plain: str) -> tuple[list[Draft], list[Draft]]:
 
     Every noun is lent to the phrases that leave theirs unsaid: "the red ship and the blue one".
     """
-    head, *exclusions = (child for child in _parser().parse(plain).children if isinstance(child, Tree))
+    head, *others = (child for child in _parser().parse(plain).children if isinstance(child, Tree))
     asked = _clauses(head)
-    left_out = [draft for exclusion in exclusions for draft in _clauses(exclusion)]
+    left_out = [draft for other in others if other.data == "exclusion" for draft in _clauses(other)]
     _lend_nouns(asked)
     _lend_nouns(left_out)
+    for other in others:
+        if other.data == "limit":
+            limits = _clauses(other)
+            _lend_nouns([*left_out, *limits] if not any(draft.noun for draft in asked) else limits)
+            asked = [_limited(draft, limit, alone=len(asked) == 1) for draft in asked for limit in limits]
     return asked, left_out
+
+
+def _limited(draft: Draft, limit: Draft, *, alone: bool) -> Draft:
+    """Choose by one phrase among what another names: "the cars, but only the red ones"; ``alone`` it may pick."""
+    among = copy(draft)
+    if not (among.plural or among.all_of("QUANTIFIER", "COUNT", "SUPERLATIVE", "ORDINAL", "CLOSEST", "STRIDE")):
+        # "the car, only the red one": there is more than one
+        among.before = [Token("QUANTIFIER", "all"), *(token for token in among.before if token.type != "A")]
+    chosen = copy(limit)
+    chosen.of = among
+    if limit.of is not None or (not alone and limit.all_of("SUPERLATIVE", "ORDINAL", "CLOSEST", "COUNT", "STRIDE")):
+        chosen.unknown = [*limit.unknown, f"only {_in_full(limit)}"]
+    return chosen
 
 
 @lru_cache(maxsize=1)
