@@ -39,7 +39,6 @@ CHOICES = [
     ("the red ship", [0]),
     ("the red and white ship", [2]),
     ("red and white ships", [0, 1, 2, 4]),
-    ("the ship with the largest hull", [3]),
     ("the ships in the top half", [0, 1, 2]),
     ("the ship in the bottom left corner", [4]),
     ("the ship at the top", [1]),
@@ -99,7 +98,7 @@ CHOICES = [
     ("ships next to the pier", [3]),
     ("ships larger than the pier", [3]),
     ("ships smaller than the crane", [0, 2, 4]),
-    ("the ship left of a ship", [1]),
+    ("the ship left of a ship", [4]),
     ("the ship to the left of all other ships", [0]),
     ("ships not near the pier", [0, 1, 2, 4]),
     ("all ships except the leftmost", [1, 2, 3, 4]),
@@ -174,7 +173,8 @@ def test_sentences(text: str, expected: str) -> None:
         ("the tenth largest ship", "'the tenth largest ship' needs at least 10, found 5"),
         ("the dogs", "no candidate is called 'dog'"),
         ("the ship near the dog", "nothing fits 'the dog', which 'near the dog' needs"),
-        ("all ships except the dog", "nothing to leave out fits 'the dog'"),
+        ("all ships except the crane", "nothing to leave out fits 'the crane'"),
+        ("all ships except the ferries", "'the ferries' was not left out: ferries are not told apart among ships"),
         ("the pier on the right", "nothing that fits lies in the third on the right: the half was taken instead"),
         ("the roundest thing", "the roundness of 3 of 8 candidates is not known: left out"),
         ("round things", "the roundness of 3 of 8 candidates is not known: left out"),
@@ -187,6 +187,29 @@ def test_sentences(text: str, expected: str) -> None:
 )
 def test_what_could_not_be_had_is_said(text: str, unmet: str) -> None:
     assert unmet in resolve(text, HARBOUR, FRAME).unmet
+
+
+@pytest.mark.parametrize(
+    ("text", "rest", "unknown"),
+    [
+        ("the ship with the largest hull", [3], ("with the largest hull",)),
+        ("the ship in front of the crane", [3], ("in front of the crane",)),
+        ("the two shiny cargo ships", [3, 1], ("shiny", "cargo")),
+        ("ships that carry coal", [3, 1, 0, 2, 4], ("that carry coal",)),
+    ],
+)
+def test_what_is_not_understood_chooses_nothing_unless_the_rest_may(text, rest, unknown) -> None:
+    refused = resolve(text, HARBOUR, FRAME)
+    assert (refused.chosen, refused.outcome, refused.unknown) == ((), Outcome.FAILED, unknown)
+    assert all(f"'{words}'" in refused.text for words in unknown)
+    by_rest = resolve(text, HARBOUR, FRAME, rest=True)
+    assert (list(by_rest.chosen), by_rest.outcome, by_rest.unknown) == (rest, Outcome.FOUND, unknown)
+
+
+def test_a_slip_is_refused_with_the_word_that_was_meant() -> None:
+    refused = resolve("the lefmost ship", HARBOUR, FRAME)
+    assert refused.text == "Chose nothing: 'lefmost' (did you mean 'leftmost'?) is not understood."
+    assert (refused.chosen, refused.unknown) == ((), ("lefmost",))
 
 
 def test_what_was_met_leaves_nothing_unmet() -> None:
@@ -206,15 +229,15 @@ class TestNouns:
         ]
 
     def test_words_that_fit_no_label_are_dropped_and_named(self) -> None:
-        resolution = resolve("the two shiny cargo ships", HARBOUR, FRAME)
+        resolution = resolve("the two shiny cargo ships", HARBOUR, FRAME, rest=True)
         assert resolution.chosen == (3, 1)
         assert resolution.unknown == ("shiny", "cargo")
         assert resolution.text == "Chose the 2 with the largest area of 5 ships."
 
     def test_the_head_of_an_of_phrase_is_enough(self) -> None:
         bottles = [thing("bottle", (0, 0, 10, 10)), thing("glass of water", (20, 0, 40, 30))]
-        assert resolve("the bottle of water", bottles, FRAME).unknown == ("of water",)
-        assert resolve("the bottle of water", bottles, FRAME).chosen == (0,)
+        by_rest = resolve("the bottle of water", bottles, FRAME, rest=True)
+        assert (by_rest.unknown, by_rest.chosen) == (("of water",), (0,))
         assert resolve("the glass", bottles, FRAME).chosen == (1,)
 
     def test_a_label_decides_whether_an_adjective_is_part_of_the_name(self) -> None:
@@ -282,7 +305,9 @@ class TestUnrecognised:
 
     def test_references_told_by_a_noun_alone_are_not_used(self) -> None:
         for text in ("the largest ship near the pier", "the ship closest to the pier", "everything except the ships"):
-            resolution = resolve(text, self.REGIONS, FRAME, recognises_nouns=False)
+            refused = resolve(text, self.REGIONS, FRAME, recognises_nouns=False)
+            assert (refused.chosen, refused.outcome) == ((), Outcome.FAILED)
+            resolution = resolve(text, self.REGIONS, FRAME, recognises_nouns=False, rest=True)
             assert resolution.chosen[0] == 3
             assert "not recognised here" in resolution.unmet[0]
 

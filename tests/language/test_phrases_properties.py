@@ -311,7 +311,8 @@ def test_rows_and_columns(text: str, chosen: set[int]) -> None:
     ],
 )
 def test_what_is_not_understood_is_named_and_is_no_false_no_target(text: str, unknown: tuple[str, ...]) -> None:
-    resolution = resolve(text, CARS, WIDE)
+    assert resolve(text, CARS, WIDE).outcome is Outcome.FAILED
+    resolution = resolve(text, CARS, WIDE, rest=True)
     assert resolution.unknown == unknown
     assert resolution.outcome is Outcome.FOUND
     assert len(resolution.chosen) == 12

@@ -211,7 +211,12 @@ class TestAnswers:
         assert "Note: asked for 9" in answer.text
 
     def test_words_that_mean_nothing_here_are_named(self, prompter):
-        assert "Not understood: " in prompter.ask([scene()], ["the shiniest thing with a beautiful soul"])[0].text
+        refused = prompter.ask([scene()], ["the largest thing with a beautiful soul"])[0]
+        assert (refused.outcome, len(refused.prompts)) == (Outcome.FAILED, 0)
+        assert "'with a beautiful soul' is not understood" in refused.text
+        by_rest = ClassicPrompter(rest=True).ask([scene()], ["the largest thing with a beautiful soul"])[0]
+        assert by_rest.prompts
+        assert "Not understood: with a beautiful soul." in by_rest.text
 
     def test_batches_keep_their_order(self, prompter):
         answers = prompter.ask(

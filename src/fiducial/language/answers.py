@@ -21,7 +21,7 @@ class Outcome(StrEnum):
     TRUNCATED = "truncated"
     """The reply broke off; the items that were whole are kept."""
     FAILED = "failed"
-    """The prompter could not answer: a model or a server failed, or a noun is not known to it."""
+    """The prompter could not answer: a model or a server failed, or a word of the instruction is not known to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from fiducial.config import Config, option, title
 from fiducial.errors import InputError
 from fiducial.images.image import Resample
 from fiducial.prompters.decoding_configs import DecodingConfig, check_decoding
+from fiducial.prompters.phrase_config import PhraseConfig
 
 if TYPE_CHECKING:
     from fiducial.contracts import Prompter
@@ -31,7 +32,7 @@ _RESAMPLE = "how pictures are brought to the canvas: lanczos, bicubic, bilinear,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassicConfig(Config):
+class ClassicConfig(PhraseConfig):
     """Regions by colour and texture, picked by spatial phrases; no weights, recognises no nouns."""
 
     kind: ClassVar[str] = "prompter"
@@ -41,7 +42,7 @@ class ClassicConfig(Config):
         """Build it."""
         from fiducial.prompters.classic import ClassicPrompter
 
-        return ClassicPrompter()
+        return ClassicPrompter(rest=self.rest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ class OracleConfig(Config):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NanoConfig(Config):
+class NanoConfig(PhraseConfig):
     """Our own small detector for a closed vocabulary, spatial phrases pick; its weights come with the package."""
 
     kind: ClassVar[str] = "prompter"
@@ -80,11 +81,11 @@ class NanoConfig(Config):
         from fiducial.prompters.detector import DetectorPrompter
         from fiducial.prompters.grounder.detecting import NanoDetector
 
-        return DetectorPrompter(NanoDetector.from_config(self), regions=ClassicPrompter())
+        return DetectorPrompter(NanoDetector.from_config(self), regions=ClassicPrompter(rest=self.rest), rest=self.rest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenVocabularyConfig(Config):
+class OpenVocabularyConfig(PhraseConfig):
     """What the detectors of transformers share."""
 
     kind: ClassVar[str] = "prompter"
@@ -117,7 +118,7 @@ class GroundingDinoConfig(OpenVocabularyConfig):
         from fiducial.prompters.detector import DetectorPrompter
         from fiducial.prompters.open_vocabulary.grounding_dino import GroundingDinoDetector
 
-        return DetectorPrompter(GroundingDinoDetector.from_config(self))
+        return DetectorPrompter(GroundingDinoDetector.from_config(self), rest=self.rest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,7 @@ class Owlv2Config(OpenVocabularyConfig):
         from fiducial.prompters.detector import DetectorPrompter
         from fiducial.prompters.open_vocabulary.owlv2 import Owlv2Detector
 
-        return DetectorPrompter(Owlv2Detector.from_config(self))
+        return DetectorPrompter(Owlv2Detector.from_config(self), rest=self.rest)
 
 
 _DECODE = "how the next token is chosen: semantic, or none for the model's own way"

@@ -231,11 +231,12 @@ def say(
 def reads_back(view: View, said: Said | Proposal, *, vocabulary: Sequence[str] = (), coloured: bool = True) -> bool:
     """Say whether the spatial phrases' own reading of an instruction is its truth, without any doubt.
 
-    An adjective that is part of a name of the view or the vocabulary ("running track") needs no other meaning;
+    An adjective that is part of a name of the view or the vocabulary ("running track") needs no other meaning: the
+    phrases may leave it out;
     ``coloured`` says whether colours have to be measured.
     """
     text = said.words if isinstance(said, Proposal) else said.instruction
-    resolution = resolve(text, view.candidates(coloured=coloured), view.frame)
+    resolution = resolve(text, view.candidates(coloured=coloured), view.frame, rest=True)
     parts = {word for name in (*view.names, *vocabulary) for word in name.lower().split()}
     relaxed = bool(resolution.unmet) and bool(said.chosen)  # what is not there is "unmet" by its nature
     return tuple(sorted(resolution.chosen)) == said.chosen and parts.issuperset(resolution.unknown) and not relaxed

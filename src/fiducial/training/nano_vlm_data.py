@@ -63,7 +63,8 @@ def ask(
         chosen = [view.things[index].box for index in said.chosen]
         if len(chosen) > _MAX_TARGETS:
             continue
-        resolution = resolve(said.instruction, view.candidates(coloured=True), view.frame) if chosen else None
+        candidates = view.candidates(coloured=True)
+        resolution = resolve(said.instruction, candidates, view.frame, rest=True) if chosen else None
         prompts = []
         for index in said.chosen:
             box, points = boxes[index] / picture.side * canvas, spots[index] / picture.side * canvas

@@ -190,8 +190,14 @@ def _is_apposition(tokens: list[Token], index: int) -> bool:
         start -= 1
     head = tokens[start:index]
     bare = any(token.type == "WORD" for token in head) and not any(token.type in DESCRIBING for token in head)
-    tells = len(said) > 1 and said[-1] in ("one", "ones") and not any(token.type == "WORD" for token in said)
-    return bare and tells and said[0].type in ("THE", *DESCRIBING) and "AND" not in {token.type for token in tokens}
+    picks = any(token.type in _PICKING for token in said) or (len(said) > 1 and said[-1] in ("one", "ones"))
+    tells = picks and not any(token.type == "WORD" for token in said)
+    return (
+        bare
+        and tells
+        and said[0].type in ("THE", "ORDINAL", *DESCRIBING)
+        and "AND" not in {token.type for token in tokens}
+    )
 
 
 def _after_not(settled: list[Token]) -> bool:

@@ -8,14 +8,15 @@ from itertools import combinations
 from math import ceil
 
 from fiducial.language.candidates import COLOURS
+from fiducial.language.phrases.bounds import Bound
 from fiducial.language.phrases.lexicon import place_order
 from fiducial.language.phrases.nouns import in_number, name_stem, stem
-from fiducial.language.phrases.request import Line, Order, Quantifier, Region, Relation, Target
+from fiducial.language.phrases.ordering import DISTANCES, by_score, ordering_relations, orders_of_parts, ranked
+from fiducial.language.phrases.request import Line, Quantifier, Region, Relation, Target
 from fiducial.language.phrases.scene import Scene, lines_among
 
 _HELD_BY_ONE = ("near", "beside", "inside", "on", "between")
 """Relations that hold when they hold to one of several references; the others need each of them."""
-DISTANCES = ("closest", "furthest")
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Filter:
     recognises_nouns: bool = True
     unknown: list[str] = field(default_factory=list)  # words that played no part
     unmet: list[str] = field(default_factory=list)  # what could not be had or checked
+    unused: list[str] = field(default_factory=list)  # of these, what was understood and could not be used
     inner: dict[int, Pick] = field(default_factory=dict)  # for "of the two largest", by the id of the outer target
 
     def interpret(self, target: Target) -> Target:
@@ -76,10 +78,12 @@ class Filter:
             self.inner[id(target)] = one
         found = self._named(target, found)
         found = self._coloured(target, found)
+        for bound in target.bounds:
+            found = self._bounded(bound, found)
         for line in target.lines:
             found = self._lined(line, found)
         for region in target.regions:
-            found = self._placed(region, found)
+            found = self._placed(region, found, target.count or 1)
         for relation in target.relations:
             if relation.kind not in DISTANCES:
                 found = self._related(relation, found)
@@ -113,6 +117,10 @@ class Filter:
             self.unmet.append(f"no candidate is called '{in_number(target.noun, 1)}'")
         return found
 
+    def is_there(self, noun: tuple[str, ...]) -> bool:
+        """Say whether any candidate is called so."""
+        return any(self._is_called(noun, index) for index in range(len(self.scene.candidates)))
+
     def _is_called(self, noun: tuple[str, ...], index: int) -> bool:
         return self.match(" ".join(noun), self.scene.candidates[index].prompt.label)
 
@@ -123,14 +131,35 @@ class Filter:
         self.not_measured("colour", [i for i in pool if has[i] is None], pool)
         return [i for i in pool if has[i]]
 
-    def _placed(self, region: Region, pool: list[int]) -> list[int]:
+    def _bounded(self, bound: Bound, pool: list[int]) -> list[int]:
+        """Keep what is as large as said.
+
+        A size in percent, or of more pixels than the image is long, is an area; else length and area must say the same.
+        """
+        known = "area" if bound.percent or bound.value > max(self.scene.width, self.scene.height) else "size"
+        measure = known if bound.measure == "size" else bound.measure
+        if measure != "size":
+            return [i for i in pool if self.scene.keeps(i, bound, measure)]
+        lengths, areas = ([i for i in pool if self.scene.keeps(i, bound, one)] for one in ("length", "area"))
+        if lengths != areas:
+            self.not_used(f"'{bound.words}' may be a length or an area: say 'longer', or 'in area'")
+        return areas
+
+    def _placed(self, region: Region, pool: list[int], count: int) -> list[int]:
+        """Keep what lies in a part of the image; the half of it where the third holds fewer than were counted."""
+        found: list[int] = []
         for share in dict.fromkeys((region.share, 1 / 2)):
+            fewer = len(found)
             found = [i for i in pool if any(self.scene.lies_in(i, place, share) for place in region.places)]
-            if found and share != region.share:
-                self.unmet.append(f"nothing that fits lies in the third {region.words}: the half was taken instead")
-            if found:
+            if len(found) > fewer and share != region.share:
+                lie = f"only {fewer} that fit lie" if fewer else "nothing that fits lies"
+                self.unmet.append(f"{lie} in the third {region.words}: the half was taken instead")
+            if len(found) >= count:
                 return found
-        return []
+        if count > 1 and region.places == (("centre",),) and len(pool) >= count > len(found):
+            self.unmet.append(f"only {len(found)} that fit lie {region.words}: the {count} closest to it were taken")
+            return pool
+        return found
 
     def _lined(self, line: Line, pool: list[int]) -> list[int]:
         """Keep what stands in a row or column, counted among all of the pool."""
@@ -154,13 +183,16 @@ class Filter:
 
     def _related(self, relation: Relation, pool: list[int]) -> list[int]:
         if not self.can_use(relation):
-            self.unmet.append(f"'{relation.words}' was not used: what the regions show is not recognised here")
+            self.not_used(f"'{relation.words}' was not used: what the regions show is not recognised here")
             return pool
         references = self.references(relation)
         if not all(references):
             return []
         if relation.kind == "between":
             return [i for i in pool if self._between(i, references)]
+        if relation.bound is not None:
+            gaps = {i: [self.scene.gap(i, other) for other in references[0] if other != i] for i in pool}
+            return [i for i in pool if gaps[i] and self.scene.fits(min(gaps[i]), relation.bound, "gap")]
         every = relation.kind not in _HELD_BY_ONE and relation.targets[0].quantifier is not Quantifier.ANY
         return [i for i in pool if self._holds(relation, i, references[0], every=every)]
 
@@ -177,13 +209,18 @@ class Filter:
         if missing:
             self.unmet.append(f"the {what} of {len(missing)} of {len(pool)} candidates is not known: left out")
 
+    def not_used(self, why: str) -> None:
+        """Note that something was said that cannot be used here."""
+        self.unmet.append(why)
+        self.unused.append(why)
+
     def _reference(self, target: Target, relation: Relation) -> list[int]:
         fits = self.fitting(target, range(len(self.scene.candidates)))
         if not fits:
             self.unmet.append(f"nothing fits '{target.words}', which '{relation.words}' needs")
             return []
         picks = target.orders or target.ranked or target.quantifier in (Quantifier.COUNT, Quantifier.BOTH)
-        if picks or any(other.kind in DISTANCES for other in target.relations):
+        if picks or any(other.kind in DISTANCES or other.order for other in target.relations):
             return list(pick(target, fits, self).chosen)
         one = target.quantifier is Quantifier.THE
         if one and len(fits) > 1 and relation.kind not in ("near", "beside", "inside", "on", *DISTANCES):
@@ -247,70 +284,19 @@ class Pick:
 def pick(target: Target, fits: Sequence[int], sieve: Filter) -> Pick:
     """Put what fits in order and take as many as asked for."""
     orders = target.orders
-    distances = [relation for relation in target.relations if relation.kind in DISTANCES]
+    distances = ordering_relations(target, len(fits))
+    if 1 < (target.count or 0) < len(fits) and not (orders or distances or target.ranked or target.step):
+        orders = orders_of_parts(target)
     if (target.ranked or target.step) and not orders and not distances:
         orders = (place_order(("left",)),)
         sieve.unmet.append(f"'{target.words}' says no order: counted from the left")
-    ranked, words = _ranked(target, orders, fits, sieve)
-    wanted = _wanted(target, len(ranked), bool(words), sieve)
+    best, words = ranked(target, orders, fits, sieve)
+    wanted = _wanted(target, len(best), bool(words), sieve)
     start = abs(target.rank) - 1
-    line = ranked if target.rank > 0 else ranked[::-1]
+    line = best if target.rank > 0 else best[::-1]
     chosen = line[start :: target.step] if target.step else line[start : start + wanted]
-    _account(target, len(ranked), len(chosen), wanted, sieve)
-    return Pick(target, tuple(ranked), tuple(chosen), words, _by_score(ranked, sieve), sieve.inner.get(id(target)))
-
-
-def _ranked(
-    target: Target, orders: Sequence[Order], fits: Sequence[int], sieve: Filter
-) -> tuple[list[int], tuple[str, ...]]:
-    """Return what fits, best first, without what cannot be compared, and the superlatives used."""
-    keys: dict[int, list[float]] = {index: [] for index in fits}
-    words: list[str] = []
-    for order in orders:
-        values = {index: sieve.scene.measure(index, order) for index in keys}
-        sieve.not_measured(order.measure, [index for index in keys if values[index] is None], list(keys))
-        keys = {
-            index: [*key, -value if order.largest else value]
-            for index, key in keys.items()
-            if (value := values[index]) is not None
-        }
-        words.append(order.words)
-    keys, by_relation = _by_relations(target, keys, sieve)
-    scene = sieve.scene
-    by_score = _by_score(list(keys), sieve)
-
-    def rule(index: int) -> tuple[float, ...]:
-        score = scene.candidates[index].prompt.score or 0.0
-        return (*keys[index], -score if by_score else 0.0, -scene.area(index), *scene.centre(index), index)
-
-    return sorted(keys, key=rule), (*words, *by_relation)
-
-
-def _by_relations(
-    target: Target, keys: dict[int, list[float]], sieve: Filter
-) -> tuple[dict[int, list[float]], list[str]]:
-    """Add the distance to a reference ("closest to the pier") to what is sorted by."""
-    words: list[str] = []
-    for relation in target.relations:
-        if relation.kind not in DISTANCES:
-            continue
-        if not sieve.can_use(relation):
-            sieve.unmet.append(f"'{relation.words}' was not used: what the regions show is not recognised here")
-            continue
-        references = sieve.references(relation)[0]
-        sign = 1.0 if relation.kind == "closest" else -1.0
-        measured = {}
-        for index, key in keys.items():
-            apart = [sieve.scene.apart(index, other) for other in references if other != index]
-            if apart:
-                measured[index] = [*key, sign * min(apart)]
-        keys = measured
-        words.append(relation.words)
-    return keys, words
-
-
-def _by_score(fits: Sequence[int], sieve: Filter) -> bool:
-    return bool(fits) and all(sieve.scene.candidates[index].prompt.score is not None for index in fits)
+    _account(target, len(best), len(chosen), wanted, sieve)
+    return Pick(target, tuple(best), tuple(chosen), words, by_score(best, sieve), sieve.inner.get(id(target)))
 
 
 def _wanted(target: Target, there: int, ordered: bool, sieve: Filter) -> int:

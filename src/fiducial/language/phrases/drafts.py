@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fiducial.language.phrases import lexicon
+from fiducial.language.phrases.bounds import Bound
 from fiducial.language.phrases.nouns import head_index, is_plural, singular
 from fiducial.language.phrases.request import Line, Region
 
@@ -25,6 +26,8 @@ class DraftRelation:
     kind: str
     drafts: list[Draft]
     words: str
+    order: str = ""
+    bound: Bound | None = None
 
 
 @dataclass
@@ -38,6 +41,7 @@ class Draft:
     regions: list[Region] = field(default_factory=list)
     relations: list[DraftRelation] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    bounds: list[Bound] = field(default_factory=list)
     of: Draft | None = None
     unknown: list[str] = field(default_factory=list)
     counted_from: tuple[str, ...] = ()
@@ -142,6 +146,7 @@ class Draft:
         self.regions += child.regions
         self.relations += child.relations
         self.lines += child.lines
+        self.bounds += child.bounds
         self.unknown += child.unknown
 
 

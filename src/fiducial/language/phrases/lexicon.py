@@ -153,6 +153,11 @@ def ordinal_of(words: str) -> int:
     return max(1, int(words[:-2]))
 
 
+def ordinal_name(rank: int) -> str:
+    """Return the ordinal in words for a rank from 1 to 99, in figures beyond."""
+    return next((name for name, number in ORDINALS.items() if number == rank), f"{rank}th")
+
+
 def fraction_of(words: str) -> float | None:
     """Return the share that a fraction names ("half of", "a third", "two thirds of"); "most of" names none."""
     return FRACTIONS.get(words.removesuffix(" of").removeprefix("a ").removeprefix("one "))

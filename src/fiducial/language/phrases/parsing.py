@@ -57,14 +57,28 @@ def normalise(text: str) -> tuple[str, tuple[str, ...]]:
     if not any(character.isalnum() for character in text):
         raise InputError("the instruction has no words: say what to segment, such as 'the largest ship'")
     plain = unicodedata.normalize("NFKC", check_instruction(text)).casefold().replace("\u2019", "'")
-    plain = plain.replace("&", " and ")
+    plain = re.sub(r",\s*(?:right|ok|okay|yes|please)\s*\?", "?", plain)
+    plain = re.sub(r"^(?:ok|okay|hi|hello|hey|well|so|now|right|alright|great|yes|um|uh|hmm)\s*[,!]\s*", "", plain)
+    lines = [re.sub(r"^\s*(?:[0-9]+[.)]|[-*\u2022\u2013])\s+", "", line).strip() for line in plain.splitlines()]
+    plain = ", ".join(filter(None, lines))
+    plain = re.sub(r"\s(?:-|\u2013|\u2014)\s|\u2014", ", ", plain)
+    plain = re.sub(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))", "", plain)
+    plain = re.sub(r"(?<=[0-9]) ?(?:px|pix|pixels?)\b", " pixels", plain)
+    plain = re.sub(r" ?(?:%|\bper cent\b)", " percent ", plain)
+    plain = plain.replace("&", " and ").replace("+", " and ")
     plain = re.sub(r"\b(that|which|who|what|where|there)'s\b", r"\1 is", plain)
     plain = re.sub(r"n't\b", " not", plain)
     plain = re.sub(r"(?<=\w)'s\b", "", plain)
     symbols: dict[str, None] = {}
-    kept = "".join(_character(character, symbols) for character in plain)
+    kept = "".join(
+        part if _DECIMAL.fullmatch(part) else "".join(_character(character, symbols) for character in part)
+        for part in _DECIMAL.split(plain)
+    )
     kept = re.sub(r"(?: *,)+ *", ", ", kept)
     return " ".join(kept.split()).strip(" ,"), tuple(symbols)
+
+
+_DECIMAL = re.compile(r"((?<![\w.])[0-9]+\.[0-9]+(?![\w.]))")
 
 
 def _character(character: str, symbols: dict[str, None]) -> str:
@@ -97,7 +111,13 @@ def _to_target(draft: Draft, *, together: bool = False) -> Target:
     """Turn a draft into a target; ``together`` with others "the largest and smallest ships" means one of each."""
     # references are read once, for all readings of the phrase: chains would explode else
     relations = tuple(
-        Relation(relation.kind, tuple(_to_target(child) for child in relation.drafts), relation.words)
+        Relation(
+            relation.kind,
+            tuple(map(_to_reference, relation.drafts)),
+            relation.words,
+            relation.order,
+            relation.bound,
+        )
         for relation in draft.relations
     )
     of = None if draft.of is None else _to_target(draft.of)
@@ -114,6 +134,12 @@ def _to_target(draft: Draft, *, together: bool = False) -> Target:
         empty = replace(target, noun=(), quantifier=Quantifier.ALL, orders=(), regions=(there, *draft.regions))
         return replace(empty, compounds=tuple(others))
     return replace(target, compounds=tuple(others))
+
+
+def _to_reference(draft: Draft) -> Target:
+    """Read what a relation is told by; that it is another thing ("all other ships") goes without saying."""
+    draft.unknown = [words for words in draft.unknown if words not in ("other", "different")]
+    return _to_target(draft)
 
 
 def _of_line(draft: Draft, together: bool, relations: tuple[Relation, ...], of: Target | None) -> Target:
@@ -135,6 +161,7 @@ def _of_line(draft: Draft, together: bool, relations: tuple[Relation, ...], of: 
     return replace(
         members,
         quantifier=Quantifier.ALL,
+        bounds=(*members.bounds, *draft.bounds),
         lines=(*members.lines, *draft.lines, *([line] if line else [])),
         regions=(*members.regions, *draft.regions),
         relations=(*members.relations, *relations),
@@ -201,6 +228,7 @@ def _target(draft: Draft, together: bool) -> Target:
         traits=tuple(traits),
         barred=tuple(map(_barred, draft.all_of("BARRED"))),
         regions=tuple(regions),
+        bounds=tuple(draft.bounds),
         lines=tuple(draft.lines),
         step=step,
         share=share,

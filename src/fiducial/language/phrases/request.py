@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from fiducial.language.phrases.bounds import Bound
+
 
 class Quantifier(StrEnum):
     """How many things a target asks for."""
@@ -90,14 +92,18 @@ class Relation:
 
     Args:
         kind: ``left_of``, ``right_of``, ``above``, ``below``, ``between``, ``near``, ``beside``,
-            ``closest``, ``furthest``, ``inside``, ``on``, ``larger`` or ``smaller``.
+            ``closest``, ``furthest``, ``apart``, ``inside``, ``on``, ``larger`` or ``smaller``.
         targets: the reference: one target, or two for "between A and B".
         words: as said, such as ``"near the pier"``.
+        order: ``closest`` or ``furthest`` of what is there: "just left of the pier", "the furthest ship below it".
+        bound: how large the gap is, for ``apart``.
     """
 
     kind: str
     targets: tuple[Target, ...]
     words: str
+    order: str = ""
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,7 @@ class Target:
         barred: what it must not be: phrases of a colour or a vague adjective each ("non-red ships").
         regions: parts of the image, all of which must hold.
         relations: relations to other targets, all of which must hold.
+        bounds: sizes that are compared with numbers, all of which must hold.
         lines: rows and columns in which it stands, among all that fits noun and colour.
         step: n takes every nth in that order, from ``rank`` on; 0 takes one run.
         share: the share of what fits that is taken ("half of the ships"), or None.
@@ -140,6 +147,7 @@ class Target:
     barred: tuple[Target, ...] = ()
     regions: tuple[Region, ...] = ()
     relations: tuple[Relation, ...] = ()
+    bounds: tuple[Bound, ...] = ()
     lines: tuple[Line, ...] = ()
     step: int = 0
     share: float | None = None
@@ -161,7 +169,14 @@ class Target:
     def bare(self) -> bool:
         """Whether nothing but a noun tells what is meant."""
         more = self.orders or self.colours or self.traits or self.barred or self.regions or self.lines or self.of
-        return not more and not self.relations and not self.ranked and not self.step and self.share is None
+        return (
+            not more
+            and not self.relations
+            and not self.bounds
+            and not self.ranked
+            and not self.step
+            and self.share is None
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from fiducial.geometry import Frame
 from fiducial.language.answers import Outcome
 from fiducial.language.candidates import Candidate
-from fiducial.language.phrases.choosing import DISTANCES, Filter, Pick, pick
-from fiducial.language.phrases.nouns import in_number, same_noun
+from fiducial.language.phrases.choosing import Filter, Pick, pick
+from fiducial.language.phrases.nouns import in_number, same_noun, stem
+from fiducial.language.phrases.ordering import DISTANCES
 from fiducial.language.phrases.parsing import parse_instruction
 from fiducial.language.phrases.request import Quantifier, Request, Target
 from fiducial.language.phrases.scene import Scene
+from fiducial.language.phrases.spelling import meant
 
 Match = Callable[[str, str | None], bool]
 """Says whether a candidate's label is what a noun, as said, names."""
@@ -27,7 +29,8 @@ class Resolution:
         text: one plain sentence on how the choice was made.
         unknown: phrases that were not understood, as said.
         unmet: what was asked for and could not be had or checked, and every rule that was relaxed.
-        outcome: ``FOUND``, or ``NO_TARGET`` when nothing was chosen.
+        outcome: ``FOUND``; ``NO_TARGET`` when all was understood and nothing fits; ``FAILED`` when something was not
+            understood or could not be used, so that nothing was chosen.
         picks: what each target of the request chose, and out of what, in the order said.
     """
 
@@ -46,11 +49,16 @@ def resolve(
     *,
     match: Match | None = None,
     recognises_nouns: bool = True,
+    rest: bool = False,
 ) -> Resolution:
     """Choose the candidates that an instruction means.
 
     First come the filters: noun, colours, parts of the image, relations, what is left out. Then what
     fits is put in order, and rank and number are counted off. A position is that of the box's centre.
+
+    What is not understood, or cannot be used here, might have changed the choice: nothing is chosen then, and the text
+    names it ("the ship in front of the shop", "the shiny ship"). With ``rest`` the other words choose alone, and
+    ``unknown`` and ``unmet`` say what played no part.
 
     - **Noun.** :func:`same_noun`, or ``match``. When no label fits the whole noun, its words are
       dropped from the front ("fishing boat", then "boat") and named in ``unknown``. When a label
@@ -91,8 +99,9 @@ def resolve(
         match: tells whether a label (which may be None) is what a noun names, to bring synonyms or
             embeddings. Default: :func:`same_noun`.
         recognises_nouns: False when the candidates are regions of which nobody knows what they show:
-            every candidate then fits every noun, references that are only a noun are not used, and
+            every candidate then fits every noun, references that are only a noun cannot be used, and
             the text says so.
+        rest: where something is not understood, choose by the rest.
 
     Example:
         >>> from fiducial.geometry import Prompt
@@ -109,7 +118,7 @@ def resolve(
     everything = list(range(len(scene.candidates)))
     readings = [sieve.interpret(target) for target in asked.targets]
     fits = [sieve.fitting(target, everything) for target in readings]
-    left_out = _left_out(asked.exclusions, fits, sieve)
+    left_out = _left_out(asked.exclusions, readings, fits, sieve)
     picks = [
         pick(target, [index for index in found if index not in left_out], sieve)
         for target, found in zip(readings, fits, strict=True)
@@ -118,29 +127,59 @@ def resolve(
     if len(chosen) < sum(len(one.chosen) for one in picks):
         sieve.unmet.append("two phrases chose the same candidate")
     roots = (*asked.targets, *asked.exclusions)
-    unknown = [words for root in roots for words in _unknown(root, sieve)]
+    words = [words for root in roots for words in _unknown(root, sieve)]
+    unknown = tuple(dict.fromkeys((*words, *asked.strays, *sieve.unknown)))
+    if (unknown or sieve.unused) and not rest:
+        return _refused(unknown, tuple(dict.fromkeys(sieve.unused)))
     return Resolution(
         chosen=chosen,
         text=_sentence(picks, sieve, exclusions=asked.exclusions, left_out=len(left_out)),
-        unknown=tuple(dict.fromkeys((*unknown, *asked.strays, *sieve.unknown))),
+        unknown=unknown,
         unmet=tuple(dict.fromkeys(sieve.unmet)),
         outcome=Outcome.FOUND if chosen else Outcome.NO_TARGET,
         picks=tuple(picks),
     )
 
 
-def _left_out(exclusions: Sequence[Target], fits: Sequence[Sequence[int]], sieve: Filter) -> set[int]:
-    """Return what is left out: each exclusion is chosen among everything that fits the targets."""
+def _refused(unknown: tuple[str, ...], unused: tuple[str, ...]) -> Resolution:
+    """Choose nothing, and name what was not understood or could not be used."""
+    said = " and ".join(map(_hinted, unknown))
+    reasons = [f"{said} {'is' if len(unknown) == 1 else 'are'} not understood"] if unknown else []
+    return Resolution((), f"Chose nothing: {'; '.join([*reasons, *unused])}.", unknown, unused, Outcome.FAILED)
+
+
+def _hinted(words: str) -> str:
+    """Return words that are not understood in quotes, with the word of the grammar that they may be a slip of."""
+    hint = meant(words)
+    return f"'{words}'" + (f" (did you mean '{hint}'?)" if hint else "")
+
+
+def _left_out(
+    exclusions: Sequence[Target], readings: Sequence[Target], fits: Sequence[Sequence[int]], sieve: Filter
+) -> set[int]:
+    """Return what is left out: each exclusion is chosen among everything that fits the targets.
+
+    A noun that no candidate has, or that names all that was asked for by another noun, may be a kind of it that nobody
+    tells apart ("all vehicles except the vans").
+    """
     pool = sorted({index for found in fits for index in found})
+    nouns = {stem(target.noun) for target in readings if target.noun}
     out: set[int] = set()
     for target in map(sieve.interpret, exclusions):
         if sieve.cannot_tell(target):
-            sieve.unmet.append(f"'{target.words}' was not left out: what the regions show is not recognised here")
+            sieve.not_used(f"'{target.words}' was not left out: what the regions show is not recognised here")
             continue
         found = sieve.left_out(target, pool)
         vague = bool(target.unknown)
         if vague and ((target.bare and not target.noun) or len(found) == len(pool)):
-            sieve.unmet.append(f"'{target.words}' was not left out: it was not understood")
+            sieve.not_used(f"'{target.words}' was not left out: it was not understood")
+            continue
+        other = sieve.recognises_nouns and bool(target.noun) and bool(nouns) and stem(target.noun) not in nouns
+        if other and pool and ((target.bare and len(found) == len(pool)) or not sieve.is_there(target.noun)):
+            asked = " or ".join(sorted(in_number(noun, 2) for noun in nouns))
+            sieve.not_used(
+                f"'{target.words}' was not left out: {in_number(target.noun, 2)} are not told apart among {asked}"
+            )
             continue
         if not found:
             sieve.unmet.append(f"nothing to leave out fits '{target.words}'")
@@ -240,7 +279,11 @@ def _describe(target: Target, count: int, sieve: Filter) -> str:
 
 def _tails(target: Target) -> list[str]:
     """Return the parts of the image that filtered, as said."""
-    return [*(f"in {line.words}" for line in target.lines), *(region.words for region in target.regions)]
+    return [
+        *(bound.words for bound in target.bounds),
+        *(f"in {line.words}" for line in target.lines),
+        *(region.words for region in target.regions),
+    ]
 
 
 def _said(target: Target) -> str:

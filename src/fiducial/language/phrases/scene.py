@@ -9,6 +9,7 @@ from statistics import median
 
 from fiducial.geometry import Frame
 from fiducial.language.candidates import Candidate
+from fiducial.language.phrases.bounds import Bound, Measure
 from fiducial.language.phrases.request import Order, Trait
 
 COLOUR_SHARE = 0.25
@@ -75,8 +76,18 @@ class Scene:
         if order.measure in ("width", "height"):
             return x2 - x1 if order.measure == "width" else y2 - y1
         candidate = self.candidates[index]
-        known = {"length": candidate.length, "roundness": candidate.roundness, "brightness": candidate.brightness}
+        longer = max(x2 - x1, y2 - y1) if candidate.length is None else candidate.length
+        known = {"length": longer, "roundness": candidate.roundness, "brightness": candidate.brightness}
         return known[order.measure]
+
+    def keeps(self, index: int, bound: Bound, measure: Measure) -> bool:
+        """Say whether a candidate's length, width, height or area keeps to a bound."""
+        value = self.measure(index, Order(measure, True, measure))
+        return value is not None and self.fits(value, bound, measure)
+
+    def fits(self, value: float, bound: Bound, measure: Measure) -> bool:
+        """Say whether a measure in pixels, or square pixels, keeps to a bound in this image."""
+        return bound.holds(value, measure, self.width, self.height)
 
     def has_colours(self, index: int, colours: Sequence[str], *, any_of: bool) -> bool | None:
         """Say whether a candidate has one of the colours, or each of them; None when nobody measured any."""
@@ -190,6 +201,12 @@ class Scene:
     def apart(self, index: int, other: int) -> float:
         """Return the distance between two centres in pixels."""
         return math.dist(self.centre(index), self.centre(other))
+
+    def aligned(self, index: int, other: int, kind: str) -> bool:
+        """Say whether a thing beside another shares some of its height, or one above or below it some of its width."""
+        a, b = self.boxes[index], self.boxes[other]
+        low, high = (1, 3) if kind in ("left_of", "right_of") else (0, 2)
+        return min(a[high], b[high]) > max(a[low], b[low])
 
     def _extent(self, index: int) -> float:
         x1, y1, x2, y2 = self.boxes[index]

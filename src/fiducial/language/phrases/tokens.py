@@ -8,7 +8,9 @@ from lark import Token
 
 from fiducial.language.phrases.asking import limited, negated, opened
 from fiducial.language.phrases.nouns import word_set
-from fiducial.language.phrases.words import DESCRIBING, DETERMINERS, ITEMS, LINKS, NAMING, as_kind, kind_at
+from fiducial.language.phrases.ranking import nearest, ranked
+from fiducial.language.phrases.spelling import misspelt
+from fiducial.language.phrases.words import DESCRIBING, DETERMINERS, ITEMS, LINKS, NAMING, as_kind, is_side_of, kind_at
 
 MAX_LINKS = 8
 """Longest chain of places named by places; what follows is not understood."""
@@ -28,7 +30,21 @@ _THINGS_IN_ING = word_set(
 class PostLexer:
     """Settles every token whose reading depends on its neighbours; the grammar accepts what it leaves."""
 
-    always_accept = ("REQUEST", "COURTESY", "COPULA", "IMAGE", "SHADE", "STRANGE", "COMMA", "COMPOUND", "ASK", "ONLY")
+    always_accept = (
+        "REQUEST",
+        "COURTESY",
+        "COPULA",
+        "IMAGE",
+        "SHADE",
+        "STRANGE",
+        "COMMA",
+        "COMPOUND",
+        "ASK",
+        "ONLY",
+        "IMMEDIATE",
+        "ACROSS",
+        "APART",
+    )
     """Terminals that only :meth:`process` sees; without this list lark would drop them as unused."""
 
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
@@ -36,12 +52,17 @@ class PostLexer:
         tokens = list(stream)
         # in this order: each step finds the tokens as those before it left them
         passes = (
-            *(opened, negated, limited),
+            *(_distances, misspelt, opened, nearest, ranked, negated, limited),
             *(_numbers, _closest, _participles, _swallowed, _listed, _separators, _capped, _pairs, _ahead, _behind),
         )
         for settle in passes:
             tokens = settle(tokens)
         return iter(tokens)
+
+
+def _distances(tokens: list[Token]) -> list[Token]:
+    """Read "within 50 pixels of" as a place."""
+    return [as_kind(token, "PLACE") if token.type == "APART" else token for token in tokens]
 
 
 def _numbers(tokens: list[Token]) -> list[Token]:
@@ -67,7 +88,7 @@ def _closest(tokens: list[Token]) -> list[Token]:
     """Tell "the closest ship" from "the ship closest to the pier"."""
     settled = list(tokens)
     for index, token in enumerate(tokens):
-        if token.type != "CLOSEST":
+        if token.type != "CLOSEST" or token == "next":
             continue
         bound = str(token).endswith((" to", " from"))
         after_noun = kind_at(tokens, index - 1) in NAMING and kind_at(tokens, index + 1) in ITEMS
@@ -149,7 +170,7 @@ def _separator(tokens: list[Token], index: int, settled: list[Token]) -> str:
     after = kind_at(tokens, index + 1)
     if not before or before == "LIMIT" or after in ("", "EXCEPT", "LIMIT", "OF"):
         return ""
-    if after in ("PLACE", "BETWEEN", "UNKNOWN") or _is_side_of(tokens, index + 1):
+    if after in ("PLACE", "BETWEEN", "UNKNOWN", "BOUND") or is_side_of(tokens, index + 1):
         return "ALSO"
     comma = tokens[index].type == "COMMA"
     if before == "SIDE" and after == "SIDE" and _in_place(settled) and _ends(tokens, index + 1, "SIDE"):
@@ -180,14 +201,6 @@ def _ends(tokens: list[Token], index: int, *kinds: str) -> bool:
     while kind_at(tokens, index) in kinds:
         index += 1
     return kind_at(tokens, index) not in ITEMS or str(tokens[index]) in ("corner", "half", "side", "corners", "sides")
-
-
-def _is_side_of(tokens: list[Token], index: int) -> bool:
-    """Say whether "left of" starts at a token."""
-    start = index
-    while kind_at(tokens, index) == "SIDE":
-        index += 1
-    return index > start and kind_at(tokens, index) == "OF"
 
 
 def _in_place(settled: list[Token]) -> bool:
@@ -241,7 +254,7 @@ def _behind(tokens: list[Token]) -> list[Token]:
     settled: list[Token] = []
     for index, token in enumerate(tokens):
         before = settled[-1].type if settled else ""
-        if before in ("", "AND", "EXCEPT", "LIMIT") and _is_side_of(tokens, index):  # "left of the pier"
+        if before in ("", "AND", "EXCEPT", "LIMIT") and is_side_of(tokens, index):  # "left of the pier"
             settled += [as_kind(token, "IMPLIED", ""), as_kind(token, "PLACE", "to")]
         if token.type in ("AND", "ALSO") and before in ("", "AND", "ALSO", "EXCEPT", "LIMIT"):
             continue

@@ -9,8 +9,10 @@ from importlib.resources import files
 from lark import Lark, Token, Tree
 
 from fiducial.language.phrases import lexicon
+from fiducial.language.phrases.bounds import read_bound
 from fiducial.language.phrases.drafts import Draft, DraftRelation, line_of
 from fiducial.language.phrases.nouns import singular
+from fiducial.language.phrases.ranking import NEAREST
 from fiducial.language.phrases.request import Region
 from fiducial.language.phrases.tokens import PostLexer
 
@@ -94,7 +96,15 @@ def _chain(head: Draft, links: list[Link]) -> None:
 
 def _attach(owner: Draft, link: Link) -> None:
     kind, word, phrases = link
-    if kind == "UNKNOWN":
+    order = "closest" if word.startswith(NEAREST) else ""
+    word = word.removeprefix(NEAREST)
+    if kind == "BOUND":
+        bound = read_bound(word)
+        if bound is None:
+            owner.unknown.append(word)
+        else:
+            owner.bounds.append(bound)
+    elif kind == "UNKNOWN":
         owner.unknown.append(word)
     elif kind == "OF":
         _attach_of(owner, phrases[0])
@@ -102,11 +112,21 @@ def _attach(owner: Draft, link: Link) -> None:
         said = f"between {phrases[0].words} and {phrases[1].words}"
         owner.relations.append(DraftRelation("between", phrases, said))
     elif phrases[0].is_place:
-        _attach_place(owner, word, phrases[0])
+        _attach_place(owner, word, phrases[0], order)
     elif phrases[0].line_kind and phrases[0].of is None and word in _IN_LINE:
         _attach_line(owner, word, phrases[0])
     else:
-        _attach_relation(owner, word, phrases[0])
+        _attach_relation(owner, word, phrases[0], order)
+
+
+def _taken_order(owner: Draft) -> str:
+    """Return what "the nearest" and "the next" before a noun order by, for a place that follows it, and take it out."""
+    token = next(iter(owner.all_of("CLOSEST")), None)
+    if token is None:
+        return ""
+    owner.before = [other for other in owner.before if other is not token]
+    owner.after = [other for other in owner.after if other is not token]
+    return "furthest" if token == "furthest" else "closest"
 
 
 def _attach_of(owner: Draft, child: Draft) -> None:
@@ -114,9 +134,10 @@ def _attach_of(owner: Draft, child: Draft) -> None:
     if trailing:  # "the ship left of the pier"
         owner.after = [token for token in owner.after if token.type != "SIDE"]
         owner.words = owner.words.removesuffix(f" {' '.join(trailing)}")
+        order = _taken_order(owner)
         for side in dict.fromkeys(side for token in trailing for side in lexicon.sides_of(str(token))):
             said = f"{' '.join(trailing)} of {child.words}"
-            owner.relations.append(DraftRelation(lexicon.SIDE_RELATIONS.get(side, "inside"), [child], said))
+            owner.relations.append(DraftRelation(lexicon.SIDE_RELATIONS.get(side, "inside"), [child], said, order))
     elif not owner.noun or owner.place_word or owner.line_kind:
         owner.of = child
     elif child.line_kind and child.of is None:  # "the leftmost car of the top row"
@@ -138,16 +159,16 @@ def _attach_line(owner: Draft, word: str, child: Draft) -> None:
         owner.hoist(child)
 
 
-def _attach_place(owner: Draft, word: str, place: Draft) -> None:
+def _attach_place(owner: Draft, word: str, place: Draft, order: str) -> None:
     if place.of is not None:
-        _attach_side(owner, word, place, place.of)
+        _attach_side(owner, word, place, order)
         return
     sides = place.sides + (("edge",) if place.place_word in lexicon.EDGES else ())
     if place.place_word in lexicon.CORNERS and len(sides) < 2:
         sides += ("corner",)
     if word in ("closest", "furthest"):
         owner.toward.append((sides, word == "closest"))
-    elif word == "to" and owner.all_of("CLOSEST"):
+    elif word == "to" and owner.all_of("CLOSEST") and owner.all_of("CLOSEST")[0] != "next":
         token = owner.all_of("CLOSEST")[0]
         owner.before = [other for other in owner.before if other is not token]
         owner.toward.append((sides, token == "closest"))
@@ -174,8 +195,10 @@ def _add_region(owner: Draft, region: Region) -> None:
     owner.regions.append(region)
 
 
-def _attach_side(owner: Draft, word: str, place: Draft, child: Draft) -> None:
+def _attach_side(owner: Draft, word: str, place: Draft, order: str) -> None:
     """Read "to the left of the pier" and "in the middle of the field"."""
+    child = place.of
+    assert child is not None
     said = f"{word} {place.words} of {child.words}"
     if word == "to" and place.before and place.before[0].type == "SIDE":
         said = said.removeprefix("to ")  # "left of", not "to left of"
@@ -190,23 +213,30 @@ def _attach_side(owner: Draft, word: str, place: Draft, child: Draft) -> None:
         kind = "inside" if place.sides else "near"
         owner.relations.append(DraftRelation(kind, [child], said))
     else:
+        order = order or _taken_order(owner)
         for side in place.sides:
-            owner.relations.append(DraftRelation(lexicon.SIDE_RELATIONS[side], [child], said))
+            owner.relations.append(DraftRelation(lexicon.SIDE_RELATIONS[side], [child], said, order))
     owner.hoist(place)
 
 
-def _attach_relation(owner: Draft, word: str, child: Draft) -> None:
+def _attach_relation(owner: Draft, word: str, child: Draft, order: str) -> None:
     closest = owner.all_of("CLOSEST")
     if word == "to" and closest:  # "the closest ship to the pier"
-        owner.before = [token for token in owner.before if token is not closest[0]]
-        owner.relations.append(DraftRelation(str(closest[0]), [child], f"{closest[0]} to {child.words}"))
+        words = f"{closest[0]} to {child.words}"
+        owner.relations.append(DraftRelation(_taken_order(owner), [child], words))
     elif word in ("closest", "furthest"):
         said = "closest to" if word == "closest" else "furthest from"
         owner.relations.append(DraftRelation(word, [child], f"{said} {child.words}"))
-    elif word in lexicon.RELATIONS and not (
-        word == "in" and child.noun and singular(child.noun[-1]) in lexicon.CLOTHES  # "the man in the red shirt"
-    ):
-        owner.relations.append(DraftRelation(lexicon.RELATIONS[word], [child], f"{word} {child.words}"))
+    elif word == "in" and child.noun and singular(child.noun[-1]) in lexicon.CLOTHES:
+        # "the man in the red shirt next to the dog": the dog is beside the man
+        owner.unknown.append(f"{word} {child.words}")
+        owner.hoist(child)
+    elif word in lexicon.RELATIONS:
+        kind = lexicon.RELATIONS[word]
+        order = order or (_taken_order(owner) if kind in ("above", "below", "near", "beside") else "")
+        owner.relations.append(DraftRelation(kind, [child], f"{word} {child.words}", order))
+    elif (bound := read_bound(word, gap=True)) is not None:
+        owner.relations.append(DraftRelation("apart", [child], f"{word} {child.words}", bound=bound))
     else:
         owner.unknown.append(f"{word} {_in_full(child)}")
 

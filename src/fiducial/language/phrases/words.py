@@ -14,7 +14,7 @@ ITEMS = word_set(
 DETERMINERS = frozenset(("THE", "A", "QUANTIFIER"))
 DESCRIBING = frozenset(("COLOUR", "TRAIT", "SIDE", "SUPERLATIVE", "BARRED", "PLAIN", "CLOSEST"))
 NAMING = frozenset(("WORD", "PRONOUN"))
-LINKS = frozenset(("PLACE", "OF", "BETWEEN", "UNKNOWN"))
+LINKS = frozenset(("PLACE", "OF", "BETWEEN", "UNKNOWN", "BOUND"))
 """What joins a phrase to the one before it."""
 
 
@@ -26,6 +26,14 @@ def as_kind(token: Token, kind: str, words: str | None = None) -> Token:
 def kind_at(tokens: list[Token], index: int) -> str:
     """Return the type of a token, or nothing beyond either end."""
     return tokens[index].type if 0 <= index < len(tokens) else ""
+
+
+def is_side_of(tokens: list[Token], index: int) -> bool:
+    """Say whether "left of" starts at a token."""
+    start = index
+    while kind_at(tokens, index) == "SIDE":
+        index += 1
+    return index > start and kind_at(tokens, index) == "OF"
 
 
 def end_of_items(tokens: list[Token], index: int) -> int:

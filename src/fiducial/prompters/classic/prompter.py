@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fiducial.cache import LRUCache
 from fiducial.geometry import Box, Prompt, Prompts
 from fiducial.images import Image
-from fiducial.language import Answer
+from fiducial.language import Answer, Outcome
 from fiducial.language.candidates import Candidate, measure_colours
 from fiducial.language.phrases import Order, Quantifier, Request, Resolution, Target, Trait, parse_instruction, resolve
 from fiducial.prompters.classic.outlines import Canvas
@@ -52,6 +52,9 @@ class ClassicPrompter:
     that do not overlap. Anything else ("the largest region", "the red cup") may also hold, or be part
     of, another. When nothing fits, every candidate is tried, and the text says that as well.
 
+    Where something is not understood, or would need a noun to be recognised ("near the pier"), the outcome is
+    ``FAILED`` and the text names it; with ``rest`` the other words choose alone.
+
     Example:
         >>> import numpy as np
         >>> pixels = np.full((60, 80, 3), 200, np.uint8)
@@ -61,11 +64,12 @@ class ClassicPrompter:
         (10.0, 10.0, 30.0, 30.0)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, rest: bool = False) -> None:
+        self._rest = rest
         self._remembered: LRUCache[str, Findings] = LRUCache(MAX_REMEMBERED)
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
-        """Answer each instruction for the image beside it, found or no target."""
+        """Answer each instruction for the image beside it: found, no target, or failed where it is not understood."""
         return [self._answer(image, text) for image, text in paired(images, instructions)]
 
     def find(self, image: Image) -> Findings:
@@ -87,14 +91,14 @@ class ClassicPrompter:
         request = replace(request, targets=tuple(map(_with_shape, request.targets)))
         findings = self.find(image)
         pool: Sequence[int] = findings.things if _asks_for_things(request) else findings.clear
-        resolution = _resolved(request, findings, pool, image)
-        widened = not resolution.chosen
+        resolution = _resolved(request, findings, pool, image, rest=self._rest)
+        widened = resolution.outcome is Outcome.NO_TARGET
         if widened:
             pool = range(len(findings.candidates))
-            resolution = _resolved(request, findings, pool, image)
+            resolution = _resolved(request, findings, pool, image, rest=self._rest)
             if _asks_for_things(request):
                 pool = _without_nested(findings, [pool[k] for k in resolution.chosen])
-                resolution = _resolved(request, findings, pool, image)
+                resolution = _resolved(request, findings, pool, image, rest=self._rest)
         nouns = {" ".join(target.noun) for target in request.targets}
         label = nouns.pop() or None if len(nouns) == 1 else None
         prompts = tuple(replace(findings.candidates[pool[k]].prompt, label=label) for k in resolution.chosen)
@@ -102,10 +106,10 @@ class ClassicPrompter:
         return Answer(resolution.outcome, Prompts(image.frame, prompts), text=text)
 
 
-def _resolved(request: Request, findings: Findings, pool: Sequence[int], image: Image) -> Resolution:
+def _resolved(request: Request, findings: Findings, pool: Sequence[int], image: Image, *, rest: bool) -> Resolution:
     colours = {colour for target in request.targets for colour in target.colours}
     chosen_from = [_weighed(findings.candidates[k], colours) for k in pool]
-    return resolve(request, chosen_from, image.frame, recognises_nouns=False)
+    return resolve(request, chosen_from, image.frame, recognises_nouns=False, rest=rest)
 
 
 def _without_nested(findings: Findings, chosen: Sequence[int]) -> list[int]:
@@ -162,6 +166,8 @@ def _text(request: Request, findings: Findings, resolution: Resolution, *, widen
     parts.append(resolution.text)
     if widened:
         parts.append("Nothing fitted among the clearest regions, so fainter and nested ones were considered.")
+    if resolution.outcome is Outcome.FAILED:
+        return " ".join(parts)
     if resolution.unknown:
         parts.append(f"Not understood: {'; '.join(resolution.unknown)}.")
     if resolution.unmet:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -49,6 +48,9 @@ class DetectorPrompter:
     - **A noun that the detector does not know** is never guessed and never passed over, be it asked for, left out or
       told by: the whole instruction is answered with the outcome ``FAILED`` and a text that names the noun and what
       could be said instead. ``NO_TARGET`` means that all nouns are known and nothing fits.
+    - **A word that is not understood** ("the ship in front of the crane") might have changed the choice: the outcome is
+      ``FAILED`` too, and the text names it. With ``rest`` the other words choose alone, without the relation whose noun
+      is not known, and the text says so.
     - **More things than asked for** ("the ship", of which there are five): the one with the best score is taken, and
       the text says so and how to say which.
     - **No noun at all** ("the largest object", "the red thing"): ``regions`` answers, and the text says so. Without
@@ -65,10 +67,12 @@ class DetectorPrompter:
     Args:
         detector: nouns to boxes.
         regions: answers where no noun is said, such as ``ClassicPrompter()``.
+        rest: where something is not understood, choose by the rest.
     """
 
-    def __init__(self, detector: Detector, *, regions: Prompter | None = None) -> None:
+    def __init__(self, detector: Detector, *, regions: Prompter | None = None, rest: bool = False) -> None:
         self.detector = detector
+        self._rest = rest
         self._regions = regions
         self._remembered: LRUCache[_Key, _ByName] = LRUCache(MAX_REMEMBERED)
 
@@ -80,7 +84,7 @@ class DetectorPrompter:
 
     def _question(self, image: Image, instruction: str) -> _Question | Answer:
         """Read an instruction, or answer it where no detection is needed."""
-        read = read_request(parse_instruction(instruction), self.detector)
+        read = read_request(parse_instruction(instruction), self.detector, rest=self._rest)
         vocabulary = self.detector.vocabulary()
         if read.unknown:
             text = reading.unknown_text(read.unknown, vocabulary, regions=self._regions is not None)
@@ -116,7 +120,7 @@ class DetectorPrompter:
     def _answer(self, question: _Question, found: _ByName) -> Answer:
         frame, read = question.image.frame, question.read
         candidates = [one for name in question.names for one in found[name]]
-        resolution = resolve(read.request, candidates, frame, match=read.means)
+        resolution = resolve(read.request, candidates, frame, match=read.means, rest=self._rest)
         owners = {index: one.target for one in reversed(resolution.picks) for index in one.chosen}
         chosen = [(candidates[index].prompt, in_number(owners[index].noun, 1)) for index in resolution.chosen]
         # A phrase may have no noun of its own.
@@ -144,8 +148,8 @@ def as_candidate(image: Image, detection: Detection) -> Candidate:
     """Measure a detection.
 
     Only the box is known, so that all measures are those of a thing that fills it: its area is left to the
-    resolver, which takes that of the box; its length is the box's diagonal, which is right for what lies askew as
-    well as for what is rectangular; its roundness is the box's shorter side over its longer one. Colours and
+    resolver, which takes that of the box, as it does its length, the longer side; its roundness is the box's shorter
+    side over its longer one. Colours and
     brightness come from what in the middle of the box does not look like what is around the box; where hardly
     anything does, as in a ring, from what does so anywhere in the box.
     """
@@ -154,7 +158,6 @@ def as_candidate(image: Image, detection: Detection) -> Candidate:
     brightness, colours = measure_colours(_of_thing(image.pixels, detection.box))
     return Candidate(
         Prompt(image.frame, box=detection.box, label=detection.name, score=detection.score),
-        length=math.hypot(width, height),
         roundness=min(width, height) / max(width, height),
         brightness=brightness,
         colours=colours,

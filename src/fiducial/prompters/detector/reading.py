@@ -9,10 +9,12 @@ from typing import Protocol, runtime_checkable
 from fiducial.errors import GeometryError
 from fiducial.geometry import Box, Frame
 from fiducial.images import Image
+from fiducial.language.answers import Outcome
 from fiducial.language.candidates import Candidate
 from fiducial.language.phrases import Quantifier, Request, Resolution, Target
 from fiducial.language.phrases.choosing import Pick, coloured_noun, shorter_nouns
 from fiducial.language.phrases.places import where
+from fiducial.language.phrases.request import Relation
 
 # -- the contract ----------------------------------------------------------------------------------------
 
@@ -105,15 +107,16 @@ class ReadRequest:
         return label is not None and self.names.get(noun) == label
 
 
-def read_request(request: Request, detector: Detector) -> ReadRequest:
+def read_request(request: Request, detector: Detector, *, rest: bool = False) -> ReadRequest:
     """Have a detector read every noun of a request: of what is asked for, left out, and told by.
 
     An adjective is part of the noun where the vocabulary holds exactly that ("black bear"), and no other name would
     be meant without it. Words in front of a noun that the detector does without are colours where they are colour
     terms; any other is named in a note. A noun of which the detector knows only the end ("fishing boat") is read as
     that, unless it says that it means something else (no name, similarity 0) or could mean several names.
+    With ``rest`` a relation to something that it does not know plays no part, which a note says.
     """
-    reader = _Reader(detector)
+    reader = _Reader(detector, rest=rest)
     targets = tuple(reader.target(target) for target in request.targets)
     exclusions = tuple(reader.target(target, among=True) for target in request.exclusions)
     return ReadRequest(
@@ -128,8 +131,9 @@ def read_request(request: Request, detector: Detector) -> ReadRequest:
 class _Reader:
     """Reads one request and keeps account."""
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: Detector, *, rest: bool) -> None:
         self._detector = detector
+        self._rest = rest
         self._closed = bool(detector.vocabulary())
         self.names: dict[str, str] = {}
         self.unknown: dict[str, Reading] = {}
@@ -139,9 +143,7 @@ class _Reader:
     def target(self, target: Target, *, among: bool = False) -> Target:
         """Read a phrase and all that it is told by; ``among`` what other phrases name it needs no noun of its own."""
         target = self._compound(target)
-        relations = tuple(
-            replace(relation, targets=tuple(map(self.target, relation.targets))) for relation in target.relations
-        )
+        relations = tuple(filter(None, map(self._relation, target.relations)))
         inner = None if target.of is None else self.target(target.of, among=among)
         target = replace(target, relations=relations, of=inner, compounds=())
         if target.noun:
@@ -149,6 +151,17 @@ class _Reader:
         if inner is None and not among:
             self.anything.append(target.words)
         return target
+
+    def _relation(self, relation: Relation) -> Relation | None:
+        """Read what a relation is told by; None where that is not known and the rest is to choose alone."""
+        known = dict(self.unknown)
+        read = replace(relation, targets=tuple(map(self.target, relation.targets)))
+        if not self._rest or self.unknown.keys() == known.keys():
+            return read
+        strange = " and ".join(f"'{said}'" for said in self.unknown if said not in known)
+        self.notes.append(f"'{relation.words}' played no part: I do not know {strange}.")
+        self.unknown = known
+        return None
 
     def _compound(self, target: Target) -> Target:
         """Take an adjective into the noun where that is a name of its own."""
@@ -217,6 +230,8 @@ def found_text(resolution: Resolution, candidates: Sequence[Candidate], frame: F
         unsure([prompt.score or 0.0 for prompt in chosen]),
         "Sizes and shapes are those of boxes." if chosen and any(one in _BY_BOX for one in decided) else "",
     ]
+    if resolution.outcome is Outcome.FAILED:
+        return " ".join(filter(None, [*notes, resolution.text]))
     if resolution.unknown:
         parts.append(f"Not understood: {'; '.join(resolution.unknown)}.")
     if resolution.unmet:
