@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lark import Token
 
+from fiducial.language.candidates import COLOURS
 from fiducial.language.phrases.nouns import word_set
 from fiducial.language.phrases.words import DESCRIBING, ITEMS, LINKS, NAMING, as_kind, end_of_items, kind_at
 
@@ -23,7 +24,7 @@ _SEPARATORS = ("AND", "COMMA", "EXCEPT", "LIMIT")
 def opened(tokens: list[Token]) -> list[Token]:
     """Drop what is said around the request, and turn a question into the request that it makes.
 
-    Request verbs further on are nouns.
+    Request verbs further on are nouns, unless they begin another request ("and show me the dog").
     """
     asked: list[Token] = []
     rest = [token for token in tokens if token.type not in _DROPPED]
@@ -33,8 +34,22 @@ def opened(tokens: list[Token]) -> list[Token]:
     if verbs and (not rest or rest[0].type in ("PLACE", "BETWEEN", "EXCEPT")):
         rest.insert(0, as_kind(verbs[-1], "WORD"))
     rest = _related(_requested(rest))
+    again = [
+        token.type == "REQUEST" and kind_at(rest, k - 1) in ("AND", "COMMA") and kind_at(rest, k + 1) in ITEMS
+        for k, token in enumerate(rest)
+    ]
+    rest = [token for token, is_again in zip(rest, again, strict=True) if not is_again]  # "and show me the dog"
+    rest = _led_by_exclusion(rest)
     renamed = {"REQUEST": "WORD", "COMPOUND": "WORD"}
     return [as_kind(token, renamed.get(token.type, token.type)) for token in rest if token.type != "COPULA"]
+
+
+def _led_by_exclusion(tokens: list[Token]) -> list[Token]:
+    """Put what leads and is left out behind what is asked for: "except the red ones, all cars"."""
+    comma = next((k for k, token in enumerate(tokens) if token.type == "COMMA"), 0)
+    if not comma or tokens[0].type != "EXCEPT" or kind_at(tokens, comma + 1) not in ITEMS:
+        return tokens
+    return [*tokens[comma + 1 :], *tokens[:comma]]
 
 
 # -- questions --------------------------------------------------------------------------------------------
@@ -80,18 +95,21 @@ def _answered(word: Token, asked: list[Token], said: list[Token], *, several: bo
     """
     said = said[1:] if kind_at(said, 0) == "THE" and _is_bound(said, 1) else said
     bound = _is_bound(said, 0)  # "closest to the pier"
-    end = 0 if bound else end_of_items(said, 0)
+    end = 0 if bound or (said and said[0] == "neither") else end_of_items(said, 0)
     first = said[:end]
     if any(token.type == "WORD" for token in first):
         # "which one is the largest car"; "which car is the dog's" says two nouns
         return said if all(token.type in ("PRONOUN", "COUNT", "OF") for token in asked) else None
     bare = [token for token in first if token.type not in ("PRONOUN", "THE") and token != "one"]
     picks = bound or any(token.type in _PICKING for token in first)
+    if bare and bare[0].type == "SUPERLATIVE" and bare[0].endswith("er") and kind_at(said, end) == "COMMA":
+        return None  # "which one is bigger, the dog or the cat"
     if kind_at(asked, 0) == "OF":
-        if picks and not several:
+        if picks and not several and not bound:
             return [as_kind(word, "THE", "the"), *bare, *asked, *said[end:]]
-        asked = asked[1:]
-        return [*asked, *bare, *said[end:]]
+        asked = [token for token in asked[1:] if token.type not in ("THE", "COUNT")]
+        front = as_kind(word, "COUNT", "1") if bound and not several else as_kind(word, "QUANTIFIER", "all")
+        return [front, *asked, *bare, *said[end:]]
     if not said and not any(token.type in NAMING for token in asked):
         return None
     front = as_kind(word, "THE", "the") if picks else as_kind(word, "QUANTIFIER", "all" if several else "every")
@@ -222,7 +240,11 @@ def negated(tokens: list[Token]) -> list[Token]:
         if barring and after in ("COLOUR", "TRAIT"):
             settled.append(as_kind(token, "BARRED", str(tokens[index])))
             index += 1
-        elif said == "non" and after in ITEMS:
+        elif said.startswith("non") and said[3:] in COLOURS:
+            settled.append(as_kind(token, "BARRED", said[3:]))
+        elif said == "none of" and not settled:
+            settled.append(as_kind(token, "PLAIN"))
+        elif said in ("non", "un") and after in ITEMS:
             settled.append(as_kind(token, "PLAIN", f"{said} {tokens[index]}"))
             index += 1
         elif said in ("neither", "nor"):

@@ -118,8 +118,10 @@ class Filter:
         return found
 
     def is_there(self, noun: tuple[str, ...]) -> bool:
-        """Say whether any candidate is called so."""
-        return any(self._is_called(noun, index) for index in range(len(self.scene.candidates)))
+        """Say whether any candidate is called so, where nouns are recognised."""
+        return not self.recognises_nouns or any(
+            self._is_called(noun, index) for index in range(len(self.scene.candidates))
+        )
 
     def _is_called(self, noun: tuple[str, ...], index: int) -> bool:
         return self.match(" ".join(noun), self.scene.candidates[index].prompt.label)

@@ -47,6 +47,7 @@ class Draft:
     counted_from: tuple[str, ...] = ()
     toward: list[tuple[tuple[str, ...], bool]] = field(default_factory=list)
     shares_noun: bool = False
+    guessed: bool = False
     words: str = ""
 
     @classmethod

@@ -67,6 +67,7 @@ def normalise(text: str) -> tuple[str, tuple[str, ...]]:
     plain = re.sub(r" ?(?:%|\bper cent\b)", " percent ", plain)
     plain = plain.replace("&", " and ").replace("+", " and ")
     plain = re.sub(r"\b(that|which|who|what|where|there)'s\b", r"\1 is", plain)
+    plain = re.sub(r"^(what|which|who|where)s\b", r"\1 is", plain)
     plain = re.sub(r"n't\b", " not", plain)
     plain = re.sub(r"(?<=\w)'s\b", "", plain)
     symbols: dict[str, None] = {}
@@ -233,6 +234,7 @@ def _target(draft: Draft, together: bool) -> Target:
         step=step,
         share=share,
         words=draft.words,
+        guessed=draft.guessed,
         unknown=tuple(dict.fromkeys(unknown)),
     )
 

@@ -62,6 +62,9 @@ def _but_one(tokens: list[Token]) -> list[Token]:
         if kind_at(tokens, index + 1) in NAMING and settled[-1].type in NAMING:  # "the largest ship but one dog"
             settled.append(token)
             continue
+        if any(one.type in ("COUNT", "QUANTIFIER", "ORDINAL") for one in settled[: best + 1]):
+            settled.append(as_kind(token, "PLAIN"))  # "the two largest but one": which?
+            continue
         rank = lexicon.NUMBERS[number] + 1
         settled.insert(best, as_kind(token, "ORDINAL", lexicon.ordinal_name(rank)))
         index += 1

@@ -129,6 +129,7 @@ class Target:
         share: the share of what fits that is taken ("half of the ships"), or None.
         of: the choice is made among what this target gives ("the leftmost of the two largest ships").
         words: the phrase as said, without what follows its noun.
+        guessed: no word parts it from the phrase beside it ("the cat the dog"), so that it may be no phrase at all.
         unknown: what was not understood in this phrase, as said.
         compounds: the same phrase read with adjectives as part of the noun, longest first, without
             ``relations`` and ``of``; such a reading is preferred where a candidate is called exactly
@@ -153,6 +154,7 @@ class Target:
     share: float | None = None
     of: Target | None = None
     words: str = ""
+    guessed: bool = False
     unknown: tuple[str, ...] = ()
     compounds: tuple[Target, ...] = ()
 

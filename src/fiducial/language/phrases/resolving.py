@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fiducial.geometry import Frame
 from fiducial.language.answers import Outcome
@@ -128,6 +128,7 @@ def resolve(
         sieve.unmet.append("two phrases chose the same candidate")
     roots = (*asked.targets, *asked.exclusions)
     words = [words for root in roots for words in _unknown(root, sieve)]
+    words += [one.words for one in readings if one.guessed and one.noun and not sieve.is_there(one.noun)]
     unknown = tuple(dict.fromkeys((*words, *asked.strays, *sieve.unknown)))
     if (unknown or sieve.unused) and not rest:
         return _refused(unknown, tuple(dict.fromkeys(sieve.unused)))
@@ -166,10 +167,17 @@ def _left_out(
     nouns = {stem(target.noun) for target in readings if target.noun}
     out: set[int] = set()
     for target in map(sieve.interpret, exclusions):
+        if target.quantifier is Quantifier.ANY:  # "not a ship"
+            target = replace(target, quantifier=Quantifier.ALL)
         if sieve.cannot_tell(target):
             sieve.not_used(f"'{target.words}' was not left out: what the regions show is not recognised here")
             continue
         found = sieve.left_out(target, pool)
+        one = target.quantifier is Quantifier.THE and not target.noun and not target.ranked  # "all but one"
+        count = target.count or (1 if one else len(pool))
+        if target.bare and len(sieve.fitting(target, pool)) > count:
+            sieve.not_used(f"'{target.words}' was not left out: it may be any of more")
+            continue
         vague = bool(target.unknown)
         if vague and ((target.bare and not target.noun) or len(found) == len(pool)):
             sieve.not_used(f"'{target.words}' was not left out: it was not understood")
@@ -182,7 +190,7 @@ def _left_out(
             )
             continue
         if not found:
-            sieve.unmet.append(f"nothing to leave out fits '{target.words}'")
+            sieve.unmet.append(f"nothing to leave out fits '{_said(target)}'")
         out |= found
     return out
 

@@ -15,6 +15,8 @@ from fiducial.language.phrases.words import DESCRIBING, DETERMINERS, ITEMS, LINK
 MAX_LINKS = 8
 """Longest chain of places named by places; what follows is not understood."""
 
+GUESSED = "(and)"
+"""The "and" that nobody said, between "the cat" and "the dog"."""
 DIRECTED = word_set(
     "pointing facing heading looking moving going travelling traveling sailing headed turned running walking"
 )
@@ -139,7 +141,7 @@ def _listed(tokens: list[Token]) -> list[Token]:
     for index, token in enumerate(tokens):
         before = kind_at(tokens, index - 1)
         if token.type in DETERMINERS and (before in NAMING or before in DESCRIBING) and before != "PLAIN":
-            settled.append(as_kind(token, "AND", "and"))
+            settled.append(as_kind(token, "AND", GUESSED))
         settled.append(token)
     return settled
 

@@ -14,7 +14,7 @@ from fiducial.language.phrases.drafts import Draft, DraftRelation, line_of
 from fiducial.language.phrases.nouns import singular
 from fiducial.language.phrases.ranking import NEAREST
 from fiducial.language.phrases.request import Region
-from fiducial.language.phrases.tokens import PostLexer
+from fiducial.language.phrases.tokens import GUESSED, PostLexer
 
 _IN_LINE = ("in", "on", "at", "from", "within", "inside", "inside of")
 Link = tuple[str, str, list[Draft]]
@@ -31,6 +31,8 @@ def read(plain: str) -> tuple[list[Draft], list[Draft]]:
     left_out = [draft for other in others if other.data == "exclusion" for draft in _clauses(other)]
     _lend_nouns(asked)
     _lend_nouns(left_out)
+    if asked[0].pronoun in ("one", "ones") and not asked[0].noun:  # "not the red car, the blue one"
+        asked[0].noun = next((list(draft.noun) for draft in left_out if draft.noun), [])
     for other in others:
         if other.data == "limit":
             limits = _clauses(other)
@@ -64,7 +66,12 @@ def _trees(tree: Tree[Token], *names: str) -> list[Tree[Token]]:
 
 def _clauses(tree: Tree[Token]) -> list[Draft]:
     clauses = tree if tree.data == "clauses" else _trees(tree, "clauses")[0]
-    return [_clause(child) for child in _trees(clauses, "clause")]
+    drafts = [_clause(child) for child in _trees(clauses, "clause")]
+    joins = [child for child in clauses.children if isinstance(child, Token) and child.type == "AND"]
+    for index, join in enumerate(joins):
+        if join == GUESSED:
+            drafts[index].guessed = drafts[index + 1].guessed = True
+    return drafts
 
 
 def _clause(tree: Tree[Token]) -> Draft:
@@ -227,8 +234,7 @@ def _attach_relation(owner: Draft, word: str, child: Draft, order: str) -> None:
     elif word in ("closest", "furthest"):
         said = "closest to" if word == "closest" else "furthest from"
         owner.relations.append(DraftRelation(word, [child], f"{said} {child.words}"))
-    elif word == "in" and child.noun and singular(child.noun[-1]) in lexicon.CLOTHES:
-        # "the man in the red shirt next to the dog": the dog is beside the man
+    elif word == "in" and _is_worn(child):  # "the man in the red shirt next to the dog": the dog is beside the man
         owner.unknown.append(f"{word} {child.words}")
         owner.hoist(child)
     elif word in lexicon.RELATIONS:
@@ -239,6 +245,13 @@ def _attach_relation(owner: Draft, word: str, child: Draft, order: str) -> None:
         owner.relations.append(DraftRelation("apart", [child], f"{word} {child.words}", bound=bound))
     else:
         owner.unknown.append(f"{word} {_in_full(child)}")
+
+
+def _is_worn(draft: Draft) -> bool:
+    """Say whether clothes are named, or no more than their colour: "in red"."""
+    if draft.noun:
+        return singular(draft.noun[-1]) in lexicon.CLOTHES
+    return not draft.pronoun and bool(draft.all_of("COLOUR"))
 
 
 def _in_full(draft: Draft) -> str:

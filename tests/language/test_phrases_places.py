@@ -1,0 +1,138 @@
+"""Ranks, nearness, counts in a part, sizes in numbers, lists, clothes and slips: right, or refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from fiducial.language import Outcome
+from fiducial.language.phrases.bounds import read_bound
+from fiducial.language.phrases.spelling import meant
+from language.street import chosen
+
+READ = [
+    # ranks and ranges
+    ("the second from the left car", "car2"),
+    ("third from right car", "car2"),
+    ("car, second from left", "car2"),
+    ("the car, largest", "car4"),
+    ("leftmost but one car", "car2"),
+    ("the largest car but one", "car2"),
+    ("the rightmost but two car", "car2"),
+    ("the next to last car from the left", "car3"),
+    ("the 2nd to 4th car from the left", "car2 car3 car4"),
+    ("the second to the third cars from the left", "car2 car3"),
+    ("second through third car from the left", "car2 car3"),
+    ("the first to third largest cars", "car2 car3 car4"),
+    ("the first, second and fourth cars from the left", "car1 car2 car4"),
+    ("from left to right, the second car", "car2"),
+    ("the second car from right to left", "car3"),
+    ("counting from the left, the third car", "car3"),
+    ("car number two from the left", "car2"),
+    ("the second car in from the right", "car3"),
+    # nearness
+    ("the person right next to the dog", "person2"),
+    ("the person right on the left", "person1"),
+    ("the car just left of the white car", "car3"),
+    ("the car directly to the left of the white car", "car3"),
+    ("the closest car left of the white car", "car3"),
+    ("the furthest car to the left of the white car", "car1"),
+    ("next car to the right of the blue car", "car3"),
+    ("the second car to the left of the white car", "car2"),
+    ("the two cars to the left of the white car", "car2 car3"),
+    ("the thing right above the dog", "person2"),
+    ("the car straight below the dog", "car3"),
+    # counts in a part
+    ("the two on the right", "car3 car4"),
+    ("the two people on the left", "person1 person2"),
+    ("two planes at the top", "plane1 plane2"),
+    ("except the two on the left, all cars", "car3 car4"),
+    # sizes and distances in numbers
+    ("cars longer than 70px", "car2 car3 car4"),
+    ("cars that are no longer than 60 pixels", "car1"),
+    ("cars wider than fifty pixels and longer than 70 pixels", "car2 car3 car4"),
+    ("cars larger than 3000 pixels", "car2 car3 car4"),
+    ("cars smaller than 0.5% of the picture", "car1"),
+    ("people more than 100 pixels from the dog", "person1"),
+    ("people at most 12.5 pixels away from the dog", "person2"),
+    # lists
+    ("dog+white car", "car4 dog"),
+    ("the dog; the white car", "car4 dog"),
+    ("1. the dog\n2. the white car", "car4 dog"),
+    ("find the dog and show me the white car", "car4 dog"),
+    # said around it
+    ("the car on the right, right?", "car4"),
+    ("right, show me the dog", "dog"),
+    ("the car all the way on the right", "car4"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), READ, ids=[row[0] for row in READ])
+def test_what_is_meant_is_chosen_and_every_word_is_used(text: str, expected: str) -> None:
+    names, resolution = chosen(text)
+    assert (names, resolution.unknown) == (expected, ())
+
+
+REFUSED = [
+    ("the cars from left to right", "from left to right"),
+    ("cars from the second to the fourth", "from the second"),
+    ("the two leftmost but one", "but"),
+    ("all but one", "may be any"),
+    ("the next car", "next"),
+    ("the car directly in front of the dog", "in front of the dog"),
+    ("the car in front of the shop", "in front of the shop"),
+    ("more than two cars", "than two cars"),
+    ("cars > 50 pixels", "'>'"),
+    ("cars larger than 70 pixels", "'larger than 70 pixels' may be a length or an area"),
+    ("cars excpet the red ones", "did you mean 'except'"),
+    ("the car on the rigth", "did you mean 'right'"),
+    ("the lefmost car", "did you mean 'leftmost'"),
+    ("the person in a red shirt next to the dog", "'in a red shirt'"),
+    ("the person in red", "'in red'"),
+    ("grab the dog", "grab"),
+    ("which is bigger, the dog or the plane?", "which"),
+    ("what colour is the dog?", "what"),
+    ("why is the car red?", "why"),
+    ("is the dog red?", "is"),
+    ("neither the dog nor the car", "neither"),
+    ("none of the cars", "none of"),
+    ("not only the red cars", "not only"),
+    ("cars which do not carry a boat", "which do not carry a boat"),
+    ("non-shiny cars", "non shiny"),
+    ("the planes and the cars, but only the largest", "only the largest"),
+    ("all cars except the vans", "vans are not told apart among cars"),
+]
+
+
+@pytest.mark.parametrize(("text", "named"), REFUSED, ids=[row[0] for row in REFUSED])
+def test_what_is_not_understood_is_named_and_nothing_is_chosen(text: str, named: str) -> None:
+    names, resolution = chosen(text)
+    assert (names, resolution.outcome) == ("", Outcome.FAILED)
+    assert named in resolution.text
+
+
+def test_clothes_keep_the_relation_after_them() -> None:
+    names, resolution = chosen("the person in a red shirt next to the dog", rest=True)
+    assert (names, resolution.unknown) == ("person2", ("in a red shirt",))
+
+
+def test_fewer_in_a_part_than_were_counted_is_said() -> None:
+    [told] = chosen("the two cars on the right")[1].unmet
+    assert told == "only 1 that fit lie in the third on the right: the half was taken instead"
+    assert chosen("the two cars at the top")[1].outcome is Outcome.NO_TARGET
+
+
+def test_bounds_are_read_from_words() -> None:
+    bound = read_bound("not more than twenty five percent wide")
+    assert bound is not None
+    assert (bound.measure, bound.sign, bound.value, bound.percent) == ("width", "<=", 25, True)
+    assert bound.holds(50, "width", 200, 100)
+    assert not bound.holds(50.1, "width", 200, 100)
+    assert read_bound("longer than many pixels") is None
+    assert read_bound("about 50 pixels") is None
+
+
+def test_words_of_their_own_are_no_slips() -> None:
+    assert [meant(word) for word in ("tower", "light", "supper", "barge", "mother", "closet", "flower")] == [None] * 7
+    assert [meant(word) for word in ("rigth", "betwen", "topmst", "smalest", "secnd")] == [
+        *("right", "between", "topmost", "smallest", "second"),
+    ]
