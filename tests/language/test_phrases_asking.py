@@ -25,6 +25,10 @@ QUESTIONS = [
     ("who is on the left?", "person1"),
     ("what is next to the dog?", "person2"),
     ("do you see the dog?", "dog"),
+    ("which of these cars is closest to the dog?", "car3"),
+    ("which of the two planes is on the left?", "plane1"),
+    ("can you tell me which car is second from the left?", "car2"),
+    ("whats the largest car?", "car4"),
     ("I would like to know which plane is the largest", "plane1"),
 ]
 CLAUSES = [
@@ -43,6 +47,8 @@ LIMITS = [
     ("the cars, but only on the left", "car1"),
     ("everything, but only the cars", "car1 car2 car3 car4"),
     ("the car, the blue one", "car2"),
+    ("all cars, but only those that are red", "car1 car3"),
+    ("the planes and the cars, but only the red ones", "car1 car3"),
     ("nothing but the cars", "car1 car2 car3 car4"),
     ("the dog and nothing else", "dog"),
     ("cars that are not red but blue", "car2"),
@@ -56,6 +62,12 @@ NEGATIONS = [
     ("cars, no red ones", "car2 car4"),
     ("cars, but no red ones", "car2 car4"),
     ("cars but don't include the red ones", "car2 car4"),
+    ("nonred cars", "car2 car4"),
+    ("not the red car, the blue one", "car2"),
+    ("ignore the red cars, show the blue ones", "car2"),
+    ("everything that is not a car", "dog person1 person2 plane1 plane2"),
+    ("cars that are not on the left or right", "car2 car3"),
+    ("which car is neither the leftmost nor the rightmost?", "car2 car3"),
     ("all cars minus the red ones", "car2 car4"),
 ]
 

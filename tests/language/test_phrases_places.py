@@ -54,6 +54,9 @@ READ = [
     ("cars smaller than 0.5% of the picture", "car1"),
     ("people more than 100 pixels from the dog", "person1"),
     ("people at most 12.5 pixels away from the dog", "person2"),
+    ("cars between 50 and 70 pixels long", "car1"),
+    ("cars with a length of more than 70 pixels", "car2 car3 car4"),
+    ("cars covering more than 0.5% of the image", "car2 car3 car4"),
     # lists
     ("dog+white car", "car4 dog"),
     ("the dog; the white car", "car4 dog"),
@@ -82,6 +85,8 @@ REFUSED = [
     ("the car in front of the shop", "in front of the shop"),
     ("more than two cars", "than two cars"),
     ("cars > 50 pixels", "'>'"),
+    ("cars 80 pixels long", "cars"),
+    ("cars within 200 pixels of the left edge", "within 200 pixels of the left edge"),
     ("cars larger than 70 pixels", "'larger than 70 pixels' may be a length or an area"),
     ("cars excpet the red ones", "did you mean 'except'"),
     ("the car on the rigth", "did you mean 'right'"),
@@ -113,6 +118,14 @@ def test_what_is_not_understood_is_named_and_nothing_is_chosen(text: str, named:
 def test_clothes_keep_the_relation_after_them() -> None:
     names, resolution = chosen("the person in a red shirt next to the dog", rest=True)
     assert (names, resolution.unknown) == ("person2", ("in a red shirt",))
+
+
+def test_a_place_told_by_what_is_not_there() -> None:
+    names, resolution = chosen("the dog near the road")
+    assert (names, resolution.outcome) == ("", Outcome.NO_TARGET)
+    assert "no candidate is called 'road'" in resolution.unmet
+    names, resolution = chosen("the dog near the road", rest=True)
+    assert (names, resolution.unmet) == ("dog", ("'near the road' was not used: nothing here is called 'road'",))
 
 
 def test_fewer_in_a_part_than_were_counted_is_said() -> None:

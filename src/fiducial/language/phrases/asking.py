@@ -33,7 +33,7 @@ def opened(tokens: list[Token]) -> list[Token]:
     verbs = [token for token in asked if str(token) in _VERB_NOUNS]
     if verbs and (not rest or rest[0].type in ("PLACE", "BETWEEN", "EXCEPT")):
         rest.insert(0, as_kind(verbs[-1], "WORD"))
-    rest = _related(_requested(rest))
+    rest = _related(_pointed(_requested(rest)))
     again = [
         token.type == "REQUEST" and kind_at(rest, k - 1) in ("AND", "COMMA") and kind_at(rest, k + 1) in ITEMS
         for k, token in enumerate(rest)
@@ -42,6 +42,16 @@ def opened(tokens: list[Token]) -> list[Token]:
     rest = _led_by_exclusion(rest)
     renamed = {"REQUEST": "WORD", "COMPOUND": "WORD"}
     return [as_kind(token, renamed.get(token.type, token.type)) for token in rest if token.type != "COPULA"]
+
+
+def _pointed(tokens: list[Token]) -> list[Token]:
+    """Read "those on the left" and "those that are red" as the ones there."""
+    return [
+        as_kind(token, "PRONOUN", "ones")
+        if token in ("those", "these") and (kind_at(tokens, k + 1) not in ITEMS or tokens[k + 1] == "that")
+        else token
+        for k, token in enumerate(tokens)
+    ]
 
 
 def _led_by_exclusion(tokens: list[Token]) -> list[Token]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fiducial.language.phrases import lexicon
@@ -21,7 +21,9 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
 }
 _SIGNS = {
-    **dict.fromkeys(("more than", "over", "longer than", "wider than", "broader than", "taller than"), ">"),
+    **dict.fromkeys(
+        ("more than", "over", "exceeding", "longer than", "wider than", "broader than", "taller than"), ">"
+    ),
     **dict.fromkeys(("larger than", "bigger than", "greater than", "further than"), ">"),
     **dict.fromkeys(("less than", "under", "fewer than", "shorter than", "narrower than", "smaller than"), "<"),
     **dict.fromkeys(("at least", "no less than", "not less than"), ">="),
@@ -32,12 +34,15 @@ _MEASURES: Mapping[str, Measure] = {
     **dict.fromkeys(("long", "longer", "shorter", "length"), "length"),
     **dict.fromkeys(("wide", "wider", "broader", "narrower", "width"), "width"),
     **dict.fromkeys(("tall", "high", "taller", "height"), "height"),
-    "area": "area",
+    **dict.fromkeys(("area", "covering", "occupying", "taking"), "area"),
 }
+_HEAD = r"(?:(?:(?:with|having) an?|whose) \w+ (?:of |is |that is )?|covering |occupying |taking up )?"
 _SAID = re.compile(
-    rf"(?P<sign>(?:(?:no|not) )?(?:{'|'.join(sorted(_SIGNS, key=len, reverse=True))})) "
+    rf"(?P<head>{_HEAD})(?P<sign>(?:(?:no|not) )?(?:{'|'.join(sorted(_SIGNS, key=len, reverse=True))})) "
     r"(?P<number>[0-9]+(?:\.[0-9]+)?|[a-z]+(?: [a-z]+)?) (?P<square>square )?(?P<unit>pixels?|percent)(?P<tail>.*)"
 )
+
+_RANGE = re.compile(rf"({_HEAD})between (.+?) and (.+?) ((?:square )?(?:pixels?|percent).*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,18 @@ class Bound:
         return _COMPARE[self.sign](measured, self.value * whole / 100 if self.percent else self.value)
 
 
+def read_bounds(words: str) -> list[Bound]:
+    """Return the bounds that words name: two for "between 20 and 50 pixels long", none where a number is none."""
+    range_of = _RANGE.fullmatch(words)
+    if range_of is None:
+        found = read_bound(words)
+        return [found] if found else []
+    head, low, high, rest = range_of.groups()
+    unit = re.sub(r" ?(?:pixels|percent)$", "", low)
+    ends = [read_bound(f"{head}at least {unit} {rest}"), read_bound(f"{head}at most {high} {rest}")]
+    return [replace(one, words=words) for one in ends if one is not None] if all(ends) else []
+
+
 def read_bound(words: str, *, gap: bool = False) -> Bound | None:
     """Return the bound that words such as "at least 50 pixels long" name; None where the number is none.
 
@@ -84,6 +101,7 @@ def read_bound(words: str, *, gap: bool = False) -> Bound | None:
     if sign not in _SIGNS or value < 0:
         return None
     compare = _OPPOSITE[_SIGNS[sign]] if negated else _SIGNS[sign]
-    named = [_MEASURES[word] for word in (*found["tail"].split(), *sign.split()) if word in _MEASURES]
+    said = (*found["head"].split(), *found["tail"].split(), *sign.split())
+    named = [_MEASURES[word] for word in said if word in _MEASURES]
     measure: Measure = "gap" if gap else "area" if found["square"] else named[0] if named else "size"
     return Bound(measure, compare, value, found["unit"] == "percent", words)

@@ -29,6 +29,7 @@ class Filter:
     scene: Scene
     match: Callable[[str, str | None], bool]
     recognises_nouns: bool = True
+    rest: bool = False  # what is told by something that is not there plays no part
     unknown: list[str] = field(default_factory=list)  # words that played no part
     unmet: list[str] = field(default_factory=list)  # what could not be had or checked
     unused: list[str] = field(default_factory=list)  # of these, what was understood and could not be used
@@ -65,8 +66,17 @@ class Filter:
         return not self.recognises_nouns and bool(target.noun) and target.bare
 
     def can_use(self, relation: Relation) -> bool:
-        """Say whether candidates can be found for the references of a relation."""
-        return not any(self.cannot_tell(self.interpret(target)) for target in relation.targets)
+        """Say whether candidates can be found for the references of a relation; note what keeps them from it."""
+        read = [self.interpret(target) for target in relation.targets]
+        strange = [target.noun for target in read if self.rest and target.noun and not self.is_there(target.noun)]
+        if strange:
+            called = " or ".join(f"'{in_number(noun, 1)}'" for noun in strange)
+            self.unmet.append(f"'{relation.words}' was not used: nothing here is called {called}")
+            return False
+        if not any(map(self.cannot_tell, read)):
+            return True
+        self.not_used(f"'{relation.words}' was not used: what the regions show is not recognised here")
+        return False
 
     def fitting(self, target: Target, pool: Sequence[int]) -> list[int]:
         """Return the candidates of a pool that fit a phrase as it was interpreted: by all but order and number."""
@@ -185,7 +195,6 @@ class Filter:
 
     def _related(self, relation: Relation, pool: list[int]) -> list[int]:
         if not self.can_use(relation):
-            self.not_used(f"'{relation.words}' was not used: what the regions show is not recognised here")
             return pool
         references = self.references(relation)
         if not all(references):

@@ -71,8 +71,6 @@ def _by_relations(
     words: list[str] = []
     for relation, order in ordering_relations(target, len(keys)):
         if not sieve.can_use(relation):
-            if relation.kind in DISTANCES:
-                sieve.not_used(f"'{relation.words}' was not used: what the regions show is not recognised here")
             continue
         references = sieve.references(relation)[0]
         sign = 1.0 if order == "closest" else -1.0

@@ -101,7 +101,7 @@ def resolve(
         recognises_nouns: False when the candidates are regions of which nobody knows what they show:
             every candidate then fits every noun, references that are only a noun cannot be used, and
             the text says so.
-        rest: where something is not understood, choose by the rest.
+        rest: where something is not understood, or told by what is not there ("near the road"), choose by the rest.
 
     Example:
         >>> from fiducial.geometry import Prompt
@@ -114,7 +114,7 @@ def resolve(
     """
     asked = parse_instruction(request) if isinstance(request, str) else request
     scene = Scene.of(candidates, frame)
-    sieve = Filter(scene, match or same_noun, recognises_nouns)
+    sieve = Filter(scene, match or same_noun, recognises_nouns, rest)
     everything = list(range(len(scene.candidates)))
     readings = [sieve.interpret(target) for target in asked.targets]
     fits = [sieve.fitting(target, everything) for target in readings]

@@ -9,7 +9,7 @@ from importlib.resources import files
 from lark import Lark, Token, Tree
 
 from fiducial.language.phrases import lexicon
-from fiducial.language.phrases.bounds import read_bound
+from fiducial.language.phrases.bounds import read_bound, read_bounds
 from fiducial.language.phrases.drafts import Draft, DraftRelation, line_of
 from fiducial.language.phrases.nouns import singular
 from fiducial.language.phrases.ranking import NEAREST
@@ -106,11 +106,9 @@ def _attach(owner: Draft, link: Link) -> None:
     order = "closest" if word.startswith(NEAREST) else ""
     word = word.removeprefix(NEAREST)
     if kind == "BOUND":
-        bound = read_bound(word)
-        if bound is None:
-            owner.unknown.append(word)
-        else:
-            owner.bounds.append(bound)
+        bounds = read_bounds(word)
+        owner.bounds += bounds
+        owner.unknown += [] if bounds else [word]
     elif kind == "UNKNOWN":
         owner.unknown.append(word)
     elif kind == "OF":
@@ -118,6 +116,8 @@ def _attach(owner: Draft, link: Link) -> None:
     elif kind == "BETWEEN":
         said = f"between {phrases[0].words} and {phrases[1].words}"
         owner.relations.append(DraftRelation("between", phrases, said))
+    elif phrases[0].is_place and read_bound(word, gap=True) is not None:
+        owner.unknown.append(f"{word} {_in_full(phrases[0])}")
     elif phrases[0].is_place:
         _attach_place(owner, word, phrases[0], order)
     elif phrases[0].line_kind and phrases[0].of is None and word in _IN_LINE:
