@@ -39,6 +39,9 @@ READ = [
     ("next car to the right of the blue car", "car3"),
     ("the second car to the left of the white car", "car2"),
     ("the two cars to the left of the white car", "car2 car3"),
+    ("the furthest car from the dog", "car1"),
+    ("the two cars nearest the dog", "car2 car3"),
+    ("the second closest car to the dog", "car2"),
     ("the thing right above the dog", "person2"),
     ("the car straight below the dog", "car3"),
     # counts in a part
@@ -59,6 +62,8 @@ READ = [
     ("cars covering more than 0.5% of the image", "car2 car3 car4"),
     # lists
     ("dog+white car", "car4 dog"),
+    ("the dog as well as both planes", "dog plane1 plane2"),
+    ("all of these: the dog, the white car", "car4 dog"),
     ("the dog; the white car", "car4 dog"),
     ("1. the dog\n2. the white car", "car4 dog"),
     ("find the dog and show me the white car", "car4 dog"),
@@ -83,6 +88,9 @@ REFUSED = [
     ("the next car", "next"),
     ("the car directly in front of the dog", "in front of the dog"),
     ("the car in front of the shop", "in front of the shop"),
+    ("the car to the far left of the white car", "to the far left of the white car"),
+    ("the cars to the left of both the dog and the white car", "both"),
+    ("the dog and the person next to it", "it"),
     ("more than two cars", "than two cars"),
     ("cars > 50 pixels", "'>'"),
     ("cars 80 pixels long", "cars"),

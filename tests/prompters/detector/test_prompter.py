@@ -172,6 +172,11 @@ def test_a_place_told_by_an_unknown_noun_is_refused_unless_the_rest_may_choose()
     assert ask("ships except the road", rest=True).outcome is Outcome.FAILED
 
 
+def test_what_is_not_there_leaves_nothing_out():
+    assert chosen(ask("all ships except the airplanes")) == "abcde"
+    assert chosen(ask("all ships except the pier")) == "abcde"
+
+
 def test_a_synonym_of_the_noun_leaves_nothing_out():
     refused = ask("all ships except the boats")
     assert refused.outcome is Outcome.FAILED

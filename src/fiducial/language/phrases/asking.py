@@ -82,6 +82,11 @@ def _requested(tokens: list[Token]) -> list[Token]:
         compared = kind_at(rest, 0) == "SUPERLATIVE" and rest[0].endswith("er") and "COMMA" in {t.type for t in rest}
         if compared:  # "which is bigger, the dog or the cat": a choice between two that are named
             return refused
+        if rest and all(token.type == "THE" for token in rest):  # "what is this?"
+            return refused
+        if _is_bound(rest, 0):  # "who is closest to the dog?"
+            front = as_kind(word, "WORD", "person") if word == "who" else as_kind(word, "PRONOUN", "thing")
+            return [as_kind(word, "THE", "the"), front, *rest]
         return _of_people(word, rest) if word == "who" else rest
     verb = next((index for index, token in enumerate(rest) if token.type == "COPULA"), None)
     if verb is None or any(token.type in _SEPARATORS for token in rest[:verb]):

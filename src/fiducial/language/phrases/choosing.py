@@ -8,7 +8,7 @@ from itertools import combinations
 from math import ceil
 
 from fiducial.language.candidates import COLOURS
-from fiducial.language.phrases.bounds import Bound
+from fiducial.language.phrases.bounds import Bound, Measure
 from fiducial.language.phrases.lexicon import place_order
 from fiducial.language.phrases.nouns import in_number, name_stem, stem
 from fiducial.language.phrases.ordering import DISTANCES, by_score, ordering_relations, orders_of_parts, ranked
@@ -148,8 +148,8 @@ class Filter:
 
         A size in percent, or of more pixels than the image is long, is an area; else length and area must say the same.
         """
-        known = "area" if bound.percent or bound.value > max(self.scene.width, self.scene.height) else "size"
-        measure = known if bound.measure == "size" else bound.measure
+        known: Measure = "area" if bound.percent or bound.value > max(self.scene.width, self.scene.height) else "size"
+        measure: Measure = known if bound.measure == "size" else bound.measure
         if measure != "size":
             return [i for i in pool if self.scene.keeps(i, bound, measure)]
         lengths, areas = ([i for i in pool if self.scene.keeps(i, bound, one)] for one in ("length", "area"))

@@ -69,6 +69,7 @@ def normalise(text: str) -> tuple[str, tuple[str, ...]]:
     plain = re.sub(r"\b(that|which|who|what|where|there)'s\b", r"\1 is", plain)
     plain = re.sub(r"^(what|which|who|where)s\b", r"\1 is", plain)
     plain = re.sub(r"n't\b", " not", plain)
+    plain = re.sub(r"^i'm\b", "i am", re.sub(r"^i'd\b", "i would", plain))
     plain = re.sub(r"(?<=\w)'s\b", "", plain)
     symbols: dict[str, None] = {}
     kept = "".join(
@@ -140,6 +141,8 @@ def _to_target(draft: Draft, *, together: bool = False) -> Target:
 def _to_reference(draft: Draft) -> Target:
     """Read what a relation is told by; that it is another thing ("all other ships") goes without saying."""
     draft.unknown = [words for words in draft.unknown if words not in ("other", "different")]
+    if not draft.plural:  # "left of both the dog and the cat": the "and" is no part of this phrase
+        draft.unknown += [str(token) for token in draft.all_of("QUANTIFIER") if token == "both"]
     return _to_target(draft)
 
 

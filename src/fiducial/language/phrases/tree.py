@@ -216,6 +216,8 @@ def _attach_side(owner: Draft, word: str, place: Draft, order: str) -> None:
         said = {"closest": "closest to", "furthest": "furthest from"}.get(word, word)
         owner.unknown.append(f"{said} {_in_full(place)}")
         return
+    elif place.all_of("SUPERLATIVE"):  # "to the far left of the pier"
+        owner.unknown.append(said)
     elif not place.sides or "centre" in place.sides:
         kind = "inside" if place.sides else "near"
         owner.relations.append(DraftRelation(kind, [child], said))
@@ -228,8 +230,9 @@ def _attach_side(owner: Draft, word: str, place: Draft, order: str) -> None:
 
 def _attach_relation(owner: Draft, word: str, child: Draft, order: str) -> None:
     closest = owner.all_of("CLOSEST")
-    if word == "to" and closest:  # "the closest ship to the pier"
-        words = f"{closest[0]} to {child.words}"
+    apart = word == "from" and bool(closest) and closest[0] == "furthest"
+    if apart or (word == "to" and closest):  # "the closest ship to the pier", "the furthest ship from it"
+        words = f"{closest[0]} {word} {child.words}"
         owner.relations.append(DraftRelation(_taken_order(owner), [child], words))
     elif word in ("closest", "furthest"):
         said = "closest to" if word == "closest" else "furthest from"

@@ -120,7 +120,11 @@ class DetectorPrompter:
     def _answer(self, question: _Question, found: _ByName) -> Answer:
         frame, read = question.image.frame, question.read
         candidates = [one for name in question.names for one in found[name]]
-        resolution = resolve(read.request, candidates, frame, match=read.means, rest=self._rest)
+        # what is left out has a name of its own, or is found by another: nothing of that name leaves nothing out
+        there = {name for name, some in found.items() if some}
+        left_out = [one for one in read.request.exclusions if not one.noun or read.name(one.noun) in there]
+        request = replace(read.request, exclusions=tuple(left_out))
+        resolution = resolve(request, candidates, frame, match=read.means, rest=self._rest)
         owners = {index: one.target for one in reversed(resolution.picks) for index in one.chosen}
         chosen = [(candidates[index].prompt, in_number(owners[index].noun, 1)) for index in resolution.chosen]
         # A phrase may have no noun of its own.

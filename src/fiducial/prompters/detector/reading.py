@@ -106,6 +106,10 @@ class ReadRequest:
         """Say whether a candidate's label is what a noun names: the ``match`` of the resolver."""
         return label is not None and self.names.get(noun) == label
 
+    def name(self, noun: Noun) -> str | None:
+        """Return what the detector is asked for by a noun that was read."""
+        return self.names.get(" ".join(noun))
+
 
 def read_request(request: Request, detector: Detector, *, rest: bool = False) -> ReadRequest:
     """Have a detector read every noun of a request: of what is asked for, left out, and told by.
@@ -145,7 +149,7 @@ class _Reader:
         target = self._compound(target)
         relations = tuple(filter(None, map(self._relation, target.relations)))
         inner = None if target.of is None else self.target(target.of, among=among)
-        target = replace(target, relations=relations, of=inner, compounds=())
+        target = replace(target, relations=relations, of=inner, compounds=(), guessed=False)
         if target.noun:
             return self._named(target)
         if inner is None and not among:
