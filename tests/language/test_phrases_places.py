@@ -60,7 +60,12 @@ READ = [
     ("cars between 50 and 70 pixels long", "car1"),
     ("cars with a length of more than 70 pixels", "car2 car3 car4"),
     ("cars covering more than 0.5% of the image", "car2 car3 car4"),
+    # alternatives
+    ("cars on the left or on the right", "car1 car4"),
+    ("the cars but not on the left or on the right", "car2 car3"),
+    ("things at the top or on the right", "car4 plane1 plane2"),
     # lists
+    ("the dog but also the white car", "car4 dog"),
     ("dog+white car", "car4 dog"),
     ("the dog as well as both planes", "dog plane1 plane2"),
     ("all of these: the dog, the white car", "car4 dog"),
@@ -91,6 +96,8 @@ REFUSED = [
     ("the car to the far left of the white car", "to the far left of the white car"),
     ("the cars to the left of both the dog and the white car", "both"),
     ("the dog and the person next to it", "it"),
+    ("cars in the left half or on the right", "or on the right"),
+    ("people near the dog or near the plane", "or near the plane"),
     ("more than two cars", "than two cars"),
     ("cars > 50 pixels", "'>'"),
     ("cars 80 pixels long", "cars"),

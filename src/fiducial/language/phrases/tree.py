@@ -77,8 +77,27 @@ def _clauses(tree: Tree[Token]) -> list[Draft]:
 def _clause(tree: Tree[Token]) -> Draft:
     head = _phrase(_trees(tree, "phrase")[0])
     for part in (tree, *_trees(tree, "also")):
-        _chain(head, [_link(child) for child in _trees(part, "link", "between")])
+        links = [_link(child) for child in _trees(part, "link", "between")]
+        if "or" in (str(child) for child in part.children if isinstance(child, Token)):
+            _attach_or(head, links)
+        else:
+            _chain(head, links)
     return head
+
+
+def _attach_or(head: Draft, links: list[Link]) -> None:
+    """Read "in the middle or on the right"; other places after an "or" are not understood."""
+    other = Draft([], list(head.noun))
+    _chain(other, links)
+    joined = [*head.regions[-1:], *other.regions]
+    alike = bool(head.regions and other.regions) and len({region.share for region in joined}) == 1
+    if not alike or other.relations or other.unknown or other.toward or other.lines or other.bounds:
+        said = [" ".join([word, *map(_in_full, phrases)]) for _, word, phrases in links]
+        head.unknown.append(f"or {' '.join(said)}")
+        return
+    places = tuple(place for region in joined for place in region.places)
+    words = " or ".join(region.words for region in joined)
+    head.regions[-1] = Region(places, joined[0].share, words)
 
 
 def _phrase(tree: Tree[Token]) -> Draft:
