@@ -26,7 +26,8 @@ class Candidate:
         length: its longest extent in pixels, or None.
         roundness: 1 for a disc, towards 0 for lines and jagged things, or None.
         brightness: mean luminance in 0..1, or None.
-        colours: share of its pixels per basic colour term (see ``COLOURS``), in 0..1.
+        colours: share of its pixels per basic colour term (see ``COLOURS``), in 0..1, as measured
+            (:func:`measure_colours`) or as judged against what is around it (:func:`judge_colours`).
     """
 
     prompt: Prompt
@@ -62,6 +63,90 @@ def colour_shares(rgb: ArrayLike) -> dict[str, float]:
 def measure_colours(rgb: NDArray[np.uint8]) -> tuple[float, dict[str, float]]:
     """Return the mean luminance of pixels (..., 3) in 0..1, and their :func:`colour_shares`."""
     return float((rgb @ _LUMINANCE).mean() / 255), colour_shares(rgb)
+
+
+_NEUTRAL = ("black", "grey", "white")
+_MOST_JUDGED = 4096
+"""Pixels that are looked at of one thing, taken at even steps."""
+_CAST, _CAST_LIMIT, _CAST_CHROMA = 0.6, 16.0, 25.0
+"""Part of the chroma of the surroundings that is taken off the thing, its highest chroma, and above which none is."""
+_CATCHING = 1.8
+"""A colourful pixel counts as this many colourless ones: white planes with blue backs are blue."""
+_SHADED, _ALL_BLACK, _LIT = 0.6, 0.8, 0.25
+"""A thing is black with this share of black pixels; with less than the third share of lit ones, the first is enough."""
+_WHITE, _ABOVE, _WHITE_SHARE = 60.0, 8.0, 0.3
+"""A colourless thing is white from this CIELAB lightness on, this far above its surroundings, or with this share."""
+_DARK = 35.0
+_RED_HUE, _ORANGE_HUE, _ORANGE_LIGHT = 17.0, 30.0, 52.0
+"""Brown pixels of a thing are red below the first hue, and orange below the second where they are as light."""
+
+
+def judge_colours(rgb: NDArray[np.uint8], ground: ArrayLike) -> tuple[float, dict[str, float]]:
+    """Judge the colours of a thing as people do: against what is around it, without its shadow and its windows.
+
+    A part of the cast of the surroundings (haze, water, asphalt) is taken off. Black pixels do not count where a
+    quarter of the thing is lit. A colourless thing is white when it is light and lighter than the surroundings; dull
+    reds and oranges are not brown. The limits were set on half of 112 things of aerial pictures that were named by
+    hand (``examples/score_colours.py``).
+
+    Args:
+        rgb: (N, 3) pixels of the thing.
+        ground: the median red, green and blue of its surroundings, 0..255 each.
+
+    Returns:
+        The mean luminance of the pixels that count, in 0..1, and their shares in 0..1 of the basic colour terms,
+        colourful ones weighted up, the most frequent first.
+
+    Example:
+        >>> ship = np.full((50, 3), (187, 203, 203), np.uint8)
+        >>> judge_colours(ship, (40, 60, 80))[1], judge_colours(ship, (200, 200, 200))[1]
+        ({'white': 1.0}, {'grey': 1.0})
+    """
+    some = rgb[:: -(-len(rgb) // _MOST_JUDGED)]
+    own, around = _lab(some), _lab(np.asarray(ground, dtype=np.float64)[None])[0]
+    cast, chroma = around[1:], float(np.hypot(*around[1:]))
+    seen = own.copy()
+    if 0 < chroma <= _CAST_CHROMA:
+        seen[:, 1:] -= _CAST * min(1.0, _CAST_LIMIT / chroma) * cast
+    names = _named_things(seen)
+    black = names == "black"
+    lit = float((seen[:, 0] > around[0] + 10).mean()) >= _LIT
+    colourful = float((~np.isin(names, _NEUTRAL)).mean())
+    dark = (seen[:, 0] < _DARK).mean() >= _SHADED and around[0] - np.median(seen[:, 0]) > 15 and colourful < 0.5
+    if black.mean() > _ALL_BLACK or (not lit and (black.mean() >= _SHADED or dark)):
+        return measure_colours(some)[0], {"black": 1.0}
+    kept = names[~black]
+    weights = {name: float((kept == name).sum()) * (1 if name in _NEUTRAL else _CATCHING) for name in COLOURS}
+    light = float(np.percentile(own[~black, 0], 75))
+    if weights["grey"] and (
+        (light > _WHITE and light - around[0] > _ABOVE) or weights["white"] > _WHITE_SHARE * len(names)
+    ):
+        weights["white"] += weights.pop("grey")
+    total = sum(weights.values())
+    shares = {name: weight / total for name, weight in weights.items() if weight}
+    return measure_colours(some[~black])[0], dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+
+def _lab(rgb: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Return CIELAB values (N, 3) of red, green and blue in 0..255."""
+    import cv2  # here, because phrases need no colours of pixels
+
+    return np.asarray(cv2.cvtColor(np.asarray(rgb, dtype=np.float32)[None] / 255, cv2.COLOR_RGB2LAB)[0])
+
+
+def _named_things(lab: NDArray[np.float32]) -> NDArray[np.str_]:
+    """Name the pixels (N, 3) of a thing; dull reds and light oranges are not called brown."""
+    import cv2  # here, because phrases need no colours of pixels
+
+    rgb = np.clip(cv2.cvtColor(lab[None], cv2.COLOR_LAB2RGB), 0, 1)
+    light, a, b = np.moveaxis(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[0].astype(np.float64), -1, 0)
+    hue, saturation, _ = np.moveaxis(cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)[0].astype(np.float64), -1, 0)
+    chroma = np.hypot(a, b)
+    names = _named(light, chroma, hue, saturation)
+    brown = names == "brown"
+    red = brown & ((hue < _RED_HUE) | (hue > 340)) & (chroma > 12)
+    orange = brown & (hue >= _RED_HUE) & (hue < _ORANGE_HUE) & (light > _ORANGE_LIGHT)
+    return np.select([red, orange], ["red", "orange"], default=names)
 
 
 @cache

@@ -10,6 +10,7 @@ from statistics import median
 from fiducial.geometry import Frame
 from fiducial.language.candidates import Candidate
 from fiducial.language.phrases.bounds import Bound, Measure
+from fiducial.language.phrases.nouns import name_stem
 from fiducial.language.phrases.request import Order, Trait
 
 COLOUR_SHARE = 0.25
@@ -20,8 +21,16 @@ BESIDE = 0.5
 """Next to, beside, by: the gap is at most this multiple of it."""
 EDGE_SHARE = 0.05
 """At the edge: the box comes within this share of the image's extent to its edge."""
+NEAR_EDGE = 1 / 6
+"""Near the edge: within this share of it."""
 ROUND = 0.75
 """Round: roundness is at least this."""
+DIMMER = 0.25
+"""A white thing is called grey when another of its name is whiter by this mean luminance."""
+LONE = 2.0
+"""Isolated: no thing of the same name is closer than this multiple of the thing's size."""
+HAS = 0.25
+"""A thing is with another when the gap between them is at most this multiple of its own size."""
 BRIGHT = 0.6
 """Bright: mean luminance is at least this; dark: at most 1 minus this."""
 
@@ -73,6 +82,8 @@ class Scene:
             return self.area(index)
         if order.measure == "place":
             return self.distance(index, order.sides)
+        if order.measure == "isolation":
+            return self.isolation(index)
         if order.measure in ("width", "height"):
             return x2 - x1 if order.measure == "width" else y2 - y1
         candidate = self.candidates[index]
@@ -94,9 +105,20 @@ class Scene:
         shares = self.candidates[index].colours
         if not shares:
             return None
+        if self._is_dim(index):
+            shares = {**shares, "grey": max(shares.values()), "white": 0.0}
         most = max(shares.values())
         has = [shares.get(colour, 0.0) >= COLOUR_SHARE or 0.0 < most == shares.get(colour) for colour in colours]
         return any(has) if any_of else all(has)
+
+    def _is_dim(self, index: int) -> bool:
+        """Say whether a candidate that is white by itself is grey beside whiter ones of its name."""
+        mine = self.candidates[index]
+        if mine.brightness is None or not mine.prompt.label or not _is_white(mine):
+            return False
+        name = name_stem(mine.prompt.label)
+        beside = [one for one in self.candidates if name_stem(one.prompt.label or "") == name and _is_white(one)]
+        return max(one.brightness or 0.0 for one in beside) - mine.brightness > DIMMER
 
     def has_trait(self, index: int, trait: Trait, among: Sequence[int]) -> bool | None:
         """Say whether a vague adjective fits; None when nobody measured what it needs.
@@ -110,6 +132,8 @@ class Scene:
             return None
         if order.measure == "roundness":
             return value >= ROUND
+        if order.measure == "isolation":
+            return value >= LONE * math.sqrt(self._extent(index))
         if order.measure == "brightness":
             return value >= BRIGHT if order.largest else value <= 1 - BRIGHT
         values = [known for known in (self.measure(other, order) for other in among) if known is not None]
@@ -137,7 +161,7 @@ class Scene:
 
         A side holds in the outer ``share`` (0..1) of its axis; the centre in the middle share of each axis on which
         no side was named; ``corner`` means an outer share on both axes; ``edge`` that the box comes to within 5 % of
-        the edge.
+        the edge, or as far as the share where that is at most a sixth.
         """
         x, y = self.centre(index)
         level = _zones(x, self.width, share)
@@ -145,7 +169,7 @@ class Scene:
         zones = {"left": level[0], "right": level[2], "top": upright[0], "bottom": upright[2]}
         named = [side for side in place if side in zones]
         if "edge" in place:
-            return any(self._at_edge(index, side) for side in named or zones)
+            return any(self._at_edge(index, side, share) for side in named or zones)
         holds = all(zones[side] for side in named)
         across = any(side in ("left", "right") for side in named)
         down = any(side in ("top", "bottom") for side in named)
@@ -155,10 +179,11 @@ class Scene:
             return holds and (across or level[1]) and (down or upright[1])
         return holds
 
-    def _at_edge(self, index: int, side: str) -> bool:
+    def _at_edge(self, index: int, side: str, share: float) -> bool:
         x1, y1, x2, y2 = self.boxes[index]
         reach = {"left": x1, "right": self.width - x2, "top": y1, "bottom": self.height - y2}
-        return reach[side] <= EDGE_SHARE * (self.width if side in ("left", "right") else self.height)
+        reached = max(EDGE_SHARE, share if share <= NEAR_EDGE else 0.0)
+        return reach[side] <= reached * (self.width if side in ("left", "right") else self.height)
 
     def holds(self, kind: str, index: int, other: int) -> bool:
         """Say whether a relation holds between a candidate and a reference.
@@ -166,7 +191,8 @@ class Scene:
         Left, right, above and below compare the centres. Near and beside compare the gap between the
         boxes with the reference's size, the square root of its box's area. Inside needs the centre,
         and half of the candidate's box, in the reference's box. On needs the centre between the
-        reference's left and right edges and the lower edge between its top and bottom edges.
+        reference's left and right edges and the lower edge between its top and bottom edges. With
+        needs a gap of at most a quarter of the candidate's own size.
         """
         (x, y), (u, v) = self.centre(index), self.centre(other)
         if kind in ("left_of", "right_of"):
@@ -178,6 +204,8 @@ class Scene:
             return mine > its if kind == "larger" else mine < its
         if kind in ("near", "beside"):
             return self.gap(index, other) <= (NEAR if kind == "near" else BESIDE) * math.sqrt(self._extent(other))
+        if kind == "with":
+            return self.gap(index, other) <= HAS * math.sqrt(self._extent(index))
         return self._inside(index, other) if kind == "inside" else self._on(index, other)
 
     def between(self, index: int, first: int, second: int) -> bool:
@@ -192,6 +220,14 @@ class Scene:
         along = (x - ax) * dx + (y - ay) * dy
         off = abs((x - ax) * dy - (y - ay) * dx)
         return 0 < along < squared and off <= squared / 2
+
+    def isolation(self, index: int) -> float:
+        """Return the gap in pixels to the nearest other candidate of the same name; infinite where there is none."""
+        name = name_stem(self.candidates[index].prompt.label or "")
+        others = [
+            k for k, one in enumerate(self.candidates) if name_stem(one.prompt.label or "") == name and k != index
+        ]
+        return min((self.gap(index, other) for other in others), default=math.inf)
 
     def gap(self, index: int, other: int) -> float:
         """Return the distance between two boxes in pixels, 0 when they touch or overlap."""
@@ -222,6 +258,11 @@ class Scene:
         x, _ = self.centre(index)
         left, top, right, bottom = self.boxes[other]
         return left <= x <= right and top <= self.boxes[index][3] <= bottom
+
+
+def _is_white(candidate: Candidate) -> bool:
+    shares = candidate.colours
+    return bool(shares) and shares.get("white", 0.0) == max(shares.values())
 
 
 def _zones(value: float, extent: float, share: float) -> tuple[bool, bool, bool]:

@@ -13,7 +13,7 @@ from fiducial.contracts import Prompter
 from fiducial.geometry import Box, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
-from fiducial.language.candidates import Candidate, measure_colours
+from fiducial.language.candidates import Candidate, judge_colours, measure_colours
 from fiducial.language.phrases import parse_instruction, resolve
 from fiducial.language.phrases.nouns import in_number
 from fiducial.prompters.detector import reading
@@ -155,11 +155,13 @@ def as_candidate(image: Image, detection: Detection) -> Candidate:
     resolver, which takes that of the box, as it does its length, the longer side; its roundness is the box's shorter
     side over its longer one. Colours and
     brightness come from what in the middle of the box does not look like what is around the box; where hardly
-    anything does, as in a ring, from what does so anywhere in the box.
+    anything does, as in a ring, from what does so anywhere in the box. Colours are judged against what is around the
+    box (:func:`fiducial.language.candidates.judge_colours`).
     """
     x1, y1, x2, y2 = detection.box
     width, height = x2 - x1, y2 - y1
-    brightness, colours = measure_colours(_of_thing(image.pixels, detection.box))
+    thing, ground = _of_thing(image.pixels, detection.box)
+    brightness, colours = measure_colours(thing) if ground is None else judge_colours(thing, ground)
     return Candidate(
         Prompt(image.frame, box=detection.box, label=detection.name, score=detection.score),
         roundness=min(width, height) / max(width, height),
@@ -168,8 +170,11 @@ def as_candidate(image: Image, detection: Detection) -> Candidate:
     )
 
 
-def _of_thing(pixels: _Pixels, box: Box) -> _Pixels:
-    """Return pixels (N, 3) of the thing in a box: of its middle, else of all of it, else what is in the middle."""
+def _of_thing(pixels: _Pixels, box: Box) -> tuple[_Pixels, NDArray[np.float64] | None]:
+    """Return pixels (N, 3) of the thing in a box: of its middle, else of all of it, else what is in the middle.
+
+    With them comes the median colour around the box, or None where the picture ends at the box.
+    """
     (l1, r1, t1, b1), (left, right, top, bottom), (l2, r2, t2, b2) = (
         _extent(pixels, box, share) for share in (CORE, 1, 1 + 2 * AROUND)
     )
@@ -177,13 +182,13 @@ def _of_thing(pixels: _Pixels, box: Box) -> _Pixels:
     frame = np.ones((b2 - t2, r2 - l2), dtype=bool)
     frame[top - t2 : bottom - t2, left - l2 : right - l2] = False
     if not frame.any():  # the picture ends at the box
-        return core
+        return core, None
     ground = np.median(pixels[t2:b2, l2:r2][frame], axis=0)
     for region in (core, every):
         thing: _Pixels = region[np.abs(region - ground).max(axis=1) > APART]
         if len(thing) >= FILLED * len(region):
-            return thing
-    return core
+            return thing, ground
+    return core, ground
 
 
 def _extent(pixels: _Pixels, box: Box, share: float) -> tuple[int, int, int, int]:
