@@ -192,7 +192,7 @@ def test_what_could_not_be_had_is_said(text: str, unmet: str) -> None:
 @pytest.mark.parametrize(
     ("text", "rest", "unknown"),
     [
-        ("the ship with the largest hull", [3], ("with the largest hull",)),
+        ("the ship holding the largest hull", [3], ("holding the largest hull",)),
         ("the ship in front of the crane", [3], ("in front of the crane",)),
         ("the two shiny cargo ships", [3, 1], ("shiny", "cargo")),
         ("ships that carry coal", [3, 1, 0, 2, 4], ("that carry coal",)),

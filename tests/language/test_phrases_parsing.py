@@ -11,29 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fiducial.errors import InputError
-from fiducial.language.phrases import Quantifier, Request, Target, parse_instruction
+from fiducial.language.phrases import Quantifier, parse_instruction
 from fiducial.language.phrases.tokens import PostLexer
-
-
-def outline(target: Target) -> str:
-    number = target.quantifier.value if target.count is None else f"{target.quantifier.value} {target.count}"
-    parts = [f"{number}: {' '.join(target.noun) or '*'}"]
-    parts += [f"rank {target.rank}"] if target.ranked else []
-    parts += [f"by {order.words}" for order in target.orders]
-    parts += [("|" if target.any_colour else "&").join(target.colours)] if target.colours else []
-    parts += [trait.words for trait in target.traits]
-    for region in target.regions:
-        places = "|".join("-".join(place) for place in region.places)
-        parts.append(f"in {places}{' half' if region.share == 0.5 else ''}")
-    parts += [f"{one.kind}({'; '.join(map(outline, one.targets))})" for one in target.relations]
-    parts += [f"of({outline(target.of)})"] if target.of else []
-    return ", ".join(parts)
-
-
-def outline_all(request: Request) -> str:
-    left_out = "".join(f" - {outline(target)}" for target in request.exclusions)
-    return " + ".join(map(outline, request.targets)) + left_out
-
+from phrase_outlines import outline, outline_all
 
 TABLE = [
     (
@@ -104,8 +84,8 @@ TABLE = [
         (),
     ),
     ("the man in the red shirt", "the: man", ("in the red shirt",)),
-    ("the woman with the umbrella to the left of the man", "the: woman, left_of(the: man)", ("with the umbrella",)),
-    ("the car parked next to the truck", "the: car, beside(the: truck)", ("parked",)),
+    ("the woman with the umbrella to the left of the man", "the: woman, with(the: umbrella, left_of(the: man))", ()),
+    ("the car parked next to the truck", "the: car, beside(the: truck)", ()),
     ("the person standing on the left", "the: person, in left", ("standing",)),
     ("the person on the far right", "the: person, by rightmost", ()),
     ("the building at the very top", "the: building, by topmost", ()),
@@ -338,7 +318,7 @@ the a all both each two one ones first last third largest smallest left right to
 closest furthest to from of in on at near between and or except but not without with wearing pointing ship
 ships pier dog red orange light dark round big corner half side edge centre , . image picture next above below
 larger than 2 3rd that is which mask segment find everything thing other standing traffic couple shiny behind
-small no
+small no towards up slightly parked light pale hue isolated together lined group pair row including relative similar
 """
 VOCABULARY = WORDS.split()
 

@@ -9,13 +9,14 @@ from math import ceil
 
 from fiducial.language.candidates import COLOURS
 from fiducial.language.phrases.bounds import Bound, Measure
+from fiducial.language.phrases.groups import bounds, groups_among
 from fiducial.language.phrases.lexicon import place_order
 from fiducial.language.phrases.nouns import in_number, name_stem, stem
 from fiducial.language.phrases.ordering import DISTANCES, by_score, ordering_relations, orders_of_parts, ranked
-from fiducial.language.phrases.request import Line, Quantifier, Region, Relation, Target
+from fiducial.language.phrases.request import Group, Line, Quantifier, Region, Relation, Target
 from fiducial.language.phrases.scene import Scene, lines_among
 
-_HELD_BY_ONE = ("near", "beside", "inside", "on", "between")
+_HELD_BY_ONE = ("near", "beside", "inside", "on", "between", "with", "among")
 """Relations that hold when they hold to one of several references; the others need each of them."""
 
 
@@ -92,6 +93,7 @@ class Filter:
             found = self._bounded(bound, found)
         for line in target.lines:
             found = self._lined(line, found)
+        together = found
         for region in target.regions:
             found = self._placed(region, found, target.count or 1)
         for relation in target.relations:
@@ -100,7 +102,7 @@ class Filter:
         found = self._described(target, found)
         for barred in target.barred:
             found = [index for index in found if index not in self.left_out(barred, found)]
-        return found
+        return found if target.group is None else self._grouped(target, target.group, together, found)
 
     def left_out(self, target: Target, pool: Sequence[int]) -> set[int]:
         """Return what an exclusion takes out of a pool; what cannot be judged is taken out with it."""
@@ -193,6 +195,47 @@ class Filter:
                 self.unmet.append(f"'{line.words}' needs at least {least} {line.kind}s, found {there}")
         return [index for one in taken for index in one]
 
+    def _grouped(self, target: Target, group: Group, pool: Sequence[int], fits: Sequence[int]) -> list[int]:
+        """Keep what stands together, counted among all of the pool; a group fits when half of it does."""
+        boxes = [self.scene.boxes[index] for index in pool]
+        groups = [[pool[k] for k in one] for one in groups_among(boxes, group.kind)]
+        groups = [one for one in groups if 2 * len({*one} & {*fits}) >= len(one)]
+        noun, wanted = in_number(target.noun or ("thing",), 2), group.count or target.count
+        if not groups:
+            if fits:
+                self.unmet.append(f"no {noun} that fit stand {'in a line' if group.kind == 'line' else 'together'}")
+            return []
+        if wanted is not None and wanted > 1:
+            exact = [one for one in groups if len(one) == wanted]
+            if not exact and len(fits) == wanted:
+                self.unmet.append(f"the {wanted} {noun} that fit stand apart from each other")
+                return list(fits)
+            groups = exact or sorted(groups, key=lambda one: abs(len(one) - wanted))[:1]
+            if not exact:
+                self.unmet.append(f"no group has {wanted} {noun}: one of {len(groups[0])} was taken")
+        if not group.one:
+            return [index for index in pool if any(index in one for one in groups)]
+        return self._one_group(group, groups, noun)
+
+    def _one_group(self, group: Group, groups: list[list[int]], noun: str) -> list[int]:
+        """Choose among groups, each taken as the box around it: by what was said, else the largest."""
+        around = replace(self.scene, boxes=tuple(bounds([self.scene.boxes[k] for k in one]) for one in groups))
+        order = [order for order in group.orders if order.measure in ("area", "place")]
+        if not order and len(groups) > 1:
+            self.unmet.append(f"{len(groups)} groups of {noun} fit: the one with the most was taken")
+
+        def rule(k: int) -> tuple[float, ...]:
+            keys = [
+                (-1 if one.largest else 1)
+                * (len(groups[k]) if one.measure == "area" else around.distance(k, one.sides))
+                for one in order
+            ]
+            return (*keys, -len(groups[k]), *groups[k])
+
+        ranked = sorted(range(len(groups)), key=rule)
+        at = group.rank - 1 if group.rank > 0 else len(ranked) + group.rank
+        return groups[ranked[at]] if 0 <= at < len(ranked) else []
+
     def _related(self, relation: Relation, pool: list[int]) -> list[int]:
         if not self.can_use(relation):
             return pool
@@ -242,6 +285,8 @@ class Filter:
         return fits
 
     def _holds(self, relation: Relation, index: int, references: list[int], *, every: bool) -> bool:
+        if relation.kind == "among":
+            return index in references
         others = [other for other in references if other != index]
         if every and relation.targets[0].quantifier is Quantifier.THE:
             others = others[:1]

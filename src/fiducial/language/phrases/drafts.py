@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fiducial.language.phrases import lexicon
 from fiducial.language.phrases.bounds import Bound
 from fiducial.language.phrases.nouns import head_index, is_plural, singular
-from fiducial.language.phrases.request import Line, Region
+from fiducial.language.phrases.request import Group, Line, Region
 
 if TYPE_CHECKING:
     from lark import Token
@@ -42,6 +42,7 @@ class Draft:
     relations: list[DraftRelation] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     bounds: list[Bound] = field(default_factory=list)
+    group: Group | None = None
     of: Draft | None = None
     unknown: list[str] = field(default_factory=list)
     counted_from: tuple[str, ...] = ()
@@ -90,6 +91,8 @@ class Draft:
     @property
     def plural(self) -> bool:
         """Whether more than one thing is named."""
+        if self.pronoun == "one":  # "the red ships and the blue one"
+            return False
         if self.noun:
             return is_plural(self.noun[head_index(tuple(self.noun))])
         return self.pronoun in ("ones", "them", "everything", "anything") or self.pronoun.endswith("s")
@@ -99,6 +102,12 @@ class Draft:
         """The kind of line that the noun names ("row", "column"), or nothing."""
         kind = singular(self.noun[0]) if self.noun else ""
         return kind if kind in lexicon.LINES and (len(self.noun) == 1 or self.noun[1:][0].isdigit()) else ""
+
+    @property
+    def group_kind(self) -> str:
+        """The noun when it names things that stand together ("group", "pair"), in the singular, or nothing."""
+        name = singular(self.noun[0]) if len(self.noun) == 1 else ""
+        return name if name in lexicon.GROUPS else ""
 
     @property
     def place_word(self) -> str:
@@ -137,6 +146,8 @@ class Draft:
         """Return the part of the image that a place phrase names; ``words`` are as said, with the preposition."""
         share = 1 / 2 if self.place_word in lexicon.HALVES else 1 / 3
         extra: tuple[str, ...] = ("edge",) if self.place_word in lexicon.EDGES else ()
+        if extra and words.partition(" ")[0] in lexicon.NEAR_EDGES:
+            share = 1 / 6
         places = tuple(sides_in(run) + extra for run in self.positions) or (extra,)
         if self.place_word in lexicon.CORNERS:
             places = tuple(place if len(place) > 1 else (*place, "corner") for place in places)
@@ -148,6 +159,7 @@ class Draft:
         self.relations += child.relations
         self.lines += child.lines
         self.bounds += child.bounds
+        self.group = self.group or child.group
         self.unknown += child.unknown
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from fiducial.language.phrases.nouns import word_set
 from fiducial.language.phrases.request import Order
 
@@ -26,7 +28,7 @@ def _ordinal(numeral: str) -> str:
     return " ".join([*tens, named if last in _ODD_ORDINALS else f"{named}th"])
 
 
-NUMBERS = {"no": 0, "zero": 0} | _counted() | {"couple": 2, "dozen": 12}
+NUMBERS = {"no": 0, "zero": 0, "single": 1} | _counted() | {"couple": 2, "dozen": 12}
 
 ORDINALS = {_ordinal(name): number for name, number in _counted().items()} | {
     **{"last": -1, "final": -1, "penultimate": -2},
@@ -38,14 +40,33 @@ FRACTIONS = {"half": 1 / 2, "third": 1 / 3, "quarter": 1 / 4, "two thirds": 2 / 
 LINES = {"row": ("top", "bottom"), "column": ("left", "right")}
 """Lines that things stand in: the side of the first of them, and that of the last."""
 
+GROUPS = {
+    **dict.fromkeys(("group", "cluster", "bunch", "collection", "gathering", "clump"), ("cluster", None)),
+    **{"pair": ("cluster", 2), "trio": ("cluster", 3), "line": ("line", None), "string": ("line", None)},
+    **dict.fromkeys(LINES, ("line", None)),
+}
+"""Nouns for things that stand together: how, and how many."""
+PAIRED = word_set(
+    "scissor glass sunglass pant jean trouser short tight shoe boot sock glove ski headphone earphone binocular goggle "
+    "plier tong tweezer legging pajama pyjama"
+)
+"""Things of which a pair is one."""
+
 OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
+
+_TINTS = {
+    **{"cyan": "blue", "turquoise": "blue", "teal": "blue", "golden": "yellow", "silver": "grey", "silvery": "grey"},
+    **{"violet": "purple", "magenta": "pink", "crimson": "red", "scarlet": "red", "maroon": "red"},
+    **{"bluish": "blue", "blueish": "blue", "reddish": "red", "purplish": "purple", "purpleish": "purple"},
+    **{"whitish": "white", "whiteish": "white", "orangish": "orange", "orangeish": "orange", "gray": "grey"},
+}
 
 _SIDES = {
     "left": ("left", "west"),
     "right": ("right", "east"),
-    "top": ("top", "upper", "north"),
-    "bottom": ("bottom", "lower", "south"),
-    "centre": ("centre", "center", "middle", "central"),
+    "top": ("top", "upper", "north", "up", "above"),
+    "bottom": ("bottom", "lower", "south", "down", "below"),
+    "centre": ("centre", "center", "middle", "mid", "central", "centrally"),
 }
 SIDE_OF = {word: side for side, words in _SIDES.items() for word in words}
 """The side that a word names."""
@@ -54,7 +75,7 @@ IMAGE_NOUNS = word_set("image picture photo photograph scene screen view frame c
 
 PLACE_NOUNS = word_set(
     "corner corners half halves side sides part third quarter quadrant edge edges border borders boundary margin "
-    "area section end region portion most"
+    "area section end region portion most point sector zone direction"
 )
 """Nouns that, with a side, name a part of the image rather than a thing in it."""
 
@@ -66,6 +87,8 @@ CLOTHES = word_set(
 
 HALVES = frozenset(("half", "halves", "quarter", "quadrant"))
 EDGES = frozenset(("edge", "edges", "border", "borders", "boundary", "margin"))
+NEAR_EDGES = frozenset(("near", "close", "nearby", "toward", "towards", "below", "above", "by"))
+"""Words before an edge that leave some way to it."""
 CORNERS = frozenset(("corner", "corners"))
 
 _RELATIONS = {
@@ -78,24 +101,44 @@ _RELATIONS = {
     "between": ("between",),
     "larger": ("larger than", "bigger than", "greater than"),
     "smaller": ("smaller than",),
+    "with": ("with",),
 }
 RELATIONS = {words: kind for kind, said in _RELATIONS.items() for words in said}
 """What a word of place says of a thing and its reference."""
 
+_EMPTY = word_set("and to on at the of side")
 SIDE_RELATIONS = {"left": "left_of", "right": "right_of", "top": "above", "bottom": "below"}
 
+_ISOLATION = ("isolation", True, "most isolated")
 _MEASURES = {
-    ("large", "larg", "big", "bigg", "great", "huge", "giant"): ("area", True, "largest"),
-    ("small", "little", "tiny", "tini", "littl"): ("area", False, "smallest"),
+    (
+        "large",
+        "larg",
+        "big",
+        "bigg",
+        "great",
+        "huge",
+        "giant",
+        "sizable",
+        "sizeable",
+        "massive",
+        "enormous",
+        "gigantic",
+        "expansive",
+        "vast",
+    ): ("area", True, "largest"),
+    ("small", "little", "tiny", "tini", "littl", "compact", "mini", "minuscule", "petite"): ("area", False, "smallest"),
     ("long", "elongated"): ("length", True, "longest"),
     ("short",): ("length", False, "shortest"),
     ("round", "circular"): ("roundness", True, "roundest"),
-    ("bright", "light"): ("brightness", True, "brightest"),
-    ("dark",): ("brightness", False, "darkest"),
+    ("bright", "light", "pale"): ("brightness", True, "brightest"),
+    ("dark", "shadowed", "shadowy", "shaded", "dimly lit"): ("brightness", False, "darkest"),
     ("tall",): ("height", True, "tallest"),
     ("wide", "wid", "broad"): ("width", True, "widest"),
     ("narrow",): ("width", False, "narrowest"),
+    ("isolated", "solitary", "lone", "lonely", "loneli", "alone", "apart", "itself", "themselves", "own"): _ISOLATION,
 }
+_COLOURED = re.compile(r"(?:ly)? (?:colou?red|toned|hued|tinted)$")
 _BY_STEM = {stem: meaning for stems, meaning in _MEASURES.items() for stem in stems}
 _MOST = {"left": "leftmost", "right": "rightmost", "top": "topmost", "bottom": "bottommost"}
 
@@ -126,9 +169,14 @@ def superlative(words: str) -> Order:
         return place_order(("edge",))
     if words in ("innermost", "most central"):
         return place_order(("centre",))
-    sides = sides_of({"highest": "top", "lowest": "bottom"}.get(words, words))
+    sides = sides_of({"highest": "top", "lowest": "bottom"}.get(words.split()[0], words))
     if sides:
         return place_order(sides)
+    words = _COLOURED.sub("", words)
+    if words.split()[-1] in ("alone", "apart", "itself", "themselves", "own"):
+        words = words.split()[-1]
+    if words in _BY_STEM:
+        return Order(*_BY_STEM[words])
     kind, _, stem = words.rpartition(" ")
     for ending in ("est", "er", ""):
         known = _BY_STEM.get(stem.removesuffix(ending)) if stem.endswith(ending) else None
@@ -156,6 +204,26 @@ def ordinal_of(words: str) -> int:
 def ordinal_name(rank: int) -> str:
     """Return the ordinal in words for a rank from 1 to 99, in figures beyond."""
     return next((name for name, number in ORDINALS.items() if number == rank), f"{rank}th")
+
+
+def colour_of(words: str) -> str:
+    """Return the basic colour term that a word of colour stands for: "gray", "cyan coloured", "reddish"."""
+    word = words.split()[0]
+    return _TINTS.get(word) or _TINTS.get(word.removesuffix("ish")) or word.removesuffix("ish")
+
+
+def relation_kinds(words: str) -> tuple[str, ...]:
+    """Return what words of place say of a thing and its reference: one relation, or the two of "above and left of".
+
+    Example:
+        >>> relation_kinds("next to"), relation_kinds("below and to the right of"), relation_kinds("with regard to")
+        (('beside',), ('below', 'right_of'), ())
+    """
+    if words in RELATIONS:
+        return (RELATIONS[words],)
+    said = [*words.split()] if " and " in words else []
+    kinds = [RELATIONS.get(word) or SIDE_RELATIONS.get(SIDE_OF.get(word, "")) for word in said if word not in _EMPTY]
+    return tuple(dict.fromkeys(kind for kind in kinds if kind))
 
 
 def fraction_of(words: str) -> float | None:

@@ -14,7 +14,7 @@ from fiducial.language.answers import check_instruction
 from fiducial.language.candidates import COLOURS
 from fiducial.language.phrases import lexicon
 from fiducial.language.phrases.drafts import Draft, line_of, sides_in, stride_of
-from fiducial.language.phrases.request import Order, Quantifier, Region, Relation, Request, Target, Trait
+from fiducial.language.phrases.request import Group, Order, Quantifier, Region, Relation, Request, Target, Trait
 
 if TYPE_CHECKING:
     from lark import Token
@@ -123,6 +123,8 @@ def _to_target(draft: Draft, *, together: bool = False) -> Target:
         for relation in draft.relations
     )
     of = None if draft.of is None else _to_target(draft.of)
+    if of is not None and draft.group_kind and (draft.group_kind not in lexicon.LINES or _plain_line(draft)):
+        return _of_group(draft, together, relations, of)
     if draft.line_kind:
         return _of_line(draft, together, relations, of)
     if of is not None and _part_of(draft, of):
@@ -172,6 +174,59 @@ def _of_line(draft: Draft, together: bool, relations: tuple[Relation, ...], of: 
         words=words,
         unknown=tuple(dict.fromkeys((*members.unknown, *unknown))),
         compounds=tuple(others),
+    )
+
+
+def _plain_line(draft: Draft) -> bool:
+    """Say whether "a row of cars" does not say which of the rows is meant."""
+    said = draft.all_of("SIDE", "SUPERLATIVE", "ORDINAL", "STRIDE", "CLOSEST", "COLOUR", "TRAIT", "FRACTION", "COUNT")
+    return not (said or draft.toward or draft.counted_from or draft.regions or len(draft.noun) > 1)
+
+
+def _of_group(draft: Draft, together: bool, relations: tuple[Relation, ...], of: Target) -> Target:
+    """Read "the cluster of five cars" as the cars in it, unless something is called a cluster itself."""
+    kind, count = lexicon.GROUPS[draft.group_kind]
+    aside = [str(token) for token in draft.all_of("CLOSEST", "FRACTION", "STRIDE")]
+    ranks = draft.all_of("ORDINAL")
+    plain, whole = copy(draft), copy(draft)
+    whole.noun, plain.unknown = [*draft.noun, "of", *of.noun], [*draft.unknown, f"of {of.words}"]
+    orders = _superlatives(draft)
+    before = [token for token in draft.before if token.type == "SIDE"]
+    orders += [lexicon.place_order(sides_in(before))] if before and not orders else []
+    sizes = [lexicon.superlative(str(token)) for token in draft.all_of("TRAIT")]
+    if len(sizes) == 1 and not orders and not draft.plural and sizes[0].measure == "area":
+        orders = sizes  # "the large group"
+    else:
+        aside += map(str, draft.all_of("TRAIT"))
+    numbers = [lexicon.number_of(str(token)) for token in draft.all_of("COUNT")]
+    if numbers not in ([], [1]):
+        aside += map(str, draft.all_of("COUNT"))
+    group = Group(
+        kind,
+        f"in {draft.words}",
+        one=not draft.plural,
+        count=of.count if of.quantifier in (Quantifier.COUNT, Quantifier.ALL) and of.count else count,
+        orders=(*orders, *(order for order in of.orders if order.measure == "place")),
+        rank=lexicon.ordinal_of(str(ranks[0])) if ranks else 1,
+    )
+    colours, any_colour = _colours(draft)
+    traits = tuple(Trait(order, order.words) for order in of.orders if order.measure != "place")
+    return replace(
+        of,
+        quantifier=Quantifier.ALL,
+        orders=(),
+        traits=(*of.traits, *traits),
+        rank=1,
+        ranked=False,
+        count=None,
+        colours=colours or of.colours,
+        any_colour=any_colour if colours else of.any_colour,
+        group=group,
+        regions=(*of.regions, *draft.regions),
+        relations=(*of.relations, *relations),
+        words=f"{draft.words} of {of.words}",
+        unknown=tuple(dict.fromkeys((*of.unknown, *draft.unknown, *aside))),
+        compounds=tuple(_target(other, together) for other in (whole, plain)),
     )
 
 
@@ -234,6 +289,7 @@ def _target(draft: Draft, together: bool) -> Target:
         regions=tuple(regions),
         bounds=tuple(draft.bounds),
         lines=tuple(draft.lines),
+        group=draft.group,
         step=step,
         share=share,
         words=draft.words,
@@ -316,12 +372,15 @@ def _side_regions(draft: Draft, orders: list[Order], *, as_order: bool) -> list[
 
 def _region(tokens: list[Token]) -> Region:
     words = " ".join(tokens)
+    if words in ("above", "below"):
+        return Region((sides_in(tokens),), 1 / 3, words)
     before = {"left": "on", "right": "on", "top": "at", "bottom": "at"}.get(words, "in")
     return Region((sides_in(tokens),), 1 / 3, f"{before} the {words}")
 
 
 def _colours(draft: Draft) -> tuple[tuple[str, ...], bool]:
-    said = tuple(dict.fromkeys(str(token).split()[0].replace("gray", "grey") for token in draft.all_of("COLOUR")))
+    said = tuple(dict.fromkeys(lexicon.colour_of(str(token)) for token in draft.all_of("COLOUR")))
     joins = {str(token) for token in draft.all_of("JOIN")}
-    either = "or" in joins or ("and" in joins and draft.plural)
+    mixed = any(str(token).split()[0].endswith("ish") for token in draft.all_of("COLOUR"))  # "bluish green"
+    either = mixed or "or" in joins or ("and" in joins and draft.plural)
     return said, either and len(said) > 1

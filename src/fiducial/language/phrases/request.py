@@ -29,8 +29,8 @@ class Order:
     """A superlative: candidates sorted by something, best first.
 
     Args:
-        measure: ``"area"``, ``"length"``, ``"roundness"``, ``"brightness"``, ``"height"``,
-            ``"width"`` (of the box), or ``"place"``: the distance to ``sides``.
+        measure: ``"area"``, ``"length"``, ``"roundness"``, ``"brightness"``, ``"height"``, ``"width"`` (of the box),
+            ``"isolation"`` (the gap to the nearest thing of its name), or ``"place"``: the distance to ``sides``.
         largest: the largest value comes first; a place is a distance, so False is the closest.
         sides: for a place: one of left, right, top, bottom (that edge of the image), two of them
             (that corner), ``centre`` or ``edge`` (the closest edge).
@@ -58,7 +58,7 @@ class Region:
     Args:
         places: alternatives; each names the sides that must hold together, out of left, right, top,
             bottom, centre, corner (any of the four) and edge.
-        share: how much of the image along an axis a side takes, in 0..1: 1/3, or 1/2 for halves.
+        share: how much of the image along an axis a side takes, in 0..1: 1/3, or 1/2 for halves; near an edge 1/6.
         words: as said, such as ``"in the top right"``.
     """
 
@@ -87,12 +87,34 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """Things that stand together.
+
+    Args:
+        kind: ``"cluster"``, close to each other, or ``"line"``, along one line as well.
+        words: as said, such as ``"in the cluster"`` or ``"parked together"``.
+        one: whether one group is meant ("the group of cars"), or every one ("cars parked together").
+        count: how many things the group has, or None.
+        orders: what the groups are put in order by, each taken as its bounding box, the first deciding.
+        rank: which of them in that order; 1 for the first, -1 for the last.
+    """
+
+    kind: str
+    words: str
+    one: bool = False
+    count: int | None = None
+    orders: tuple[Order, ...] = ()
+    rank: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
     """A place named by other things.
 
     Args:
         kind: ``left_of``, ``right_of``, ``above``, ``below``, ``between``, ``near``, ``beside``,
-            ``closest``, ``furthest``, ``apart``, ``inside``, ``on``, ``larger`` or ``smaller``.
+            ``closest``, ``furthest``, ``apart``, ``inside``, ``on``, ``larger``, ``smaller``, ``with`` (the
+            reference is on it or at it) or ``among`` (it is one of the references).
         targets: the reference: one target, or two for "between A and B".
         words: as said, such as ``"near the pier"``.
         order: ``closest`` or ``furthest`` of what is there: "just left of the pier", "the furthest ship below it".
@@ -125,6 +147,7 @@ class Target:
         relations: relations to other targets, all of which must hold.
         bounds: sizes that are compared with numbers, all of which must hold.
         lines: rows and columns in which it stands, among all that fits noun and colour.
+        group: the group that it stands in, among all that fits noun and colour, or None.
         step: n takes every nth in that order, from ``rank`` on; 0 takes one run.
         share: the share of what fits that is taken ("half of the ships"), or None.
         of: the choice is made among what this target gives ("the leftmost of the two largest ships").
@@ -150,6 +173,7 @@ class Target:
     relations: tuple[Relation, ...] = ()
     bounds: tuple[Bound, ...] = ()
     lines: tuple[Line, ...] = ()
+    group: Group | None = None
     step: int = 0
     share: float | None = None
     of: Target | None = None
@@ -175,6 +199,7 @@ class Target:
             not more
             and not self.relations
             and not self.bounds
+            and self.group is None
             and not self.ranked
             and not self.step
             and self.share is None

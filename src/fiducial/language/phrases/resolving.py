@@ -290,6 +290,7 @@ def _tails(target: Target) -> list[str]:
     return [
         *(bound.words for bound in target.bounds),
         *(f"in {line.words}" for line in target.lines),
+        *([target.group.words] if target.group else []),
         *(region.words for region in target.regions),
     ]
 

@@ -10,6 +10,7 @@ from fiducial.language.phrases.asking import limited, negated, opened
 from fiducial.language.phrases.nouns import word_set
 from fiducial.language.phrases.ranking import nearest, ranked
 from fiducial.language.phrases.spelling import misspelt
+from fiducial.language.phrases.wording import TERMS, settle_wording
 from fiducial.language.phrases.words import DESCRIBING, DETERMINERS, ITEMS, LINKS, NAMING, as_kind, is_side_of, kind_at
 
 MAX_LINKS = 8
@@ -21,6 +22,9 @@ DIRECTED = word_set(
     "pointing facing heading looking moving going travelling traveling sailing headed turned running walking"
 )
 """Words after which a side is a direction, not a place."""
+_FACING = word_set("pointing facing heading looking headed turned")
+_COURSES = word_set("to towards toward into from onto")
+"""What is said of a course rather than of a place, after "sailing" or "moving"."""
 _THINGS_IN_ING = word_set(
     "building wing ring painting ceiling swing string awning clothing railing king thing lightning earring sibling "
     "spring sling duckling dumpling crossing landing opening pudding wedding parking drawing writing sting viking "
@@ -46,6 +50,7 @@ class PostLexer:
         "IMMEDIATE",
         "ACROSS",
         "APART",
+        *sorted(TERMS),
     )
     """Terminals that only :meth:`process` sees; without this list lark would drop them as unused."""
 
@@ -54,7 +59,7 @@ class PostLexer:
         tokens = list(stream)
         # in this order: each step finds the tokens as those before it left them
         passes = (
-            *(_distances, misspelt, opened, nearest, ranked, negated, limited),
+            *(_distances, misspelt, opened, settle_wording, nearest, ranked, negated, limited),
             *(_numbers, _closest, _participles, _swallowed, _listed, _separators, _capped, _pairs, _ahead, _behind),
         )
         for settle in passes:
@@ -124,7 +129,9 @@ def _swallowed(tokens: list[Token]) -> list[Token]:
             settled.append(token)
             continue
         words = [str(token)]
-        directed = str(token) in DIRECTED and kind_at(tokens, index) in ("PLACE", "STRANGE")
+        after = kind_at(tokens, index)
+        heads = str(token) in _FACING or (after == "PLACE" and str(tokens[index]) in _COURSES)
+        directed = str(token) in DIRECTED and after in ("PLACE", "STRANGE") and (heads or after == "STRANGE")
         while token.type == "STRANGE" and (
             kind_at(tokens, index) in ITEMS or kind_at(tokens, index) == "OF" or directed
         ):
@@ -172,7 +179,7 @@ def _separator(tokens: list[Token], index: int, settled: list[Token]) -> str:
     after = kind_at(tokens, index + 1)
     if not before or before == "LIMIT" or after in ("", "EXCEPT", "LIMIT", "OF"):
         return ""
-    if after in ("PLACE", "BETWEEN", "UNKNOWN", "BOUND") or is_side_of(tokens, index + 1):
+    if after in ("PLACE", "BETWEEN", "UNKNOWN", "BOUND", "TOGETHER") or is_side_of(tokens, index + 1):
         return "ALSO"
     comma = tokens[index].type == "COMMA"
     if before == "SIDE" and after == "SIDE" and _in_place(settled) and _ends(tokens, index + 1, "SIDE"):
@@ -260,7 +267,7 @@ def _behind(tokens: list[Token]) -> list[Token]:
             settled += [as_kind(token, "IMPLIED", ""), as_kind(token, "PLACE", "to")]
         if token.type in ("AND", "ALSO") and before in ("", "AND", "ALSO", "EXCEPT", "LIMIT"):
             continue
-        if token.type in ITEMS and before == "UNKNOWN":
+        if token.type in ITEMS and before in ("UNKNOWN", "TOGETHER"):
             token = as_kind(token, "UNKNOWN")
         if (token.type in LINKS and before in ("", "AND", "EXCEPT", "LIMIT", "PAIR")) or (
             token.type in ("EXCEPT", "LIMIT") and not before

@@ -10,10 +10,10 @@ from lark import Lark, Token, Tree
 
 from fiducial.language.phrases import lexicon
 from fiducial.language.phrases.bounds import read_bound, read_bounds
-from fiducial.language.phrases.drafts import Draft, DraftRelation, line_of
+from fiducial.language.phrases.drafts import Draft, DraftRelation, line_of, sides_in
 from fiducial.language.phrases.nouns import singular
 from fiducial.language.phrases.ranking import NEAREST
-from fiducial.language.phrases.request import Region
+from fiducial.language.phrases.request import Group, Region
 from fiducial.language.phrases.tokens import GUESSED, PostLexer
 
 _IN_LINE = ("in", "on", "at", "from", "within", "inside", "inside of")
@@ -130,6 +130,9 @@ def _attach(owner: Draft, link: Link) -> None:
         owner.unknown += [] if bounds else [word]
     elif kind == "UNKNOWN":
         owner.unknown.append(word)
+    elif kind == "TOGETHER":
+        line = any(part in word for part in ("line", "row", "align"))
+        owner.group = owner.group or Group("line" if line else "cluster", word)
     elif kind == "OF":
         _attach_of(owner, phrases[0])
     elif kind == "BETWEEN":
@@ -137,7 +140,7 @@ def _attach(owner: Draft, link: Link) -> None:
         owner.relations.append(DraftRelation("between", phrases, said))
     elif phrases[0].is_place and read_bound(word, gap=True) is not None:
         owner.unknown.append(f"{word} {_in_full(phrases[0])}")
-    elif phrases[0].is_place:
+    elif phrases[0].is_place and word != "with":
         _attach_place(owner, word, phrases[0], order)
     elif phrases[0].line_kind and phrases[0].of is None and word in _IN_LINE:
         _attach_line(owner, word, phrases[0])
@@ -160,19 +163,38 @@ def _attach_of(owner: Draft, child: Draft) -> None:
     if trailing:  # "the ship left of the pier"
         owner.after = [token for token in owner.after if token.type != "SIDE"]
         owner.words = owner.words.removesuffix(f" {' '.join(trailing)}")
+        if child.is_place and child.sides == ("centre",) and not child.place_word:  # "right of the centre"
+            _add_region(owner, Region((sides_in(trailing),), 1 / 2, f"{' '.join(trailing)} of {child.words}"))
+            owner.hoist(child)
+            return
         order = _taken_order(owner)
         for side in dict.fromkeys(side for token in trailing for side in lexicon.sides_of(str(token))):
             said = f"{' '.join(trailing)} of {child.words}"
             owner.relations.append(DraftRelation(lexicon.SIDE_RELATIONS.get(side, "inside"), [child], said, order))
-    elif not owner.noun or owner.place_word or owner.line_kind:
+    elif not owner.noun or owner.place_word or owner.line_kind or _is_group_of(owner, child):
         owner.of = child
     elif child.line_kind and child.of is None:  # "the leftmost car of the top row"
         _attach_line(owner, "of", child)
-    elif child.noun and not (child.regions or child.relations or child.of):  # "bottle of water"
+    elif child.of is not None and (child.group_kind or child.line_kind):  # "the leftmost car of the row of cars"
+        owner.relations.append(DraftRelation("among", [child], f"of {_in_full(child)}"))
+    elif child.noun and not (child.regions or child.relations or child.of or _tells(child)):  # "bottle of water"
         owner.noun += ["of", *child.noun]
         owner.unknown += child.unknown
     else:
         owner.unknown.append(f"of {_in_full(child)}")
+
+
+def _is_group_of(owner: Draft, child: Draft) -> bool:
+    """Say whether "group of cars" names cars; "a pair of glasses" is one thing."""
+    paired = bool(child.noun) and singular(child.noun[-1]) in lexicon.PAIRED
+    return bool(owner.group_kind) and not (owner.group_kind == "pair" and paired)
+
+
+def _tells(child: Draft) -> bool:
+    """Say whether a phrase says more than its noun and how many."""
+    return bool(
+        child.all_of("COLOUR", "TRAIT", "SUPERLATIVE", "SIDE", "ORDINAL", "CLOSEST") or child.group or child.lines
+    )
 
 
 def _attach_line(owner: Draft, word: str, child: Draft) -> None:
@@ -186,8 +208,16 @@ def _attach_line(owner: Draft, word: str, child: Draft) -> None:
 
 
 def _attach_place(owner: Draft, word: str, place: Draft, order: str) -> None:
+    if place.of is not None and place.of.is_place and place.of.of is None and word not in ("closest", "furthest"):
+        _attach_inner(owner, word, place, place.of)
+        return
     if place.of is not None:
         _attach_side(owner, word, place, order)
+        return
+    over = lexicon.RELATIONS.get(word) if place.sides == ("centre",) and not place.place_word else None
+    if over in ("above", "below"):  # "above the middle"
+        _add_region(owner, Region((lexicon.sides_of(over),), 1 / 2, f"{word} {place.words}"))
+        owner.hoist(place)
         return
     sides = place.sides + (("edge",) if place.place_word in lexicon.EDGES else ())
     if place.place_word in lexicon.CORNERS and len(sides) < 2:
@@ -210,15 +240,49 @@ def _attach_place(owner: Draft, word: str, place: Draft, order: str) -> None:
     owner.hoist(place)
 
 
+def _attach_inner(owner: Draft, word: str, place: Draft, inner: Draft) -> None:
+    """Read "in the center of the bottom part" as one place, and "left of the center" as that half."""
+    said = f"{word} {place.words} of {inner.words}"
+    if inner.sides == ("centre",) and not inner.place_word and place.sides and word in ("to", "on"):
+        _add_region(owner, Region((place.sides,), 1 / 2, said))
+    else:
+        if place.all_of("SUPERLATIVE"):  # "on the far right of the central part"
+            owner.toward.append((place.sides, True))
+            place.before = [token for token in place.before if token.type != "SUPERLATIVE"]
+        whole, part = inner.region(said), place.region(said)
+        places = tuple(tuple(dict.fromkeys((*a, *b))) for a in part.places or ((),) for b in whole.places or ((),))
+        _add_region(owner, Region(places, min(whole.share, part.share), said))
+    owner.hoist(inner)
+    owner.hoist(place)
+
+
 def _add_region(owner: Draft, region: Region) -> None:
     """Add a part of the image; "on the left and on the right" are alternatives, not both at once."""
+    if region.places == (("centre",),):
+        region = _centred(owner, region)
     for index, other in enumerate(owner.regions):
+        if other.places == (("centre",),) and len(region.places) == 1 and len(region.places[0]) == 1:
+            place = (*region.places[0], "centre")
+            owner.regions[index] = Region((place,), region.share, f"{other.words} {region.words}")
+            return
         opposite = {lexicon.OPPOSITE.get(side) for place in other.places for side in place}
         if any(side in opposite for place in region.places for side in place):
             joined = f"{other.words} or {region.words}"
             owner.regions[index] = Region(other.places + region.places, min(other.share, region.share), joined)
             return
     owner.regions.append(region)
+
+
+def _centred(owner: Draft, region: Region) -> Region:
+    """Return "near the middle" after "on the right side" as the middle of that side."""
+    orders = [lexicon.superlative(str(token)).sides for token in owner.all_of("SUPERLATIVE")]
+    orders += [sides for sides, closest in owner.toward if closest]
+    sides = {place for other in owner.regions for places in other.places for place in places}
+    sides |= {side for order in orders for side in order}
+    level, upright = sides & {"left", "right"}, sides & {"top", "bottom"}
+    if len(level) + len(upright) != 1:
+        return region
+    return Region(((*level, *upright, "centre"),), region.share, region.words)
 
 
 def _attach_side(owner: Draft, word: str, place: Draft, order: str) -> None:
@@ -242,6 +306,8 @@ def _attach_side(owner: Draft, word: str, place: Draft, order: str) -> None:
         owner.relations.append(DraftRelation(kind, [child], said))
     else:
         order = order or _taken_order(owner)
+        if lexicon.RELATIONS.get(word) in ("near", "beside") and word != "at":
+            owner.relations.append(DraftRelation("near", [child], said))
         for side in place.sides:
             owner.relations.append(DraftRelation(lexicon.SIDE_RELATIONS[side], [child], said, order))
     owner.hoist(place)
@@ -256,17 +322,33 @@ def _attach_relation(owner: Draft, word: str, child: Draft, order: str) -> None:
     elif word in ("closest", "furthest"):
         said = "closest to" if word == "closest" else "furthest from"
         owner.relations.append(DraftRelation(word, [child], f"{said} {child.words}"))
-    elif word == "in" and _is_worn(child):  # "the man in the red shirt next to the dog": the dog is beside the man
+    elif word in ("in", "with") and _is_worn(
+        child
+    ):  # "the man in the red shirt next to the dog": the dog is beside the man
         owner.unknown.append(f"{word} {child.words}")
         owner.hoist(child)
-    elif word in lexicon.RELATIONS:
-        kind = lexicon.RELATIONS[word]
-        order = order or (_taken_order(owner) if kind in ("above", "below", "near", "beside") else "")
-        owner.relations.append(DraftRelation(kind, [child], f"{word} {child.words}", order))
+    elif word in _IN_LINE and child.of is not None and (child.group_kind or child.line_kind):
+        owner.relations.append(DraftRelation("among", [child], f"{word} {_in_full(child)}"))
+    elif word == "to" and child.noun and child.after and {token.type for token in child.after} == {"SIDE"}:
+        _attach_named_side(owner, child)  # "to the harbor's left"
+    elif word == "with" and (not child.noun or child.all_of("COUNT", "QUANTIFIER", "ORDINAL")):
+        owner.unknown.append(f"{word} {_in_full(child)}")  # "with a dark center", "with a single door"
+    elif kinds := lexicon.relation_kinds(word):
+        sided = kinds[0] in ("above", "below", "near", "beside", "left_of", "right_of")
+        order = order or (_taken_order(owner) if sided else "")
+        owner.relations += [DraftRelation(kind, [child], f"{word} {child.words}", order) for kind in kinds]
     elif (bound := read_bound(word, gap=True)) is not None:
         owner.relations.append(DraftRelation("apart", [child], f"{word} {child.words}", bound=bound))
     else:
         owner.unknown.append(f"{word} {_in_full(child)}")
+
+
+def _attach_named_side(owner: Draft, child: Draft) -> None:
+    said = f"to {child.words}"
+    sides = dict.fromkeys(side for token in child.after for side in lexicon.sides_of(str(token)))
+    child.after = []
+    for side in sides:
+        owner.relations.append(DraftRelation(lexicon.SIDE_RELATIONS.get(side, "inside"), [child], said))
 
 
 def _is_worn(draft: Draft) -> bool:

@@ -14,7 +14,7 @@ ITEMS = word_set(
 DETERMINERS = frozenset(("THE", "A", "QUANTIFIER"))
 DESCRIBING = frozenset(("COLOUR", "TRAIT", "SIDE", "SUPERLATIVE", "BARRED", "PLAIN", "CLOSEST"))
 NAMING = frozenset(("WORD", "PRONOUN"))
-LINKS = frozenset(("PLACE", "OF", "BETWEEN", "UNKNOWN", "BOUND"))
+LINKS = frozenset(("PLACE", "OF", "BETWEEN", "UNKNOWN", "BOUND", "TOGETHER"))
 """What joins a phrase to the one before it."""
 
 
