@@ -134,7 +134,8 @@ def read_whole(path: Path | Traversable, most: int = MAX_BYTES) -> bytes:
     with path.open("rb") as file:
         kind = os.fstat(file.fileno()) if isinstance(path, Path) else None
         if kind is None or (stat.S_ISREG(kind.st_mode) and kind.st_size <= most):
-            return file.read()
+            whole: bytes = file.read()
+            return whole
         pieces, room = [b""], most
         while room >= 0 and not stat.S_ISREG(kind.st_mode) and (piece := file.read(_PIECE)):  # a pipe
             pieces.append(piece)
