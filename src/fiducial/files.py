@@ -13,7 +13,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from fiducial.errors import InputError
 
@@ -360,6 +360,12 @@ class LineFile:
     def close(self) -> None:
         """Let go of the file and its lock."""
         self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _drop_torn_line(self) -> None:
         end = self._file.seek(0, os.SEEK_END)

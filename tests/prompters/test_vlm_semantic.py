@@ -20,19 +20,13 @@ from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.semantic import SemanticSampling, TensorVectors, warpers_of
 from tiny.vlm import BUILDERS
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 IMAGES = [
     Image(np.random.default_rng(seed).integers(0, 256, (60, 80, 3), dtype=np.uint8), name=f"{seed}.png")
     for seed in range(3)
 ]
 WORDS = ["the dog", "the two largest ships near the pier", "x"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,11 @@
-"""What a vision-language model is to answer: any dataset's samples as questions and answers in a dialect.
+"""What a vision-language model is to answer: any dataset's samples as questions and answers in a dialect, or in words.
 
 The answer is the text of :meth:`fiducial.language.dialects.Dialect.encode`, in the frame of what the model is shown; so
 :func:`fiducial.prompters.showing.read_reply` reads the truth back from it. Where nothing is meant, it is the dialect's
 word for that. Between thinking tags stands how the choice is made and where things lie, in the resolver's words.
+
+A question whose answer is a choice among words is put as :class:`fiducial.contracts.Conversational` prompters put it:
+its own words and nothing else, no overlay, no template.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import numpy as np
 from fiducial.config import build
 from fiducial.contracts import Overlay
 from fiducial.datasets import Sample
+from fiducial.datasets.sample import Choice
 from fiducial.errors import FiducialError, InputError
 from fiducial.evaluation.prompting import TruthPrompts
 from fiducial.geometry import Box, Frame, Prompt, Prompts
@@ -56,7 +60,8 @@ class Example:
         system: the system's turn, or "".
         user: the user's turn.
         answer: what the model is to write.
-        prompts: the truth, in pixels of ``image``.
+        prompts: the truth, in pixels of ``image``; none where the answer is words.
+        choice: what the answer in words is chosen from.
     """
 
     id: str
@@ -68,6 +73,7 @@ class Example:
     user: str
     answer: str
     prompts: Prompts
+    choice: Choice | None = None
 
     def frame(self, dialect: Dialect) -> Frame:
         """Return the frame of the numbers in the answer: that of the whole picture, padding and all."""
@@ -111,6 +117,8 @@ class ExampleWriter:
                 where it has room for one.
         """
         sample = item.sample
+        if sample.choice is not None:
+            return self._in_words(sample, sample.choice)
         image = self._drawn(sample.image())
         picture, canvas = self._show(image)
         instruction, _ = clean_instruction(sample.instruction, control_words(sample.instruction), sample.id)
@@ -127,6 +135,13 @@ class ExampleWriter:
         except FiducialError as error:
             raise NoAnswerError(f"sample {sample.id}: no answer in dialect {self.dialect.name!r}: {error}") from None
         return Example(sample.id, instruction, image, picture, canvas, system, user, answer, prompts)
+
+    def _in_words(self, sample: Sample, choice: Choice) -> Example:
+        image = sample.image()
+        picture, canvas = self._show(image)
+        words, _ = clean_instruction(sample.instruction, control_words(sample.instruction), sample.id)
+        none = Prompts(image.frame)
+        return Example(sample.id, words, image, picture, canvas, "", words, choice.reply, none, choice)
 
     def _drawn(self, image: Image) -> Image:
         # As the pipeline does: lines drawn before a picture shrinks would blur.

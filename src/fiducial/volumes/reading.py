@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.datasets.volume import check_labels, read_names
 from fiducial.errors import InputError
+from fiducial.files import read_json
 from fiducial.volumes.dicom import read_series
 from fiducial.volumes.nifti import is_nifti, read_nifti
 from fiducial.volumes.volume import LabelMap, Modality, Volume
@@ -112,3 +112,32 @@ def _whole(values: NDArray[Any], path: Path) -> NDArray[Any]:
     high = check_labels(values, path).max()
     kind = next(one for one in (np.uint8, np.uint16, np.int32) if high <= np.iinfo(one).max)
     return values.astype(kind, copy=False)
+
+
+def check_labels(values: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Return labels as they are, if they are whole numbers in 0..2147483647.
+
+    Raises:
+        InputError: they are not.
+    """
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+        raise InputError(f"{path}: labels are whole numbers, but there are others")
+    if values.min() < 0 or values.max() >= 2**31:
+        raise InputError(f"{path}: labels lie in 0..2147483647, got {values.min():g}..{values.max():g}")
+    return values
+
+
+def read_names(path: Path) -> dict[int, str]:
+    """Read ``{"1": "liver"}`` or ``{"1": {"name": "liver"}}``; what it says about 0, the background, is left out.
+
+    Raises:
+        InputError: missing, or another form.
+    """
+    names = {}
+    for key, entry in read_json(path, kind=dict).items():
+        name = entry.get("name") if isinstance(entry, dict) else entry
+        if not (key.isascii() and key.isdigit()) or not isinstance(name, str) or not name.strip():
+            raise InputError(f"{path}: a label's number with its name is expected, got {key!r}: {entry!r:.60}")
+        if int(key) > 0:
+            names[int(key)] = name.strip()
+    return names
