@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -206,7 +207,7 @@ class Pipeline:
         """Ask the prompter about pictures, with what is drawn for its eyes; the answers are in their pixels."""
         # Overlays are drawn on what the prompter looks at: lines drawn before it shrinks a picture would blur.
         canvas = getattr(prompter, "canvas", None) if self.overlays else None
-        how = getattr(prompter, "resample", "lanczos")
+        how: Any = getattr(prompter, "resample", "lanczos")
         shown = [self._draw(picture.stretched(canvas, how) if canvas else picture) for picture in pictures]
         started = time.perf_counter()
         answers = _ask(prompter, shown, words) if shown else []
