@@ -375,7 +375,7 @@ def _compact(entry: dict[str, Any]) -> Any:
         category_id=entry.get("category_id"),
         segmentation=_segmentation(entry.get("segmentation")),
         bbox=_packed(entry["bbox"], "d") if isinstance(entry.get("bbox"), list) else entry.get("bbox"),
-        crowd=_FLAGS.get(str(entry.get("iscrowd", 0)).strip().lower(), entry.get("iscrowd")),
+        crowd=_FLAGS.get(str(entry.get("iscrowd", 0)).strip().lower(), entry.get("iscrowd")),  # type: ignore[arg-type]
         instruction_id=entry.get("instruction_id"),
         outcome=entry.get("outcome"),
     )
