@@ -3,6 +3,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -137,7 +138,7 @@ def test_what_the_machine_cannot_do_is_no_bug(error, status, said, monkeypatch, 
 def test_a_name_that_no_file_can_have(words, capsys):
     name = "a" * 300 + ".png"
     assert main([*words, name]) == 2
-    assert capsys.readouterr().err == f"fiducial: {name}: cannot be opened (File name too long)\n"
+    assert capsys.readouterr().err == f"fiducial: {name[:300]}: cannot be read (File name too long)\n"
 
 
 def test_one_impossible_name_leaves_the_others(pictures, capsys):
@@ -150,12 +151,13 @@ def test_a_folder_that_may_not_be_looked_into(tmp_path, monkeypatch, capsys):
     def refuse(path):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr("pathlib.Path.iterdir", refuse)
+    monkeypatch.setattr("os.scandir", refuse)
     assert main(["segment", str(tmp_path), "x", "--recipe", "classic"]) == 2
-    assert capsys.readouterr().err == f"fiducial: {tmp_path}: the folder cannot be looked into (Permission denied)\n"
+    assert capsys.readouterr().err == f"fiducial: {tmp_path}: the folder cannot be read (Permission denied)\n"
     monkeypatch.undo()
     (tmp_path / "a.png").write_bytes(b"x")
-    monkeypatch.setattr("pathlib.Path.exists", refuse)
+    stat = Path.stat
+    monkeypatch.setattr("pathlib.Path.stat", lambda path, **_: refuse(path) if path.suffix == ".png" else stat(path))
     assert main(["segment", str(tmp_path / "a.png"), "x", "--recipe", "classic", "--json"]) == 2
     assert capsys.readouterr().err == f"fiducial: {tmp_path / 'a.png'}: no permission to read it\n"
 

@@ -299,7 +299,6 @@ def test_rows_and_columns(text: str, chosen: set[int]) -> None:
 @pytest.mark.parametrize(
     ("text", "unknown"),
     [
-        ("the row of cars", ("the row",)),
         ("the longest row", ("the longest row",)),
         ("the red row of cars", ("the red row",)),
         ("the left row", ("the left row",)),

@@ -64,7 +64,7 @@ def test_words_become_coordinates_become_masks(name, folders, monkeypatch):
     make_say(monkeypatch, pipe.prompter, {"the ship": REPLIES[name]})
     result = pipe(PICTURE, "the ship")
     assert result.outcome is Outcome.FOUND
-    assert result.recipe == name
+    assert result.recipe == f"{name} with vlm:{folders[PROMPTERS[name]].name}, sam2:tiny_sam2"
     assert result.prompts[0].box == pytest.approx((20, 30, 100, 90), abs=0.5)
     assert len(result.masks) == 1
     assert (result.masks[0].height, result.masks[0].width) == (120, 200)
@@ -131,7 +131,7 @@ def test_the_command_line_runs_a_hub_recipe_on_local_folders(folders, tmp_path, 
     words += ["--prompter", f"qwen2.5-vl:{folders[tiny_qwen2_5_vl]}", "--segmenter", f"sam2:{folders[tiny_sam2]}"]
     assert main([*words, "--set", "prompter.max_new_tokens=8", "--device", "cpu", "--dtype", "float32"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["recipe"] == "think2seg-rs"
+    assert found["recipe"].startswith("think2seg-rs with ")
     assert found["outcome"] in ("malformed", "truncated")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from fiducial.errors import ImageError, InputError
+from fiducial.errors import InputError
 from fiducial.images.reading import as_path, can_open
 
 IMAGE_SUFFIXES = frozenset(
@@ -74,7 +74,7 @@ def find_images(paths: Iterable[str | Path], *, recursive: bool = False) -> Imag
     """
     found, skipped = list[Path](), list[str]()
     for path in map(as_path, paths):
-        if not _is_folder(path):
+        if not os.path.isdir(path):  # a name that no file can have is reported when it is read
             found.append(path)
             continue
         inside, passed, deeper = _inside(path, recursive)
@@ -123,13 +123,6 @@ def _reason(suffix: str) -> str:
     if _SOMETIMES.get(suffix) == "HEIF":
         return "HEIC is not read here: pip install 'fiducial[pictures]', or save it as JPEG or PNG"
     return f"pictures of the kind {suffix} are not read here: save it as JPEG, PNG or TIFF"
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError as error:
-        raise ImageError(f"{str(path)[:300]}: cannot be read ({error.strerror or error})") from None
 
 
 def _looked_for() -> str:
