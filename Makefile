@@ -24,6 +24,9 @@ format: $(STAMP)  ## rewrite what the linter can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+benchmark-%: $(STAMP)  ## one benchmark, such as make benchmark-default; its numbers land in benchmarks/results/
+	$(BIN)/python benchmarks/$*.py
+
 clean:
 	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 

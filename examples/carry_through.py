@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from fiducial import Prompts
 from fiducial.datasets import Sample, open_dataset
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder that DATA stands for")
     parser.add_argument("--out", type=Path, default=Path("carry-through.svg"), help="the plot to write")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
     brain = f"folder:{arguments.data}/brain_mri_lgg?instruction=the tumour&held_out=0.15&group=patient"
     aerial = f"coco:{arguments.data}/aerial_vhr10?per=image&held_out=0.15"
     parts = {"aerial": open_dataset(aerial), "brain MRI": open_dataset(brain)}

@@ -6,13 +6,13 @@ Intervals are 95 % bootstrap intervals over whole pictures, seed 0.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from fiducial.prompters.grounder.detecting import NanoDetector
 from fiducial.prompters.grounder.vocabulary import Vocabulary
@@ -45,9 +45,9 @@ def main() -> None:
     parser.add_argument("--weights", default=EMBEDDED, help="those of the package, or a safetensors file")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     config = load_config(GrounderConfig, arguments.config)
-    grounder, _ = load_grounder(arguments.weights)
+    grounder = load_grounder(arguments.weights)
     for source in config.data:
         store = read_store(source, arguments.data, Vocabulary.read().names)
         if store.held_out:

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from safetensors.torch import load, save
 
 from fiducial import checkpoints
 from fiducial.checkpoints import check_finite, check_process, read_network, safetensors_metadata
+from fiducial.engines import TorchEngine
 from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Prompts
 from fiducial.images import Image
@@ -20,7 +22,7 @@ from fiducial.prompters.grounder.detecting import NanoDetector
 from fiducial.prompters.grounder.weights import load_grounder
 from fiducial.reasoner.text2centroid import CentroidHead, head_file, load_head
 from fiducial.segmenters.nano import NanoSegmenter
-from fiducial.segmenters.nano_network import NanoNetwork, Shape, load_network, save_network
+from fiducial.segmenters.nano_unet import NanoNetwork, Shape, load_network, save_network
 
 WIDTHS = (4, 8)
 SHAPE = {"widths": [4, 8], "encoder": [1, 1], "decoder": 1}
@@ -188,7 +190,8 @@ def test_weights_that_were_not_assigned_are_noticed(tmp_path, content):
 
 def test_what_is_not_finite_comes_out_as_a_failure(tmp_path, content):
     huge = {name: one.float() * 1e30 for name, one in load(content).items() if one.is_floating_point()}
-    segmenter = NanoSegmenter.from_pretrained(written(tmp_path / "a.safetensors", content, huge))
+    network, _ = load_network(written(tmp_path / "a.safetensors", content, huge))
+    segmenter = NanoSegmenter(TorchEngine(network))
     image = Image(np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8))
     prompts = Prompts.from_boxes(image.frame, [(5, 5, 30, 30)])
     with pytest.raises(ModelError, match="no finite numbers"):
@@ -198,10 +201,14 @@ def test_what_is_not_finite_comes_out_as_a_failure(tmp_path, content):
 
 
 def test_a_grounder_that_gives_no_finite_numbers_has_failed():
-    grounder, _ = load_grounder()
-    with torch.no_grad():
-        grounder.network.bias.fill_(float("nan"))
-    detector = NanoDetector(grounder)
+    class Broken:
+        fingerprint = "broken"
+
+        def __call__(self, inputs):
+            return tuple(one * np.nan for one in grounder.engine(inputs))
+
+    grounder = load_grounder()
+    detector = NanoDetector(replace(grounder, engine=Broken()))
     with pytest.raises(ModelError, match="no finite numbers"):
         detector.detect([Image(np.zeros((64, 64, 3), np.uint8))], [detector.vocabulary()[:1]])
 
@@ -213,7 +220,7 @@ def test_a_forked_process_is_told_what_to_do(monkeypatch, content, tmp_path):
     monkeypatch.setattr(checkpoints, "_computed", [os.getpid() + 1, 1])
     check_process()
     monkeypatch.setattr(checkpoints, "_computed", [os.getpid() + 1, 2])
-    segmenter = NanoSegmenter.from_pretrained(written(tmp_path / "a.safetensors", content))
+    segmenter = NanoSegmenter(TorchEngine(load_network(written(tmp_path / "a.safetensors", content))[0]))
     image = Image(np.zeros((40, 40, 3), np.uint8))
     with pytest.raises(InputError, match=r"forked.*get_context\('spawn'\)"):
         Pipeline(segmenter=segmenter).cut(image, Prompts.from_boxes(image.frame, [(5, 5, 30, 30)]))

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
@@ -109,7 +110,16 @@ def tensors_digest(kind: str, tensors: Mapping[str, Any]) -> str:
 
 
 def safetensors_metadata(data: bytes) -> dict[str, str]:
-    """Return the metadata in the content of a safetensors file: eight bytes of length, then JSON, then the numbers.
+    """Return the metadata in the content of a safetensors file; ValueError as :func:`safetensors_header`."""
+    metadata = safetensors_header(data)[0].get("__metadata__")
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def safetensors_header(data: bytes) -> tuple[dict[str, Any], int]:
+    """Return what the content of a safetensors file begins with, and the byte from which the numbers lie.
+
+    Such a file is eight bytes of length, then JSON (each tensor's ``dtype``, ``shape`` and ``data_offsets`` by name,
+    and ``__metadata__``), then the numbers.
 
     Raises:
         ValueError: it is no such file, or is cut off in its header.
@@ -121,20 +131,24 @@ def safetensors_metadata(data: bytes) -> dict[str, str]:
         header = parse_json(data[8 : 8 + length], "its header")
     except InputError as error:
         raise ValueError(str(error)) from None
-    metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    return metadata if isinstance(metadata, dict) else {}
+    return (header if isinstance(header, dict) else {}), 8 + length
 
 
 def read_network(
-    model: str | Path, embedded: str, build: Callable[[dict[str, Any], dict[str, Any]], T]
+    model: str | Path,
+    embedded: str,
+    build: Callable[[dict[str, Any], dict[str, Any]], T],
+    *,
+    framework: Literal["torch", "numpy"] = "torch",
 ) -> tuple[T, str]:
     """Build a network of our own from the weights that come with the package, or from a safetensors file.
 
     Args:
         model: ``embedded``, or the file.
         embedded: the name of the package's weights.
-        build: makes it of the tensors by name, floats in single precision, and of what the header holds, JSON values by
-            name. Modules are built without storage: load their weights with ``assign=True``.
+        build: makes it of the tensors by name and of what the header holds, JSON values by name. Torch's floats come in
+            single precision, and modules are built without storage: load their weights with ``assign=True``.
+        framework: what the tensors are; NumPy's arrays come as they are stored.
 
     Returns:
         What ``build`` made, and the SHA-256 of the file.
@@ -144,7 +158,6 @@ def read_network(
             more than the file holds; the last is found out before anything is allocated.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load
 
     packaged = files("fiducial.models").joinpath(f"{embedded}.safetensors")
     try:
@@ -153,11 +166,15 @@ def read_network(
         raise InputError(f"{model}: the weights cannot be read ({getattr(error, 'strerror', None) or error})") from None
     try:
         header = {key: parse_json(value, key) for key, value in safetensors_metadata(data).items()}
-        tensors = {name: one.float() if one.is_floating_point() else one for name, one in load(data).items()}
+        tensors = import_module(f"safetensors.{framework}").load(data)
         check_finite(tensors)
         _check_sizes(header, tensors)
-        with _no_larger_than(tensors):
-            made = build(dict(tensors), header)
+        if framework == "numpy":
+            made = build(tensors, header)
+        else:
+            tensors = {name: one.float() if one.is_floating_point() else one for name, one in tensors.items()}
+            with _no_larger_than(tensors):
+                made = build(dict(tensors), header)
     except (SafetensorError, InputError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError,
             RuntimeError, MemoryError) as error:  # fmt: skip
         reason = " ".join((str(error) or type(error).__name__).split())[:200]

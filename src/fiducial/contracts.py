@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
@@ -208,3 +208,10 @@ class SentenceEmbedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors (n, D)."""
+
+
+def paired(images: Sequence[Image], instructions: Sequence[str]) -> Iterator[tuple[Image, str]]:
+    """Return each image with its instruction, as prompters are asked; an InputError where the numbers differ."""
+    if len(images) != len(instructions):
+        raise InputError(f"{len(images)} images need as many instructions, got {len(instructions)}")
+    return zip(images, instructions, strict=True)

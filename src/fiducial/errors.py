@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 _LONGEST = 200  # letters of a name: what was given in its place may be a whole file
 
@@ -60,6 +61,21 @@ class MissingExtraError(InputError):
         """
         why = f" ({detail})" if detail else ""
         super().__init__(f"{part} needs packages that are missing{why}: pip install 'fiducial[{extra}]'")
+
+
+@contextmanager
+def extra_needed(part: str, extra: str) -> Iterator[None]:
+    """Say which extra brings a package that is not installed, where a part imports it; see :class:`MissingExtraError`.
+
+    Raises:
+        MissingExtraError: a package of others is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("fiducial"):
+            raise
+        raise MissingExtraError(part, extra, f"no module {error.name!r}") from error
 
 
 class ModelError(FiducialError):

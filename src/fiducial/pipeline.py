@@ -187,9 +187,8 @@ class Pipeline:
             return self._answered(prompter, pictures, words), lost
 
         chunks = in_chunks(pairs, waits or getattr(prompter, "batch_size", 1))
-        with contextlib.closing(
-            one_ahead(answered, chunks) if waits else ((one, answered(one)) for one in chunks)
-        ) as done:
+        every = one_ahead(answered, chunks) if waits else ((one, answered(one)) for one in chunks)
+        with contextlib.closing(every) as done:
             for some, (answers, lost) in done:
                 results = self._cut_all(answers)
                 for place, (image, _) in enumerate(some):

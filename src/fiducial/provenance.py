@@ -23,6 +23,7 @@ PACKAGES = (
     "scipy",
     "scikit-image",
     "lark",
+    "onnxruntime",
     "torch",
     "transformers",
     "accelerate",

@@ -7,12 +7,15 @@ import torch
 
 from fiducial.config import class_value, read_part
 from fiducial.contracts import Embedding, Segmenter
+from fiducial.engines import TorchEngine
 from fiducial.errors import FrameError, InputError
 from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.segmenters.configs import NanoConfig
 from fiducial.segmenters.nano import NanoSegmenter
-from fiducial.segmenters.nano_network import SIZE, NanoNetwork, Shape, save_network
+from fiducial.segmenters.nano_crops import SIZE
+from fiducial.segmenters.nano_unet import NanoNetwork, Shape, save_network
+from fiducial.training.exporting import export
 
 torch.set_num_threads(1)
 
@@ -30,7 +33,7 @@ class BrightInBox(NanoNetwork):
 def bright(**options) -> NanoSegmenter:
     network = BrightInBox(Shape((4, 8), (1, 1), 1))
     network.calls = []
-    return NanoSegmenter(network, NanoConfig(**options))
+    return NanoSegmenter(TorchEngine(network), NanoConfig(**options))
 
 
 @pytest.fixture
@@ -70,13 +73,32 @@ def test_prompts_do_not_meet(image):
         Prompt(image.frame, box=(88, 58, 102, 72), points=((95, 65),), point_labels=(0,)),
     ]
     together = cut(segmenter, image, *prompts)
-    assert together == [cut(segmenter, image, prompt)[0] for prompt in prompts]
+    alone = [cut(bright(), image, prompt)[0] for prompt in prompts]
+    for one, other in zip(together, alone, strict=True):
+        assert one.iou(other) == 1
+        assert one.score == pytest.approx(other.score, abs=1e-5)
+
+
+def test_a_mask_that_was_cut_is_not_cut_again(image):
+    segmenter = bright(passes=1)
+    one, other = Prompt(image.frame, box=(38, 18, 72, 52)), Prompt(image.frame, box=(88, 58, 102, 72))
+    both = cut(segmenter, image, one, other)
+    same = Image(image.pixels.copy(), name="a copy")
+    assert cut(segmenter, same, other, one) == both[::-1]
+    assert sum(segmenter.engine.network.calls) == 2
+    changed = image.pixels.copy()
+    changed[0, 0] += 1
+    (again,) = cut(segmenter, Image(changed), one)
+    assert sum(segmenter.engine.network.calls) == 3
+    cut(segmenter, image, one, previous=[again])
+    cut(segmenter, image, Prompt(image.frame, box=one.box, points=((55, 35),)))
+    assert sum(segmenter.engine.network.calls) == 5
 
 
 def test_several_crops_are_tried_around_a_point_and_the_trusted_one_is_taken(image):
     segmenter = bright(passes=1)
     (mask,) = cut(segmenter, image, Prompt(image.frame, points=((55, 35),)))
-    assert sum(segmenter.network.calls) > 3
+    assert sum(segmenter.engine.network.calls) > 3
     assert mask.contains([(55, 35)]).all()
 
 
@@ -92,12 +114,14 @@ class AsTold(NanoNetwork):
 
 def test_agreement_of_neighbouring_scales_decides_between_masks_trusted_alike(image):
     network = AsTold(Shape((4, 8), (1, 1), 1))
+    segmenter = NanoSegmenter(TorchEngine(network), NanoConfig(passes=1))
     # Crops of 24, 41, 69, 118, 200 pixels: the second and third cut the same rows, the first others.
     network.edges, network.trust = [0.9, 20 / 41, 20 / 69, 0.02, 0.02], [0.62, 0.6, 0.55, 0.1, 0.1]
-    (mask,) = cut(NanoSegmenter(network, NanoConfig(passes=1)), image, Prompt(image.frame, points=((60, 45),)))
+    (mask,) = cut(segmenter, image, Prompt(image.frame, points=((60, 45),)))
     assert mask.score == pytest.approx(0.6, abs=1e-3)
     network.trust = [0.9, 0.6, 0.55, 0.1, 0.1]
-    (mask,) = cut(NanoSegmenter(network, NanoConfig(passes=1)), image, Prompt(image.frame, points=((60, 45),)))
+    segmenter = NanoSegmenter(TorchEngine(network), NanoConfig(passes=1))
+    (mask,) = cut(segmenter, image, Prompt(image.frame, points=((60, 45),)))
     assert mask.score == pytest.approx(0.9, abs=1e-3)
 
 
@@ -148,12 +172,14 @@ def test_wrong_input_is_named(image):
 def test_keys_name_weights_and_picture(image, tmp_path):
     torch.manual_seed(0)
     one, other = NanoNetwork(Shape((4, 8), (1, 1), 1)), NanoNetwork(Shape((4, 8), (1, 1), 1))
-    assert NanoSegmenter(one).encode(image).key != NanoSegmenter(other).encode(image).key
+    keys = [NanoSegmenter(TorchEngine(network)).encode(image).key for network in (one, other)]
+    assert keys[0] != keys[1]
     path = tmp_path / "w.safetensors"
     path.write_bytes(save_network(one))
+    export(path)
     loaded = NanoSegmenter.from_pretrained(path, device="cpu")
     assert loaded.encode(image).key == NanoSegmenter.from_pretrained(path, device="cpu").encode(image).key
-    assert loaded.network(torch.zeros(1, 7, SIZE, SIZE))[0].shape == (1, SIZE, SIZE)
+    assert loaded.engine(np.zeros((1, 7, SIZE, SIZE), np.float32))[0].shape == (1, SIZE, SIZE)
 
 
 @pytest.fixture(scope="module")

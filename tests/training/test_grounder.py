@@ -10,8 +10,7 @@ from fiducial.cli import main
 from fiducial.errors import InputError
 from fiducial.geometry import boxes as box_arrays
 from fiducial.prompters.grounder.detecting import NanoDetector
-from fiducial.prompters.grounder.network import boxes_of
-from fiducial.prompters.grounder.weights import load_grounder
+from fiducial.prompters.grounder.network import boxes_of, load_taught
 from fiducial.training.configs import (
     GrounderConfig,
     GrounderLosses,
@@ -87,7 +86,7 @@ def test_the_weights_load_and_know_what_the_data_shows(trained, store, lexicon):
     detector = NanoDetector.from_pretrained(trained, threshold=0.0, device="cpu")
     assert detector.vocabulary() == store.names
     assert "tumour" not in detector.vocabulary()
-    grounder, _ = load_grounder(trained)
+    grounder, _ = load_taught(trained)
     np.testing.assert_allclose(grounder.vectors, lexicon.only(store.names).mean_vectors(), atol=1e-6)
     found = findings_of(detector, store.held_out)
     assert sum(len(one.truth) for one in found) > 0
@@ -107,7 +106,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(trained, tmp_path, monk
         with pytest.raises(KeyboardInterrupt):
             train(CONFIG, tmp_path / "run", lexicon)
     again = train(replace(CONFIG, save_every=7), tmp_path / "run", lexicon)
-    one, other = (load_grounder(path)[0] for path in (trained, again))
+    one, other = (load_taught(path)[0] for path in (trained, again))
     assert one.names == other.names
     for name, tensor in one.network.state_dict().items():
         torch.testing.assert_close(tensor, other.network.state_dict()[name], rtol=0, atol=0, msg=name)
@@ -124,7 +123,7 @@ def test_another_configuration_or_other_words_do_not_go_on_with_a_run(trained, l
 def test_a_run_begins_with_given_weights(trained, tmp_path, lexicon):
     short = replace(CONFIG, phases=(Phase(64, 1),), initial_weights=str(trained), learning_rate=1e-9, ema_decay=0.0)
     again = train(short, tmp_path / "run", lexicon)
-    one, other = (load_grounder(path)[0].network.state_dict()["phrase.0.weight"] for path in (trained, again))
+    one, other = (load_taught(path)[0].network.state_dict()["phrase.0.weight"] for path in (trained, again))
     torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
     larger = replace(short, network=replace(CONFIG.network, pyramid=16))
     with pytest.raises(InputError, match="as configured"):
@@ -134,7 +133,7 @@ def test_a_run_begins_with_given_weights(trained, tmp_path, lexicon):
 def test_without_a_held_out_part_there_is_nothing_to_calibrate(tmp_path, lexicon):
     config = replace(CONFIG, data=(replace(SCENES, held_out=0.0),), phases=(Phase(32, 1),))
     weights = train(config, tmp_path, lexicon)
-    assert {name.slope for name in load_grounder(weights)[0].names} == {1.0}
+    assert {name.slope for name in load_taught(weights)[0].names} == {1.0}
 
 
 def test_a_grounder_is_trained_and_loads(tmp_path, capsys):

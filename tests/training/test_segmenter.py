@@ -6,7 +6,7 @@ import torch
 
 from fiducial.errors import InputError
 from fiducial.segmenters.nano import NanoSegmenter
-from fiducial.segmenters.nano_network import load_network
+from fiducial.segmenters.nano_unet import load_network
 from fiducial.training.configs import (
     SegmenterConfig,
     SegmenterLosses,

@@ -82,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in given[:until]
     # Idle OpenMP threads spin: beside one busy core they slow the default recipe five times. Read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("KMP_BLOCKTIME", "1")  # milliseconds; the same for torch that is built with LLVM's OpenMP
     with streams.guarded():
         if not debug:
             _quieten()

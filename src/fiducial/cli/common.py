@@ -11,17 +11,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from inspect import get_annotations
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from fiducial.cli import streams
 from fiducial.config import Config, Text, Word, fields_of, is_needed, option, read, type_name
 from fiducial.errors import InputError
 from fiducial.images import DEFAULT_MAX_PIXELS
 from fiducial.language import Outcome
-from fiducial.metrics import Consistency
 from fiducial.recipes import DEFAULT_RECIPE, Recipe, resolve
 from fiducial.recipes.recipe import takes_device
 from fiducial.results import Segmentation
+
+if TYPE_CHECKING:
+    from fiducial.metrics import Consistency
 
 Options = TypeVar("Options", bound=Config)
 _NO_OPTION = "\0"  # no word of a command line holds it

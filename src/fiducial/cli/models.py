@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from fiducial.cli import common
 from fiducial.config import Config, option
-from fiducial.errors import InputError
+from fiducial.errors import InputError, extra_needed
 from fiducial.models import model_names, read_card, weights_of
 from fiducial.recipes import checkpoints, read_recipe, recipe_names
 from fiducial.recipes.recipe import model_of
@@ -15,7 +16,7 @@ from fiducial.recipes.recipe import model_of
 
 @dataclass(frozen=True, kw_only=True)
 class Models(Config):
-    """List the checkpoints that recipes name, and their licences."""
+    """List the checkpoints that recipes name, and their licences; or make the graph by which weights run."""
 
     name: str | None = option(
         None,
@@ -24,11 +25,22 @@ class Models(Config):
         positional=True,
     )
     json: bool = option(False, "print one JSON object per checkpoint")
+    export: bool = option(
+        False,
+        "write the ONNX graph of NAME, weights of the nano segmenter or grounder that come with the package, or a "
+        "safetensors file of such weights; it lies beside the weights that it takes",
+    )
+    out: Path | None = option(None, "folder for the graph and the weights (default: where the weights are)", unit="DIR")
 
 
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     arguments = common.parse(Models, "models", words)
+    if arguments.export:
+        print(f"wrote {_export(arguments)}")
+        return 0
+    if arguments.out is not None:
+        raise InputError("--out is for --export: say what is to be written")
     if arguments.name:
         for name in _embedded(arguments.name):
             _show_card(name, as_json=arguments.json)
@@ -60,6 +72,14 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
+def _export(arguments: Models) -> Path:
+    if not arguments.name:
+        raise InputError("--export needs a NAME: nano-segmenter, nano-grounder, or a safetensors file")
+    with extra_needed("models --export", "train"):
+        from fiducial.training.exporting import export
+    return export(arguments.name, arguments.out)
+
+
 def _embedded(name: str) -> list[str]:
     """Return the embedded weights that a name stands for: its own, or those of a recipe's parts."""
     if name in model_names() or name not in recipe_names():
@@ -88,7 +108,6 @@ def _show_card(name: str, *, as_json: bool) -> None:
 def _vocabulary(name: str) -> str:
     """Describe the names that weights were taught, with the other words for them."""
     from fiducial.prompters.grounder.vocabulary import Vocabulary
-    from fiducial.prompters.grounder.weights import load_grounder
+    from fiducial.prompters.grounder.weights import load_names
 
-    taught = load_grounder(name)[0].names
-    return Vocabulary.read().covering((one.name, one.domain) for one in taught).describe()
+    return Vocabulary.read().covering((one.name, one.domain) for one in load_names(name)).describe()

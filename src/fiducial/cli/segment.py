@@ -15,19 +15,18 @@ from fiducial.cli import common, streams
 from fiducial.config import fields_of, option
 from fiducial.errors import InputError
 from fiducial.files import read_json
-from fiducial.images import find_images
+from fiducial.images import IMAGE_SUFFIXES, find_images
 from fiducial.language import Outcome
-from fiducial.language.statements import Convention
 from fiducial.pipeline import Pipeline
 from fiducial.provenance import write_run_card
 from fiducial.recipes import Recipe, load
 from fiducial.results import Segmentation, file_stems, names_from_common_folder, write_joint_coco
-from fiducial.volumes import Volume, VolumeOptions, is_volume, segment_volume
-from fiducial.volumes.slices import Slice
+from fiducial.volumes.configs import VolumeOptions
 
 if TYPE_CHECKING:
     from fiducial.evaluation.ledger import Ledger
     from fiducial.evaluation.progress import Progress
+    from fiducial.volumes.slices import Slice
 
 _SECONDS = 2.0
 
@@ -56,7 +55,7 @@ def run(words: Sequence[str]) -> int:
     folder = options.folder()
     if options.convention and not options.check_:
         raise InputError("--convention tells how the answer's text is checked: add --check")
-    if any(is_volume(path) for path in options.images):
+    if any(_is_volume(path) for path in options.images):
         return _segment_volumes(options, words)
     if said := [name for name, value in _volume_options(options).items() if value != getattr(VolumeOptions(), name)]:
         raise InputError(f"--{said[0].replace('_', '-')} is for volumes, and these are pictures")
@@ -186,9 +185,19 @@ def _volume_options(options: Segment) -> dict[str, Any]:
     return {field.name: getattr(options, field.name) for field, _ in fields_of(VolumeOptions)}
 
 
+def _is_volume(path: Path) -> bool:
+    if path.suffix.lower() in IMAGE_SUFFIXES:  # volumes are much to import, and most that is given are pictures
+        return False
+    from fiducial.volumes import is_volume
+
+    return is_volume(path)
+
+
 def _segment_volumes(options: Segment, words: Sequence[str]) -> int:
     """Segment volumes, each into the folder itself or, where there are several, into one of its own in it."""
-    others = [path for path in options.images if not is_volume(path)]
+    from fiducial.volumes import Volume, segment_volume
+
+    others = [path for path in options.images if not _is_volume(path)]
     if others:
         raise InputError(f"{others[0]}: is no volume, and volumes and pictures are not segmented together")
     if options.explain or options.check_ or options.convention:
@@ -250,8 +259,11 @@ def _keep(
     if folder is not None:
         written = [*result.save(folder, formats=options.format, stem=stem).values()]
         written += result.save_pictures(folder, stem=stem)
-    convention = Convention(options.convention) if options.convention else None
-    checked = result.check(convention) if options.check_ else None
+    checked = None
+    if options.check_:
+        from fiducial.language.statements import as_convention
+
+        checked = result.check(as_convention(options.convention))
     more = None if checked is None else {"consistency": checked.as_json()}
     if options.json:
         common.print_json(result.as_json() | (more or {}))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import PIL.Image
@@ -172,11 +172,22 @@ def _opened(path: Path) -> Iterator[PIL.Image.Image]:
             warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
             limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
             try:
-                picture = PIL.Image.open(file, formats=_formats())
+                picture = _open(file)
             finally:
                 PIL.Image.MAX_IMAGE_PIXELS = limit
         with picture:
             yield picture
+
+
+def _open(file: IO[bytes]) -> PIL.Image.Image:
+    """Open a picture by Pillow's usual readers first: asked for one that it has not loaded, it loads all seventy."""
+    PIL.Image.preinit()
+    usual = [one for one in FORMATS if one in PIL.Image.OPEN]
+    try:
+        return PIL.Image.open(file, formats=usual)
+    except PIL.UnidentifiedImageError:
+        file.seek(0)
+        return PIL.Image.open(file, formats=_formats())
 
 
 def _formats() -> list[str]:

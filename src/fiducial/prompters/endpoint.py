@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from fiducial.contracts import TextReply
+from fiducial.contracts import TextReply, paired
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.geometry import Prompts
 from fiducial.images import Image
@@ -28,7 +28,7 @@ from fiducial.prompters.chat_client import (
     run_apart,
 )
 from fiducial.prompters.configs import DRAW, SEEDS_APART, EndpointConfig
-from fiducial.prompters.showing import Picture, Question, Reply, ServerSizing, paired, read_reply
+from fiducial.prompters.showing import Picture, Question, Reply, ServerSizing, read_reply
 from fiducial.prompters.templates import PromptTemplate, clean_instruction, control_words, read_template
 from fiducial.remote import Key, excerpt
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fiducial.contracts import paired
 from fiducial.datasets.coco import Annotation, AnnotationFile
 from fiducial.errors import FrameError, GeometryError, InputError
 from fiducial.files import parse_json, read_text
@@ -14,7 +15,6 @@ from fiducial.geometry import Box, Frame, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
 from fiducial.language.phrases import same_noun
-from fiducial.prompters.showing import paired
 
 _SHOWN = 5
 _ASPECT_TOLERANCE = 0.02

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,13 +34,6 @@ class Question:
     image: Image
     instruction: str
     notes: tuple[str, ...] = ()
-
-
-def paired(images: Sequence[Image], instructions: Sequence[str]) -> Iterator[tuple[Image, str]]:
-    """Return each image with its instruction; an InputError where the numbers differ."""
-    if len(images) != len(instructions):
-        raise InputError(f"{len(images)} images need as many instructions, got {len(instructions)}")
-    return zip(images, instructions, strict=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,13 +15,14 @@ from typing import Any
 import torch
 
 from fiducial.checkpoints import first_line
+from fiducial.contracts import paired
 from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language.answers import Answer, Outcome
 from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.decoding_configs import DecodingConfig
-from fiducial.prompters.showing import Question, Reply, paired
+from fiducial.prompters.showing import Question, Reply
 from fiducial.prompters.templates import PromptTemplate, clean_instruction
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.loading import Loaded, load

@@ -38,7 +38,7 @@ class Checkpoint:
 
 def checkpoints() -> list[Checkpoint]:
     """List every checkpoint that a recipe or part names, sorted by role and name."""
-    known = read_yaml(files("fiducial.recipes").joinpath("models.yaml"))
+    known = read_yaml(files("fiducial.recipes").joinpath("models.yaml"), own=True)
     known |= {name: models.read_card(name).facts for name in models.model_names()}
     users: dict[str, list[str]] = {}
     for recipe in map(read_recipe, recipe_names()):

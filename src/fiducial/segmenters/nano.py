@@ -6,28 +6,34 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from fiducial.checkpoints import check_process, pick_device, tensors_digest
+from fiducial.cache import LRUCache
+from fiducial.checkpoints import read_network
 from fiducial.contracts import Embedding
+from fiducial.engines import Engine, open_engine, runs_on_onnx, torch_engine
 from fiducial.errors import InputError, ModelError
-from fiducial.geometry import Mask, Prompt, Prompts
+from fiducial.geometry import Box, Mask, Point, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.segmenters.configs import EMBEDDED, NanoConfig
-from fiducial.segmenters.nano_network import SIZE, Array, Crop, NanoNetwork, load_network, network_input
+from fiducial.segmenters.nano_crops import SIZE, Array, Crop, network_input
 
 MIN_EDGE = 24
 """Edge in pixels of the smallest crop that is tried around points without a box."""
 STEP = 1.7
 """How much larger each further crop around points is."""
+MAX_REMEMBERED = 512
+"""Masks that are kept, so that a further instruction that picks among the same things of a picture cuts none again."""
 AGREEMENT = (0.2, 0.3)
 """How much it counts for a mask around points that the next smaller, and the next larger, crop give the same mask."""
+
+
+_Key = tuple[str, Box | None, tuple[Point, ...], tuple[int, ...]]
+"""A picture's content, and what a prompt asks of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,41 +72,32 @@ class NanoSegmenter:
     - **A previous mask** (``decode(..., previous=[...])``) is shown to the network together with its prompt.
 
     All work is done on the crops, so its cost does not depend on the size of the image. ``mask.score`` is the IoU that
-    the network expects of the mask, in 0..1. Each further pass looks again around the mask found before.
+    the network expects of the mask, in 0..1. Each further pass looks again around the mask found before. Masks are
+    remembered by the picture's content and the prompt.
 
     Args:
-        network: the network, put into evaluation mode.
+        engine: runs the network on (B, 7, S, S) float32; returns logits of the mask (B, S, S), and of its IoU (B,).
         config: passes and batch size; what says how to load is not used.
-        fingerprint: names the weights in cache keys; default: the SHA-256 of all weights.
     """
 
-    def __init__(
-        self, network: NanoNetwork, config: NanoConfig | None = None, *, fingerprint: str | None = None
-    ) -> None:
-        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def __init__(self, engine: Engine, config: NanoConfig | None = None) -> None:
+        self.engine = engine
         self.config = NanoConfig() if config is None else config
-        if fingerprint is not None:
-            self.fingerprint = fingerprint
+        self._remembered: LRUCache[_Key, Mask] = LRUCache(MAX_REMEMBERED)
 
     @classmethod
     def from_config(cls, config: NanoConfig) -> NanoSegmenter:
         """Load weights."""
-        network, digest = load_network(config.model)
-        return cls(network.to(pick_device(config.device)), config, fingerprint=digest)
+        return cls(load_engine(config.model, config.device), config)
 
     @classmethod
     def from_pretrained(cls, model: str | Path = EMBEDDED, **options: Any) -> NanoSegmenter:
         """Load weights from a file; the options are those of :class:`NanoConfig`."""
         return cls.from_config(NanoConfig(model=str(model), **options))
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """Name the weights."""
-        return tensors_digest("nano", self.network.state_dict())
-
     def encode(self, image: Image) -> Embedding:
         """Keep the image: the network works on crops of it, so there is nothing to compute or to cache."""
-        key = hashlib.sha256(f"nano\n{self.fingerprint}\n{image.digest}".encode()).hexdigest()
+        key = hashlib.sha256(f"nano\n{self.engine.fingerprint}\n{image.digest}".encode()).hexdigest()
         return Embedding(key, image.width, image.height, {}, image)
 
     def decode(
@@ -111,6 +108,22 @@ class NanoSegmenter:
         ``previous`` has one earlier mask per prompt (None where there is none), to be bettered.
         """
         jobs = list(_jobs(embedding, prompts, previous))
+        keys = [
+            None
+            if job.previous is not None
+            else (job.image.digest, job.prompt.box, job.prompt.points, job.prompt.labels)
+            for job in jobs
+        ]
+        masks = [None if key is None else self._remembered.get(key) for key in keys]
+        missing = [number for number, mask in enumerate(masks) if mask is None]
+        for number, mask in zip(missing, self._cut([jobs[number] for number in missing]), strict=True):
+            masks[number] = mask
+            if (key := keys[number]) is not None:
+                self._remembered.put(key, mask)
+        return [mask for mask in masks if mask is not None]
+
+    def _cut(self, jobs: Sequence[_Job]) -> list[Mask]:
+        """Cut one mask per job."""
         found = self._pass(jobs)
         for _ in range(self.config.passes - 1):
             again = [(number, _again(jobs[number], one)) for number, one in enumerate(found) if one is not None]
@@ -123,19 +136,34 @@ class NanoSegmenter:
 
     def _pass(self, jobs: Sequence[_Job]) -> list[_Found | None]:
         """Cut every crop of every job and keep one mask of each job."""
-        check_process()
-        weight = next(self.network.parameters())
         found: list[list[_Found]] = [[] for _ in jobs]
         crops = [(number, crop) for number, job in enumerate(jobs) for crop in job.crops]
         for start in range(0, len(crops), self.config.batch_size):
             batch = crops[start : start + self.config.batch_size]
-            inputs = torch.from_numpy(np.stack([_input(jobs[number], crop) for number, crop in batch]))
-            with torch.inference_mode():
-                given = inputs.to(weight.device, weight.dtype, memory_format=torch.channels_last)
-                likely, expected = (torch.sigmoid(one.float()).cpu().numpy() for one in self.network(given))
+            inputs = np.stack([_input(jobs[number], crop) for number, crop in batch])
+            likely, expected = map(_sigmoid, self.engine(inputs))
             for (number, crop), values, quality in zip(batch, likely, expected.tolist(), strict=True):
                 found[number].append(_Found(crop, values, quality))
         return [_chosen(job, of_job) for job, of_job in zip(jobs, found, strict=True)]
+
+
+def load_engine(model: str | Path, device: str) -> Engine:
+    """Load the network: the package's own weights, or a safetensors file's."""
+    if not runs_on_onnx(device):
+        return torch_engine(lambda: _torch_network(model), device)
+
+    weights, digest = read_network(model, EMBEDDED, lambda tensors, header: tensors, framework="numpy")
+    return open_engine(model, EMBEDDED, weights, digest, device)
+
+
+def _torch_network(model: str | Path) -> Any:
+    from fiducial.segmenters.nano_unet import load_network
+
+    return load_network(model)[0]
+
+
+def _sigmoid(logits: Array) -> Array:
+    return np.asarray((1 + np.tanh(logits / 2)) / 2, np.float32)
 
 
 def _jobs(embedding: Embedding, prompts: Prompts, previous: Sequence[Mask | None] | None) -> Iterator[_Job]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from fiducial.checkpoints import Dtype
 from fiducial.config import Config, option
-from fiducial.errors import InputError, MissingExtraError
+from fiducial.errors import InputError
 from fiducial.reasoner.model_configs import ReasonerNetworkConfig
 from fiducial.reasoner.questions import Phrasing
 from fiducial.training.configs import RunConfig, Source, check_data
@@ -155,18 +154,3 @@ class CGReasonerRunConfig(RunConfig):
                 )
         if self.network.encoder.norm == "batch" and self.batch_size < 2:
             raise InputError("batch_size: batch normalisation needs two; or take network.encoder.norm=group")
-
-    def train(self, data: Path, out: Path, **options: Any) -> Path:
-        """Train, or go on where the run in the folder ``out`` stopped; returns the folder of the best model.
-
-        Raises:
-            InputError: the data cannot be read, or the folder holds another run.
-            MissingExtraError: transformers or peft is not installed.
-            ModelError: the loss is no longer a finite number.
-        """
-        try:
-            return RunConfig.train(self, data, out, **options)
-        except ModuleNotFoundError as error:
-            if error.name and error.name.startswith("fiducial"):
-                raise
-            raise MissingExtraError("train cg-reasoner", "train", f"no module {error.name!r}") from error

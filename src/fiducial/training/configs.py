@@ -9,8 +9,8 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from fiducial.config import Config, option
-from fiducial.errors import InputError
+from fiducial.config import Config, class_value, option
+from fiducial.errors import InputError, extra_needed
 
 # -- data -----------------------------------------------------------------------------------------
 
@@ -86,12 +86,14 @@ class RunConfig(Config):
 
         Raises:
             InputError: the data cannot be read, or the folder holds another run.
+            MissingExtraError: torch, or another package of the extra ``train``, is not installed.
             ModelError: the loss is no longer a finite number.
         """
-        from fiducial.training.trainer import Trainer
-
         module, _, name = self.task.partition(":")
-        return Trainer(getattr(importlib.import_module(module), name)(self, data), out, **options).fit()
+        with extra_needed(f"train {class_value(type(self), 'name')}", "train"):
+            from fiducial.training.trainer import Trainer
+
+            return Trainer(getattr(importlib.import_module(module), name)(self, data), out, **options).fit()
 
     def with_steps(self, steps: int) -> Self:
         """Return the configuration with another number of optimiser steps."""

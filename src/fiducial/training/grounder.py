@@ -13,9 +13,18 @@ from torch.nn import functional
 
 from fiducial.files import write_atomically
 from fiducial.prompters.grounder.detecting import NanoDetector
-from fiducial.prompters.grounder.network import GrounderNetwork, Shape, boxes_of, network_input
-from fiducial.prompters.grounder.weights import Grounder, Name, load_grounder, save_grounder
+from fiducial.prompters.grounder.network import (
+    GrounderNetwork,
+    Shape,
+    Taught,
+    boxes_of,
+    load_taught,
+    network_input,
+    save_taught,
+)
+from fiducial.prompters.grounder.weights import Name
 from fiducial.training.configs import GrounderConfig, GrounderLosses
+from fiducial.training.exporting import export
 from fiducial.training.grounder_data import Batch, GrounderBatches, Lexicon, read_store
 from fiducial.training.grounder_scoring import calibrated, findings_of, mean_precision
 from fiducial.training.trainer import Task, Trainer, initial_network
@@ -52,7 +61,7 @@ class GrounderTask(Task[Batch]):
         network = initial_network(
             self._config.initial_weights,
             GrounderNetwork(Shape(made.widths, made.blocks, made.pyramid, made.embedding, self._lexicon.size)),
-            lambda weights: load_grounder(weights)[0].network,
+            lambda weights: load_taught(weights)[0].network,
         )
         return network.to(trainer.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
@@ -69,7 +78,7 @@ class GrounderTask(Task[Batch]):
 
     def score(self, network: nn.Module) -> dict[str, float]:
         """Return the mean AP50 by source."""
-        detector = NanoDetector(self._grounder(network), threshold=0.0, flips=False, device=self._trainer.device)
+        detector = NanoDetector(self._taught(network).running(), threshold=0.0, flips=False)
         found = {}
         for store in self._stores:
             if store.source.scored and store.held_out:
@@ -80,30 +89,32 @@ class GrounderTask(Task[Batch]):
 
     def save(self, network: nn.Module, step: int, scores: Mapping[str, float]) -> None:
         """Write the weights in half precision."""
-        write_atomically(self._trainer.run.folder / WEIGHTS, save_grounder(self._grounder(network), **self._notes()))
+        write_atomically(self._trainer.run.folder / WEIGHTS, save_taught(self._taught(network), **self._notes()))
 
     def finish(self, network: nn.Module) -> Path:
-        """Give the best weights scores that say how likely a detection is right, and thresholds."""
+        """Give the best weights scores that say how likely a detection is right, thresholds, and a graph."""
         path = self._trainer.run.folder / WEIGHTS
         held_out = [picture for store in self._stores for picture in store.held_out]
         if held_out:
-            grounder, _ = load_grounder(path)
-            plain = replace(grounder, names=tuple(Name(one.name, one.domain) for one in grounder.names))
-            findings = findings_of(NanoDetector(plain, threshold=0.0, device=self._trainer.device), held_out)
+            taught, _ = load_taught(path)
+            plain = replace(taught, names=tuple(Name(one.name, one.domain) for one in taught.names))
+            running = plain.running(str(self._trainer.device))
+            findings = findings_of(NanoDetector(running, threshold=0.0), held_out)
             names, report = calibrated(plain.names, findings)
             self._trainer.run.log(self._trainer.step, calibration=report)
             notes = {**self._notes(), "seed": self._config.seed, "calibration": report}
-            write_atomically(path, save_grounder(replace(plain, names=names), **notes))
+            write_atomically(path, save_taught(replace(plain, names=names), **notes))
+        export(path)
         return path
 
     def _notes(self) -> dict[str, Any]:
         best = self._trainer.best
         return {"step": best.get("step"), "mean": best.get("mean"), "ap50": best.get("scores")}
 
-    def _grounder(self, network: nn.Module) -> Grounder:
+    def _taught(self, network: nn.Module) -> Taught:
         assert isinstance(network, GrounderNetwork)
         names = zip(self._lexicon.names, self._lexicon.domains, strict=True)
-        return Grounder(network, tuple(Name(*pair) for pair in names), self._lexicon.mean_vectors())
+        return Taught(network, tuple(Name(*pair) for pair in names), self._lexicon.mean_vectors())
 
 
 # -- losses ---------------------------------------------------------------------------------------

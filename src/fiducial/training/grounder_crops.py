@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.geometry import Box
-from fiducial.prompters.grounder.network import STRIDE
+from fiducial.prompters.grounder.weights import STRIDE
 
 IGNORED = ""
 """The name of things that are neither learned nor taken for background."""

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fiducial.engines import TorchEngine
 from fiducial.files import write_atomically
 from fiducial.segmenters.configs import NanoConfig
 from fiducial.segmenters.nano import NanoSegmenter
-from fiducial.segmenters.nano_network import NanoNetwork, Shape, load_network, save_network
+from fiducial.segmenters.nano_unet import NanoNetwork, Shape, load_network, save_network
 from fiducial.training import losses as mask_losses
 from fiducial.training.configs import SegmenterConfig, SegmenterLosses
+from fiducial.training.exporting import export
 from fiducial.training.prompting import ious_of, true_box
 from fiducial.training.segmenter_data import Batch, SegmenterBatches, read_store
 from fiducial.training.sources import subset
@@ -96,7 +98,7 @@ class SegmenterTask(Task[Batch]):
     def score(self, network: nn.Module) -> dict[str, float]:
         """Return the mean IoU by source."""
         assert isinstance(network, NanoNetwork)
-        segmenter = NanoSegmenter(network, NanoConfig(passes=1))
+        segmenter = NanoSegmenter(TorchEngine(network), NanoConfig(passes=1))
         how = (segmenter, lambda sample: segmenter.encode(sample.image()), true_box)
         return {name: float(ious_of(pairs, *how).mean()) for name, pairs in self._targets.items() if pairs}
 
@@ -107,5 +109,7 @@ class SegmenterTask(Task[Batch]):
         write_atomically(self._trainer.run.folder / WEIGHTS, content)
 
     def finish(self, network: nn.Module) -> Path:
-        """Return the file of the best weights."""
-        return self._trainer.run.folder / WEIGHTS
+        """Put a graph beside the best weights, so that they run without torch; return their file."""
+        path = self._trainer.run.folder / WEIGHTS
+        export(path)
+        return path

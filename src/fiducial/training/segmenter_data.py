@@ -19,7 +19,7 @@ from fiducial.datasets.splits import group_of, is_held_out
 from fiducial.errors import InputError
 from fiducial.geometry import Mask
 from fiducial.geometry.prompts import Box
-from fiducial.segmenters.nano_network import CONTEXT, Array, network_input
+from fiducial.segmenters.nano_crops import CONTEXT, Array, network_input
 from fiducial.training.configs import SegmenterConfig, SegmenterPrompting, Source
 from fiducial.training.sources import corrupted, expand_data_folder, instances_of, recoloured, shares
 from fiducial.training.trainer import StepBatches

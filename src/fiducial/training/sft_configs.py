@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from fiducial.checkpoints import Dtype
 from fiducial.config import Config, option
-from fiducial.errors import InputError, MissingExtraError
+from fiducial.errors import InputError, extra_needed
 from fiducial.training.configs import RunConfig, Source, check_data
 
 ChatFormat = Literal["trl", "llava", "ms-swift", "llamafactory"]
@@ -117,12 +117,8 @@ class PrompterRunConfig(RunConfig):
             MissingExtraError: trl, peft or datasets is not installed.
             ModelError: the loss is no longer a finite number.
         """
-        try:
+        with extra_needed(f"train {self.name}", "train"):
             loop = self._loop()
-        except ModuleNotFoundError as error:
-            if error.name and error.name.startswith("fiducial"):
-                raise
-            raise MissingExtraError(f"train {self.name}", "train", f"no module {error.name!r}") from error
         return loop(self, data, out, **options)
 
     def _loop(self) -> Callable[..., Path]:

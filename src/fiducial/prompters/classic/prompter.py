@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.cache import LRUCache
+from fiducial.contracts import paired
 from fiducial.geometry import Box, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
@@ -19,7 +20,6 @@ from fiducial.language.candidates import Candidate, measure_colours
 from fiducial.language.phrases import Order, Quantifier, Request, Resolution, Target, Trait, parse_instruction, resolve
 from fiducial.prompters.classic.outlines import Canvas
 from fiducial.prompters.classic.regions import Region, find_regions
-from fiducial.prompters.showing import paired
 
 CLEAR = 0.5
 """A region is clear when it is at least this part as distinct as the things of the picture are (their median)."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.cache import LRUCache
-from fiducial.contracts import Prompter
+from fiducial.contracts import Prompter, paired
 from fiducial.geometry import Box, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
@@ -18,7 +18,6 @@ from fiducial.language.phrases import parse_instruction, resolve
 from fiducial.language.phrases.nouns import in_number
 from fiducial.prompters.detector import reading
 from fiducial.prompters.detector.reading import Detection, Detector, ReadRequest, read_request
-from fiducial.prompters.showing import paired
 
 MAX_REMEMBERED = 32
 """Pictures whose detections are kept, so that further instructions for them cost next to nothing."""

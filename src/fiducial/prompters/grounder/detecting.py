@@ -10,29 +10,35 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
-from fiducial.checkpoints import check_process, pick_device
+from fiducial.cache import LRUCache
 from fiducial.config import as_fields
 from fiducial.errors import InputError, ModelError
 from fiducial.geometry import boxes as box_arrays
 from fiducial.images import Image
 from fiducial.prompters.configs import NanoConfig
 from fiducial.prompters.detector.reading import Detection, Reading
-from fiducial.prompters.grounder.network import STRIDE, boxes_of, network_input
 from fiducial.prompters.grounder.vocabulary import Vocabulary
-from fiducial.prompters.grounder.weights import EMBEDDED, Grounder, load_grounder
+from fiducial.prompters.grounder.weights import EMBEDDED, STRIDE, Array, Grounder, load_grounder
 
 MIN_LIKELIHOOD = 0.02
 """Likelihood of a heat map below which nothing is looked at further."""
 MAX_PEAKS = 200
 """Most peaks of one name in one window."""
-_GREY = 114
-_PIXELS_AT_ONCE = 8 * 640 * 640
+_GREY, _SPREAD = 114, 64
+MAX_REMEMBERED = 32 * 2**20
+"""Bytes of looks that are kept, so that further names in the same pictures cost next to nothing: nine of usual size."""
+_PIXELS_AT_ONCE = 2 * 640 * 640
 """Pixels that the network sees at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What the network says of one window, whatever is asked: embeddings (E, h, w) of places, distances (4, h, w)."""
+
+    places: Array
+    sides: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,24 +55,24 @@ class NanoDetector:
     Looking at the mirrored picture too (``flips``) finds more: AP50 of the embedded weights on held-out aerial pictures
     is 0.893 instead of 0.855.
 
+    Looks are remembered by the picture's content: asking for other names in the same picture runs no network.
+
     Args:
         grounder: network and names.
-        device: where it runs.
-        options: the further ones of :class:`fiducial.prompters.configs.NanoConfig`.
+        options: those of :class:`fiducial.prompters.configs.NanoConfig`; what says how to load is not used.
     """
 
-    def __init__(self, grounder: Grounder, *, device: str | torch.device = "cpu", **options: Any) -> None:
-        self.config = NanoConfig(device=str(device), **options)
-        self._device = pick_device(self.config.device)
+    def __init__(self, grounder: Grounder, **options: Any) -> None:
+        self.config = NanoConfig(**options)
         self.grounder = grounder
-        network = grounder.network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._network = network.eval()
-        self._vectors = torch.from_numpy(grounder.vectors).to(self._device)
+        self._remembered: LRUCache[tuple[str, Window], Look] = LRUCache(
+            MAX_REMEMBERED, lambda look: look.places.nbytes + look.sides.nbytes
+        )
 
     @classmethod
     def from_config(cls, config: NanoConfig) -> NanoDetector:
         """Load weights: those of the package, or a safetensors file."""
-        return cls(load_grounder(config.model)[0], **as_fields(config))
+        return cls(load_grounder(config.model, config.device), **as_fields(config))
 
     @classmethod
     def from_pretrained(cls, model: str | Path = EMBEDDED, **options: Any) -> NanoDetector:
@@ -99,52 +105,43 @@ class NanoDetector:
         ]
         found: list[dict[int, list[Peaks]]] = [{} for _ in images]
         for group in _groups(looks):
-            pixels = [window.pixels(images[number].pixels) for number, window in group]
-            every = self._peaks(pixels, sorted({place for number, _ in group for place in asked[number]}))
-            for (number, window), peaks in zip(group, every, strict=True):
-                for place in asked[number]:
-                    found[number].setdefault(place, []).append(_placed(peaks[place], window))
+            for (number, window), look in zip(group, self._looks(images, group), strict=True):
+                for place, peaks in self._peaks(look, window, asked[number]).items():
+                    found[number].setdefault(place, []).append(_placed(peaks, window))
         return [self._detections(some) for some in found]
 
-    def _peaks(self, pixels: Sequence[NDArray[np.uint8]], places: Sequence[int]) -> list[dict[int, Peaks]]:
-        """Look at pictures of one padded size for the names at some places of the vocabulary."""
-        heat, boxes = self._look(_stacked(pixels, self._network.shape.multiple), self._vectors[list(places)])
-        tops = heat.masked_fill(functional.max_pool2d(heat, 3, stride=1, padding=1) > heat, -torch.inf)
-        count = min(MAX_PEAKS, tops.shape[2] * tops.shape[3])
-        logits, order = tops.flatten(2).topk(count, dim=2)
-        spread = boxes.flatten(2)[:, None].expand(-1, len(places), -1, -1)
-        chosen = spread.gather(3, order[:, :, None].expand(-1, -1, 4, -1)).transpose(2, 3)
-        every_logit, every_box = logits.cpu().double().numpy(), chosen.cpu().double().numpy()
-        row_of, column_of = np.divmod(order.cpu().numpy(), tops.shape[3])
-        least = float(np.log(MIN_LIKELIHOOD / (1 - MIN_LIKELIHOOD)))
-        result = []
-        for number, one in enumerate(pixels):
-            limit = np.array([one.shape[1], one.shape[0]] * 2)
-            of_picture = {}
-            for row, place in enumerate(places):
-                box = np.clip(every_box[number, row], 0, limit)
-                sound = (every_logit[number, row] >= least) & (box[:, 2:] - box[:, :2] > 1).all(axis=1)
-                # The grey beside the picture holds nothing.
-                sound &= column_of[number, row] * STRIDE < one.shape[1]
-                sound &= row_of[number, row] * STRIDE < one.shape[0]
-                of_picture[place] = Peaks(box[sound], every_logit[number, row][sound])
-            result.append(of_picture)
-        return result
+    def _looks(self, images: Sequence[Image], group: Sequence[tuple[int, Window]]) -> list[Look]:
+        """Look at windows of one size, but for those that are remembered."""
+        keys = [(images[number].digest, window) for number, window in group]
+        found = {key: look for key in keys if (look := self._remembered.get(key)) is not None}
+        new = {key: number for key, (number, _) in zip(keys, group, strict=True) if key not in found}
+        if new:
+            pixels = [window.pixels(images[number].pixels) for (_, window), number in new.items()]
+            for key, look in zip(new, self._look(_stacked(pixels, self.grounder.multiple)), strict=True):
+                found[key] = look
+                self._remembered.put(key, look)
+        return [found[key] for key in keys]
 
-    @torch.inference_mode()
-    def _look(self, pixels: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return heat (B, N, h, w) and boxes (B, 4, h, w) of pixels (B, H, W, 3)."""
-        check_process()
-        inputs = network_input(pixels.to(self._device))
-        places, sides = self._network(inputs)
-        heat = self._network.heat(places, vectors)
-        if self.config.flips:
-            places, mirrored = self._network(inputs.flip(3))
-            heat = (heat + self._network.heat(places, vectors).flip(3)) / 2
-            sides = (sides + mirrored.flip(3)[:, [2, 1, 0, 3]]) / 2
-        if not (heat.isfinite().all() and sides.isfinite().all()):
+    def _look(self, inputs: Array) -> list[Look]:
+        """Look at pictures (B, 3, H, W) as :func:`_stacked` makes them."""
+        places, sides = self.grounder.engine(inputs)
+        if self.config.flips:  # heat is linear in the embeddings: their mean gives the mean of the two heat maps
+            again, mirrored = self.grounder.engine(np.ascontiguousarray(inputs[..., ::-1]))
+            places = np.asarray((places + again[..., ::-1]) / 2, np.float32)
+            sides = np.asarray((sides + mirrored[:, [2, 1, 0, 3], :, ::-1]) / 2, np.float32)
+        if not (np.isfinite(places).all() and np.isfinite(sides).all()):
             raise ModelError("the nano grounder gave no finite numbers: its weights are broken or badly trained")
-        return heat, boxes_of(sides)
+        # Each look holds its own numbers, not the whole batch.
+        return [Look(one.copy(), other.copy()) for one, other in zip(places, sides, strict=True)]
+
+    def _peaks(self, look: Look, window: Window, asked: Sequence[int]) -> dict[int, Peaks]:
+        """Find where names, by their places in the vocabulary, are likelier than all around."""
+        # The grey beside the picture holds nothing.
+        rows, columns = (-(-side // STRIDE) for side in window.seen[::-1])
+        heat = self.grounder.head.heat(look.places[None], self.grounder.vectors[list(asked)])[0]
+        limit = np.array([*window.seen, *window.seen])
+        every = zip(asked, heat, strict=True)
+        return {place: _peaks_of(one, look.sides, (rows, columns), limit) for place, one in every}
 
     def _detections(self, found: dict[int, list[Peaks]]) -> list[Detection]:
         """Join what the windows of one picture show, name by name."""
@@ -173,14 +170,28 @@ def _groups(looks: Sequence[tuple[int, Window]]) -> Iterator[list[tuple[int, Win
             yield same[start : start + count]
 
 
-def _stacked(pixels: Sequence[NDArray[np.uint8]], multiple: int) -> Tensor:
-    """Put pictures of one size into (B, H, W, 3), grey at the right and bottom up to a multiple."""
+def _stacked(pixels: Sequence[NDArray[np.uint8]], multiple: int) -> Array:
+    """Put pictures of one size into (B, 3, H, W) float32 about 0, grey at the right and bottom up to a multiple."""
     height, width = pixels[0].shape[:2]
-    shape = (len(pixels), -(-height // multiple) * multiple, -(-width // multiple) * multiple, 3)
-    stacked = np.full(shape, _GREY, np.uint8)
+    rows, columns = (-(-side // multiple) * multiple for side in (height, width))
+    stacked = np.zeros((len(pixels), 3, rows, columns), np.float32)
     for number, one in enumerate(pixels):
-        stacked[number, :height, :width] = one
-    return torch.from_numpy(stacked)
+        stacked[number, :, :height, :width] = (one.transpose(2, 0, 1) - np.float32(_GREY)) / np.float32(_SPREAD)
+    return stacked
+
+
+def _peaks_of(heat: Array, sides: Array, inside: tuple[int, int], limit: NDArray[np.int64]) -> Peaks:
+    """Return the best peaks of a heat map (h, w) that lie inside so many rows and columns, and their boxes."""
+    least = np.log(MIN_LIKELIHOOD / (1 - MIN_LIKELIHOOD))
+    tops = (heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8))) & (heat >= least)
+    rows, columns = np.nonzero(tops)
+    best = np.argsort(-heat[rows, columns], kind="stable")[:MAX_PEAKS]
+    rows, columns = rows[best], columns[best]
+    x, y = (columns + 0.5) * STRIDE, (rows + 0.5) * STRIDE
+    left, top, right, bottom = sides[:, rows, columns].astype(np.float64)
+    boxes = np.clip(np.stack([x - left, y - top, x + right, y + bottom], axis=1), 0, limit)
+    sound = (boxes[:, 2:] - boxes[:, :2] > 1).all(axis=1) & (rows < inside[0]) & (columns < inside[1])
+    return Peaks(boxes[sound], heat[rows, columns][sound].astype(np.float64))
 
 
 def _placed(peaks: Peaks, window: Window) -> Peaks:

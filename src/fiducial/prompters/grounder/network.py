@@ -1,22 +1,38 @@
-"""The grounder's network: a small residual net that says, for a phrase, where its things lie and how large they are.
+"""The grounder's network in torch: a small residual net that says where the things of a phrase lie, and how large.
 
 Class logit = scale * cosine(embedding of the place, embedding of the phrase) + bias, so any number of phrases can be
 asked of one picture. Everything is dense 3 x 3 convolutions, which single precision on a CPU runs fastest; most of the
-work is done at strides 8 to 32.
+work is done at strides 8 to 32. Training has it learn; without torch it runs from a graph (``weights.py``).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-STRIDE = 4
-"""Pixels of the picture per place of the heat maps, along each axis."""
+from fiducial.checkpoints import network_file, read_network
+from fiducial.engines import TorchEngine
+from fiducial.prompters.grounder.weights import (
+    EMBEDDED,
+    NETWORK,
+    STRIDE,
+    VECTORS,
+    Grounder,
+    Name,
+    PhraseHead,
+    check_vectors,
+    multiple_of,
+)
+
 _REACH = 4.0
 """Box sides lie within exp(-4) to exp(4) times the unit of 16 pixels: 0.3 to 870 pixels from the place."""
 _UNIT = 16.0
@@ -37,7 +53,7 @@ class Shape:
     @property
     def multiple(self) -> int:
         """The height and width of an input are multiples of this."""
-        return int(STRIDE * 2 ** (len(self.widths) - 1))
+        return multiple_of(self.widths)
 
 
 class GrounderNetwork(nn.Module):
@@ -140,3 +156,50 @@ def _block(before: int, after: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)
     )
+
+
+# -- what is trained and stored -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taught:
+    """A network in single precision, and the names it was taught.
+
+    Raises:
+        InputError: numbers of names and vectors that differ, or vectors of another length than the network's.
+    """
+
+    network: GrounderNetwork
+    names: tuple[Name, ...]  # what can be asked for
+    vectors: NDArray[np.float32]  # (N, D): the phrase vector of each name
+
+    def __post_init__(self) -> None:
+        check_vectors(self.names, self.vectors, self.network.shape.words)
+
+    def running(self, device: str | None = None) -> Grounder:
+        """Make it ready to run by torch; default: on the device it is on."""
+        weights = {name: one.detach().float().cpu().numpy() for name, one in self.network.state_dict().items()}
+        engine = TorchEngine(self.network, device)
+        return Grounder(engine, self.names, self.vectors, PhraseHead.of(weights), self.network.shape.multiple)
+
+
+def load_taught(model: str | Path = EMBEDDED) -> tuple[Taught, str]:
+    """Read weights in single precision, the package's own or a safetensors file's; return the file's SHA-256 too."""
+
+    def build(tensors: dict[str, Tensor], header: dict[str, Any]) -> Taught:
+        made = header["shape"]
+        numbers = (int(made[key]) for key in ("pyramid", "embedding", "words"))
+        network = GrounderNetwork(Shape(tuple(made["widths"]), tuple(made["blocks"]), *numbers))
+        vectors = tensors.pop(VECTORS).numpy()
+        network.load_state_dict({key.removeprefix(NETWORK): value for key, value in tensors.items()}, assign=True)
+        return Taught(network, tuple(Name(**values) for values in header["names"]), vectors)
+
+    return read_network(model, EMBEDDED, build)
+
+
+def save_taught(taught: Taught, **notes: Any) -> bytes:
+    """Return the content of a weights file, the network in half precision; plain JSON ``notes`` go into its header."""
+    tensors = {f"{NETWORK}{name}": tensor for name, tensor in taught.network.state_dict().items()}
+    header = {"shape": asdict(taught.network.shape), "names": [asdict(name) for name in taught.names]}
+    vectors = torch.from_numpy(np.ascontiguousarray(taught.vectors, np.float32))
+    return network_file(tensors, {**header, "notes": notes}, {VECTORS: vectors})

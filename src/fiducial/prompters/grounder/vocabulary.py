@@ -67,7 +67,7 @@ class Vocabulary:
     @classmethod
     def read(cls) -> Vocabulary:
         """Read the vocabulary that comes with the package."""
-        found = read_yaml(files(__package__).joinpath("vocabulary.yaml"))
+        found = read_yaml(files(__package__).joinpath("vocabulary.yaml"), own=True)
         lists = ({key: tuple(value) for key, value in one.items() if isinstance(value, list)} for one in found)
         entries = (Entry(one["name"], one["domain"], **some) for one, some in zip(found, lists, strict=True))
         return cls(tuple(replace(one, phrases=tuple(dict.fromkeys((one.name, *one.phrases)))) for one in entries))

@@ -1,25 +1,28 @@
-"""Weights of the nano grounder: half-precision safetensors, with the names it knows and what its scores are worth."""
+"""Weights of the nano grounder, ready to run: the names it knows, what its scores are worth, and its network."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from fiducial.checkpoints import network_file, read_network
+from fiducial.checkpoints import read_network
+from fiducial.engines import Engine, open_engine, runs_on_onnx, torch_engine
 from fiducial.errors import InputError
-from fiducial.prompters.grounder.network import GrounderNetwork, Shape
 
 EMBEDDED = "nano-grounder"
 """The weights that come with the package."""
-_VECTORS = "names"
-_NETWORK = "network."
+STRIDE = 4
+"""Pixels of the picture per place of the heat maps, along each axis."""
+VECTORS = "names"
+NETWORK = "network."
+"""What stands before the names of the network's weights in the file."""
+
+Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +47,56 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PhraseHead:
+    """The part of the network that asks: from phrase vectors and the embeddings of places to logits.
+
+    It is small and needs no picture, so that one look at a picture answers any number of phrases, also later ones.
+    """
+
+    inner: Array  # (hidden, D)
+    inner_shift: Array  # (hidden,)
+    outer: Array  # (E, hidden)
+    outer_shift: Array  # (E,)
+    scale: float  # logarithm of what a cosine counts
+    bias: float
+
+    @classmethod
+    def of(cls, weights: Mapping[str, NDArray[Any]]) -> PhraseHead:
+        """Take it from the network's weights, by their names in its state."""
+        layers = [weights[f"phrase.{layer}.{part}"] for layer in (0, 2) for part in ("weight", "bias")]
+        inner, inner_shift, outer, outer_shift = (np.asarray(one, np.float32) for one in layers)
+        return cls(inner, inner_shift, outer, outer_shift, float(weights["scale"]), float(weights["bias"]))
+
+    def heat(self, places: Array, phrases: Array) -> Array:
+        """Score (N, D) phrase vectors at every place of (B, E, h, w) embeddings.
+
+        Returns:
+            (B, N, h, w) logits that the centre of a thing of that name lies at the place.
+        """
+        hidden = np.maximum(phrases @ self.inner.T + self.inner_shift, 0)
+        asked = hidden @ self.outer.T + self.outer_shift
+        asked = asked / np.maximum(np.linalg.norm(asked, axis=1, keepdims=True), 1e-12)
+        cosine = asked @ places.reshape(*places.shape[:2], -1)
+        heat = np.float32(np.exp(self.scale)) * cosine + np.float32(self.bias)
+        return np.asarray(heat.reshape(len(places), len(asked), *places.shape[2:]), np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Grounder:
-    """A network in single precision, and the names it was taught.
+    """A network that is ready to run, and the names it was taught.
 
     Raises:
         InputError: numbers of names and vectors that differ, or vectors of another length than the network's.
     """
 
-    network: GrounderNetwork
+    engine: Engine  # (B, 3, H, W) float32 to embeddings (B, E, h, w) of places, and distances (B, 4, h, w)
     names: tuple[Name, ...]  # what can be asked for
-    vectors: NDArray[np.float32]  # (N, D): the phrase vector of each name
+    vectors: Array  # (N, D): the phrase vector of each name
+    head: PhraseHead
+    multiple: int  # the height and width of an input are multiples of this
 
     def __post_init__(self) -> None:
-        needed = (len(self.names), self.network.shape.words)
-        if self.vectors.shape != needed:
-            raise InputError(f"{needed[0]} names need vectors of shape {needed}, got {self.vectors.shape}")
+        check_vectors(self.names, self.vectors, self.head.inner.shape[1])
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -74,23 +112,46 @@ class Grounder:
         return [known.index(name) for name in names]
 
 
-def load_grounder(model: str | Path = EMBEDDED) -> tuple[Grounder, str]:
-    """Read weights in single precision, the package's own or a safetensors file's; return the file's SHA-256 too."""
-
-    def build(tensors: dict[str, Tensor], header: dict[str, Any]) -> Grounder:
-        made = header["shape"]
-        numbers = (int(made[key]) for key in ("pyramid", "embedding", "words"))
-        network = GrounderNetwork(Shape(tuple(made["widths"]), tuple(made["blocks"]), *numbers))
-        vectors = tensors.pop(_VECTORS).numpy()
-        network.load_state_dict({key.removeprefix(_NETWORK): one for key, one in tensors.items()}, assign=True)
-        return Grounder(network, tuple(Name(**values) for values in header["names"]), vectors)
-
-    return read_network(model, EMBEDDED, build)
+def check_vectors(names: Sequence[Name], vectors: Array, length: int) -> None:
+    """Refuse phrase vectors that do not go with the names and the network."""
+    if vectors.shape != (len(names), length):
+        raise InputError(f"{len(names)} names need vectors of shape {(len(names), length)}, got {vectors.shape}")
 
 
-def save_grounder(grounder: Grounder, **notes: Any) -> bytes:
-    """Return the content of a weights file, the network in half precision; plain JSON ``notes`` go into its header."""
-    tensors = {f"{_NETWORK}{name}": tensor for name, tensor in grounder.network.state_dict().items()}
-    header = {"shape": asdict(grounder.network.shape), "names": [asdict(name) for name in grounder.names]}
-    vectors = torch.from_numpy(np.ascontiguousarray(grounder.vectors, np.float32))
-    return network_file(tensors, {**header, "notes": notes}, {_VECTORS: vectors})
+def multiple_of(widths: Sequence[int]) -> int:
+    """Return what the height and width of an input are multiples of, by the channels of the network's levels."""
+    return int(STRIDE * 2 ** (len(widths) - 1))
+
+
+def load_grounder(model: str | Path = EMBEDDED, device: str = "auto") -> Grounder:
+    """Load weights, the package's own or a safetensors file's, to run on a device: auto, cpu, cuda, cuda:1, ..."""
+    engine: Engine | None = None
+    if not runs_on_onnx(device):
+        engine = torch_engine(lambda: _torch_network(model), device)
+
+    def build(tensors: dict[str, Any], header: dict[str, Any]) -> tuple[tuple[Name, ...], Array, dict[str, Any], int]:
+        names, vectors = (
+            tuple(Name(**values) for values in header["names"]),
+            np.asarray(tensors.pop(VECTORS), np.float32),
+        )
+        return names, vectors, tensors, multiple_of(header["shape"]["widths"])
+
+    (names, vectors, tensors, multiple), digest = read_network(model, EMBEDDED, build, framework="numpy")
+    head = PhraseHead.of({name.removeprefix(NETWORK): one for name, one in tensors.items()})
+    if engine is None:
+        asking = (f"{NETWORK}phrase.", f"{NETWORK}scale", f"{NETWORK}bias")
+        seeing = {name: one for name, one in tensors.items() if not name.startswith(asking)}
+        engine = open_engine(model, EMBEDDED, seeing, digest, device)
+    return Grounder(engine, names, vectors, head, multiple)
+
+
+def _torch_network(model: str | Path) -> Any:
+    from fiducial.prompters.grounder.network import load_taught
+
+    return load_taught(model)[0].network
+
+
+def load_names(model: str | Path = EMBEDDED) -> tuple[Name, ...]:
+    """Read the names that weights were taught, without loading the network."""
+    names, _ = read_network(model, EMBEDDED, lambda _, header: header["names"], framework="numpy")
+    return tuple(Name(**values) for values in names)

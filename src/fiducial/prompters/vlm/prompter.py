@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from transformers import StoppingCriteriaList
 
 from fiducial.checkpoints import check_process, first_line
-from fiducial.contracts import TextReply
+from fiducial.contracts import TextReply, paired
 from fiducial.errors import InputError, ModelError
 from fiducial.images import Image
 from fiducial.language.answers import Answer
 from fiducial.language.dialects import dialect as dialect_named
 from fiducial.language.dialects import dialect_for_family
 from fiducial.prompters.configs import DRAW, SEEDS_APART, VLMConfig
-from fiducial.prompters.showing import Picture, Question, Reply, Size, canvas_for, paired, read_reply
+from fiducial.prompters.showing import Picture, Question, Reply, Size, canvas_for, read_reply
 from fiducial.prompters.templates import clean_instruction, control_tokens, read_template
 from fiducial.prompters.vlm.loading import Loaded, load
 from fiducial.prompters.vlm.stopping import CompleteReplies, decoded

@@ -1,0 +1,124 @@
+"""Graphs of our own networks: what onnxruntime runs them by, made of their code and of a weights file.
+
+A graph is an ONNX file that holds no weights. It names those of the safetensors file beside it, in half precision, as
+its external data, and casts them to single precision when it is loaded. Both files together are a whole ONNX model for
+any runtime; the weights lie on the disk once, and further weights of the same make-up run with the same graph.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from onnx import TensorProto, helper
+from torch import nn
+
+from fiducial.checkpoints import safetensors_header
+from fiducial.errors import InputError
+from fiducial.files import make_folder, write_atomically
+from fiducial.models import weights_of
+from fiducial.prompters.grounder.network import load_taught
+from fiducial.prompters.grounder.weights import NETWORK, VECTORS
+from fiducial.segmenters.nano_crops import CHANNELS
+from fiducial.segmenters.nano_unet import load_network
+
+OPSET = 17
+"""Version of ONNX's operators, of 2022: nothing newer is needed."""
+_SINGLE = ".single"
+
+
+def export(model: str | Path, folder: str | Path | None = None) -> Path:
+    """Write the graph of weights, and the weights beside it where they lie elsewhere.
+
+    Args:
+        model: the name of the package's weights, or a safetensors file of the nano segmenter or grounder.
+        folder: where the files go, made when missing; default: that of the weights.
+
+    Returns:
+        The ONNX file.
+
+    Raises:
+        InputError: weights of neither network, or not in half precision.
+    """
+    weights = weights_of(str(model)) or Path(model)
+    try:
+        data = weights.read_bytes()
+        header, start = safetensors_header(data)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{model}: no weights of the nano segmenter or grounder can be read ({error})") from None
+    prefix = NETWORK if VECTORS in header else ""
+    graph = _grounder(weights) if prefix else _segmenter(weights)
+    thin = _without_weights(graph, prefix, header, start, weights.name)
+    where = weights.parent if folder is None else make_folder(Path(folder))
+    if where.resolve() != weights.parent.resolve():
+        write_atomically(where / weights.name, data)
+    return write_atomically(where / f"{weights.stem}.onnx", thin)
+
+
+def _segmenter(weights: Path) -> Any:
+    network, _ = load_network(weights)
+    example = torch.zeros(2, CHANNELS, network.shape.multiple, 2 * network.shape.multiple)
+    crops, count = {0: "count", 2: "height", 3: "width"}, {0: "count"}
+    return _traced(network, example, {"crops": crops, "mask": {0: "count", 1: "height", 2: "width"}, "iou": count})
+
+
+def _grounder(weights: Path) -> Any:
+    network = load_taught(weights)[0].network
+    example = torch.zeros(2, 3, network.shape.multiple, 2 * network.shape.multiple)
+    places = {0: "count", 2: "rows", 3: "columns"}
+    return _traced(
+        network, example, {"pictures": {0: "count", 2: "height", 3: "width"}, "places": places, "sides": places}
+    )
+
+
+def _traced(network: nn.Module, example: torch.Tensor, axes: Mapping[str, dict[int, str]]) -> Any:
+    """Return the graph of a network in evaluation mode, its weights under their own names.
+
+    ``axes`` are the input and the outputs, in order, with those of their axes that have any length.
+    """
+    content: Any = io.BytesIO()  # torch.onnx takes files, its types say names
+    first, *others = axes
+    random = torch.Generator().manual_seed(0)
+    for weight in network.state_dict().values():  # equal ones would be put together: what they are is of no account
+        if weight.is_floating_point():
+            weight.uniform_(0.5, 1.5, generator=random)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # tracing is the exporter's older way; it keeps names and needs no more packages
+        torch.onnx.export(
+            network.eval(), (example,), content, dynamo=False, opset_version=OPSET, do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE, input_names=[first], output_names=others, dynamic_axes=axes,
+        )  # fmt: skip
+    return onnx.load_from_string(content.getvalue())
+
+
+def _without_weights(graph: Any, prefix: str, header: Mapping[str, Any], start: int, location: str) -> bytes:
+    """Replace the weights of a graph by where they lie in a safetensors file; ``prefix`` stands before their names."""
+    thin, casts, single = [], [], {}
+    for weight in graph.graph.initializer:
+        name = prefix + weight.name
+        if header[name]["dtype"] != "F16":
+            raise InputError(f"{location}: {name} is {header[name]['dtype']}; weights are kept in half precision, F16")
+        first, last = header[name]["data_offsets"]
+        place = {"location": location, "offset": start + first, "length": last - first}
+        one = TensorProto(name=name, data_type=TensorProto.FLOAT16, dims=list(weight.dims))
+        one.data_location = TensorProto.EXTERNAL
+        for key, value in place.items():
+            one.external_data.add(key=key, value=str(value))
+        thin.append(one)
+        single[weight.name] = name + _SINGLE
+        casts.append(helper.make_node("Cast", [name], [name + _SINGLE], to=TensorProto.FLOAT))
+    nodes = list(graph.graph.node)
+    for node in nodes:
+        node.input[:] = [single.get(given, given) for given in node.input]
+    del graph.graph.node[:], graph.graph.initializer[:]
+    graph.graph.node.extend([*casts, *nodes])
+    graph.graph.initializer.extend(thin)
+    graph.producer_name, graph.producer_version = "fiducial", ""
+    return bytes(graph.SerializeToString())
