@@ -26,7 +26,7 @@ from fiducial.images import Image
 from fiducial.language.answers import Outcome
 from fiducial.metrics.consistency import Verdict, check_consistency
 from fiducial.metrics.prscore import PRCase, pr_scores
-from fiducial.prompters.configs import CGReasonerConfig
+from fiducial.reasoner.model_configs import CGReasonerConfig
 from fiducial.reasoner.sentences import SentenceEncoder
 from fiducial.reasoner.text2centroid import RuleText2Centroid, open_reader
 from fiducial.training.cg_reasoner_configs import CGReasonerRunConfig
