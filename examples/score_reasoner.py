@@ -62,6 +62,7 @@ def main() -> None:
     told["eval_limit"] = arguments.limit
     if arguments.phrasing:
         told["eval_phrasing"] = arguments.phrasing
+    told.pop("name")
     config = read(CGReasonerRunConfig, told, str(arguments.run))
     portions = read_portions(config, arguments.data)
     held_out = held_out_examples(config, portions)
