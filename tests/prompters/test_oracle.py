@@ -186,7 +186,7 @@ class TestRecords:
         [
             ({"prompts": [{"box": [3, 2, 1, 4]}]}, "line 2, prompt 1: a box needs x1 < x2"),
             ({"prompts": [{"box": [1, 2, 3]}]}, "line 2, prompt 1: a box needs 4 finite numbers"),
-            ({"prompts": [{"box": [1, 2, 3, 10**400]}]}, "line 2, prompt 1: "),
+            ({"prompts": [{"box": [1, 2, 3, 10**400]}]}, "line 2: not valid JSON: a number of 401 digits"),
             ({"prompts": [{}]}, "line 2, prompt 1: a prompt needs a box or at least one point"),
             ({"prompts": [7]}, "line 2, prompt 1: needs an object with 'box' or 'points', got int"),
             ({"prompts": [{"points": 3}]}, "line 2, prompt 1: points "),

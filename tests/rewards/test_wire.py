@@ -90,7 +90,7 @@ def test_a_score_that_is_no_number_is_none():
         (b'{"completions": [[{"box": ["0", 0, 9, 9]}]]}', "numbers are expected"),
         (b'{"completions": [[{"box": [false, 0, 9, 9]}]]}', "numbers are expected"),
         (b'{"completions": [[{"box": [0, 0, NaN, 9]}]]}', "finite"),
-        (b'{"completions": [[{"box": [0, 0, 9, 1' + b"0" * 400 + b"]}]]}", "too large"),
+        (b'{"completions": [[{"box": [0, 0, 9, 1' + b"0" * 400 + b"]}]]}", "a number of 401 digits"),
         (b'{"completions": [[{"box": [0, 0, 161, 9]}]]}', "too far outside 80 x 60"),
         (b'{"completions": [[{"points": [[3, -61]]}]]}', "too far outside 80 x 60"),
         (b'{"completions": [[{"points": [[3, 3]], "point_labels": [2]}]]}', "point labels are 1"),

@@ -28,7 +28,7 @@ def _ordinal(numeral: str) -> str:
     return " ".join([*tens, named if last in _ODD_ORDINALS else f"{named}th"])
 
 
-NUMBERS = {"no": 0, "zero": 0, "single": 1} | _counted() | {"couple": 2, "dozen": 12}
+NUMBERS = {"no": 0, "zero": 0} | _counted() | {"single": 1, "couple": 2, "dozen": 12}
 
 ORDINALS = {_ordinal(name): number for name, number in _counted().items()} | {
     **{"last": -1, "final": -1, "penultimate": -2},
