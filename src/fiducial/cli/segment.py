@@ -66,7 +66,7 @@ def run(words: Sequence[str]) -> int:
     recipe = _recipe(options)
     options.check_explain(folder, (*recipe.prompt_refiners, *recipe.mask_refiners))
     stems = file_stems([str(path) for path in paths])
-    several = len(paths) > 1 or any(path.is_dir() for path in options.images)
+    several = len(paths) > 1 or any(os.path.isdir(path) for path in options.images)
     with contextlib.ExitStack() as stack:
         ledger = None
         if several and folder is not None:
