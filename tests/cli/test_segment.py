@@ -285,5 +285,8 @@ def test_folders_in_folders_are_segmented_on_request(folder, tmp_path, capsys):
     assert f"fiducial: skipped {folder / 'c.psd'}: pictures of the kind .psd are not read" in capsys.readouterr().err
     joint = json.loads((tmp_path / "o" / "coco.json").read_text())
     assert [one["file_name"] for one in joint["images"]] == ["a.png", "b.png", "deep/a.png"]
+    (tmp_path / "o" / "coco.json").unlink()  # as if it had been stopped just before
+    assert main([*words, "--out", str(tmp_path / "o")]) == 0
+    assert json.loads((tmp_path / "o" / "coco.json").read_text()) == joint
     assert main([*words, "--out", str(folder / "deep" / "o")]) == 2
     assert "is a folder that is read" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -76,6 +76,7 @@ def run(words: Sequence[str]) -> int:
             pending = [one for one in pending if not _is_done(ledger, *one, options)]
         if not pending:
             print(f"all {len(paths)} are done in {folder} already: --again segments them anew", file=sys.stderr)
+            _join(folder, paths, stems, stems, options)  # it may have been stopped just before
             return 0
         pipeline = replace(load(recipe), explain=options.explain)
         if folder is not None:
@@ -83,9 +84,7 @@ def run(words: Sequence[str]) -> int:
             write_run_card(folder, ["fiducial", "segment", *words], seed=seed, recipe=recipe.as_json())
         unread: set[str] = set()
         status = _segment_pictures(pipeline, pending, len(paths), folder, ledger, options, unread)
-        if len(paths) > 1:
-            names = zip(stems, names_from_common_folder(paths), strict=True)
-            _join(folder, {stem: name for stem, name in names if stem not in unread}, options)
+        _join(folder, paths, stems, {*stems} - unread, options)
         return status
 
 
@@ -159,9 +158,14 @@ def _segment_pictures(
     return status
 
 
-def _join(folder: Path | None, names: dict[str, str], options: Segment) -> None:
-    """Write one COCO file for all pictures beside those of the single ones."""
-    if folder is not None and "coco" in options.format and (joint := write_joint_coco(folder, names)):
+def _join(
+    folder: Path | None, paths: Sequence[Path], stems: Sequence[str], done: Collection[str], options: Segment
+) -> None:
+    """Write one COCO file for all pictures that are done, beside those of the single ones."""
+    if folder is None or len(paths) < 2 or "coco" not in options.format:
+        return
+    names = zip(stems, names_from_common_folder(paths), strict=True)
+    if joint := write_joint_coco(folder, {stem: name for stem, name in names if stem in done}):
         print(f"all pictures: wrote {joint}", file=sys.stderr if options.json else sys.stdout)
 
 
