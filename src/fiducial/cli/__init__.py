@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from fiducial.cli import streams
+from fiducial.cli import terminal
 from fiducial.errors import FiducialError, InputError, UnknownNameError
 
 COMMANDS = {
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Idle OpenMP threads spin: beside one busy core they slow the default recipe five times. Read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("KMP_BLOCKTIME", "1")  # milliseconds; the same for torch that is built with LLVM's OpenMP
-    with streams.guarded():
+    with terminal.guarded():
         if not debug:
             _quieten()
         return _run([word for word in given[:until] if word != "--debug"] + given[until:], debug)
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str], debug: bool) -> int:
     try:
-        streams.check_output()
+        terminal.check_output()
         try:
             status = _dispatch(words)
         except SystemExit as leaving:  # argparse has printed its help
@@ -153,7 +153,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _complain(message: str) -> None:
     line = " ".join(message.split())
-    streams.say(f"fiducial: {line if len(line) <= _LONGEST else f'{line[:_LONGEST]} ...'}")
+    terminal.say(f"fiducial: {line if len(line) <= _LONGEST else f'{line[:_LONGEST]} ...'}")
 
 
 def _help() -> str:

@@ -13,7 +13,7 @@ from inspect import get_annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
-from fiducial.cli import streams
+from fiducial.cli import terminal
 from fiducial.config import Config, Text, Word, fields_of, is_needed, option, read, type_name
 from fiducial.errors import InputError
 from fiducial.images import DEFAULT_MAX_PIXELS
@@ -295,7 +295,7 @@ def report_failure(result: Segmentation) -> int:
     """Say on stderr that a model failed; returns the exit status, 1 for a failure and 0 otherwise."""
     if result.outcome is not Outcome.FAILED:
         return 0
-    streams.say(f"fiducial: {result.image.name}: {' '.join(result.text.split())}")
+    terminal.say(f"fiducial: {result.image.name}: {' '.join(result.text.split())}")
     return 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fiducial.cli import common, streams
+from fiducial.cli import common, terminal
 from fiducial.config import Config, option
 from fiducial.errors import InputError
 from fiducial.geometry import Frame
@@ -40,7 +40,7 @@ def run(words: Sequence[str]) -> int:
     chosen = dialect(options.dialect)
     width, height = common.read_size("--image", options.image)
     canvas = common.read_size("--canvas", options.canvas) if options.canvas else None
-    reply = streams.read_input(MAX_REPLY_BYTES)
+    reply = terminal.read_input(MAX_REPLY_BYTES)
     answer = chosen.decode(reply, chosen.frame(width, height, canvas), strict=options.strict)
     answer = answer.to(Frame.pixels(width, height))
     common.print_json(
@@ -53,5 +53,5 @@ def run(words: Sequence[str]) -> int:
         }
     )
     if answer.outcome is Outcome.MALFORMED:
-        streams.say(f"fiducial: malformed reply: {answer.text}")
+        terminal.say(f"fiducial: malformed reply: {answer.text}")
     return 0

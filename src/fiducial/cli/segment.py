@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fiducial.cli import common, streams
+from fiducial.cli import common, terminal
 from fiducial.config import fields_of, option
 from fiducial.errors import InputError
 from fiducial.files import read_json
@@ -62,7 +62,7 @@ def run(words: Sequence[str]) -> int:
     _require_apart(options, folder)
     paths, skipped = find_images([str(path) for path in options.images], recursive=options.recursive)
     for line in skipped:
-        streams.say(f"fiducial: skipped {line}")
+        terminal.say(f"fiducial: skipped {line}")
     recipe = _recipe(options)
     options.check_explain(folder, (*recipe.prompt_refiners, *recipe.mask_refiners))
     stems = file_stems([str(path) for path in paths])
@@ -134,12 +134,12 @@ def _segment_pictures(
             bar(outcome, number + count - len(pending), count)
         elif count > 1:
             left = (time.perf_counter() - started) / number * (len(pending) - number)
-            streams.say(f"[{number + count - len(pending)}/{count}] {path.name}: {ended}, {left:.0f} s left")
+            terminal.say(f"[{number + count - len(pending)}/{count}] {path.name}: {ended}, {left:.0f} s left")
 
     def lost(image: object, error: InputError) -> None:
         nonlocal status
         status = 2
-        streams.say(f"fiducial: {error}")
+        terminal.say(f"fiducial: {error}")
         path, stem = next(turns)
         unread.add(stem)
         passed(path, "not read", Outcome.FAILED)
@@ -153,7 +153,7 @@ def _segment_pictures(
             if ledger is not None:
                 ledger.add(path, stem, result, written, more)
             passed(path, common.ended(result.outcome, len(result.masks)), result.outcome)
-            if folder is None and streams.nobody_reads():
+            if folder is None and terminal.nobody_reads():
                 break
     return status
 
@@ -217,7 +217,7 @@ def _segment_volumes(options: Segment, words: Sequence[str]) -> int:
         except InputError as error:
             if len(stems) == 1:
                 raise
-            streams.say(f"fiducial: {error}")
+            terminal.say(f"fiducial: {error}")
             status = 2
             continue
         out = folder if folder is None or len(stems) == 1 else folder / stem
@@ -252,7 +252,7 @@ class _Progress:
             return
         self.said = now
         left = (now - self.started) / (number - self.begun + 1) * (count - number)
-        streams.say(f"[{number}/{count}] {self.name}: {left:.0f} s left")
+        terminal.say(f"[{number}/{count}] {self.name}: {left:.0f} s left")
 
 
 def _keep(

@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from fiducial.cli import main, streams
+from fiducial.cli import main, terminal
 
 FIDUCIAL = f'"{sys.executable}" -m fiducial'
 
@@ -70,8 +70,8 @@ def test_files_are_all_written_when_the_reader_of_stdout_leaves(pictures, tmp_pa
 
 def test_nothing_more_is_computed_for_a_reader_who_left(pictures, monkeypatch):
     asked = []
-    found = streams.nobody_reads
-    monkeypatch.setattr("fiducial.cli.streams.nobody_reads", lambda: asked.append(found()) or asked[-1])
+    found = terminal.nobody_reads
+    monkeypatch.setattr("fiducial.cli.terminal.nobody_reads", lambda: asked.append(found()) or asked[-1])
     monkeypatch.setattr("sys.stdout", Broken(errno.EPIPE))
     assert main(["segment", str(pictures), "the red square", "--recipe", "classic", "--json"]) == 0
     assert asked == [True]
