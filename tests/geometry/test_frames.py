@@ -35,9 +35,12 @@ def test_conversion_there_and_back_returns_the_points(one, other, numbers, step)
     points = np.frombuffer(numbers, dtype=np.int16).reshape(-1, 2) * step
     there = frame.points_to(points, target)
     back = target.points_to(there, frame)
-    scale = max(1.0, frame.width, frame.height, np.abs(points).max())
-    ratio = 1 + np.abs(there).max() / min(target.width, target.height)
-    np.testing.assert_allclose(back, points, atol=1e-12 * scale * ratio, rtol=1e-9)
+    # in each direction what is rounded is a share of the image, however far outside, times a corner
+    corner, other_corner = (max(map(abs, (f.left, f.top, f.right, f.bottom))) for f in (frame, target))
+    share = 1 + (np.abs(there).max() + other_corner) / min(target.width, target.height)
+    enlarged = max(frame.width / target.width, frame.height / target.height)
+    rounded = share * (corner + other_corner * enlarged) + np.abs(points).max()
+    np.testing.assert_allclose(back, points, atol=1e-15 * rounded, rtol=1e-9)
 
 
 @settings(max_examples=250)
