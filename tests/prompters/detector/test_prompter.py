@@ -143,12 +143,7 @@ def test_what_could_be_said_instead():
     assert "Known" not in DetectorPrompter(detector(None)).ask([IMAGE], ["paper ship"])[0].text
 
 
-def test_words_that_play_no_part_are_told():
-    answer = ask("the largest cargo ship")
-    assert chosen(answer) == "b"
-    assert answer.text.startswith(
-        "'cargo ship' was read as 'ship': 'cargo' played no part. Chose the largest of 5 ships"
-    )
+def test_a_kind_of_what_is_known_is_taken_for_any_of_it_and_told():
     answer = ask("all dinghies")
     assert chosen(answer) == "abcde"
     assert answer.text.startswith("'dinghies' was taken for any ship: no closer name is known. Chose all 5 dinghies.")
@@ -160,6 +155,16 @@ def test_words_that_are_not_understood_are_refused_unless_the_rest_may_choose():
     by_rest = ask("the rusty boats", rest=True)
     assert chosen(by_rest) == "abcde"
     assert "Not understood: rusty." in by_rest.text
+
+
+def test_words_before_a_noun_that_nobody_understands_are_refused_too():
+    for instruction in ("the largest crowded ship", "the pier near the crowded ship", "all but the crowded ship"):
+        refused = ask(instruction)
+        assert (refused.outcome, len(refused.prompts)) == (Outcome.FAILED, 0)
+        assert "'crowded' is not understood" in refused.text
+    by_rest = ask("the largest crowded ship", rest=True)
+    assert chosen(by_rest) == "b"
+    assert "Not understood: crowded." in by_rest.text
 
 
 def test_a_place_told_by_an_unknown_noun_is_refused_unless_the_rest_may_choose():

@@ -3,9 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fiducial.errors import UnknownNameError
-from fiducial.prompters.detector.reading import Reading
+from fiducial.geometry import Frame, Prompt
+from fiducial.language import Candidate, Outcome
+from fiducial.language.phrases import parse_instruction, resolve
+from fiducial.prompters.detector.reading import DESCRIBED, Reading, read_request
 from fiducial.prompters.grounder.vocabulary import (
-    DESCRIBED,
     MAX_INSTEAD,
     NARROWER,
     Vocabulary,
@@ -80,8 +82,12 @@ def test_what_only_ends_like_a_phrase_is_not_read_as_it(entry):
         ("brain tumors", "tumour", 1.0),
         ("disks", "disc", 1.0),
         ("lorries", "vehicle", NARROWER),
-        ("fishing boats", "ship", DESCRIBED),
-        ("garbage trucks", "vehicle", DESCRIBED),
+        ("fishing boats", "ship", NARROWER),
+        ("Garbage Trucks", "vehicle", NARROWER),
+        ("coast guard vessel", "ship", NARROWER),
+        ("rusty police car", "vehicle", DESCRIBED),
+        ("police boat", "ship", NARROWER),
+        ("guard boat", "ship", DESCRIBED),
         ("red cross", "cross", DESCRIBED),
         ("vessel", "ship", 1.0),
         ("retinal vessels", "blood vessel", 1.0),
@@ -97,6 +103,44 @@ def test_nouns_are_read(noun, name, similarity):
     reading = VOCABULARY.look_up(noun)
     assert reading.name == name
     assert similarity is None or reading.similarity == similarity
+
+
+class Reader:
+    """A detector that only reads."""
+
+    read = staticmethod(VOCABULARY.look_up)
+
+    def vocabulary(self):
+        return VOCABULARY.names
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ("the gren car", "'gren' (did you mean 'green'?)"),
+        ("the bule cars", "'bule' (did you mean 'blue'?)"),
+        ("the yelow car", "'yelow' (did you mean 'yellow'?)"),
+        ("the cars that are gren", "'gren'"),
+        ("the cars that are not gren", "'gren'"),
+        ("all cars except the gren ones", "'gren'"),
+        ("the car near the gren ship", "'gren'"),
+        ("the lagre ship", "'lagre' (did you mean 'large'?)"),
+        ("the smalest car", "'smalest' (did you mean 'smallest'?)"),
+        ("thre ships", "'thre'"),
+        ("the blu fishing boat", "'blu'"),
+        ("the burnt car", "'burnt'"),
+        ("the crowded harbor", "'crowded'"),
+        ("the turqoise car", "'turqoise' (did you mean 'turquoise'?)"),
+    ],
+)
+def test_an_attribute_that_is_not_understood_is_never_dropped(said, named):
+    read = read_request(parse_instruction(said), Reader())
+    frame = Frame.pixels(100, 100)
+    things = [("vehicle", 1), ("vehicle", 20), ("ship", 40), ("harbor", 60)]
+    found = [Candidate(Prompt(frame, box=(x, x, x + 9, x + 9), label=name), colours={"red": 1}) for name, x in things]
+    answer = resolve(read.request, found, frame, match=read.means)
+    assert (answer.outcome, answer.chosen) == (Outcome.FAILED, ())
+    assert named in answer.text
 
 
 @pytest.mark.parametrize(

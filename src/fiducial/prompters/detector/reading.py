@@ -18,6 +18,9 @@ from fiducial.language.phrases.request import Relation
 
 # -- the contract ----------------------------------------------------------------------------------------
 
+DESCRIBED = 0.8
+"""Similarity, at most, of a noun of which only the end is known: what the words before it say is not understood."""
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:
@@ -43,9 +46,10 @@ class Reading:
     Args:
         said: the noun as the user said it, such as ``"aeroplanes"``.
         name: what the detector is to be asked for, such as ``"airplane"``; None when it does not know the noun.
-        similarity: how close the two are, in 0..1; 1 for a noun of the vocabulary or a synonym of it. Without a name, 0
-            means that the whole noun is something else ("fish tank"), so that its last word alone is not tried, and 1
-            that it is a name of several ("court"), all of which are in ``instead``.
+        similarity: how close the two are, in 0..1; 1 for a noun of the vocabulary or a synonym of it, at most
+            ``DESCRIBED`` where only the end of it is known. Without a name, 0 means that the whole noun is something
+            else ("fish tank"), so that its last word alone is not tried, and 1 that it is a name of several ("court"),
+            all of which are in ``instead``.
         instead: names that could have been meant, the closest first.
     """
 
@@ -115,9 +119,9 @@ def read_request(request: Request, detector: Detector, *, rest: bool = False) ->
     """Have a detector read every noun of a request: of what is asked for, left out, and told by.
 
     An adjective is part of the noun where the vocabulary holds exactly that ("black bear"), and no other name would
-    be meant without it. Words in front of a noun that the detector does without are colours where they are colour
-    terms; any other is named in a note. A noun of which the detector knows only the end ("fishing boat") is read as
-    that, unless it says that it means something else (no name, similarity 0) or could mean several names.
+    be meant without it. A noun of which the detector knows only the end ("parked boat") is read as that, unless it
+    says that it means something else (no name, similarity 0) or could mean several names; the words before are colours
+    where they are colour terms, any other is not understood.
     With ``rest`` a relation to something that it does not know plays no part, which a note says.
     """
     reader = _Reader(detector, rest=rest)
@@ -186,9 +190,8 @@ class _Reader:
             return target
         read = replace(coloured_noun(target, noun, dropped), noun=noun)
         self.names[" ".join(noun)] = reading.name
-        said, lost = target.noun, [word for word in dropped if word.replace("gray", "grey") not in read.colours]
-        if lost:
-            self.notes.append(f"'{' '.join(said)}' was read as '{reading.said}': '{' '.join(lost)}' played no part.")
+        lost = [word for word in dropped if word.replace("gray", "grey") not in read.colours]
+        read = replace(read, unknown=(*read.unknown, *lost))
         if reading.similarity < 1:
             self.notes.append(f"'{reading.said}' was taken for any {reading.name}: no closer name is known.")
         return read
@@ -196,7 +199,7 @@ class _Reader:
     def _best(self, noun: Noun) -> tuple[Noun, Sequence[str], Reading]:
         """Return the noun or the end of it that is known best, the longest of equals, and what was dropped of it."""
         whole = self._read(noun)
-        if len(noun) == 1 or (whole.similarity == 1 if whole.name else whole.similarity == 0 or whole.ambiguous):
+        if len(noun) == 1 or (whole.similarity > DESCRIBED if whole.name else whole.similarity == 0 or whole.ambiguous):
             return noun, (), whole
         options = [(shorter, dropped, self._read(shorter)) for shorter, dropped in shorter_nouns(noun)]
         known = [one for one in options if one[2].name is not None and whole.name in (None, one[2].name)]

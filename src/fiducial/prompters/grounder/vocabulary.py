@@ -10,13 +10,11 @@ from importlib.resources import files
 from fiducial.errors import UnknownNameError
 from fiducial.files import read_yaml
 from fiducial.language.phrases.nouns import in_number, stem, words_of
-from fiducial.prompters.detector.reading import Reading
+from fiducial.prompters.detector.reading import DESCRIBED, Reading
 from fiducial.prompters.grounder.words import Neighbours, is_one_typo, word_table
 
 NARROWER = 0.9
-"""Similarity of a word for some of the things only: "truck" is read as vehicle."""
-DESCRIBED = 0.8
-"""Similarity of a known noun with words before it that play no part: "fishing boat" is read as ship."""
+"""Similarity of a word for some of the things only: "truck" and "police car" are read as vehicle."""
 WORTH_SAYING = 0.5
 """Names whose words are less like a noun than this are not worth suggesting."""
 BEHIND = 0.15
@@ -48,6 +46,7 @@ class Entry:
     phrases: tuple[str, ...] = ()  # words for the same thing, the name first: for training and for reading
     also: tuple[str, ...] = ()  # still other words for it, for reading only
     narrower: tuple[str, ...] = ()  # words for some of the things, read as all of them; for reading only
+    kinds: tuple[str, ...] = ()  # words that before one of these name some of the things too; for reading only
     endings: tuple[str, ...] = ()  # ends of words written as one, such as "boat"; for reading only
     unlike: tuple[str, ...] = ()  # words that end like a phrase and mean something else
     unseen: tuple[str, ...] = ()  # words kept from training and reading, to measure with
@@ -127,10 +126,10 @@ class Vocabulary:
         """Say what a noun is taken to mean.
 
         A listed phrase reads as its name (similarity 1), a narrower word as the whole kind (0.9), and a noun that ends
-        in one of these as it, without the words before (0.8). A listed phrase of two names is not guessed, nor is
-        any other noun: the reading then has no name and says what could have been meant, the closest first, by
-        spelling and by the similarity of words. The likest name is not taken, however like: the card of ``nano-words``
-        says how often that would be wrong.
+        in one of these as it: at 0.9 where the words before say which kind ("police car"), else at ``DESCRIBED``, for
+        they are not understood. A listed phrase of two names is not guessed, nor is any other noun: the reading then
+        has no name and says what could have been meant, the closest first, by spelling and by the similarity of words.
+        The likest name is not taken, however like: the card of ``nano-words`` says how often that would be wrong.
 
         Example:
             >>> vocabulary = Vocabulary.read()
@@ -150,7 +149,9 @@ class Vocabulary:
             if len(meant) > 1:
                 return Reading(noun, None, 1.0, tuple(name for name, _ in meant))
             name, similarity = meant[0]
-            return Reading(noun, name, min(similarity, DESCRIBED) if dropped else similarity)
+            kinds = self.entry(name).kinds
+            is_kind = " ".join(words[:dropped]) in kinds or all(word in kinds for word in words[:dropped])
+            return Reading(noun, name, min(similarity, NARROWER if is_kind else DESCRIBED) if dropped else similarity)
         ended = self._ended(words)
         if ended is None:
             return self._nearest(noun, words)
