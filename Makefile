@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Idle OpenMP threads spin and slow down whatever else runs.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format grammar clean
 
 demo: $(STAMP)  ## segment real photographs by instruction; pictures land in demo/
 	$(BIN)/python examples/demo.py --out demo
@@ -23,6 +23,9 @@ check: $(STAMP)  ## lint, format, types, import contracts
 format: $(STAMP)  ## rewrite what the linter can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+grammar: $(STAMP)  ## work out the tables of the grammar of spatial phrases anew
+	$(BIN)/python -m fiducial.language.phrases.tables
 
 benchmark-%: $(STAMP)  ## one benchmark, such as make benchmark-default; its numbers land in benchmarks/results/
 	$(BIN)/python benchmarks/$*.py

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from copy import copy
-from functools import lru_cache
-from importlib.resources import files
 
-from lark import Lark, Token, Tree
+from lark import Token, Tree
 
 from fiducial.language.phrases import lexicon
 from fiducial.language.phrases.bounds import read_bound, read_bounds
@@ -14,7 +12,8 @@ from fiducial.language.phrases.drafts import Draft, DraftRelation, line_of, side
 from fiducial.language.phrases.nouns import singular
 from fiducial.language.phrases.ranking import NEAREST
 from fiducial.language.phrases.request import Group, Region
-from fiducial.language.phrases.tokens import GUESSED, PostLexer
+from fiducial.language.phrases.tables import parser
+from fiducial.language.phrases.tokens import GUESSED
 
 _IN_LINE = ("in", "on", "at", "from", "within", "inside", "inside of")
 Link = tuple[str, str, list[Draft]]
@@ -26,7 +25,7 @@ def read(plain: str) -> tuple[list[Draft], list[Draft]]:
 
     Every noun is lent to the phrases that leave theirs unsaid: "the red ship and the blue one".
     """
-    head, *others = (child for child in _parser().parse(plain).children if isinstance(child, Tree))
+    head, *others = (child for child in parser().parse(plain).children if isinstance(child, Tree))
     asked = _clauses(head)
     left_out = [draft for other in others if other.data == "exclusion" for draft in _clauses(other)]
     _lend_nouns(asked)
@@ -52,12 +51,6 @@ def _limited(draft: Draft, limit: Draft, *, alone: bool) -> Draft:
     if limit.of is not None or (not alone and limit.all_of("SUPERLATIVE", "ORDINAL", "CLOSEST", "COUNT", "STRIDE")):
         chosen.unknown = [*limit.unknown, f"only {_in_full(limit)}"]
     return chosen
-
-
-@lru_cache(maxsize=1)
-def _parser() -> Lark:
-    grammar = files("fiducial.language.phrases").joinpath("grammar.lark").read_text(encoding="utf-8")
-    return Lark(grammar, start="request", parser="lalr", lexer="basic", postlex=PostLexer())
 
 
 def _trees(tree: Tree[Token], *names: str) -> list[Tree[Token]]:
