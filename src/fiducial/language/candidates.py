@@ -62,7 +62,11 @@ def colour_shares(rgb: ArrayLike) -> dict[str, float]:
 
 def measure_colours(rgb: NDArray[np.uint8]) -> tuple[float, dict[str, float]]:
     """Return the mean luminance of pixels (..., 3) in 0..1, and their :func:`colour_shares`."""
-    return float((rgb @ _LUMINANCE).mean() / 255), colour_shares(rgb)
+    return _brightness(rgb), colour_shares(rgb)
+
+
+def _brightness(rgb: NDArray[np.uint8]) -> float:
+    return float((rgb @ _LUMINANCE).mean() / 255)
 
 
 _NEUTRAL = ("black", "grey", "white")
@@ -114,7 +118,7 @@ def judge_colours(rgb: NDArray[np.uint8], ground: ArrayLike) -> tuple[float, dic
     colourful = float((~np.isin(names, _NEUTRAL)).mean())
     dark = (seen[:, 0] < _DARK).mean() >= _SHADED and around[0] - np.median(seen[:, 0]) > 15 and colourful < 0.5
     if black.mean() > _ALL_BLACK or (not lit and (black.mean() >= _SHADED or dark)):
-        return measure_colours(some)[0], {"black": 1.0}
+        return _brightness(some), {"black": 1.0}
     kept = names[~black]
     weights = {name: float((kept == name).sum()) * (1 if name in _NEUTRAL else _CATCHING) for name in COLOURS}
     light = float(np.percentile(own[~black, 0], 75))
@@ -124,23 +128,46 @@ def judge_colours(rgb: NDArray[np.uint8], ground: ArrayLike) -> tuple[float, dic
         weights["white"] += weights.pop("grey")
     total = sum(weights.values())
     shares = {name: weight / total for name, weight in weights.items() if weight}
-    return measure_colours(some[~black])[0], dict(sorted(shares.items(), key=lambda item: -item[1]))
+    return _brightness(some[~black]), dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
-def _lab(rgb: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Return CIELAB values (N, 3) of red, green and blue in 0..255."""
+# OpenCV needs an eighth of a second to fill its tables before it knows the first CIELAB value, and rounds by them.
+_XYZ = np.array([[0.412453, 0.212671, 0.019334], [0.357580, 0.715160, 0.119193], [0.180423, 0.072169, 0.950227]])
+_TO_XYZ = _XYZ / _XYZ.sum(axis=0)
+"""sRGB's red, green and blue (rows) in CIE XYZ (columns) relative to the white D65 (ITU-R BT.709)."""
+_FROM_XYZ = np.linalg.inv(_TO_XYZ)
+
+
+def _lab(rgb: ArrayLike) -> NDArray[np.float64]:
+    """Return CIELAB values (N, 3), lightness in 0..100, of sRGB's red, green and blue in 0..255 (CIE 15, IEC 61966)."""
+    values = np.asarray(rgb, dtype=np.float64) / 255
+    xyz = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4) @ _TO_XYZ
+    x, y, z = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29).T
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+
+
+def _rgb(lab: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the red, green and blue in 0..1, (N, 3), that are nearest to CIELAB values."""
+    y = (lab[:, 0] + 16) / 116
+    roots = np.stack([y + lab[:, 1] / 500, y, y - lab[:, 2] / 200], axis=1)
+    xyz = np.where(roots > 6 / 29, roots**3, (roots - 4 / 29) * 3 * (6 / 29) ** 2)
+    values = np.clip(xyz @ _FROM_XYZ, 0, 1)
+    return np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055)
+
+
+def _hue(rgb: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return HSV's hue in 0..360 and saturation in 0..1, (N,) each, of red, green and blue in 0..1."""
     import cv2  # here, because phrases need no colours of pixels
 
-    return np.asarray(cv2.cvtColor(np.asarray(rgb, dtype=np.float32)[None] / 255, cv2.COLOR_RGB2LAB)[0])
+    hue, saturation, _ = cv2.cvtColor(rgb.astype(np.float32)[None], cv2.COLOR_RGB2HSV)[0].astype(np.float64).T
+    return hue, saturation
 
 
-def _named_things(lab: NDArray[np.float32]) -> NDArray[np.str_]:
+def _named_things(lab: NDArray[np.float64]) -> NDArray[np.str_]:
     """Name the pixels (N, 3) of a thing; dull reds and light oranges are not called brown."""
-    import cv2  # here, because phrases need no colours of pixels
-
-    rgb = np.clip(cv2.cvtColor(lab[None], cv2.COLOR_LAB2RGB), 0, 1)
-    light, a, b = np.moveaxis(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[0].astype(np.float64), -1, 0)
-    hue, saturation, _ = np.moveaxis(cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)[0].astype(np.float64), -1, 0)
+    rgb = _rgb(lab)
+    light, a, b = _lab(rgb * 255).T
+    hue, saturation = _hue(rgb)
     chroma = np.hypot(a, b)
     names = _named(light, chroma, hue, saturation)
     brown = names == "brown"
@@ -152,14 +179,10 @@ def _named_things(lab: NDArray[np.float32]) -> NDArray[np.str_]:
 @cache
 def _table() -> NDArray[np.uint8]:
     """Name the middle of every cell of the RGB cube."""
-    import cv2  # here, because phrases need no colours of pixels
-
     middle = (np.arange(_STEPS) + 0.5) / _STEPS
-    cube = np.stack(np.meshgrid(middle, middle, middle, indexing="ij"), axis=-1).astype(np.float32)
-    flat = cube.reshape(1, -1, 3)
-    lab = cv2.cvtColor(flat, cv2.COLOR_RGB2LAB)[0].astype(np.float64)
-    hue, saturation, _ = np.moveaxis(cv2.cvtColor(flat, cv2.COLOR_RGB2HSV)[0].astype(np.float64), -1, 0)
-    names = _named(lab[:, 0], np.hypot(lab[:, 1], lab[:, 2]), hue, saturation)
+    cube = np.stack(np.meshgrid(middle, middle, middle, indexing="ij"), axis=-1).reshape(-1, 3)
+    lab = _lab(cube * 255)
+    names = _named(lab[:, 0], np.hypot(lab[:, 1], lab[:, 2]), *_hue(cube))
     table = np.array([COLOURS.index(name) for name in names], dtype=np.uint8).reshape((_STEPS,) * 3)
     table.setflags(write=False)
     return table
