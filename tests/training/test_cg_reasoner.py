@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
 import fiducial
@@ -60,7 +61,7 @@ def short(parts, **more):
 
 
 def data_of(config):
-    return Path(config.model).parent
+    return Path(config.model or config.head).parent
 
 
 def run(config, folder, **more):
@@ -189,6 +190,27 @@ def test_a_run_leaves_a_model_that_answers_and_draws(parts, tmp_path):
     base = fiducial.load("cg-reasoner", prompter=f"vlm:{parts['model']}", segmenter="grabcut").prompter.model
     name = next(name for name in merged if name.endswith("language_model.layers.0.self_attn.q_proj.weight"))
     assert not torch.equal(merged[name], base.state_dict()[name].to(merged[name].device))
+
+
+def test_a_run_goes_on_from_an_earlier_model_with_words_that_see_the_mask(parts, tmp_path):
+    earlier = run(short(parts, steps=1, lora=None), tmp_path / "earlier")
+    own = {"model": "", "start": str(earlier), "lora": None, "network": {**SMALL, "words_see_mask": True}}
+    config = short(parts, steps=1, learning_rate=1e-9, **own)
+    _, network = built(replace(config), tmp_path / "look")
+    before = load_file(earlier / "reasoner.safetensors")
+    assert all(torch.equal(network.state_dict()[name], value) for name, value in before.items())
+    assert not network.sight.layer.weight.any()
+    later = config.train(data_of(short(parts)), tmp_path / "later", device="cpu", quiet=True)
+    assert "sight.layer.weight" in load_file(later / "reasoner.safetensors")
+    words = load_file(earlier / "language" / "model.safetensors")
+    kept = load_file(later / "language" / "model.safetensors")
+    assert all(torch.allclose(kept[name], value, atol=1e-4) for name, value in words.items())
+    with pytest.raises(InputError, match="lora=none"):
+        short(parts, **(own | {"lora": {"rank": 2}}))
+    kinds = {**SMALL, "kinds": ["brain MRI", "endoscopy"]}
+    other = short(parts, **(own | {"network": kinds}), losses=ReasonerLosses(kinds=0.1))
+    with pytest.raises(InputError, match="missing"):
+        built(other, tmp_path / "other")
 
 
 @pytest.mark.parametrize("lora", [True, False])

@@ -9,7 +9,9 @@ passes from written words; the released training has no such term. A projector o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from fiducial.reasoner.decoder import MaskDecoder, PromptProjection, masked_mean
 from fiducial.reasoner.encoder import Encoder
 from fiducial.reasoner.model_configs import ReasonerNetworkConfig
 from fiducial.reasoner.sentences import DIMENSIONS
+from fiducial.reasoner.sight import Sight
 from fiducial.reasoner.text2centroid import CentroidHead
 
 MAX_HIDDEN, MAX_LAYERS = 8192, 8
@@ -52,6 +55,7 @@ class Reasoned:
         sentences: (B, 384) unit vectors, the words' states in the space of sentence embeddings.
         points: (B, 2) x, y in the centred frame ([-1, 1], y up) that the frozen head reads off them.
         kinds: (B, K) logits of the kind of picture; None where there is no such head.
+        seen: (B, N, D) what was found, for the language model's N tokens of the picture; None where it is not told.
         answer_loss: cross-entropy of the answers' tokens, their mean; None where no labels were given.
     """
 
@@ -60,6 +64,7 @@ class Reasoned:
     sentences: Tensor
     points: Tensor
     kinds: Tensor | None = None
+    seen: Tensor | None = None
     answer_loss: Tensor | None = None
 
 
@@ -92,6 +97,7 @@ class CGReasoner(nn.Module):
         )
         self.head = head.requires_grad_(False).eval()
         self.kinds = nn.Linear(channels, len(config.kinds)) if config.kinds else None
+        self.sight = Sight(channels, width) if config.words_see_mask else None
 
     def forward(self, inputs: Mapping[str, Tensor], labels: Tensor, pixels: Tensor) -> Reasoned:
         """Read questions, perhaps with their answers, and mark what they are about.
@@ -103,19 +109,58 @@ class CGReasoner(nn.Module):
         """
         states = self.states(inputs)
         counts = self.counted(inputs, labels)
-        pooled = masked_mean(states.float(), counts)
         prompt = self.projection(states.float(), counts)
         features = self.encoder(pixels, prompt)
         logits, presence = self.decoder(features, prompt)
-        sentences = functional.normalize(self.space(pooled), dim=-1)
+        seen = None
+        if self.sight is not None:  # the words learn to read what was found, and what is found does not depend on them
+            found = (features.detach(), logits.detach(), presence.detach())
+            seen = self.sight(*found, self._picture_tokens(inputs["input_ids"]))
+            with self.telling(inputs["input_ids"], seen):
+                states = self.states(inputs)
+        sentences = functional.normalize(self.space(masked_mean(states.float(), counts)), dim=-1)
         return Reasoned(
             logits,
             presence,
             sentences,
             self.head(sentences),
             None if self.kinds is None else self.kinds(features.mean((-2, -1))),
+            seen,
             self._answer_loss(states, labels) if bool((labels != IGNORED).any()) else None,
         )
+
+    @contextmanager
+    def telling(self, ids: Tensor, seen: Tensor) -> Iterator[None]:
+        """Add what was found to the language model's tokens of the picture, whenever it reads these prompts.
+
+        Args:
+            ids: (B, T) of the prompts' tokens.
+            seen: (B, N, D) of :class:`Reasoned`, N the number of the picture's tokens in each prompt.
+        """
+        places = (ids == int(self.base.config.image_token_id))[..., None]
+
+        def add(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            embedded = named["inputs_embeds"]
+            if embedded.shape[:2] != places.shape[:2]:  # a further token of the reply
+                return given, named
+            added = torch.zeros_like(embedded).masked_scatter(places.to(embedded.device), seen.to(embedded))
+            return given, {**named, "inputs_embeds": embedded + added}
+
+        hook = self.base.model.language_model.register_forward_pre_hook(add, with_kwargs=True)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    def _picture_tokens(self, ids: Tensor) -> int:
+        counts = (ids == int(self.base.config.image_token_id)).sum(1)
+        count = int(counts[0])
+        if bool((counts != count).any()) or math.isqrt(count) ** 2 != count:
+            raise InputError(
+                f"words_see_mask: needs a language model that reads every picture as a square of tokens, not as "
+                f"{', '.join(map(str, sorted({*counts.tolist()})))} of them"
+            )
+        return count
 
     @property
     def base(self) -> Any:
@@ -230,13 +275,26 @@ def load_reasoner(folder: Path, language: Any) -> tuple[CGReasoner, dict[str, An
             raise InputError(f"{where}: {name} needs a whole number in 1..{most}, got {value!r}")
     head = CentroidHead(hidden, layers=layers)
     made = CGReasoner(language.requires_grad_(False), network, head, pretrained=False)
+    load_weights(made, folder)
+    return made.eval(), settings
+
+
+def load_weights(network: CGReasoner, folder: Path, new: tuple[str, ...] = ()) -> None:
+    """Take all weights but the language model's from a folder; those that begin with one of ``new`` may be missing.
+
+    Raises:
+        InputError: the folder holds other weights.
+    """
+    own = {name: value for name, value in network.state_dict().items() if not name.startswith(_LANGUAGE)}
     try:
         tensors = load_file(folder / WEIGHTS)
         check_finite(tensors)
-        made.load_state_dict(tensors)
+        missing = [name for name in own if name not in tensors and not name.startswith(new)]
+        if missing:
+            raise RuntimeError(f"missing: {missing[:3]}")
+        network.load_state_dict({**network.state_dict(), **tensors})
     except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{folder / WEIGHTS}: holds no weights of this joint model ({error})") from None
-    return made.eval(), settings
 
 
 def check_folder(folder: Path) -> dict[str, Any]:

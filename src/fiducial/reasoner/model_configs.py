@@ -74,6 +74,11 @@ class ReasonerNetworkConfig(Config):
         "which of the language model's last states prompt the decoder: those of the question's tokens; of everything "
         "up to the answer, picture and all; or of the answer too, as published, where training sees the true answer",
     )
+    words_see_mask: bool = option(
+        False,
+        "let the language model read the question a second time with the features and the mask that were found, so "
+        "that its words are about this mask; not in the paper",
+    )
     kinds: tuple[str, ...] = option(
         (),
         "kinds of pictures that a head tells apart, as `subjects.yaml` has them in the published order; none: no head",
@@ -83,6 +88,8 @@ class ReasonerNetworkConfig(Config):
         """Refuse a square that the backbone cannot halve, and kinds that are called alike."""
         if self.size % self.encoder.coarsest:
             raise InputError(f"size: a multiple of {self.encoder.coarsest} for this encoder is needed, got {self.size}")
+        if self.words_see_mask and self.states == "answer":
+            raise InputError("words_see_mask: the mask is drawn before the words, so states cannot be answer")
         if len({*self.kinds}) != len(self.kinds) or len(self.kinds) == 1:
             raise InputError(f"kinds: at least two different names, or none, are needed, got {self.kinds}")
 

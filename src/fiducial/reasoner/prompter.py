@@ -106,19 +106,25 @@ class CGReasonerPrompter:
         names = ", ".join(question.image.name for question in questions)
         pictures = [self.asker.show(question.image)[0].pixels for question in questions]
         chats = [self.asker.chat(*self.template.fill(question.instruction, (0, 0))) for question in questions]
-        replies = self.asker.generate(self.asker.inputs(pictures, chats), names)
-        end = self.asker.processor.tokenizer.eos_token
-        said = [reply.text + (end if reply.finished else "") for reply in replies]
-        if self.network.config.states != "answer":
-            said = [""] * len(said)  # what is said comes behind the states that count
         device = next(self.network.parameters()).device
+
+        def looked(said: Sequence[str]) -> Reasoned:
+            inputs, labels = self.asker.answered(pictures, chats, said)
+            pixels = [encoder_pixels(question.image, self.network.config.size) for question in questions]
+            return self.network(  # type: ignore[no-any-return]
+                on_device(inputs, device, self.asker.model.dtype), labels.to(device), as_batch(pixels, device)
+            )
+
+        prompts = self.asker.inputs(pictures, chats)
         try:
             with torch.inference_mode():
-                inputs, labels = self.asker.answered(pictures, chats, said)
-                pixels = [encoder_pixels(question.image, self.network.config.size) for question in questions]
-                found = self.network(
-                    on_device(inputs, device, self.asker.model.dtype), labels.to(device), as_batch(pixels, device)
-                )
+                if self.network.config.states == "answer":
+                    replies = self.asker.generate(prompts, names)
+                    end = self.asker.processor.tokenizer.eos_token
+                    found = looked([reply.text + (end if reply.finished else "") for reply in replies])
+                else:  # what is said comes behind the states that count
+                    found = looked([""] * len(chats))
+                    replies = self._said(prompts, names, found)
         except (RuntimeError, MemoryError) as error:
             hint = "try a smaller batch_size, dtype='bfloat16', or another device"
             raise ModelError(f"cg-reasoner, asked about {names}: {first_line(error)}: {hint}") from error
@@ -126,6 +132,12 @@ class CGReasonerPrompter:
             self._read(question, reply, found, row)
             for row, (question, reply) in enumerate(zip(questions, replies, strict=True))
         ]
+
+    def _said(self, prompts: Any, names: str, found: Reasoned) -> list[Reply]:
+        if found.seen is None:
+            return self.asker.generate(prompts, names)
+        with self.network.telling(prompts["input_ids"], found.seen):
+            return self.asker.generate(prompts, names)
 
     def _read(self, question: Question, reply: Reply, found: Reasoned, row: int) -> Answer:
         image, config = question.image, self.config

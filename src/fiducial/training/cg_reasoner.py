@@ -27,7 +27,7 @@ from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.loading import load
 from fiducial.provenance import versions
-from fiducial.reasoner.model import LANGUAGE, CGReasoner, Reasoned, as_batch, save_reasoner
+from fiducial.reasoner.model import LANGUAGE, CGReasoner, Reasoned, as_batch, check_folder, load_weights, save_reasoner
 from fiducial.reasoner.model_configs import CGReasonerConfig
 from fiducial.reasoner.prompter import TEMPLATE, CGReasonerPrompter, asker_of, on_device
 from fiducial.reasoner.sentences import SentenceEncoder
@@ -122,6 +122,11 @@ class CGReasonerTask(Task[Batch]):
         if config.made is not None:
             texts = texts_of(config, self._portions)
             self._loaded, self._base = make_language(config.made, texts, trainer.device), ""
+        elif config.start:
+            earlier = Path(expand_data_folder(config.start, self._data))
+            check_folder(earlier)
+            told = VLMConfig(model=str(earlier / LANGUAGE), device=str(trainer.device), dtype=config.dtype)
+            self._loaded, self._base = load(told), ""
         else:
             self._loaded = load(VLMConfig(model=model, device=str(trainer.device), dtype=config.dtype))
             self._base = base_of(model, self._loaded.source)
@@ -133,6 +138,8 @@ class CGReasonerTask(Task[Batch]):
 
             language = get_peft_model(language, layers)
         network = CGReasoner(language, config.network, load_head(head)).to(trainer.device)
+        if config.start:
+            load_weights(network, earlier, new=("sight.",))
         trainer.run.log(
             0,
             training=count,

@@ -1,0 +1,116 @@
+"""The second look: what the joint model found reaches its words, in training and in generation."""
+
+import numpy as np
+import pytest
+import torch
+
+from fiducial.config import build, read_part
+from fiducial.errors import InputError
+from fiducial.images import Image
+from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.vlm.loading import load
+from fiducial.reasoner.model import as_batch, encoder_pixels
+from fiducial.reasoner.prompter import asker_of, on_device
+from fiducial.reasoner.sight import Sight
+from tiny.reasoner import tiny_network, tiny_reasoner
+from tiny.vlm import BUILDERS
+
+PICTURES = [Image(np.random.default_rng(seed).integers(0, 255, (40, 60, 3), np.uint8)) for seed in (0, 1)]
+
+
+def asked(loaded, network):
+    asker = asker_of(loaded, max_new_tokens=4)
+    pictures = [asker.show(image)[0].pixels for image in PICTURES]
+    inputs, labels = asker.answered(pictures, [asker.chat("", "Where is it?")] * 2, ["In the middle.", "Nowhere."])
+    pixels = [encoder_pixels(image, network.config.size) for image in PICTURES]
+    cpu = torch.device("cpu")
+    return on_device(inputs, cpu, loaded.model.dtype), labels, as_batch(pixels, cpu)
+
+
+@pytest.fixture(scope="module")
+def llava(tmp_path_factory):
+    return load(VLMConfig(model=str(BUILDERS["llava"](tmp_path_factory.mktemp("model") / "llava")), device="cpu"))
+
+
+def test_what_is_told_lies_where_it_was_found():
+    sight = Sight(channels=3, width=5)
+    with torch.no_grad():
+        sight.layer.weight[0, 3] = 1.0  # the mask's cover is what the first number says
+        sight.layer.weight[1, 4] = 1.0  # presence the second
+        sight.layer.weight[2, 0] = 1.0  # and the first channel the third
+    logits = torch.full((1, 8, 8), -30.0)
+    logits[0, :4, 4:] = 30.0  # the upper right quarter
+    features = torch.zeros(1, 3, 6, 6)
+    features[0, 0, 3:, :3] = 2.0  # the lower left quarter
+    told = sight(features, logits, torch.tensor([0.0]), 16).detach()[0].reshape(4, 4, 5)
+    np.testing.assert_allclose(told[..., 0], [[0, 0, 1, 1]] * 2 + [[0] * 4] * 2, atol=1e-6)
+    np.testing.assert_allclose(told[..., 1], 0.5)
+    np.testing.assert_allclose(told[..., 2], [[0] * 4] * 2 + [[2, 2, 0, 0]] * 2, atol=1e-6)
+
+
+def test_at_first_it_changes_nothing_and_then_the_words_alone(llava):
+    plain, seeing = tiny_network(llava.model).eval(), tiny_network(llava.model, words_see_mask=True).eval()
+    # All that both have begins alike.
+    seeing.load_state_dict({**seeing.state_dict(), **plain.state_dict()})
+    inputs, labels, pixels = asked(llava, plain)
+    one, other = plain(inputs, labels, pixels), seeing(inputs, labels, pixels)
+    torch.testing.assert_close(other.answer_loss, one.answer_loss)
+    torch.testing.assert_close(other.sentences, one.sentences)
+    assert one.seen is None
+    assert other.seen.shape[0] == 2
+    with torch.no_grad():
+        seeing.sight.layer.weight.normal_(0, 3)
+    told = seeing(inputs, labels, pixels)
+    torch.testing.assert_close(told.logits, one.logits)
+    torch.testing.assert_close(told.presence, one.presence)
+    assert not torch.allclose(told.answer_loss, one.answer_loss, atol=1e-3)
+    assert not torch.allclose(told.sentences, one.sentences, atol=1e-3)
+    # Outside a second look the language model is as it was.
+    torch.testing.assert_close(seeing.states(inputs), plain.states(inputs))
+
+
+def test_words_teach_the_sight_and_leave_the_mask_alone(llava):
+    network = tiny_network(llava.model, words_see_mask=True)
+    inputs, labels, pixels = asked(llava, network)
+    network(inputs, labels, pixels).answer_loss.backward()
+    assert network.sight.layer.weight.grad.abs().max() > 0
+    assert all(one.grad is None for half in (network.encoder, network.decoder) for one in half.parameters())
+
+
+def test_generation_reads_what_training_read(tmp_path):
+    folder = tiny_reasoner(tmp_path / "model", words_see_mask=True)
+    told = {"name": "cg-reasoner", "model": str(folder), "device": "cpu", "max_new_tokens": 3, "presence": 0.0}
+    prompter = build(read_part("prompter", told))
+    network, asker = prompter.network, prompter.asker
+    with torch.no_grad():
+        network.sight.layer.weight.normal_(0, 3)
+    questions = ["Where is the polyp?", "Is there any tumour in this picture, and where?"]  # padded at the left
+    raw = [answer.raw for answer in prompter.ask(PICTURES, questions)]
+    alone = [prompter.ask([one], [words])[0].raw for one, words in zip(PICTURES, questions, strict=True)]
+    assert raw == alone
+    # The first token of each is the likeliest behind the states of a second look.
+    pictures = [asker.show(one)[0].pixels for one in PICTURES]
+    inputs, labels = asker.answered(pictures, [asker.chat("", words) for words in questions], ["", ""])
+    pixels = as_batch([encoder_pixels(one, network.config.size) for one in PICTURES], torch.device("cpu"))
+    with torch.inference_mode():
+        found = network(inputs, labels, pixels)
+        with network.telling(inputs["input_ids"], found.seen):
+            states = network.states(inputs)
+        last = inputs["attention_mask"].sum(1) - 1
+        first = network.base.get_output_embeddings()(states[torch.arange(2), last]).argmax(-1).tolist()
+    for text, token in zip(raw, first, strict=True):
+        assert text.startswith(asker.processor.tokenizer.decode([token], skip_special_tokens=True).strip())
+
+
+def test_a_picture_that_is_no_square_of_tokens_is_refused(llava):
+    network = tiny_network(llava.model, words_see_mask=True)
+    image = llava.model.config.image_token_id
+    for ids in ([[image] * 6], [[image] * 4 + [1], [image] * 3 + [1, 1]]):
+        with pytest.raises(InputError, match=r"reads every picture as a square of tokens, not as [36]"):
+            network._picture_tokens(torch.tensor(ids))
+    assert network._picture_tokens(torch.tensor([[1, *[image] * 9]])) == 9
+
+
+def test_states_of_the_answer_cannot_prompt_a_mask_that_the_answer_is_about(llava):
+    with pytest.raises(InputError, match="the mask is drawn before the words"):
+        tiny_network(llava.model, words_see_mask=True, states="answer")
