@@ -1,9 +1,12 @@
-"""Masks and what they show: the centroid of several in the centred frame, and the pieces of one that are no specks."""
+"""Masks and what they show: centroids in the centred frame, pieces that are no specks, the same pixels elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from fiducial.geometry import runs as _runs
 from fiducial.geometry.frames import Frame
 from fiducial.geometry.masks import Mask
 from fiducial.geometry.prompts import Point
@@ -35,3 +38,19 @@ def large_pieces(mask: Mask, least: float = SPECK) -> list[Mask]:
     """
     pieces = mask.components(8)
     return [piece for piece in pieces if piece.area >= least * pieces[0].area]
+
+
+def placed(mask: Mask, x: int, y: int, height: int, width: int) -> Mask:
+    """Return the same pixels on another canvas, on which the corner of the mask's own lies at x, y; never dense.
+
+    What falls outside is cut off, so that negative offsets crop.
+
+    Example:
+        >>> mask = Mask.from_box((0, 0, 4, 4), height=8, width=8)
+        >>> placed(mask, 10, 20, height=100, width=100).box, placed(mask, -2, -3, height=5, width=5).box
+        ((10.0, 20.0, 14.0, 24.0), (0.0, 0.0, 2.0, 1.0))
+    """
+    column, top, bottom = (_runs.columns(mask.runs.astype(np.int64), mask.height) + np.array((x, y, y))).T
+    pieces = np.stack([column, np.maximum(top, 0), np.minimum(bottom, height)], axis=1)
+    inside = (column >= 0) & (column < width) & (pieces[:, 2] > pieces[:, 1])
+    return Mask(height, width, _runs.from_columns(pieces[inside], height), mask.score)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import Any, Self
 import numpy as np
 
 from fiducial.config import as_plain
-from fiducial.contents import CONTENTS, contents_of, differences, known_contents
+from fiducial.contents import CONTENTS, contents_of
 from fiducial.errors import InputError
-from fiducial.files import LineFile, json_text, make_folder, parse_json, read_json, rounded, write_atomically
+from fiducial.files import rounded
 from fiducial.geometry import Mask
+from fiducial.journal import Journal
 from fiducial.language import Outcome
-from fiducial.provenance import RUN_CARD, session
 from fiducial.volumes.configs import VolumeOptions
 from fiducial.volumes.linking import Piece
 from fiducial.volumes.volume import Volume
@@ -85,10 +84,9 @@ class SliceStore:
         command: Sequence[str],
     ) -> None:
         self.done: dict[int, Slice] = {}
-        self._lines: LineFile | None = None
+        self._journal: Journal | None = None
         if folder is None:
             return
-        folder = make_folder(folder)
         asked = {key: value for key, value in as_plain(options).items() if key not in _LATER}
         settings = {
             "volume": [{"name": one.name, "shape": one.shape, "sha256": fingerprint(one)} for one in volumes],
@@ -97,32 +95,28 @@ class SliceStore:
             "recipe": as_plain(recipe),
             CONTENTS: contents_of(recipe, {}),
         }
-        settings = json.loads(json.dumps(settings))
-        self._lines = LineFile(folder / RECORDS)
+        self._journal = Journal(folder, RECORDS, settings, command)
         try:
-            _require_same(folder / RUN_CARD, settings, bool(_lines(folder / RECORDS)))
-            write_atomically(folder / RUN_CARD, json_text({"settings": settings, **session(command)}))
-            for number, line in enumerate(_lines(folder / RECORDS), start=1):
-                found = _read(line, f"{folder / RECORDS}, line {number}")
+            for where, line in self._journal:
+                found = _read(line, where)
                 if found.outcome is not Outcome.FAILED:
                     self.done[found.index] = found
         except InputError:
-            self._lines.close()
+            self._journal.close()
             raise
 
     def append(self, found: Slice) -> None:
         """Keep what came of a slice, on the disk before this returns."""
-        if self._lines is not None:
-            text = json.dumps(found.as_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            self._lines.append(text.encode("utf-8", "backslashreplace") + b"\n")
+        if self._journal is not None:
+            self._journal.append(found.as_json())
         self.done[found.index] = found
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._lines is not None:
-            self._lines.close()
+        if self._journal is not None:
+            self._journal.close()
 
 
 def fingerprint(volume: Volume) -> str:
@@ -134,23 +128,8 @@ def fingerprint(volume: Volume) -> str:
     return digest.hexdigest()
 
 
-def _lines(path: Path) -> list[bytes]:
-    return [line for line in path.read_bytes().split(b"\n") if line]
-
-
-def _read(line: bytes, where: str) -> Slice:
+def _read(line: Mapping[str, Any], where: str) -> Slice:
     try:
-        return Slice.from_json(parse_json(line, where, kind=dict))
+        return Slice.from_json(line)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{where}: not what came of a slice ({error}): was the file edited?") from None
-
-
-def _require_same(card: Path, settings: Mapping[str, Any], begun: bool) -> None:
-    if not begun:
-        return
-    before = read_json(card, kind=dict).get("settings") if card.is_file() else None
-    before = before if isinstance(before, dict) else {}
-    other = [f"another {key}" for key in settings if key != CONTENTS and before.get(key) != settings[key]]
-    other += differences({CONTENTS: known_contents(before)}, {CONTENTS: settings[CONTENTS]})
-    if other:
-        raise InputError(f"{card.parent}: holds other work ({', '.join(other)}): give this one a folder of its own")
