@@ -135,8 +135,8 @@ def die(job, index):
 
 def wait_as_a_worker():
     """Do as a worker does whose parent may be killed."""
-    from fiducial.evaluation.job import _watch_parent
+    from fiducial.workers import watch_parent
 
-    _watch_parent()
+    watch_parent()
     print(os.getpid(), flush=True)
     time.sleep(60)

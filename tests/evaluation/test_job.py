@@ -1,10 +1,8 @@
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 
-from evaluation_fakes import ENVIRONMENT, die, numbers, write_folder
+from evaluation_fakes import die, numbers, write_folder
 from fiducial import Pipeline
 from fiducial.config import read_part
 from fiducial.errors import InputError, ModelError, UnknownNameError
@@ -63,26 +61,6 @@ def test_a_worker_opens_its_job_once_and_tells_errors(tmp_path, monkeypatch):
     failure = job_module._measure(job(f"folder:{tmp_path / 'nowhere'}"), 0)
     assert type(failure) is InputError
     assert str(failure) == f"{tmp_path / 'nowhere'}: no such file or folder"
-
-
-def test_workers_do_not_outlive_their_parent():
-    code = (
-        "import multiprocessing, time; from evaluation_fakes import wait_as_a_worker\n"
-        "if __name__ == '__main__':\n"
-        "    multiprocessing.get_context('spawn').Process(target=wait_as_a_worker).start(); time.sleep(60)"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
-    worker = int(parent.stdout.readline())
-    parent.kill()
-    parent.wait()
-    # The worker holds the other end of the pipe: it is gone when the pipe ends.
-    assert parent.stdout.read() == ""
-    parent.stdout.close()
-    assert worker != parent.pid
-
-
-def test_the_watch_is_for_workers_only():
-    assert job_module._watch_parent() is None
 
 
 def test_relative_paths_are_kept_absolute(tmp_path, monkeypatch):

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing.connection import wait as wait_for_end
+from functools import partial
 from typing import Any
 
 from fiducial import recipes
@@ -29,6 +25,7 @@ from fiducial.pipeline import Pipeline
 from fiducial.prompters.oracle import FixedPrompter
 from fiducial.recipes import Recipe
 from fiducial.results import Segmentation
+from fiducial.workers import LostWork, in_processes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,32 +162,18 @@ class Loader:
 
 def measure_with_workers(job: Job, indices: Sequence[int], workers: int) -> Iterator[Record]:
     """Measure samples in several processes, each with models of its own; records come as they are done."""
-    context = multiprocessing.get_context("spawn")
-    waiting = iter(indices)
-    with ProcessPoolExecutor(min(workers, max(1, len(indices))), context, initializer=_watch_parent) as pool:
-        running: set[Future[Record | FiducialError]] = set()
-        try:
-            for index in waiting:
-                running.add(pool.submit(_measure, job, index))
-                if len(running) >= 2 * workers:
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    yield from _results(done)
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from _results(done)
-        except BrokenProcessPool:
-            raise ModelError("a worker process died (out of memory?): the samples so far are kept, resume") from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _results(done: set[Future[Record | FiducialError]]) -> Iterator[Record]:
-    """Give the records first, so that none is lost when another sample failed."""
-    results = [future.result() for future in done]
-    yield from (one for one in results if isinstance(one, Record))
-    for one in results:
-        if isinstance(one, FiducialError):
-            raise one
+    failed: FiducialError | None = None
+    wanted = itertools.takewhile(lambda _: failed is None, indices)
+    try:
+        for _, one in in_processes(partial(_measure, job), wanted, min(workers, max(1, len(indices)))):
+            if isinstance(one, Record):
+                yield one
+            else:
+                failed = failed or one  # what is being measured meanwhile is not lost
+    except LostWork as lost:
+        raise ModelError(f"{lost}: the samples so far are kept, resume") from None
+    if failed is not None:
+        raise failed
 
 
 _OPENED: list[tuple[Job, Bench]] = []  # what this process has open
@@ -204,16 +187,3 @@ def _measure(job: Job, index: int) -> Record | FiducialError:
     except FiducialError as error:
         # Exceptions with arguments of their own do not survive the journey home as they are.
         return InputError(str(error)) if isinstance(error, InputError) else ModelError(str(error))
-
-
-def _watch_parent() -> None:
-    """End this process when the one that started it ends, however it ends: no orphan goes on computing."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        wait_for_end([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
