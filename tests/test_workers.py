@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from evaluation_fakes import ENVIRONMENT
-from fiducial.workers import LostWork, in_processes, watch_parent
+from fiducial.workers import WorkerDiedError, in_processes, watch_parent
 
 
 def twice(number):
@@ -32,7 +32,7 @@ def test_each_item_comes_once_and_no_more_are_taken_than_are_handed_out():
 
 def test_a_process_that_dies_says_what_was_lost_with_it():
     done = []
-    with pytest.raises(LostWork, match="a worker process died") as lost:
+    with pytest.raises(WorkerDiedError, match="a worker process died") as lost:
         done.extend(in_processes(twice_unless_three, iter(range(9)), 1))
     assert done == [(0, 0), (1, 2), (2, 4)]
     assert lost.value.items[0] == 3

@@ -11,9 +11,9 @@ import secrets
 import shutil
 import stat
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from fiducial.errors import InputError
 
@@ -45,6 +45,18 @@ _LONG_NUMBER_OF_BYTES = re.compile(_LONG_NUMBER.pattern.encode())
 def write_atomically(path: str | Path, data: bytes | str) -> Path:
     """Write a file, text as UTF-8, so that nobody ever sees half of it, not even after a crash; returns the path.
 
+    Raises:
+        InputError: as for :func:`writing`.
+    """
+    with writing(path) as file:
+        file.write(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
+    return Path(path)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file that takes its name when it is whole.
+
     The data goes to a hidden file in the same folder, is forced to the disk, and takes the name only then.
 
     Raises:
@@ -52,13 +64,12 @@ def write_atomically(path: str | Path, data: bytes | str) -> Path:
             is left as it was.
     """
     path = Path(path)
-    content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
     hidden = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         try:
             # Not tempfile: its files are for their owner only, these should follow the umask.
             with open(hidden, "xb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(hidden, path)
@@ -67,7 +78,6 @@ def write_atomically(path: str | Path, data: bytes | str) -> Path:
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     _sync_folder(path.parent)
-    return path
 
 
 def _sync_folder(folder: Path) -> None:

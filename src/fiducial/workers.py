@@ -18,7 +18,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class LostWork(ModelError, Generic[T]):
+class WorkerDiedError(ModelError, Generic[T]):
     """A process died, out of memory perhaps; ``items`` were handed out, and nothing came of them."""
 
     def __init__(self, items: Sequence[T]) -> None:
@@ -42,7 +42,7 @@ def in_processes(
         threads: on how many each process computes; None leaves it to what computes.
 
     Raises:
-        LostWork: a process died. What was done before has been returned, and the other items are not taken.
+        WorkerDiedError: a process died. What was done before has been returned, and the other items are not taken.
     """
     running: dict[Future[R], T] = {}
     context = multiprocessing.get_context("spawn")
@@ -53,7 +53,7 @@ def in_processes(
                     running[pool.submit(work, item)] = item
                 except BrokenProcessPool:
                     yield from _whole(running)
-                    raise LostWork([*running.values(), item]) from None
+                    raise WorkerDiedError([*running.values(), item]) from None
                 while len(running) >= ahead * workers:
                     yield from _next(running)
             while running:
@@ -70,7 +70,7 @@ def _next(running: dict[Future[R], T]) -> Iterator[tuple[T, R]]:
         try:
             future.result()
         except BrokenProcessPool:
-            raise LostWork(list(running.values())) from None
+            raise WorkerDiedError(list(running.values())) from None
 
 
 def _whole(running: dict[Future[R], T]) -> Iterator[tuple[T, R]]:

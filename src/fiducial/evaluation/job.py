@@ -25,7 +25,7 @@ from fiducial.pipeline import Pipeline
 from fiducial.prompters.oracle import FixedPrompter
 from fiducial.recipes import Recipe
 from fiducial.results import Segmentation
-from fiducial.workers import LostWork, in_processes
+from fiducial.workers import WorkerDiedError, in_processes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +170,7 @@ def measure_with_workers(job: Job, indices: Sequence[int], workers: int) -> Iter
                 yield one
             else:
                 failed = failed or one  # what is being measured meanwhile is not lost
-    except LostWork as lost:
+    except WorkerDiedError as lost:
         raise ModelError(f"{lost}: the samples so far are kept, resume") from None
     if failed is not None:
         raise failed

@@ -255,14 +255,23 @@ def _read_entry(record: object, where: str) -> _Entry:
     if not isinstance(image, str) or not (instruction is None or isinstance(instruction, str)):
         raise InputError(f"{where}: 'image' and 'instruction' need to be text, got {image!r} and {instruction!r}")
     frame, size = _record_frame(record, where)
-    items = _field(record, "prompts", where)
+    prompts = read_prompts(_field(record, "prompts", where), frame, where)
+    return _Entry(image, instruction, prompts, where, size, _outcome(record, prompts, where))
+
+
+def read_prompts(items: object, frame: Frame, where: str) -> Prompts:
+    """Read a list of objects as :meth:`fiducial.geometry.Prompts.as_json` writes them, in the numbers of a frame.
+
+    Raises:
+        InputError: it is something else; ``where`` begins the message.
+    """
     if not isinstance(items, list):
         raise InputError(f"{where}: 'prompts' needs to be a list, got {type(items).__name__}")
-    prompts = [_read_prompt(item, frame, f"{where}, prompt {number}") for number, item in enumerate(items, start=1)]
-    return _Entry(image, instruction, Prompts(frame, tuple(prompts)), where, size, _outcome(record, prompts, where))
+    numbered = enumerate(items, start=1)
+    return Prompts(frame, tuple(_read_prompt(item, frame, f"{where}, prompt {number}") for number, item in numbered))
 
 
-def _outcome(record: Mapping[str, Any], prompts: list[Prompt], where: str) -> Outcome | None:
+def _outcome(record: Mapping[str, Any], prompts: Prompts, where: str) -> Outcome | None:
     """Keep how a recorded answer without prompts ended: a failure does not become "no target"."""
     said = record.get("outcome")
     if said is None:

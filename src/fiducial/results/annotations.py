@@ -49,16 +49,7 @@ def write_coco(segmentation: Segmentation, folder: Path) -> str:
             {"id": 1, "file_name": image_file(image.name), "width": image.width, "height": image.height},
         ],
         "annotations": [
-            {
-                "id": number,
-                "image_id": 1,
-                "category_id": categories[prompt.label or UNNAMED],
-                "segmentation": mask.to_coco(),
-                "area": mask.area,
-                "bbox": _xywh(mask.box or (0.0, 0.0, 0.0, 0.0)),
-                "iscrowd": 0,
-                "score": rounded(score, SCORE_DIGITS),
-            }
+            coco_annotation(number, 1, categories[prompt.label or UNNAMED], mask, score)
             for number, (prompt, mask, score) in enumerate(
                 zip(segmentation.prompts, segmentation.masks, segmentation.scores, strict=True), start=1
             )
@@ -66,6 +57,20 @@ def write_coco(segmentation: Segmentation, folder: Path) -> str:
         "categories": [{"id": number, "name": name, "supercategory": ""} for name, number in categories.items()],
     }
     return json_text(values)
+
+
+def coco_annotation(number: int, image: int, category: int, mask: Mask, score: float | None) -> dict[str, Any]:
+    """Return one target as an annotation: its id, that of its image and of its category, and its mask."""
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": category,
+        "segmentation": mask.to_coco(),
+        "area": mask.area,
+        "bbox": _xywh(mask.box or (0.0, 0.0, 0.0, 0.0)),
+        "iscrowd": 0,
+        "score": rounded(score, SCORE_DIGITS),
+    }
 
 
 def write_labelme(segmentation: Segmentation, folder: Path) -> str:
