@@ -15,6 +15,8 @@ from fiducial.errors import InputError
 
 CONTENTS = "contents"
 """Key of what the files and folders held that the settings name: path and SHA-256 by the setting's address."""
+_CACHE = "cache"
+"""Settings of this name say where something is kept that can be found anew: no result depends on them."""
 
 
 def contents_of(recipe: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -47,7 +49,7 @@ def _hashed(named: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def _is_path(address: str, value: Any, *, folders: bool = True) -> bool:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or address.rpartition(".")[2] == _CACHE:
         return False
     path = os.path.expanduser(value)
     if address.rpartition(".")[2] == "model":
@@ -99,7 +101,8 @@ def flat(values: Any, address: str = "") -> dict[str, Any]:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """List where the settings of two runs differ, one short line each.
 
-    Files and folders are compared by what they hold, and not by where they lie, where both runs tell it.
+    Files and folders are compared by what they hold, and not by where they lie, where both runs tell it; where
+    something is kept that can be found anew makes no difference.
 
     Example:
         >>> differences({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}})
@@ -114,7 +117,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
     before, after = (flat({key: value for key, value in each.items() if key != CONTENTS}) for each in (old, new))
     for address in sorted({*before, *after} - ({*held} & {*holds})):
-        if before.get(address) != after.get(address):
+        if address.rpartition(".")[2] != _CACHE and before.get(address) != after.get(address):
             found.append(f"{address}: {_shown(before.get(address))} there, {_shown(after.get(address))} now")
     return found
 

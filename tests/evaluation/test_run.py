@@ -3,7 +3,7 @@ import json
 import pytest
 
 from evaluation_fakes import bench
-from fiducial.contents import contents_of
+from fiducial.contents import CONTENTS, contents_of, differences
 from fiducial.errors import InputError
 from fiducial.evaluation import TruthPrompts, evaluate, read_run
 
@@ -130,3 +130,22 @@ def test_a_card_that_makes_no_sense_is_named(tmp_path):
         (tmp_path / "run.json").write_text(text)
         with pytest.raises(InputError, match=r"run\.json: "):
             read_run(tmp_path)
+
+
+def test_where_something_is_kept_to_be_found_again_is_no_setting(tmp_path):
+    model, kept = tmp_path / "model", tmp_path / "kept"
+    for folder in (model, kept):
+        folder.mkdir()
+        (folder / "a.bin").write_bytes(b"1")
+
+    def told(cache):
+        recipe = {"prompter": {"model": str(model), "decode": {"cache": str(cache)}}}
+        return {"recipe": recipe, CONTENTS: contents_of(recipe, {})}
+
+    before = told(kept)
+    assert set(before[CONTENTS]) == {"recipe.prompter.model"}
+    (kept / "b.bin").write_bytes(b"2")  # the table of another model
+    assert differences(before, told(kept)) == []
+    assert differences(before, told(tmp_path / "elsewhere")) == []
+    (model / "a.bin").write_bytes(b"22")
+    assert "recipe.prompter.model: the contents of" in differences(before, told(kept))[0]
