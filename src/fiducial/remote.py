@@ -1,7 +1,8 @@
-"""Servers elsewhere: where one is, with which key it is asked, when to ask again, what it says about itself."""
+"""Servers elsewhere: where one is, with which key it is asked, one request and its limits, when to ask again."""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import math
 import os
@@ -9,9 +10,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fiducial.errors import InputError
+
+if TYPE_CHECKING:
+    import httpx
 
 _EXCERPT = 300
 _SECRET_LENGTH = 6
@@ -132,6 +137,63 @@ def read_key(variables: Sequence[str], environment: Mapping[str, str] = os.envir
     if not (value.isascii() and value.isprintable()) or " " in value:
         raise InputError(f"the key in the environment variable {holding} holds signs that no key has: set it anew")
     return Key(value, tuple(variables), holding)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server answered: status, headers, the body as it travelled, and whether that is all of it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    whole: bool
+
+
+async def exchange(
+    http: httpx.AsyncClient,
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    *,
+    seconds: float,
+    most_bytes: int,
+) -> Reply:
+    """Make one request within one limit for all of it, however slowly its head or its body drips.
+
+    Args:
+        http: the connections, without limits of their own: each of httpx's is for one read.
+        method: of HTTP.
+        url: whole.
+        body: what is sent, or None.
+        headers: sent besides those of ``http``.
+        seconds: from connecting to the last byte.
+        most_bytes: of the body that are read.
+
+    Returns:
+        The reply, not unpacked. Its body is cut after ``most_bytes``, and where an error's broke off.
+
+    Raises:
+        TimeoutError: the limit was met.
+        httpx.HTTPError: as httpx raises it.
+    """
+    import httpx
+
+    read, whole = bytearray(), True
+    async with (
+        asyncio.timeout(seconds),
+        http.stream(method, url, content=body, headers=dict(headers)) as response,
+    ):
+        try:
+            async for piece in response.aiter_raw():
+                read += piece
+                if len(read) > most_bytes:
+                    whole = False
+                    break
+        except httpx.TransportError:
+            if response.is_success:
+                raise
+    return Reply(response.status_code, response.headers, bytes(read[:most_bytes]), whole)
 
 
 def read_retry_after(text: str | None, now: Callable[[], float] = time.time) -> float:

@@ -1,7 +1,10 @@
+import contextlib
+import gc
 import json
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -85,15 +88,16 @@ def test_it_travels_without_its_connections(service):
     expected = remote.cut(picture(), completions())
     sent = pickle.dumps(remote)
     again = pickle.loads(sent)  # noqa: S301
-    assert again._http is None
+    assert again._connections is None
     assert again.cut(picture(), completions()) == expected
     assert again.config == remote.config
-    remote._owner = -1  # as in a process that was forked: connections of the other one are left alone
-    theirs = remote._http
+    theirs = remote._connections
+    theirs.owner = -1  # as in a process that was forked: connections of the other one are left alone
     assert remote.cut(picture(), completions()) == expected
-    assert remote._http is not theirs
-    assert not theirs.is_closed
+    assert remote._connections is not theirs
+    assert not theirs._http.is_closed
     theirs.close()
+    assert theirs._http.is_closed
     remote.close()
     remote.close()
     assert remote.cut(picture(), completions()) == expected
@@ -196,7 +200,7 @@ class Scripted:
     """A server that answers with what stands in ``script``, and notes what it was asked."""
 
     def __init__(self, *script):
-        self.script, self.asked = list(script), []
+        self.script, self.asked, self.over = list(script), [], threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -209,6 +213,13 @@ class Scripted:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 outer.asked.append(self.path)
                 status, headers, body = outer.script.pop(0)
+                if status in ("head", "body"):  # which never ends
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"Content-Length: 1000\r\n\r\n" * (status == "body"))
+                    with contextlib.suppress(OSError):
+                        while not outer.over.wait(0.02):
+                            self.wfile.write(b" " if status == "body" else b"X-More: yes\r\n")
+                    self.close_connection = True
+                    return
                 if status is None:  # killed in the middle of its answer
                     self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
                     self.close_connection = True
@@ -228,6 +239,7 @@ class Scripted:
         return self
 
     def __exit__(self, *_):
+        self.over.set()
         self.http.shutdown()
         self.http.server_close()
 
@@ -254,6 +266,30 @@ def test_what_passes_is_asked_again_as_late_as_the_service_says(first, least):
         assert len(server.asked) == 2
     assert len(clock.slept) == 1
     assert least <= clock.slept[0] <= 10
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_an_answer_that_drips_is_given_up_and_asked_for_again(part):
+    with Scripted((part, {}, b""), (200, {}, EMPTY)) as server:
+        remote, clock = client(server.url, timeout=0.2)
+        clock.meanwhile = lambda: setattr(remote, "config", replace(remote.config, timeout=60))
+        assert remote.cut(picture(), ONE) == [(Mask.empty(HEIGHT, WIDTH),)]
+        assert len(server.asked) == 2
+        server.script = [(part, {}, b"")]
+        impatient, _ = client(server.url, timeout=0.2, patience=0)
+        with pytest.raises(ServiceError, match=r"gave no whole answer in 0\.2 s"):
+            impatient.cut(picture(), ONE)
+
+
+def test_its_thread_ends_with_it():
+    with serving() as running:
+        remote, _ = client(running.url)
+        remote.cut(picture(), ONE)
+        thread = next(one for one in threading.enumerate() if one.name == "reward service")
+        del remote
+        gc.collect()
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from fiducial.errors import InputError, MissingExtraError, ModelError
 from fiducial.files import parse_json
 from fiducial.prompters.configs import KEY_VARIABLE
-from fiducial.remote import Address, Key, check_address, excerpt, look_up_key, read_retry_after
+from fiducial.remote import Address, Key, Reply, check_address, excerpt, exchange, look_up_key, read_retry_after
 
 try:
     import httpx
@@ -221,34 +221,25 @@ class ChatClient:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         method = "GET" if body is None else "POST"
         try:
-            async with (
-                asyncio.timeout(limit),
-                self._http.stream(method, self._address.url + path, content=body, headers=headers) as response,
-            ):
-                text = self._key.hide(await self._read(response))
+            url = self._address.url + path
+            reply = await exchange(self._http, method, url, body, headers, seconds=limit, most_bytes=MAX_REPLY_BYTES)
         except TimeoutError:
             raise EndpointError(f"{self._at} gave no whole reply within {limit:.3g} s", passing=True) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._broken(error) from None
-        if response.status_code != 200:
-            raise self._refusal(response, text, structured)
-        return self._parse(text, response.headers.get("Content-Type", ""))
+        text = self._key.hide(self._text(reply))
+        if reply.status != 200:
+            raise self._refusal(reply, text, structured)
+        return self._parse(text, reply.headers.get("Content-Type", ""))
 
-    async def _read(self, response: httpx.Response) -> str:
-        """Read a body as it travels, and no more of it than is allowed; that of an error may be cut."""
-        read = bytearray()
-        try:
-            async for piece in response.aiter_raw():
-                read += piece
-                if len(read) > MAX_REPLY_BYTES:
-                    raise self._too_long()
-        except httpx.TransportError:
-            if response.status_code == 200:
-                raise
-        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    def _text(self, reply: Reply) -> str:
+        """Return the text of a body."""
+        if not reply.whole:
+            raise EndpointError(f"{self._at} replied with more than {MAX_REPLY_BYTES:,} bytes: not read further")
+        encoding = reply.headers.get("Content-Encoding", "").strip().lower()
         if encoding in ("", "identity"):
-            return read.decode("utf-8", errors="replace")
-        if response.status_code == 200:  # a few kilobytes may hold gigabytes
+            return reply.body.decode("utf-8", errors="replace")
+        if reply.status == 200:  # a few kilobytes may hold gigabytes
             raise EndpointError(f"{self._at} packed its reply ({excerpt(encoding)}) unasked: switch that off there")
         return ""
 
@@ -264,20 +255,20 @@ class ChatClient:
             raise EndpointError(f"{self._at} replied with a web page, not with JSON: is the url right?")
         raise EndpointError(f"{self._at} replied with what is not JSON: {excerpt(text) or 'nothing at all'}")
 
-    def _refusal(self, response: httpx.Response, text: str, structured: bool) -> EndpointError:
+    def _refusal(self, reply: Reply, text: str, structured: bool) -> EndpointError:
         """Say what a status other than 200 means."""
-        status = response.status_code
-        page = _is_page(text, response.headers.get("Content-Type", ""))
+        status = reply.status
+        page = _is_page(text, reply.headers.get("Content-Type", ""))
         words = "a web page" if page else self._key.hide(_server_words(text))
         said = f": {words}" if words else ""
         answered = f"{self._at} answered {status}"
         if 300 <= status < 400:
             # Without its query, which may hold secrets.
-            location = re.split(r"[?#]", self._key.hide(response.headers.get("Location", "")))[0].rpartition("@")[2]
+            location = re.split(r"[?#]", self._key.hide(reply.headers.get("Location", "")))[0].rpartition("@")[2]
             leads = f"a redirect to {excerpt(location) or 'nowhere'}, which is not followed"
             return EndpointError(f"{answered}, {leads}: set the url to where the server really is", Cause.ADDRESS)
         if status in RETRIED:
-            wait = read_retry_after(response.headers.get("Retry-After"))
+            wait = read_retry_after(reply.headers.get("Retry-After"))
             return EndpointError(f"{answered}{said}", passing=True, wait=wait)
         if status in (401, 403):
             more = f" ({words})" if words else ""
@@ -301,9 +292,6 @@ class ChatClient:
         if isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)):
             return EndpointError(f"{self._at} broke off ({why})", passing=True)
         return EndpointError(f"{self._at} cannot be asked ({why})")
-
-    def _too_long(self) -> EndpointError:
-        return EndpointError(f"{self._at} replied with more than {MAX_REPLY_BYTES:,} bytes: not read further")
 
 
 def _server_words(text: str) -> str:

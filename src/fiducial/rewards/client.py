@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import random
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +19,7 @@ from fiducial.errors import InputError, MissingExtraError, ModelError
 from fiducial.files import parse_json
 from fiducial.geometry import Prompts
 from fiducial.images import Image
-from fiducial.remote import check_address, excerpt, look_up_key, read_retry_after
+from fiducial.remote import Address, Reply, check_address, excerpt, exchange, look_up_key, read_retry_after
 from fiducial.rewards.configs import SERVICE_KEY_VARIABLE, ServiceConfig
 from fiducial.rewards.service import Cut
 from fiducial.rewards.wire import UNKNOWN_IMAGE, image_path, read_cuts, write_completions
@@ -56,6 +58,54 @@ class ServiceError(ModelError):
         self.wait = wait
 
 
+class _Connections:
+    """Connections of one process, kept open, in a loop of their own; any number of threads may ask at once."""
+
+    def __init__(self, address: Address) -> None:
+        self.owner = os.getpid()
+        self._http = httpx.AsyncClient(
+            headers={"Accept-Encoding": "identity", "User-Agent": "fiducial"},
+            follow_redirects=False,  # the key and the pictures would go where nobody sent them
+            trust_env=not address.local,
+            verify=address.secure,
+            timeout=None,  # exchange() has one limit for the whole request
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None),
+        )
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=_run, args=(self._loop,), name="reward service", daemon=True).start()
+        self._stop = weakref.finalize(self, _stop, self._loop, self.owner)
+
+    def exchange(self, method: str, url: str, body: bytes | None, headers: dict[str, str], seconds: float) -> Reply:
+        """Make one request; an interrupt cancels it."""
+        limits = {"seconds": seconds, "most_bytes": MAX_ANSWER_BYTES}
+        waiting = asyncio.run_coroutine_threadsafe(
+            exchange(self._http, method, url, body, headers, **limits), self._loop
+        )
+        try:
+            return waiting.result()
+        except BaseException:
+            waiting.cancel()
+            raise
+
+    def close(self) -> None:
+        """Close them."""
+        if self._stop.alive:
+            asyncio.run_coroutine_threadsafe(self._http.aclose(), self._loop).result()
+            self._stop()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+def _stop(loop: asyncio.AbstractEventLoop, owner: int) -> None:
+    if owner == os.getpid():  # the loop of a parent process is not to be touched
+        loop.call_soon_threadsafe(loop.stop)
+
+
 class RemoteMaskService:
     """A :class:`fiducial.rewards.service.MaskService` behind HTTP; any number of threads may use it, and it is pickled.
 
@@ -83,8 +133,7 @@ class RemoteMaskService:
         variable = config.key_variable or ""
         self._address = check_address(config.url, "the reward service's url", variable or SERVICE_KEY_VARIABLE)
         self._at = f"the reward service at {self._address.url}"
-        self._http: httpx.Client | None = None
-        self._owner = 0
+        self._connections: _Connections | None = None
         self._lock = threading.Lock()
 
     @property
@@ -117,12 +166,12 @@ class RemoteMaskService:
     def close(self) -> None:
         """Close the connections; asking again opens new ones."""
         with self._lock:
-            if self._http is not None and self._owner == os.getpid():
-                self._http.close()
-            self._http = None
+            if self._connections is not None and self._connections.owner == os.getpid():
+                self._connections.close()
+            self._connections = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_http": None, "_owner": 0, "_lock": None}
+        return {**self.__dict__, "_connections": None, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -201,50 +250,35 @@ class RemoteMaskService:
             headers["Authorization"] = f"Bearer {key.value}"
         url = self._address.url + path
         try:
-            with self._client().stream(method, url, content=body, headers=headers) as response:
-                answer = self._read(response)
-        except httpx.TimeoutException:
-            raise ServiceError(f"{self._at} said nothing for {self.config.timeout:g} s", passing=True) from None
+            reply = self._connected().exchange(method, url, body, headers, self.config.timeout)
+        except TimeoutError:
+            raise ServiceError(f"{self._at} gave no whole answer in {self.config.timeout:g} s", passing=True) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = key.hide(excerpt(str(error))) or type(error).__name__
             passing = isinstance(error, httpx.TransportError) and "CERTIFICATE" not in why.upper()
             raise ServiceError(f"{self._at} cannot be reached ({why})", passing=passing) from None
-        if response.status_code in (200, 204):
-            return True, answer
-        problem = self._problem(answer)
-        if response.status_code == 404 and problem.get("type") == UNKNOWN_IMAGE:
+        if not reply.whole:
+            raise ServiceError(f"{self._at} answered more than {MAX_ANSWER_BYTES:,} bytes: ask for less at once")
+        if reply.status in (200, 204):
+            return True, reply.body
+        problem = self._problem(reply.body)
+        if reply.status == 404 and problem.get("type") == UNKNOWN_IMAGE:
             return False, b""
         words = key.hide(excerpt(str(problem.get("detail") or problem.get("title") or "")))
-        said = f"{self._at} answered {response.status_code}{f': {words}' if words else ''}"
-        if response.status_code in (401, 403):
+        said = f"{self._at} answered {reply.status}{f': {words}' if words else ''}"
+        if reply.status in (401, 403):
             said += f" ({key.story})"
         elif not words:
             said += " (is it a reward service?)"
-        wait = read_retry_after(response.headers.get("Retry-After"))
-        raise ServiceError(said, passing=response.status_code in PASSING, wait=wait)
+        wait = read_retry_after(reply.headers.get("Retry-After"))
+        raise ServiceError(said, passing=reply.status in PASSING, wait=wait)
 
-    def _client(self) -> httpx.Client:
+    def _connected(self) -> _Connections:
         """Return this process's connections; those of a parent process are not to be touched."""
         with self._lock:
-            if self._http is None or self._owner != os.getpid():
-                self._owner = os.getpid()
-                self._http = httpx.Client(
-                    headers={"Accept-Encoding": "identity", "User-Agent": "fiducial"},
-                    follow_redirects=False,  # the key and the pictures would go where nobody sent them
-                    trust_env=not self._address.local,
-                    verify=self._address.secure,
-                    timeout=self.config.timeout,
-                    limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None),
-                )
-            return self._http
-
-    def _read(self, response: httpx.Response) -> bytes:
-        read = bytearray()
-        for piece in response.iter_raw():
-            read += piece
-            if len(read) > MAX_ANSWER_BYTES:
-                raise ServiceError(f"{self._at} answered more than {MAX_ANSWER_BYTES:,} bytes: ask for less at once")
-        return bytes(read)
+            if self._connections is None or self._connections.owner != os.getpid():
+                self._connections = _Connections(self._address)
+            return self._connections
 
     def _problem(self, answer: bytes) -> dict[str, Any]:
         try:

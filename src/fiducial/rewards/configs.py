@@ -93,7 +93,7 @@ class ServiceConfig(Config):
         600.0, "how long a service that is gone or busy is waited for, per request", unit="seconds", minimum=0
     )
     timeout: float = option(
-        300.0, "how long a service that is there may say nothing before it is asked again", unit="seconds", above=0
+        300.0, "limit of one request, from connecting to the last byte; then it is made again", unit="seconds", above=0
     )
     concurrency: int = option(8, "most groups of completions that are asked for at once", minimum=1)
 
