@@ -141,6 +141,11 @@ def test_think2seg_counts() -> None:
     text = negative.encode(prompts, frame)
     assert '"negative_points": [[5, 6]]' in text
     assert negative.decode(text, frame, strict=True).prompts[0].negative_points == ((5.0, 6.0),)
+    assert negative.decode(text, frame).prompts == negative.decode(text, frame, strict=True).prompts
+    for written in (text, text.replace("[[5, 6]]", "[]")):
+        void = dialect("think2seg").decode(written, frame)
+        assert (void.outcome, len(void.prompts)) == (Outcome.MALFORMED, 0)
+        assert void.text == "the key 'negative_points' makes a reply of this form void"
     assert plain.decode(text, frame, strict=True).outcome is Outcome.MALFORMED
     assert "negative" not in plain.encode(prompts, frame)
     for counts in ((0, 0), (1, -1)):

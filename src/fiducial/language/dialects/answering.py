@@ -24,7 +24,8 @@ class ParsedReply:
     cut_off: bool = False
     thinking: str = ""
     words: str = ""  # those around the coordinates
-    problem: str = ""  # why the reply breaks the strict format
+    problem: str = ""  # why the reply breaks the strict format, or is void however it is read
+    other_keys: set[str] = field(default_factory=set)  # keys of targets that the form does not have, as written
 
 
 def to_answer(

@@ -41,7 +41,8 @@ def think2seg(positive: int = 2, negative: int = 0, side: int = 840) -> Dialect:
 
     Args:
         positive: how many ``positive_points`` each item holds: the first ones of a prompt are written.
-        negative: how many ``negative_points``; 0 means that the key must not appear.
+        negative: how many ``negative_points``; 0 means that the key must not appear: a reply with it is void, as
+            both published parsers have it (EarthReason_datasets, ``neg_point_num=0``).
         side: side of the square to which the image is squashed: 840 for Qwen2.5-VL, 896 for InternVL3,
             672 for LLaVA.
     """
@@ -50,11 +51,21 @@ def think2seg(positive: int = 2, negative: int = 0, side: int = 840) -> Dialect:
     points = [PointKey("positive_points", positive, 1, nested=True)]
     if negative:
         points.append(PointKey("negative_points", negative, 0, nested=True))
+    voiding = frozenset() if negative else frozenset({"negative_points"})
+    grammar = JsonGrammar(
+        "think2seg",
+        points=tuple(points),
+        box_required=False,
+        label_key=None,
+        fence="required",
+        tags=True,
+        voiding=voiding,
+    )
     return Dialect(
         "think2seg",
         ("think2seg-rs",),
         "thinking, then a fenced JSON array with bbox_2d and positive_points in pixels of a square; no labels",
-        JsonGrammar("think2seg", points=tuple(points), box_required=False, label_key=None, fence="required", tags=True),
+        grammar,
         sizing=Square(side),
     )
 

@@ -85,6 +85,8 @@ class Collector:
         """How many lists or dictionaries say plainly that there is nothing."""
         self.spoilt = 0
         """How many targets could not be read."""
+        self.other_keys: set[str] = set()
+        """Keys of targets that the form does not have, as written."""
 
     def walk(self, value: Any, label: str | None = None) -> None:
         """Gather the targets of one value; its depth is bounded by the reader."""
@@ -115,6 +117,7 @@ class Collector:
             return
         for key in value:
             if key not in self._keys:
+                self.other_keys.add(key)
                 role = used.get(plain_key(key))
                 self._notes.add(f"key {clean(key, 40)!r} {f'read as {role}' if role else 'left out'}")
 

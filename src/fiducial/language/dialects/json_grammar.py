@@ -60,6 +60,7 @@ class JsonGrammar:
         tags: whether the form has thinking and answer tags.
         single: the answer is one dictionary, not a list.
         native: another form of the same family that is read when there is no JSON.
+        voiding: keys with which a reply is void, however it is read.
         decimals: to how many decimals numbers are written.
     """
 
@@ -74,6 +75,7 @@ class JsonGrammar:
     tags: bool = False
     single: bool = False
     native: Grammar | None = None
+    voiding: frozenset[str] = frozenset()
     decimals: int = 0
 
     def write(self, prompts: Prompts, thinking: str) -> str:
@@ -135,6 +137,8 @@ class JsonGrammar:
             parsed = self.native.read(reply, notes)
         if parsed.items or parsed.nothing:
             self._note_form(reply, parsed, notes)
+        for key in sorted(parsed.other_keys & self.voiding):
+            parsed.problem = f"the key {key!r} makes a reply of this form void"
         return parsed
 
     def _note_form(self, reply: Reply, parsed: ParsedReply, notes: Notes) -> None:

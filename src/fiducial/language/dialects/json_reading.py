@@ -74,7 +74,9 @@ def read_json_like(
             notes.add(WORDS)
     said = not document.values and not document.cut_off and says_nothing(text)
     nothing = not collector.items and not collector.spoilt and (collector.empty > 0 or said)
-    return ParsedReply(collector.items, nothing, collector.spoilt, document.cut_off, words=words)
+    return ParsedReply(
+        collector.items, nothing, collector.spoilt, document.cut_off, words=words, other_keys=collector.other_keys
+    )
 
 
 def _paired(document: Document, text: str, notes: Notes, ended: bool) -> Document:
