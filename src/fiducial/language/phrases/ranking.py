@@ -45,16 +45,16 @@ def _across(tokens: list[Token]) -> list[Token]:
 
 
 def _but_one(tokens: list[Token]) -> list[Token]:
-    """Read "largest but one", before the noun or after it, as the second largest."""
+    """Read "largest but one" and "last but two", before the noun or after it, as the second largest, third to last."""
     settled: list[Token] = []
     index = 0
     while index < len(tokens):
         token = tokens[index]
         index += 1
         start = len(settled)
-        while start and settled[start - 1].type in (*NAMING, *DESCRIBING):
+        while start and settled[start - 1].type in (*NAMING, *DESCRIBING, "ORDINAL"):
             start -= 1
-        best = next((k for k in range(start, len(settled)) if settled[k].type == "SUPERLATIVE"), None)
+        best = next((k for k in range(start, len(settled)) if settled[k].type in ("SUPERLATIVE", "ORDINAL")), None)
         number = str(tokens[index]) if kind_at(tokens, index) == "COUNT" else ""
         if token != "but" or best is None or not 0 < lexicon.NUMBERS.get(number, 0) < 10:
             settled.append(token)
@@ -62,11 +62,13 @@ def _but_one(tokens: list[Token]) -> list[Token]:
         if kind_at(tokens, index + 1) in NAMING and settled[-1].type in NAMING:  # "the largest ship but one dog"
             settled.append(token)
             continue
-        if any(one.type in ("COUNT", "QUANTIFIER", "ORDINAL") for one in settled[: best + 1]):
-            settled.append(as_kind(token, "PLAIN"))  # "the two largest but one": which?
+        end = lexicon.ordinal_of(str(settled[best])) if settled[best].type == "ORDINAL" else 1
+        if abs(end) > 1 or any(one.type in ("COUNT", "QUANTIFIER", "ORDINAL") for one in settled[:best]):
+            settled.append(as_kind(token, "PLAIN"))  # "the two largest but one", "the second but one": which?
             continue
-        rank = lexicon.NUMBERS[number] + 1
-        settled.insert(best, as_kind(token, "ORDINAL", lexicon.ordinal_name(rank)))
+        rank = lexicon.ordinal_name(lexicon.NUMBERS[number] + 1)
+        replaced = best + (settled[best].type == "ORDINAL")
+        settled[best:replaced] = [as_kind(token, "ORDINAL", rank if end > 0 else f"{rank} to last")]
         index += 1
     return settled
 
