@@ -115,6 +115,15 @@ def test_depth_is_bounded() -> None:
     assert read("[" * 30 + '"]"' + "]" * 30)[0].cut_off is False
 
 
+def test_a_string_in_brackets_that_are_too_deep_is_dropped_with_them() -> None:
+    document, notes = read("[" * MAX_DEPTH + '1, ["deeper", 2], 3' + "]" * MAX_DEPTH)
+    value = document.values[0].data
+    for _ in range(MAX_DEPTH - 1):
+        (value,) = value
+    assert value == [1, 3]
+    assert notes == (f"brackets nested deeper than {MAX_DEPTH}",)
+
+
 def test_long_numbers_are_no_numbers() -> None:
     value = read("[" + "9" * 1000 + "]")[0].values[0].data[0]
     assert math.isnan(value)
