@@ -17,13 +17,15 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from fiducial.cli import main
+
 ROOT = Path(__file__).parents[1]
 SHIPS = str(ROOT / "docs" / "images" / "ships.png")
 RUN = """
 import contextlib, io, json, os, sys
 
-MISSING = {"torch", "transformers", "accelerate", "peft", "trl", "datasets", "onnx", "filelock", "tensorboard"}
-HEAVY = {"numpy", "cv2", "PIL", "scipy", "skimage", "onnxruntime", "lark", "yaml", "rich", "jinja2", "safetensors"}
+MISSING = {"scipy", "skimage", "torch", "transformers", "accelerate", "peft", "trl", "datasets", "onnx", "filelock", "tensorboard"}
+HEAVY = {"numpy", "cv2", "PIL", "onnxruntime", "lark", "yaml", "rich", "jinja2", "safetensors"}
 
 
 class Absent:
@@ -79,22 +81,24 @@ def commands(folder):
         "models": (["models", "nano-segmenter"], PICTURES | {"yaml"}),
         "doctor": (["doctor", "--json"], PICTURES | {"yaml"}),
         "score": (["score", found, truth], LANGUAGE),
-        "evaluate": (
-            ["evaluate", SCENES, "--prompter", "truth", "--segmenter", "grabcut", "--out", run, "--json"],
-            LANGUAGE | {"scipy", "yaml", "jinja2"},
-        ),
         "compare": (["compare", run, run], LANGUAGE | {"yaml"}),
-        "refer": (["refer", SCENES, "--out", str(folder / "refer.jsonl")], LANGUAGE | {"scipy"}),
+        "refer": (["refer", SCENES, "--out", str(folder / "refer.jsonl")], LANGUAGE),
         "classic": (
             ["segment", SHIPS, "the white region", "--recipe", "classic", "--json"],
-            LANGUAGE | {"scipy", "skimage", "yaml"},
+            LANGUAGE | {"yaml"},
+        ),
+        "refiners": (
+            ["cut", SHIPS, "--box", "151,50,249,98", "--segmenter", "grabcut", "--refine", "cfpg,mbo", "--json"],
+            PICTURES | {"cv2"},
         ),
         "segment": (segment, LANGUAGE | NANO | {"yaml"}),
         "cut": (["cut", SHIPS, "--box", "151,50,249,98", "--json"], PICTURES | NANO | {"cv2"}),
     }
 
 
+EVALUATE = ["evaluate", SCENES, "--prompter", "truth", "--segmenter", "grabcut", "--json"]
 NEEDING = {
+    "measuring outlines": ([*EVALUATE, "--out", "other"], "measure"),
     "segmenter 'sam'": (["cut", SHIPS, "--box", "1,1,9,9", "--segmenter", "sam:facebook/sam-vit-base"], "models"),
     "prompter 'nano-vlm'": (["segment", SHIPS, "the ship", "--prompter", "nano-vlm"], "models"),
     "device 'mps'": (["cut", SHIPS, "--box", "1,1,9,9", "--device", "mps"], "models"),
@@ -114,6 +118,7 @@ def ran(tmp_path_factory):
         mask[5:15, 5:right] = 255
         (folder / name).mkdir()
         PIL.Image.fromarray(mask).save(folder / name / "a.png")
+    assert main([*EVALUATE, "--out", str(folder / "run")]) == 0  # what is compared
     asked = {**commands(folder), **NEEDING}
     given = json.dumps([words for words, _ in asked.values()])
     done = subprocess.run(
@@ -144,5 +149,16 @@ def test_no_package_of_an_extra_is_needed_by_what_is_installed_with_the_base():
     """The base install's list and the finder above are of one mind."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     base = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
-    assert not base & {"torch", "transformers", "accelerate", "peft", "trl", "datasets", "onnx", "filelock"}
+    assert not base & {
+        "scipy",
+        "scikit-image",
+        "torch",
+        "transformers",
+        "accelerate",
+        "peft",
+        "trl",
+        "datasets",
+        "onnx",
+        "filelock",
+    }
     assert "onnxruntime" in base

@@ -1,5 +1,6 @@
 import json
 import shlex
+import sys
 
 import pytest
 
@@ -37,3 +38,16 @@ def test_what_is_there_is_left_as_it_is(two, tmp_path, capsys):
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["written"] for one in found] == [False, False]
     assert found[0] == {"path": str(folder / "coins.png"), "written": False, "instruction": two[0].instruction}
+
+
+def test_without_scikit_image_the_photographs_are_left_out_and_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "skimage.data", None)
+    assert main(["samples", str(tmp_path), "--json"]) == 0
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {one.name for one in samples.SAMPLES if one.scene}
+    out, said = capsys.readouterr()
+    assert len(out.splitlines()) == len(written)
+    assert said == (
+        "fiducial: coins.png, rocket.png, coffee.png, chelsea.png come with scikit-image: "
+        "pip install 'fiducial[samples]', then run this again\n"
+    )

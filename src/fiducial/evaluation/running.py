@@ -22,6 +22,7 @@ from fiducial.evaluation.summary import score_record
 from fiducial.files import make_folder
 from fiducial.language import Outcome
 from fiducial.metrics import policy
+from fiducial.metrics.boundaries import check_installed
 from fiducial.provenance import session
 
 OnRecord = Callable[[Record, int, int], None]
@@ -92,6 +93,7 @@ def evaluate(
         InputError: the folder holds another run, or a sample cannot be read; what was measured before is kept.
         ModelError: a part broke its contract, or a worker died.
     """
+    check_installed()
     selection = selection or Selection()
     if workers < 1 or (workers > 1 and not isinstance(work, Job)):
         raise InputError("workers is 1 or more, and several processes need a job that each of them can open")

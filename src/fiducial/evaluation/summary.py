@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fiducial.errors import InputError
+from fiducial.errors import InputError, extra_needed
 from fiducial.evaluation.record import Record
 from fiducial.evaluation.run import Run
 from fiducial.geometry import Box, Mask, boxes
@@ -124,7 +124,8 @@ class Summary:
         known = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
         if len(known) < 3 or not np.ptp(known, axis=0).all():
             return None
-        from scipy.stats import spearmanr
+        with extra_needed("rank correlations", "measure"):
+            from scipy.stats import spearmanr
 
         return float(spearmanr(known[:, 0], known[:, 1])[0])
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.errors import InputError
+from fiducial.errors import InputError, extra_needed
 from fiducial.geometry import Mask
 from fiducial.geometry import runs as _runs
 
@@ -32,8 +32,15 @@ def boundary(mask: Mask) -> Mask:
     return Mask(mask.height, mask.width, _runs.intersection(runs, _runs.complement(inside, total)))
 
 
+def check_installed() -> None:
+    """Refuse to begin what will measure outlines where SciPy is not installed; MissingExtraError."""
+    with extra_needed("measuring outlines", "measure"):
+        import scipy.spatial  # noqa: F401
+
+
 def _distances(truth: Mask, prediction: Mask, spacing: Spacing) -> tuple[Distances, Distances]:
     """Measure from every boundary pixel of the truth, (N,), and of the prediction, (M,), to the other's nearest one."""
+    check_installed()
     from scipy.spatial import cKDTree  # a tree of boundary pixels: its memory follows the outline, not the canvas
 
     one, two = (_centres(boundary(mask)) * np.array(spacing) for mask in (truth, prediction))

@@ -1,7 +1,7 @@
 """Refiners: better prompts before the cut (``cfpg``), better masks after it (``mbo``).
 
-Both are parts of PSLG-SAM's second stage and need no weights. Importing this package loads neither OpenCV nor
-scikit-image; refining does.
+Both are parts of PSLG-SAM's second stage and need no weights. Importing this package loads no OpenCV;
+refining does.
 """
 
 from fiducial.refiners.configs import BoundaryOptimisation, ForegroundPoint

@@ -14,11 +14,10 @@ from itertools import chain
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.segmentation import watershed
 
 from fiducial.contracts import Refinement
 from fiducial.geometry import Point, Prompts
+from fiducial.geometry.watershed import watershed
 from fiducial.images import Image
 from fiducial.overlays.colours import Colour, palette_colour, readable_on
 from fiducial.overlays.drawing import point as draw_point
@@ -248,10 +247,11 @@ def split_regions(second: NDArray[np.bool_], marker_threshold: float) -> tuple[N
         padded = np.pad(side.astype(np.uint8), 1)
         reach = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
         count, pieces = cv2.connectedComponents(side.astype(np.uint8), connectivity=4)
-        deepest = ndimage.maximum(reach, pieces, np.arange(count))
-        markers = side & (reach >= marker_threshold * np.asarray(deepest, dtype=np.float32)[pieces])
+        deepest = np.zeros(count, np.float32)
+        np.maximum.at(deepest, pieces, reach)
+        markers = side & (reach >= marker_threshold * deepest[pieces])
         _, numbered = cv2.connectedComponents(markers.astype(np.uint8), connectivity=4)
-        found = watershed(-reach, numbered, mask=side)  # type: ignore[no-untyped-call]
+        found = watershed(-reach, numbered, side)
         labels[side] = found[side] + labels.max()
         depth[side] = reach[side]
     return labels, depth
@@ -259,9 +259,8 @@ def split_regions(second: NDArray[np.bool_], marker_threshold: float) -> tuple[N
 
 def measure_regions(labels: NDArray[np.int32], depth: NDArray[np.float32], min_area: float) -> list[Region]:
     """Measure the regions of at least ``min_area`` pixels, in the order of their numbers."""
-    pieces = ndimage.find_objects(labels)
     numbers = np.flatnonzero(np.bincount(labels.ravel()) >= min_area).tolist()
-    return [_measure(number, labels, depth, pieces[number - 1]) for number in numbers if number > 0]
+    return [_measure(number, labels, depth) for number in numbers if number > 0]
 
 
 def hull_area(inside: NDArray[np.bool_]) -> float:
@@ -272,9 +271,10 @@ def hull_area(inside: NDArray[np.bool_]) -> float:
     return float(cv2.contourArea(cv2.convexHull(np.concatenate(corners).astype(np.int32))))
 
 
-def _measure(number: int, labels: NDArray[np.int32], depth: NDArray[np.float32], piece: tuple[slice, slice]) -> Region:
+def _measure(number: int, labels: NDArray[np.int32], depth: NDArray[np.float32]) -> Region:
+    left, top, width, height = cv2.boundingRect((labels == number).astype(np.uint8))
+    piece = slice(top, top + height), slice(left, left + width)
     inside = labels[piece] == number
-    top, left = piece[0].start, piece[1].start
     row, column = np.nonzero(inside)
     x, y = float(column.mean()) + 0.5, float(row.mean()) + 0.5
     centroid = point = x + left, y + top

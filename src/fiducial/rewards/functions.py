@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiducial.errors import extra_needed
 from fiducial.geometry import Frame, Mask, Prompt, Prompts, boxes
 from fiducial.language import Answer, Outcome
 from fiducial.language.dialects import Dialect
@@ -243,7 +244,8 @@ def _circle_centres(mask: Mask, count: int) -> list[tuple[float, float]]:
     if count <= 1:
         point = mask.inner_point()
         return [point] if point is not None and count else []
-    from scipy.ndimage import distance_transform_edt
+    with extra_needed("several points a target", "measure"):
+        from scipy.ndimage import distance_transform_edt
 
     patch, left, top = mask.to_patch()
     free = np.pad(patch, 1)
@@ -279,7 +281,8 @@ def _share(predicted: Prompts | None, truth: Prompts, compare: Any) -> float:
 
 
 def _assign(gain: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    from scipy.optimize import linear_sum_assignment  # 0.3 s, and text rewards do not need it
+    with extra_needed("matching answers with targets", "measure"):
+        from scipy.optimize import linear_sum_assignment  # 0.3 s, and text rewards do not need it
 
     rows, columns = linear_sum_assignment(gain.astype(np.float64), maximize=True)
     return rows, columns

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fiducial.errors import UnknownNameError
+from fiducial.errors import MissingExtraError, UnknownNameError, extra_needed
 from fiducial.files import make_folder, write_atomically
 from fiducial.images import Image
 from fiducial.synthetic.scenes import SceneDataset
@@ -31,7 +31,8 @@ class SamplePicture:
         if self.scene is not None:
             style, seed, number = self.scene
             return Image(SceneDataset(style, number + 1, seed).scene(number).image.pixels, name=self.name)
-        import skimage.data
+        with extra_needed(f"the photograph {self.name}", "samples"):
+            import skimage.data
 
         return Image.from_array(getattr(skimage.data, Path(self.name).stem)(), name=self.name)
 
@@ -68,6 +69,8 @@ def sample_image(name: str) -> Image:
 def write_samples(folder: str | Path, samples: Sequence[SamplePicture] = SAMPLES) -> list[Path]:
     """Write the pictures as PNG files; what is there under such a name is left as it is.
 
+    Photographs are left out where scikit-image, which brings them, is not installed.
+
     Returns:
         The files that were written.
 
@@ -81,6 +84,10 @@ def write_samples(folder: str | Path, samples: Sequence[SamplePicture] = SAMPLES
     for sample in samples:
         if (folder / sample.name).exists():
             continue
-        data = cv2.imencode(".png", sample.image().pixels[..., ::-1])[1].tobytes()
+        try:
+            image = sample.image()
+        except MissingExtraError:
+            continue
+        data = cv2.imencode(".png", image.pixels[..., ::-1])[1].tobytes()
         written.append(write_atomically(folder / sample.name, data))
     return written

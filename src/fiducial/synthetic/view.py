@@ -9,7 +9,6 @@ from functools import cache, cached_property
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import maximum_filter
 
 from fiducial.errors import InputError
 from fiducial.geometry import Box, Frame, Mask, Prompt
@@ -89,7 +88,8 @@ def _bits() -> NDArray[np.uint16]:
     names = colour_names(cube)
     bits = np.zeros(names.shape, dtype=np.uint16)
     for k in range(len(COLOURS)):
-        near = maximum_filter((names == k).astype(np.uint8), size=2 * _REACH + 1, mode="nearest")
+        padded = np.pad(names == k, _REACH)
+        near = np.lib.stride_tricks.sliding_window_view(padded, (2 * _REACH + 1,) * 3).any(axis=(3, 4, 5))
         bits |= near.astype(np.uint16) << np.uint16(k)
     bits.setflags(write=False)
     return bits

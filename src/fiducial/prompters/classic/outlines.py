@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fiducial.geometry.watershed import even_markers, watershed
 from fiducial.images import Image
 
 # -- the picture at working size -------------------------------------------------------------------------
@@ -199,12 +200,10 @@ class _Knot:
 
 def merged_outlines(canvas: Canvas) -> list[Outline]:
     """Outline every region of the merge tree, in canvas pixels; nothing for a picture too small for patches."""
-    from skimage.segmentation import watershed  # half a second to import, which few instructions need
-
     if min(canvas.width, canvas.height) < 8:
         return []
     count = min(PATCHES, canvas.width * canvas.height // 30)
-    patches = watershed(canvas.edges, markers=count) - 1  # type: ignore[no-untyped-call]
+    patches = watershed(canvas.edges, even_markers(canvas.height, canvas.width, count)) - 1
     knots = _leaves(canvas, patches)
     count = len(knots)
     _merge(knots)

@@ -8,7 +8,6 @@ from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from fiducial.errors import InputError
 from fiducial.geometry import Frame
@@ -212,6 +211,6 @@ def name_scores(logits: NDArray[np.floating], caption: Caption) -> NDArray[np.fl
     Returns:
         (Q, N) in 0..1, one column for each name of the caption; NaN where a logit was.
     """
-    likely = expit(np.asarray(logits, dtype=np.float64))
+    likely = (1 + np.tanh(np.asarray(logits, dtype=np.float64) / 2)) / 2
     columns = [likely[:, span.start : span.stop].max(axis=1) for span in caption.spans]
     return np.stack(columns, axis=1)

@@ -8,7 +8,6 @@ import numpy as np
 import PIL.Image
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
 from torch import Tensor
 
 from fiducial.errors import InputError
@@ -108,7 +107,7 @@ class Owlv2Detector(OpenVocabularyDetector[Owlv2Config]):
         with self.loaded.running(image.name), torch.autocast(self.loaded.device.type, enabled=False):
             logits, _ = model.class_predictor(patches, queries[None])
             centred = model.box_predictor(patches, features[None])
-            scores = expit(logits[0].double().cpu().numpy())
+            scores = logits[0].double().sigmoid().cpu().numpy()
             return scores, centred[0].cpu().numpy()
 
 
