@@ -24,7 +24,8 @@ SHIPS = str(ROOT / "docs" / "images" / "ships.png")
 RUN = """
 import contextlib, io, json, os, sys
 
-MISSING = {"scipy", "skimage", "torch", "transformers", "accelerate", "peft", "trl", "datasets", "onnx", "filelock", "tensorboard"}
+MISSING = {"scipy", "skimage", "torch", "transformers", "accelerate", "peft", "trl", "datasets", "onnx", "filelock"}
+MISSING |= {"tensorboard"}
 HEAVY = {"numpy", "cv2", "PIL", "onnxruntime", "lark", "yaml", "rich", "jinja2", "safetensors"}
 
 
