@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from fiducial.cache import LRUCache
 from fiducial.contracts import Prompter, paired
-from fiducial.geometry import Box, Prompt, Prompts
+from fiducial.geometry import Box, Frame, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
 from fiducial.language.candidates import Candidate, judge_colours, measure_colours
-from fiducial.language.phrases import parse_instruction, resolve
+from fiducial.language.phrases import Resolution, parse_instruction, resolve
 from fiducial.language.phrases.nouns import in_number
 from fiducial.prompters.detector import reading
 from fiducial.prompters.detector.reading import Detection, Detector, ReadRequest, read_request
@@ -71,7 +71,7 @@ class DetectorPrompter:
 
     def __init__(self, detector: Detector, *, regions: Prompter | None = None, rest: bool = False) -> None:
         self.detector = detector
-        self._rest = rest
+        self.rest = rest
         self._regions = regions
         self._remembered: LRUCache[_Key, _ByName] = LRUCache(MAX_REMEMBERED)
 
@@ -83,7 +83,7 @@ class DetectorPrompter:
 
     def _question(self, image: Image, instruction: str) -> _Question | Answer:
         """Read an instruction, or answer it where no detection is needed."""
-        read = read_request(parse_instruction(instruction), self.detector, rest=self._rest)
+        read = read_request(parse_instruction(instruction), self.detector, rest=self.rest)
         vocabulary = self.detector.vocabulary()
         if read.unknown:
             text = reading.unknown_text(read.unknown, vocabulary, regions=self._regions is not None)
@@ -119,17 +119,29 @@ class DetectorPrompter:
     def _answer(self, question: _Question, found: _ByName) -> Answer:
         frame, read = question.image.frame, question.read
         candidates = [one for name in question.names for one in found[name]]
-        # what is left out has a name of its own, or is found by another: nothing of that name leaves nothing out
-        there = {name for name, some in found.items() if some}
-        left_out = [one for one in read.request.exclusions if not one.noun or read.name(one.noun) in there]
-        request = replace(read.request, exclusions=tuple(left_out))
-        resolution = resolve(request, candidates, frame, match=read.means, rest=self._rest)
-        owners = {index: one.target for one in reversed(resolution.picks) for index in one.chosen}
-        chosen = [(candidates[index].prompt, in_number(owners[index].noun, 1)) for index in resolution.chosen]
+        resolution, nouns = choose(read, candidates, frame, rest=self.rest)
+        chosen = zip((candidates[index].prompt for index in resolution.chosen), nouns, strict=True)
         # A phrase may have no noun of its own.
         prompts = tuple(replace(prompt, label=noun or prompt.label) for prompt, noun in chosen)
         text = reading.found_text(resolution, candidates, frame, read.notes)
         return Answer(resolution.outcome, Prompts(frame, prompts), text=text)
+
+
+def choose(
+    read: ReadRequest, candidates: Sequence[Candidate], frame: Frame, *, rest: bool = False
+) -> tuple[Resolution, tuple[str, ...]]:
+    """Choose what a request means among candidates that are labelled by the detector's names.
+
+    Returns:
+        The resolution, and for each that it chose the user's noun in the singular, "" where a phrase has none.
+    """
+    # what is left out has a name of its own, or is found by another: nothing of that name leaves nothing out
+    there = {one.prompt.label for one in candidates}
+    left_out = [one for one in read.request.exclusions if not one.noun or read.name(one.noun) in there]
+    request = replace(read.request, exclusions=tuple(left_out))
+    resolution = resolve(request, candidates, frame, match=read.means, rest=rest)
+    owners = {index: one.target for one in reversed(resolution.picks) for index in one.chosen}
+    return resolution, tuple(in_number(owners[index].noun, 1) for index in resolution.chosen)
 
 
 # -- a detection as a candidate that phrases can choose, measured by its box -----------------------------

@@ -229,13 +229,16 @@ def found_text(resolution: Resolution, candidates: Sequence[Candidate], frame: F
     chosen = [candidates[index].prompt for index in resolution.chosen]
     boxes: list[Box] = [prompt.box for prompt in chosen if prompt.box is not None]
     decided = [measure for one in resolution.picks for part in one.target.walk() for measure in _measures(part)]
+    by_box = [measure for measure in decided if measure in _BY_BOX]
+    if all(candidates[index].area is not None for index in resolution.chosen):
+        by_box = [measure for measure in by_box if measure != "area"]
     parts = [
         *notes,
         resolution.text,
         *(words for one in resolution.picks if (words := left_open(one))),
         where(boxes, frame),
         unsure([prompt.score or 0.0 for prompt in chosen]),
-        "Sizes and shapes are those of boxes." if chosen and any(one in _BY_BOX for one in decided) else "",
+        "Sizes and shapes are those of boxes." if chosen and by_box else "",
     ]
     if resolution.outcome is Outcome.FAILED:
         return " ".join(filter(None, [*notes, resolution.text]))
