@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import rasterio
 from affine import Affine
+from rasterio.errors import NotGeoreferencedWarning
 from scipy import ndimage
 
 from fiducial.contracts import Embedding
@@ -31,8 +34,10 @@ def write_map(path, pixels, *, affine=NORTH_UP, crs=UTM, **options):
     pixels = pixels if pixels.ndim == 3 else pixels[..., None]
     about = {"driver": "GTiff", "width": pixels.shape[1], "height": pixels.shape[0], "count": pixels.shape[2]}
     placed = {} if affine is None else {"transform": affine}
-    with rasterio.open(path, "w", dtype=pixels.dtype, crs=crs, **about, **placed, **options) as file:
-        file.write(pixels.transpose(2, 0, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path, "w", dtype=pixels.dtype, crs=crs, **about, **placed, **options) as file:
+            file.write(pixels.transpose(2, 0, 1))
     return path
 
 

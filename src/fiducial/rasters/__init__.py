@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fiducial.rasters.configs import RasterOptions
     from fiducial.rasters.raster import Raster
+    from fiducial.rasters.result import RasterSegmentation
+    from fiducial.rasters.segmenting import segment, segment_raster
     from fiducial.rasters.telling import is_map
 
 _HOMES = {
     "Raster": "raster",
     "RasterOptions": "configs",
+    "RasterSegmentation": "result",
     "is_map": "telling",
+    "segment": "segmenting",
+    "segment_raster": "segmenting",
 }
 """Where a name lives; read when it is first used, as commands that segment pictures need the options alone."""
 
-__all__ = ["Raster", "RasterOptions", "is_map"]
+__all__ = ["Raster", "RasterOptions", "RasterSegmentation", "is_map", "segment", "segment_raster"]
 
 
 def __getattr__(name: str) -> Any:
