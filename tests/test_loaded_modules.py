@@ -25,7 +25,7 @@ RUN = """
 import contextlib, io, json, os, sys
 
 MISSING = {"scipy", "skimage", "torch", "transformers", "accelerate", "peft", "trl", "datasets", "onnx", "filelock"}
-MISSING |= {"tensorboard"}
+MISSING |= {"tensorboard", "rasterio", "geopandas", "pyogrio", "shapely", "pyproj", "affine"}
 HEAVY = {"numpy", "cv2", "PIL", "onnxruntime", "lark", "yaml", "rich", "jinja2", "safetensors"}
 
 
@@ -106,6 +106,7 @@ NEEDING = {
     "train segmenter": (["train", "segmenter", "nano-segmenter", "--out", "run"], "train"),
     "train words": (["train", "words", "nano-words", "--out", "run"], "train"),
     "train sft": (["train", "sft", "think2seg-sft", "--out", "run"], "train"),
+    "a map": (["segment", "map.vrt", "the ship"], "rasters"),
     "models --export": (["models", "nano-segmenter", "--export"], "train"),
 }
 """Commands that need more than the base install, with what needs it and the extra that brings it."""
@@ -120,6 +121,7 @@ def ran(tmp_path_factory):
         (folder / name).mkdir()
         PIL.Image.fromarray(mask).save(folder / name / "a.png")
     assert main([*EVALUATE, "--out", str(folder / "run")]) == 0  # what is compared
+    (folder / "map.vrt").touch()
     asked = {**commands(folder), **NEEDING}
     given = json.dumps([words for words, _ in asked.values()])
     done = subprocess.run(

@@ -203,7 +203,8 @@ def test_work_that_was_stopped_goes_on_and_ends_in_the_same_bytes(harbour, tmp_p
         shutil.copy(whole / "run.json", stopped)
         kept = lines[: int(share * len(lines))]
         (stopped / "windows.jsonl").write_bytes(kept)
-        (stopped / "targets.gpkg").write_bytes(b"half a file of an earlier version")
+        (stopped / "targets.gpkg").write_bytes(b"of an earlier version")
+        (stopped / ".0123456789abcdef.part.tif").write_bytes(b"half a file")
         detector = ColourDetector()
         pipe = Pipeline(prompter=DetectorPrompter(detector), segmenter=ColourSegmenter(), name="colours")
         segment(pipe, harbour, "all ships", EVERY, out=stopped)

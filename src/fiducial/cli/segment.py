@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fiducial.cli import common, terminal
-from fiducial.config import fields_of, option
+from fiducial.cli.maps import of_kind, require_unsaid, segment_maps
+from fiducial.config import option
 from fiducial.errors import InputError
 from fiducial.files import read_json
 from fiducial.images import IMAGE_SUFFIXES, find_images
 from fiducial.language import Outcome
 from fiducial.pipeline import Pipeline
 from fiducial.provenance import write_run_card
+from fiducial.rasters.configs import RasterOptions
+from fiducial.rasters.telling import is_map
 from fiducial.recipes import Recipe, load
 from fiducial.results import Segmentation, file_stems, names_from_common_folder, write_joint_coco
 from fiducial.volumes.configs import VolumeOptions
@@ -32,11 +35,13 @@ _SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segment(common.Choosing, common.Refining, common.Output, VolumeOptions):
-    """Segment images, or volumes slice by slice, by instruction: coordinates first, masks from them."""
+class Segment(common.Choosing, common.Refining, common.Output, RasterOptions, VolumeOptions):
+    """Segment images, maps in windows, or volumes in slices, by instruction: coordinates first, masks from them."""
 
     images: tuple[Path, ...] = option(
-        help="picture files or folders; or volumes: .nii, .nii.gz, folders of a DICOM series", positional=True
+        help="picture files or folders; or maps: TIFF with a place on the ground or too large for a picture, .vrt; or "
+        "volumes: .nii, .nii.gz, folders of a DICOM series",
+        positional=True,
     )
     instruction: str = option(help='what to segment, such as "the two largest ships"', positional=True)
     recursive: bool = option(False, "also take the pictures in the folders of a folder")
@@ -46,7 +51,7 @@ class Segment(common.Choosing, common.Refining, common.Output, VolumeOptions):
     convention: Literal["radiological", "neurological"] | None = option(
         None, "with --check, where the patient's right is: on the picture's left (radiological) or right (neurological)"
     )
-    again: bool = option(False, "segment all pictures of a folder anew, also those that are done in --out already")
+    again: bool = option(False, "segment anew what is done in --out already: pictures of a folder, windows of a map")
 
 
 def run(words: Sequence[str]) -> int:
@@ -57,8 +62,14 @@ def run(words: Sequence[str]) -> int:
         raise InputError("--convention tells how the answer's text is checked: add --check")
     if any(_is_volume(path) for path in options.images):
         return _segment_volumes(options, words)
-    if said := [name for name, value in _volume_options(options).items() if value != getattr(VolumeOptions(), name)]:
-        raise InputError(f"--{said[0].replace('_', '-')} is for volumes, and these are pictures")
+    are_maps = [is_map(path, options.max_pixels) for path in options.images]
+    require_unsaid(options, VolumeOptions, "volumes", "maps" if any(are_maps) else "pictures")
+    if any(are_maps):
+        if not all(are_maps):
+            other = options.images[are_maps.index(False)]
+            raise InputError(f"{other}: is no map, and maps and pictures are not segmented together")
+        return segment_maps(options, _recipe(options), words)
+    require_unsaid(options, RasterOptions, "maps", "pictures")
     _require_apart(options, folder)
     paths, skipped = find_images([str(path) for path in options.images], recursive=options.recursive)
     for line in skipped:
@@ -185,10 +196,6 @@ def _recipe(options: Segment) -> Recipe:
     return recipe.with_options({key: value for key, value in asked.items() if value is not None})
 
 
-def _volume_options(options: Segment) -> dict[str, Any]:
-    return {field.name: getattr(options, field.name) for field, _ in fields_of(VolumeOptions)}
-
-
 def _is_volume(path: Path) -> bool:
     if path.suffix.lower() in IMAGE_SUFFIXES:  # volumes are much to import, and most that is given are pictures
         return False
@@ -206,9 +213,10 @@ def _segment_volumes(options: Segment, words: Sequence[str]) -> int:
         raise InputError(f"{others[0]}: is no volume, and volumes and pictures are not segmented together")
     if options.explain or options.check_ or options.convention:
         raise InputError("--explain, --check and --convention are for pictures, and these are volumes")
+    require_unsaid(options, RasterOptions, "maps", "volumes")
     folder = options.folder()
     recipe = _recipe(options)
-    pipeline, wanted = load(recipe), VolumeOptions(**_volume_options(options))
+    pipeline, wanted = load(recipe), VolumeOptions(**of_kind(options, VolumeOptions))  # type: ignore[arg-type]
     stems = file_stems([str(path) for path in options.images])
     status = 0
     for path, stem in zip(options.images, stems, strict=True):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fiducial.rasters.configs import RasterOptions
+    from fiducial.rasters.made import make_map
     from fiducial.rasters.raster import Raster
     from fiducial.rasters.result import RasterSegmentation
     from fiducial.rasters.segmenting import segment, segment_raster
@@ -17,12 +18,13 @@ _HOMES = {
     "RasterOptions": "configs",
     "RasterSegmentation": "result",
     "is_map": "telling",
+    "make_map": "made",
     "segment": "segmenting",
     "segment_raster": "segmenting",
 }
 """Where a name lives; read when it is first used, as commands that segment pictures need the options alone."""
 
-__all__ = ["Raster", "RasterOptions", "RasterSegmentation", "is_map", "segment", "segment_raster"]
+__all__ = ["Raster", "RasterOptions", "RasterSegmentation", "is_map", "make_map", "segment", "segment_raster"]
 
 
 def __getattr__(name: str) -> Any:

@@ -130,10 +130,9 @@ def _candidate(thing: Thing, ground: Ground) -> Candidate:
     patch = thing.patch
     corner = (patch.x, patch.y)
     x1, y1, x2, y2 = box = ground.box_in_scene(patch.mask.convex_hull() + corner)
-    across, down = ground.pixel
     return Candidate(
         Prompt(ground.frame, box=box, label=thing.label, score=thing.score),
-        area=patch.mask.area * across * down,
+        area=patch.mask.area * ground.pixel_area,
         roundness=min(x2 - x1, y2 - y1) / max(x2 - x1, y2 - y1),
         brightness=thing.brightness,
         colours=thing.colours,

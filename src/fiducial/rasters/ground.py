@@ -80,6 +80,12 @@ class Ground:
         a, b, _, d, e, _ = self.affine[:6]
         return math.hypot(a * kx, d * ky), math.hypot(b * kx, e * ky)
 
+    @property
+    def pixel_area(self) -> float:
+        """How large a pixel of the grid is in the scene."""
+        kx, ky = self.metres
+        return float(abs(self.affine.determinant * kx * ky))
+
     @cached_property
     def frame(self) -> Frame:
         """The scene's frame: from (0, 0) to its extent."""

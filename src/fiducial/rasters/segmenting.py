@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 WINDOWS, STRETCH = "windows.jsonl", "stretch.json"
 OnWindow = Callable[[Seen, int, int], None]
-"""Called with what came of every window that was looked at, the number done and the number planned."""
+"""Called with what came of every window that is looked at, the number done and the number planned."""
 
 
 def segment(
@@ -83,7 +84,7 @@ def segment_raster(
         out: as there.
         recipe: what the pipeline is made of, for the card in the folder.
         command: the words that started this, for the card.
-        on_window: called with what came of every window.
+        on_window: called with what comes of every window that is looked at.
     """
     options = options or RasterOptions()
     instruction = check_instruction(instruction)
@@ -99,6 +100,7 @@ def segment_raster(
         if out is not None:
             settings = _settings(raster, grid, asker, recipe or {"name": pipeline.name})
             journal = stack.enter_context(Journal(out, WINDOWS, settings, command))
+            _tidy(Path(out))
             if raster.stretch is not None:
                 write_atomically(make_folder(out) / STRETCH, raster.stretch.text())
         tiles = grid.tiles()
@@ -144,21 +146,31 @@ def look(
         asker: asks about one window.
         tiles: the windows of the grid.
         journal: holds what is done.
-        on_window: called with what came of every window.
+        on_window: called with what comes of every window that is looked at.
         order: of the windows' numbers; it changes nothing of what comes out.
 
     Raises:
         ImageError: a window cannot be read. What came of those before is in the journal.
     """
     done = {} if journal is None else _done(journal, len(tiles))
-    for count, number in enumerate(range(len(tiles)) if order is None else order, start=1):
-        if number not in done:
-            done[number] = _ask(raster, grid, asker, tiles[number])
-            if journal is not None:
-                journal.append(done[number].as_json(number))
+    for number in range(len(tiles)) if order is None else order:
+        if number in done:
+            continue
+        done[number] = _ask(raster, grid, asker, tiles[number])
+        if journal is not None:
+            journal.append(done[number].as_json(number))
         if on_window is not None:
-            on_window(done[number], count, len(tiles))
+            on_window(done[number], len(done), len(tiles))
     return done
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a run that was killed had half written, under hidden names; nobody else writes here now."""
+    for half in folder.glob(".*.part*"):
+        if half.is_dir():
+            shutil.rmtree(half, ignore_errors=True)
+        else:
+            half.unlink(missing_ok=True)
 
 
 def _ask(raster: Raster, grid: Grid, asker: Asker, tile: Tile) -> Seen:

@@ -45,11 +45,16 @@ def require_writable(options: RasterOptions, raster: Raster) -> None:
 def write_vectors(table: GeoDataFrame, folder: Path, formats: Sequence[VectorFormat]) -> dict[str, Path]:
     """Write the table in each format, as ``targets.*``; beside a GeoPackage, and in it, goes a style for QGIS.
 
+    What an earlier answer left in other formats is removed, so that all files of a folder say the same.
+
     Raises:
         InputError: a file that cannot be written.
     """
     written = {}
     style = outline_style(sorted(set(table["label"])))
+    for name in _ENDINGS:
+        for ending in () if name in formats else _ENDINGS[name]:
+            (folder / f"{STEM}{ending}").unlink(missing_ok=True)
     for name in formats:
         written[name] = _WRITERS[name](table, folder, style)
     if {"gpkg", "geojson", "shapefile"} & {*formats}:
@@ -120,6 +125,14 @@ _WRITERS: dict[VectorFormat, Callable[[Any, Path, str], Path]] = {
     "geoparquet": _geoparquet,
     "geojson": _geojson,
     "shapefile": _shapefile,
+}
+
+
+_ENDINGS: dict[VectorFormat, tuple[str, ...]] = {
+    "gpkg": (".gpkg",),
+    "geoparquet": (".parquet",),
+    "geojson": (".geojson",),
+    "shapefile": (".shp", ".shx", ".dbf", ".prj", ".cpg"),
 }
 
 

@@ -76,8 +76,7 @@ def _said(found: re.Match[str], ground: Ground) -> str:
     said, unit = found["number"].lower().replace("-", " "), found["unit"].lower()
     number = float(said.replace(",", "")) if said[0].isdigit() else float(NUMBERS[said])
     square = bool(found["square"]) or unit in _SQUARE_METRES
-    across, down = ground.pixel
-    metres = (across * down) ** 0.5 if unit in _PIXELS else _METRES.get(unit, 1.0)
+    metres = ground.pixel_area**0.5 if unit in _PIXELS else _METRES.get(unit, 1.0)
     value = number * _SQUARE_METRES.get(unit, metres**2 if square else metres)
     return f"{value:.3f}".rstrip("0").rstrip(".") + (" square pixels" if square else " pixels")
 
