@@ -18,6 +18,7 @@ from fiducial.errors import FiducialError, InputError, UnknownNameError
 COMMANDS = {
     "samples": "write pictures to try things on",
     "segment": "segment images by instruction",
+    "batch": "segment every row of a manifest; can be stopped and goes on",
     "cut": "cut masks from boxes and points that you give",
     "parse": "read a model's reply from stdin into coordinates",
     "overlay": "draw a grid onto an image, as a model would see it",
