@@ -25,7 +25,7 @@ RUN = """
 import contextlib, io, json, os, sys
 
 MISSING = {"scipy", "skimage", "torch", "transformers", "accelerate", "peft", "trl", "datasets", "onnx", "filelock"}
-MISSING |= {"tensorboard", "rasterio", "geopandas", "pyogrio", "shapely", "pyproj", "affine"}
+MISSING |= {"tensorboard", "rasterio", "geopandas", "pyogrio", "shapely", "pyproj", "affine", "pyarrow"}
 HEAVY = {"numpy", "cv2", "PIL", "onnxruntime", "lark", "yaml", "rich", "jinja2", "safetensors"}
 
 
@@ -103,6 +103,7 @@ NEEDING = {
     "segmenter 'sam'": (["cut", SHIPS, "--box", "1,1,9,9", "--segmenter", "sam:facebook/sam-vit-base"], "models"),
     "prompter 'nano-vlm'": (["segment", SHIPS, "the ship", "--prompter", "nano-vlm"], "models"),
     "device 'mps'": (["cut", SHIPS, "--box", "1,1,9,9", "--device", "mps"], "models"),
+    "a batch": (["batch", "rows.csv", "--out", "run"], "jobs"),
     "train segmenter": (["train", "segmenter", "nano-segmenter", "--out", "run"], "train"),
     "train words": (["train", "words", "nano-words", "--out", "run"], "train"),
     "train sft": (["train", "sft", "think2seg-sft", "--out", "run"], "train"),

@@ -26,6 +26,7 @@ from fiducial.language.dialects import dialect
 
 COLUMNS = ("id", "image", "instruction", "prompts", "reply", "dialect")
 """What is read of a manifest; other columns are left alone."""
+_OURS = ("row", "reason")  # what stands besides in a file of dead rows
 
 SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 MAX_LINE = 2**24
@@ -156,7 +157,7 @@ class Manifest:
             except InputError as error:
                 yield Row(number, None, problem=str(error))
                 continue
-            self.skipped.extend(_unread(name) for name in values if name not in COLUMNS and name not in seen)
+            self.skipped.extend(_unread(name) for name in values if name not in (*COLUMNS, *_OURS) and name not in seen)
             seen |= set(values)
             yield self._row(number, values)
 
@@ -202,7 +203,7 @@ class Manifest:
             raise InputError(f"{self.path}: has no column image (its columns: {', '.join(names)[:300] or 'none'})")
         if not self.instruction and not {"instruction", "prompts", "reply"} & set(names):
             raise InputError(f"{self.path}: needs a column instruction, prompts or reply, or one instruction for all")
-        self.skipped.extend(_unread(name) for name in names if name not in COLUMNS)
+        self.skipped.extend(_unread(name) for name in names if name not in (*COLUMNS, *_OURS))
 
     def _row(self, number: int, values: Mapping[str, Any]) -> Row:
         given = values.get("id")

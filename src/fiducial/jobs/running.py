@@ -104,7 +104,7 @@ def run(
     require_parquet()
     options, recipe = options or BatchOptions(), resolve(recipe)
     rows = Manifest(Path(manifest), instruction, options.dialect, options.recursive)
-    base = options.images or rows.base
+    base = (options.images or rows.base).absolute()  # processes elsewhere start in other folders
     settings = _settings(rows, recipe, options)
     with Ledger(Path(out), settings, rows, together=_together(recipe.prompter), shard=options.shard) as ledger:
         asks = ledger.asks()
