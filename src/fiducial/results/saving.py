@@ -55,12 +55,18 @@ def save(
             if path.exists():
                 raise InputError(f"{path}: is there already: choose another stem or folder, or allow overwriting")
     # Every content is made before the first file is touched: a writer that fails leaves nothing behind.
-    contents: dict[str, bytes | str] = {}
-    for key, (_, writer) in kinds.items():
-        module, _, function = writer.partition(":")
-        contents[key] = getattr(importlib.import_module(f"fiducial.results.{module}"), function)(segmentation, folder)
+    contents = {key: content for name in formats for key, content in contents_of(segmentation, name, folder).items()}
     make_folder(folder)
     return {key: write_atomically(path, contents[key]) for key, path in paths.items()}
+
+
+def contents_of(segmentation: Segmentation, name: str, folder: Path) -> dict[str, bytes | str]:
+    """Make the contents of the files of one format, by key; ``folder`` is where they are to lie."""
+    contents: dict[str, bytes | str] = {}
+    for key, (_, writer) in FORMATS[name].items():
+        module, _, function = writer.partition(":")
+        contents[key] = getattr(importlib.import_module(f"fiducial.results.{module}"), function)(segmentation, folder)
+    return contents
 
 
 def stem_of(segmentation: Segmentation, stem: str | None) -> str:

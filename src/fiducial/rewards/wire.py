@@ -24,18 +24,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from fiducial.errors import GeometryError, InputError, ModelError
 from fiducial.files import parse_json
 from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
+from fiducial.results.reading import read_list, read_prompt, read_score, require_kind
 from fiducial.rewards.service import Cut
 
 UNKNOWN_IMAGE = "urn:fiducial:problem:unknown-image"
 """The type of the problem that an image is not, or no longer, in the service's store."""
-
-T = TypeVar("T")
 
 
 def image_path(digest: str) -> str:
@@ -63,8 +62,8 @@ def read_completions(body: bytes, frame: Frame, max_prompts: int | None = None) 
     given = parse_json(body, "the request", kind=dict)
     if set(given) != {"completions"}:
         raise InputError(f"the request: needs completions alone, got {', '.join(map(repr, given)) or 'nothing'}")
-    rows = _list(given["completions"], "completions")
-    count = sum(len(_list(row, f"completion {number}")) for number, row in enumerate(rows))
+    rows = read_list(given["completions"], "completions")
+    count = sum(len(read_list(row, f"completion {number}")) for number, row in enumerate(rows))
     if max_prompts is not None and count > max_prompts:
         raise InputError(f"{count:,} prompts in one request are more than the limit of {max_prompts:,}")
     return [
@@ -91,7 +90,7 @@ def read_cuts(body: bytes, image: Image, completions: Sequence[Prompts]) -> list
         InputError: anything but one entry per completion with a mask of the image's size per prompt.
     """
     given = parse_json(body, "the answer", kind=dict)
-    rows = _list(given.get("completions"), "completions of the answer")
+    rows = read_list(given.get("completions"), "completions of the answer")
     if len(rows) != len(completions):
         raise InputError(f"the answer has {len(rows)} entries for {len(completions)} completions")
     return [_cut(row, image, prompts) for row, prompts in zip(rows, completions, strict=True)]
@@ -110,17 +109,7 @@ def _plain(prompt: Prompt) -> dict[str, Any]:
 
 
 def _prompt(given: Any, frame: Frame, where: str) -> Prompt:
-    prompt = _typed(given, dict, where)
-    if unknown := sorted(set(prompt) - {"box", "points", "point_labels"}):
-        raise InputError(f"{where}: knows box, points and point_labels, got {', '.join(map(repr, unknown[:3]))}")
-    box, labels = prompt.get("box"), prompt.get("point_labels")
-    points = tuple(_numbers(point, f"{where}, a point") for point in _list(prompt.get("points", []), where))
-    kinds = None if labels is None else _numbers(labels, f"{where}, point_labels")
-    corners: Any = None if box is None else _numbers(box, f"{where}, box")
-    try:
-        read = Prompt(frame, corners, points, kinds)  # type: ignore[arg-type]  # it counts the numbers itself
-    except GeometryError as error:
-        raise GeometryError(f"{where}: {error}") from None
+    read = read_prompt(given, frame, where, ("box", "points", "point_labels"))
     for x, y in (*read.points, *((read.box[:2], read.box[2:]) if read.box else ())):
         if not (-frame.width <= x <= 2 * frame.width and -frame.height <= y <= 2 * frame.height):
             raise GeometryError(
@@ -132,41 +121,15 @@ def _prompt(given: Any, frame: Frame, where: str) -> Prompt:
 def _cut(row: Any, image: Image, prompts: Prompts) -> Cut:
     if isinstance(row, dict) and isinstance(row.get("error"), str):
         return RemoteCutError(row["error"], for_all=row.get("for_all") is True)
-    codes = _list(_typed(row, dict, "an entry of the answer").get("masks"), "masks of the answer")
+    codes = read_list(require_kind(row, dict, "an entry of the answer").get("masks"), "masks of the answer")
     if len(codes) != len(prompts):
         raise InputError(f"the answer has {len(codes)} masks for {len(prompts)} prompts")
-    masks = [Mask.from_coco(_typed(code, dict, "a mask"), image.height, image.width) for code in codes]
-    return tuple(mask.with_score(_score(code.get("score"))) for mask, code in zip(masks, codes, strict=True))
-
-
-def _list(given: Any, where: str) -> list[Any]:
-    return _typed(given, list, where)
-
-
-def _typed(given: Any, kind: type[T], where: str) -> T:
-    if not isinstance(given, kind):
-        wanted = "a list" if kind is list else "an object"
-        raise InputError(f"{where}: {wanted} is expected, got {type(given).__name__}")
-    return given
-
-
-def _numbers(given: Any, where: str) -> tuple[float, ...]:
-    """Read a list of numbers; truth values are none, and neither are whole numbers that no float holds."""
-    values = _list(given, where)
-    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in values):
-        raise InputError(f"{where}: numbers are expected, got {values!r:.80}")
-    try:
-        return tuple(map(float, values))
-    except OverflowError:
-        raise InputError(f"{where}: a number is too large") from None
+    masks = [Mask.from_coco(require_kind(code, dict, "a mask"), image.height, image.width) for code in codes]
+    return tuple(
+        mask.with_score(read_score(code.get("score"), "a mask's score"))
+        for mask, code in zip(masks, codes, strict=True)
+    )
 
 
 def _finite(score: float | None) -> float | None:
     return None if score is None or not math.isfinite(score) else float(score)
-
-
-def _score(given: Any) -> float | None:
-    score = None if given is None else _numbers([given], "a mask's score")[0]
-    if score is not None and not math.isfinite(score):
-        raise InputError(f"a mask's score: a finite number is expected, got {score}")
-    return score
