@@ -16,8 +16,8 @@ from fiducial.geometry import Frame, Prompt, Prompts
 from fiducial.language.dialects import Dialect
 from fiducial.language.dialects import dialect as find_dialect
 from fiducial.remote import check_address
-from fiducial.rewards.service import MEMORY_BYTES
 from fiducial.segmenters.configs import CacheConfig
+from fiducial.segmenters.remembering import MEMORY_BYTES
 
 if TYPE_CHECKING:
     from fiducial.rewards.client import RemoteMaskService

@@ -15,9 +15,7 @@ from fiducial.contracts import Embedding, Segmenter
 from fiducial.errors import ModelError
 from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.images import Image
-
-MEMORY_BYTES = 2**30
-"""What embeddings kept in memory may take unless another bound is given: some 60 images of SAM 2 at 1024 pixels."""
+from fiducial.segmenters.remembering import MEMORY_BYTES, embedding_bytes, geometry_of
 
 Cut = tuple[Mask, ...] | ModelError
 """The masks of one completion, or why the segmenter could not cut them."""
@@ -55,7 +53,7 @@ class MaskService:
     def __init__(self, segmenter: Segmenter, memory_bytes: int = MEMORY_BYTES) -> None:
         self.segmenter = segmenter
         self.counts: Counter[str] = Counter()
-        self._embeddings = LRUCache[str, Embedding](memory_bytes, _nbytes)
+        self._embeddings = LRUCache[str, Embedding](memory_bytes, embedding_bytes)
         self._lock = threading.Lock()  # two threads with one image: the second waits instead of encoding again
 
     def cut(self, image: Image, completions: Sequence[Prompts]) -> list[Cut]:
@@ -102,7 +100,7 @@ class MaskService:
         distinct: dict[tuple[object, ...], Prompt] = {}
         for prompts in completions:
             for prompt in prompts:
-                distinct.setdefault(_geometry(prompt), prompt)
+                distinct.setdefault(geometry_of(prompt), prompt)
         try:
             masks = self.segmenter.decode(embedding, Prompts(completions[0].frame, tuple(distinct.values())))
             self.counts["decoded"] += 1
@@ -114,14 +112,4 @@ class MaskService:
             return [self._decode(embedding, [prompts])[0] for prompts in completions]
         self.counts["cut"] += len(masks)
         by_geometry = dict(zip(distinct, masks, strict=True))
-        return [tuple(by_geometry[_geometry(prompt)] for prompt in prompts) for prompts in completions]
-
-
-def _geometry(prompt: Prompt) -> tuple[object, ...]:
-    """Return what a segmenter sees of a prompt: label and score make no difference to its mask."""
-    return prompt.box, prompt.points, prompt.labels
-
-
-def _nbytes(embedding: Embedding) -> int:
-    tensors = sum(int(tensor.nbytes) for tensor in embedding.tensors.values())
-    return tensors + (0 if embedding.image is None else int(embedding.image.pixels.nbytes))
+        return [tuple(by_geometry[geometry_of(prompt)] for prompt in prompts) for prompts in completions]

@@ -37,14 +37,18 @@ class Gate:
     def check(self, request: Request) -> None:
         """Refuse who may not ask.
 
-        Without a key, a page in this machine's browser could ask under a name of its own that leads here: the name in
-        the request has to be this machine's.
+        Without a key, a page in this machine's browser could ask under a name of its own that leads here, or send a
+        form: the name in the request has to be this machine's, and the page that asks, if one does, this server's own.
         """
         if not self._key:
             # Not request.url: where it cannot read the header it takes this machine's own address.
-            host = _host_in(request.headers.get("Host", ""))
-            if not is_loopback(host):
-                raise ProblemError(403, f"this server is for this machine alone, and was asked as {host!r}")
+            asked = request.headers.get("Host", "")
+            if not is_loopback(host := _host_in(asked)):
+                raise ProblemError(403, f"this server is for this machine alone, and was asked as {host!r:.80}")
+            # What a form of another page sends, a browser sends without asking here first.
+            origin = request.headers.get("Origin")
+            if origin is not None and origin.partition("://")[2].lower() != asked.lower():
+                raise ProblemError(403, f"this server answers its own page alone, and was asked by {origin!r:.80}")
             return
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._key):
@@ -63,20 +67,20 @@ class Gate:
         finally:
             self.inside -= 1
 
-    async def read(self, request: Request, kind: str, limit: int, what: str) -> bytes:
+    async def read(self, request: Request, kinds: str | tuple[str, ...], limit: int, what: str) -> bytes:
         """Read a body, and no more of it than is allowed.
 
         Args:
             request: whose.
-            kind: the content type that it has to be of.
+            kinds: the content types that it may be of.
             limit: most bytes.
             what: names the limit in the problem.
         """
         from starlette.requests import ClientDisconnect
 
-        found = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if found != kind:
-            raise ProblemError(415, f"a body of type {kind} is expected, got {found or 'none'}")
+        found, known = content_type(request), (kinds,) if isinstance(kinds, str) else kinds
+        if found not in known:
+            raise ProblemError(415, f"a body of type {' or '.join(known)} is expected, got {found[:80] or 'none'}")
         too_large = ProblemError(413, f"the body is larger than {limit:,} bytes, {what}")
         declared = request.headers.get("Content-Length", "")
         if declared.isdigit() and int(declared) > limit:
@@ -93,6 +97,11 @@ class Gate:
         except ClientDisconnect:
             raise ProblemError(400, "the request broke off") from None  # nobody is left to read it
         return bytes(body)
+
+
+def content_type(request: Request) -> str:
+    """Return the type of a request's body in lower case, without its parameters; "" for none."""
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def _host_in(header: str) -> str:
