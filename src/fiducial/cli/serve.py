@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from fiducial.cli import common
 from fiducial.config import Text, class_value, option
 from fiducial.errors import InputError, UnknownNameError
+from fiducial.recipes import DEFAULT_RECIPE, Recipe, resolve
 from fiducial.recipes.recipe import takes_device
-from fiducial.server.configs import RewardServerConfig
+from fiducial.remote import Key
+from fiducial.server.configs import RecipeServerConfig, RewardServerConfig
+
+if TYPE_CHECKING:
+    from fiducial.server.running import Server
 
 _SERVICES = {"reward": "the masks of completions, for rewards: one frozen segmenter for any number of trainers"}
 
@@ -36,14 +42,47 @@ class Reward(RewardServerConfig):
         return self.with_settings(settings, "serve reward")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Serve(common.Running, RecipeServerConfig):
+    """Answer over HTTP with recipes and show the page, until stopped; requests that run are finished first.
+
+    Recipes and their models are chosen here, never by a request. POST /v1/segment takes a picture and an instruction,
+    POST /v1/cut a picture, or the digest of one that was sent, and coordinates; GET /openapi.json tells the rest.
+    """
+
+    recipe: tuple[Text, ...] = option((), "a recipe's name or YAML file; may be given several times", unit="R")
+
+    def recipes(self) -> list[Recipe]:
+        """Return the recipes with what --device, --dtype, --cache and --set say about them."""
+        names = self.recipe or (Text(DEFAULT_RECIPE),)
+        if self.set and len(names) > 1:
+            raise InputError("--set speaks of one recipe, and several are served: write it into their YAML files")
+        found = [resolve(str(name), cache=self.cache) for name in names]
+        return [recipe.with_options(self._settings_of(recipe)) for recipe in found]
+
+    def _settings_of(self, recipe: Recipe) -> dict[str, Any]:
+        parts = {"prompter": recipe.prompter, "segmenter": recipe.segmenter}
+        return self.settings({name: part for name, part in parts.items() if part is not None})
+
+
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
-    if not words or words[0] in ("-h", "--help"):
-        print(_help())
-        return 0
-    if words[0] not in _SERVICES:
+    if words[:1] == ["reward"]:
+        return _serve_rewards(common.parse(Reward, "serve reward", words[1:]).resolved())
+    if words and not words[0].startswith("-"):
         raise UnknownNameError("service", words[0], _SERVICES)
-    return _serve_rewards(common.parse(Reward, "serve reward", words[1:]).resolved())
+    return _serve_recipes(common.parse(Serve, "serve", words, about=_about()))
+
+
+def _serve_recipes(options: Serve) -> int:
+    key, recipes = options.key(), options.recipes()
+    from fiducial.server.app import recipe_app
+    from fiducial.server.running import Server
+
+    server = Server(recipe_app(options.build_recipes(recipes), options, key), options.host, options.port)
+    names = ", ".join(recipe.name for recipe in recipes)
+    _run(server, f"{names} at {server.url}", key)
+    return 0
 
 
 def _serve_rewards(options: Reward) -> int:
@@ -52,13 +91,15 @@ def _serve_rewards(options: Reward) -> int:
     from fiducial.server.running import Server
 
     server = Server(reward_app(options.build(), options, key), options.host, options.port)
-    name = class_value(type(options.segmenter), "name")
-    asks = f", for who has the key in {key.variable}" if key.value else ""
-    server.run(lambda: print(f"segmenter {name} at {server.url}{asks} (Ctrl+C stops)", flush=True))
+    _run(server, f"segmenter {class_value(type(options.segmenter), 'name')} at {server.url}", key)
     return 0
 
 
-def _help() -> str:
-    width = max(map(len, _SERVICES))
-    lines = [f"  {name:<{width}}  {what}" for name, what in _SERVICES.items()]
-    return "\n".join(["usage: fiducial serve SERVICE ...", "", *lines, "", "fiducial serve SERVICE --help tells more."])
+def _run(server: Server, what: str, key: Key) -> None:
+    asks = f", for who has the key in {key.variable}" if key.value else ""
+    server.run(lambda: print(f"{what}{asks} (Ctrl+C stops)", flush=True))
+
+
+def _about() -> str:
+    others = "; ".join(f"fiducial serve {name}: {what}" for name, what in _SERVICES.items())
+    return f"{Serve.__doc__}\n\nOther services: {others}."
