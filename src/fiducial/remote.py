@@ -18,6 +18,10 @@ from fiducial.errors import InputError
 if TYPE_CHECKING:
     import httpx
 
+SERVICE_KEY_VARIABLE = "FIDUCIAL_SERVICE_KEY"
+"""The environment variable in which servers of ours and their clients look for their key."""
+UNKNOWN_IMAGE = "urn:fiducial:problem:unknown-image"
+"""The type of the problem that an image is not, or no longer, in a server's store."""
 _EXCERPT = 300
 _SECRET_LENGTH = 6
 """Shorter keys are placeholders such as "none"; taking them out of every text would only spoil it."""

@@ -17,9 +17,10 @@ from fiducial.config import as_plain, read_part
 from fiducial.errors import FrameError, InputError, ModelError
 from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.rewards import MaskService, RewardFunction, truth_column
-from fiducial.rewards.client import MOST_SENDINGS, ServiceError
+from fiducial.rewards.client import MOST_SENDINGS
 from fiducial.rewards.configs import ServiceConfig
 from fiducial.segmenters.configs import NanoConfig
+from fiducial.services import ServiceError
 from reward_server import HEIGHT, WIDTH, client, completions, picture, serving
 
 
@@ -88,13 +89,13 @@ def test_it_travels_without_its_connections(service):
     expected = remote.cut(picture(), completions())
     sent = pickle.dumps(remote)
     again = pickle.loads(sent)  # noqa: S301
-    assert again._connections is None
+    assert again.service._connections is None
     assert again.cut(picture(), completions()) == expected
     assert again.config == remote.config
-    theirs = remote._connections
+    theirs = remote.service._connections
     theirs.owner = -1  # as in a process that was forked: connections of the other one are left alone
     assert remote.cut(picture(), completions()) == expected
-    assert remote._connections is not theirs
+    assert remote.service._connections is not theirs
     assert not theirs._http.is_closed
     theirs.close()
     assert theirs._http.is_closed
@@ -272,7 +273,7 @@ def test_what_passes_is_asked_again_as_late_as_the_service_says(first, least):
 def test_an_answer_that_drips_is_given_up_and_asked_for_again(part):
     with Scripted((part, {}, b""), (200, {}, EMPTY)) as server:
         remote, clock = client(server.url, timeout=0.2)
-        clock.meanwhile = lambda: setattr(remote, "config", replace(remote.config, timeout=60))
+        clock.meanwhile = lambda: setattr(remote.service, "place", replace(remote.service.place, timeout=60))
         assert remote.cut(picture(), ONE) == [(Mask.empty(HEIGHT, WIDTH),)]
         assert len(server.asked) == 2
         server.script = [(part, {}, b"")]
@@ -285,7 +286,7 @@ def test_its_thread_ends_with_it():
     with serving() as running:
         remote, _ = client(running.url)
         remote.cut(picture(), ONE)
-        thread = next(one for one in threading.enumerate() if one.name == "reward service")
+        thread = next(one for one in threading.enumerate() if one.name == "fiducial service")
         del remote
         gc.collect()
         thread.join(60)
@@ -313,7 +314,7 @@ def test_what_does_not_pass_is_an_error_at_once(answer, words):
 
 
 def test_answers_are_read_up_to_a_limit(monkeypatch):
-    monkeypatch.setattr("fiducial.rewards.client.MAX_ANSWER_BYTES", 100)
+    monkeypatch.setattr("fiducial.services.MAX_ANSWER_BYTES", 100)
     with Scripted((200, {}, b"x" * 200)) as server, pytest.raises(ServiceError, match="more than 100 bytes"):
         client(server.url)[0].cut(picture(), ONE)
 

@@ -2,6 +2,7 @@ import json
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,8 @@ import httpx
 
 from fakes import BoxSegmenter
 from fiducial.errors import InputError, ModelError
-from fiducial.rewards.wire import UNKNOWN_IMAGE, read_cuts, write_completions
+from fiducial.remote import UNKNOWN_IMAGE
+from fiducial.rewards.wire import read_cuts, write_completions
 from fiducial.server.configs import RewardServerConfig
 from fiducial.server.running import Server
 from reward_server import HEIGHT, WIDTH, completions, picture, serving
@@ -249,6 +251,8 @@ def test_a_request_that_never_arrives_gives_its_place_back():
             lines = (f"PUT {PUT} HTTP/1.1", "Host: localhost", "Content-Type: application/octet-stream")
             slow.sendall("\r\n".join([*lines, f"Content-Length: {len(PIXELS)}", "", "half"]).encode())
             assert b" 408 " in slow.recv(65536)
+        gate = running.app.state.gate
+        gate.config = replace(gate.config, read_seconds=60.0)
         assert httpx.put(running.url + PUT, content=PIXELS, headers=BYTES).status_code == 204
 
 

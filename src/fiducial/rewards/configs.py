@@ -15,17 +15,14 @@ from fiducial.errors import InputError
 from fiducial.geometry import Frame, Prompt, Prompts
 from fiducial.language.dialects import Dialect
 from fiducial.language.dialects import dialect as find_dialect
-from fiducial.remote import check_address
 from fiducial.segmenters.configs import CacheConfig
 from fiducial.segmenters.remembering import MEMORY_BYTES
+from fiducial.service_configs import PlaceConfig
 
 if TYPE_CHECKING:
     from fiducial.rewards.client import RemoteMaskService
     from fiducial.rewards.scoring import Scorer
     from fiducial.rewards.service import MaskSource
-
-SERVICE_KEY_VARIABLE = "FIDUCIAL_SERVICE_KEY"
-"""The environment variable in which a reward service and its clients look for their key."""
 
 
 def _example(form: Dialect) -> str:
@@ -81,25 +78,13 @@ class RewardConfig(Config):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceConfig(Config):
+class ServiceConfig(PlaceConfig):
     """A reward service that somebody started with ``fiducial serve reward``; its URL alone means the same."""
 
-    url: str = option(help="where it is: http://HOST:PORT", positional=True)
-    key_variable: str | None = option(
-        SERVICE_KEY_VARIABLE, "environment variable that holds the service's key; none sends none"
-    )
-    allow_insecure: bool = option(False, "send the key over plain http to another machine too")
-    patience: float = option(
-        600.0, "how long a service that is gone or busy is waited for, per request", unit="seconds", minimum=0
-    )
-    timeout: float = option(
-        300.0, "limit of one request, from connecting to the last byte; then it is made again", unit="seconds", above=0
-    )
-    concurrency: int = option(8, "most groups of completions that are asked for at once", minimum=1)
+    called: ClassVar[str] = "the reward service"
+    command: ClassVar[str] = "fiducial serve reward"
 
-    def check(self) -> None:
-        """Refuse a URL that is none."""
-        check_address(self.url, "the reward service's url", self.key_variable or SERVICE_KEY_VARIABLE)
+    concurrency: int = option(8, "most groups of completions that are asked for at once", minimum=1)
 
     def build(self) -> RemoteMaskService:
         """Make what asks the service; nothing is sent yet."""

@@ -14,9 +14,9 @@ run-length codes with the segmenter's own score, one per prompt; or why the segm
                      {"error": "...", "for_all": false}, ...]}
 
 Any other answer is a problem as RFC 9457 has it, ``application/problem+json`` with ``type``, ``title``, ``status`` and
-``detail``. :data:`UNKNOWN_IMAGE` (status 404) says that the image has to be sent again, status 429 and 503 that the
-same request is to be made later, after ``Retry-After`` seconds. Cutting changes nothing, so that every request may be
-repeated. Masks cross the wire, not rewards: truth and reward functions stay with the trainer.
+``detail``. :data:`fiducial.remote.UNKNOWN_IMAGE` (status 404) says that the image has to be sent again, status 429 and
+503 that the same request is to be made later, after ``Retry-After`` seconds. Cutting changes nothing, so that every
+request may be repeated. Masks cross the wire, not rewards: truth and reward functions stay with the trainer.
 """
 
 from __future__ import annotations
@@ -32,9 +32,6 @@ from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.results.reading import read_list, read_prompt, read_score, require_kind
 from fiducial.rewards.service import Cut
-
-UNKNOWN_IMAGE = "urn:fiducial:problem:unknown-image"
-"""The type of the problem that an image is not, or no longer, in the service's store."""
 
 
 def image_path(digest: str) -> str:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from fiducial import config as _config
 from fiducial.config import Config, option
 from fiducial.errors import InputError
-from fiducial.remote import Key, is_loopback, read_key
-from fiducial.rewards.configs import SERVICE_KEY_VARIABLE
+from fiducial.remote import SERVICE_KEY_VARIABLE, Key, is_loopback, read_key
 from fiducial.segmenters.configs import CacheConfig
 from fiducial.segmenters.remembering import MEMORY_BYTES
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fiducial.cache import LRUCache
 from fiducial.images import Image
-from fiducial.rewards.wire import UNKNOWN_IMAGE
+from fiducial.remote import UNKNOWN_IMAGE
 from fiducial.server.problems import ProblemError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
