@@ -1,15 +1,49 @@
 """Recipe servers for tests: the real application, asked in this process, with parts that do something known."""
 
+import base64
+import io
+import json
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
+import PIL.Image
+
 from fakes import BoxPrompter, BoxSegmenter
 from fiducial.config import read_part
+from fiducial.images import Image
 from fiducial.pipeline import Pipeline
 from fiducial.recipes import Recipe
 from fiducial.remote import Key
 
 KEY = "marker-123456"
+WIDTH, HEIGHT = 30, 20
+PIXELS = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+IMAGE = Image(PIXELS, "harbour.png")
+
+
+def png(pixels=PIXELS):
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(file, format="PNG")
+    return file.getvalue()
+
+
+PNG = png()
+ENCODED = {"base64": base64.b64encode(PNG).decode(), "name": "harbour.png"}
+
+
+def assert_problem(response, status, words="", kind="about:blank"):
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    told = response.json()
+    assert (told["status"], told["type"]) == (status, kind)
+    assert words in told["detail"]
+
+
+def form(values, picture=PNG, name="harbour.png"):
+    files = {"request": (None, json.dumps(values))} if values is not None else {}
+    return files | ({"image": (name, picture)} if picture is not None else {})
 
 
 def served(name="boxes", prompter=None, segmenter=None, **parts):
@@ -44,3 +78,26 @@ def asking(*some, host="localhost", **options):
 
     with TestClient(make_app(*some, **options), base_url=f"http://{host}", raise_server_exceptions=False) as client:
         yield client
+
+
+@contextmanager
+def serving(*some, port=0, **options):
+    """Run the real HTTP server in a thread of this process: the application with ``url``, ``port``, ``stop()``."""
+    from fiducial.server.running import Server
+
+    app = make_app(*some, **options)
+    server = Server(app, "127.0.0.1", port)
+    listening = threading.Event()
+    thread = threading.Thread(target=server.run, args=(listening.set,), daemon=True)
+    thread.start()
+    assert listening.wait(60)
+
+    def stop():
+        server.stop()
+        thread.join()
+
+    app.url, app.port, app.stop = server.url, server.port, stop
+    try:
+        yield app
+    finally:
+        stop()
