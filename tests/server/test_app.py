@@ -18,47 +18,20 @@ pytest.importorskip("prometheus_client")
 from fakes import BoxPrompter, BoxSegmenter
 from fiducial import Frame, Mask, Prompt, Prompts
 from fiducial.errors import ModelError
-from fiducial.images import Image, decode_image
+from fiducial.images import decode_image
 from fiducial.language.dialects import DIALECTS, dialect
 from fiducial.results.reading import read_segmentation
-from fiducial.rewards.wire import UNKNOWN_IMAGE
 from fiducial.server.configs import RecipeServerConfig
 from fiducial.server.documents import EXAMPLES
-from recipe_server import KEY, asking, served
+from recipe_server import ENCODED, HEIGHT, IMAGE, PIXELS, WIDTH, asking, assert_problem, form, png, served
 
-WIDTH, HEIGHT = 30, 20
-PIXELS = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8)
-IMAGE = Image(PIXELS, "harbour.png")
 BOX = {"box": [2, 3, 12, 9]}
-
-
-def png(pixels=PIXELS):
-    file = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(file, format="PNG")
-    return file.getvalue()
-
-
-PNG = png()
-ENCODED = {"base64": base64.b64encode(PNG).decode(), "name": "harbour.png"}
 
 
 @pytest.fixture(scope="module")
 def http():
     with asking() as client:
         yield client
-
-
-def assert_problem(response, status, words="", kind="about:blank"):
-    assert response.status_code == status, response.text
-    assert response.headers["Content-Type"] == "application/problem+json"
-    told = response.json()
-    assert (told["status"], told["type"]) == (status, kind)
-    assert words in told["detail"]
-
-
-def form(values, picture=PNG, name="harbour.png"):
-    files = {"request": (None, json.dumps(values))} if values is not None else {}
-    return files | ({"image": (name, picture)} if picture is not None else {})
 
 
 # -- segment and cut --------------------------------------------------------------------------------------
@@ -317,107 +290,6 @@ def test_a_result_that_was_edited_is_downloaded_in_every_format(http):
     wrong = {**result, "masks": [Mask.from_box((0, 0, 2, 2), 5, 5).to_coco()]}
     assert_problem(http.post("/v1/download", json={**asked, "result": wrong, "format": "coco"}), 422, "masks, 0")
     assert_problem(http.post("/v1/download", json={**asked, "result": {}, "format": "coco"}), 422, "prompts")
-
-
-# -- what is refused --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("path", "values", "status", "words"),
-    [
-        ("/v1/segment", {"instruction": "x"}, 422, "send a picture"),
-        ("/v1/segment", {"image": ENCODED}, 422, "instruction: Field required"),
-        ("/v1/segment", {"image": ENCODED, "instruction": "  "}, 422, "the instruction is empty"),
-        ("/v1/segment", {"image": ENCODED, "instruction": "x" * 2001}, 422, "instruction: String should have at most"),
-        ("/v1/segment", {"image": ENCODED, "instruction": 5}, 422, "valid string"),
-        ("/v1/segment", {"image": ENCODED, "instruction": "x", "model": "y"}, 422, "model: Extra inputs"),
-        ("/v1/segment", {"image": "http://127.0.0.1/a.png", "instruction": "x"}, 422, "image"),
-        ("/v1/segment", {"image": {"url": "http://127.0.0.1/a.png"}, "instruction": "x"}, 422, "Extra inputs"),
-        ("/v1/segment", {"image": {"path": "/etc/passwd"}, "instruction": "x"}, 422, "Extra inputs"),
-        ("/v1/segment", {"image": {"base64": "!"}, "instruction": "x"}, 422, "no base64"),
-        ("/v1/segment", {"image": {"base64": ""}, "instruction": "x"}, 422, "image: the file is empty"),
-        ("/v1/segment", {"image": {"base64": "aGFsbG8="}, "instruction": "x"}, 422, "image: not a picture"),
-        ("/v1/segment", {"image": ENCODED, "instruction": "x", "options": {"threshold": 2}}, 422, "less than or equal"),
-        ("/v1/segment", {"image": ENCODED, "instruction": "x", "options": {"steps": 2}}, 422, "options.steps"),
-        ("/v1/cut", {"image": ENCODED, "prompts": {"targets": [{}]}}, 422, "a prompt needs a box"),
-        ("/v1/cut", {"image": ENCODED, "prompts": {"targets": [{"box": [5, 5, 1, 1]}]}}, 422, "x1 < x2"),
-        ("/v1/cut", {"image": ENCODED, "prompts": {"targets": [{"box": ["1", 2, 3, 4]}]}}, 422, "valid number"),
-        ("/v1/cut", {"image": ENCODED, "prompts": {"targets": [{"box": [1, 2, 3]}]}}, 422, "box"),
-        ("/v1/cut", {"image": ENCODED, "prompts": {"frame": "feet", "targets": [BOX]}}, 422, "prompts.frame"),
-        ("/v1/cut", {"image": ENCODED, "prompts": {"targets": [{"box": [90, 90, 99, 99]}]}}, 422, "outside the image"),
-        ("/v1/cut", {"image": ENCODED, "prompts": {"targets": [BOX] * 9}}, 422, "more targets than the limit of 8"),
-        ("/v1/cut", {"image": {"digest": "sha256:" + "0" * 64}, "prompts": {}}, 404, "send it (again)"),
-        ("/v1/cut", {"image": {"digest": "../../etc/passwd"}, "prompts": {}}, 422, "digest: String should match"),
-        ("/v1/parse", {"reply": "x", "dialect": "sjtu", "width": 0, "height": 5}, 422, "width"),
-        ("/v1/download", {"image": ENCODED, "result": {}, "format": "exe"}, 422, "format"),
-    ],
-)
-def test_requests_that_make_no_sense_are_told_where(path, values, status, words):
-    with asking(max_prompts=8) as http:
-        kind = UNKNOWN_IMAGE if status == 404 else "about:blank"
-        assert_problem(http.post(path, json=values), status, words, kind)
-
-
-@pytest.mark.parametrize(
-    ("content", "headers", "status", "words"),
-    [
-        (b"{", {"Content-Type": "application/json"}, 422, "Invalid JSON"),
-        (b"[" * 4000, {"Content-Type": "application/json"}, 422, "recursion limit"),
-        (b'{"instruction": "\xff"}', {"Content-Type": "application/json"}, 422, "Invalid JSON"),
-        (b'{"instruction": "x", "image": {"base64": NaN}}', {"Content-Type": "application/json"}, 422, "base64"),
-        (b"{}", {"Content-Type": "text/plain"}, 415, "application/json or multipart/form-data is expected"),
-        (b"{}", {}, 415, "got none"),
-        (b"", {"Content-Type": "multipart/form-data"}, 422, "the form cannot be read: No boundary"),
-        (b"--x\r\n", {"Content-Type": "multipart/form-data; boundary=x"}, 422, "breaks off"),
-        (b"x" * 4001, {"Content-Type": "application/json"}, 413, "larger than 4,000 bytes, the limit --max-bytes"),
-    ],
-)
-def test_bodies_that_are_none(content, headers, status, words):
-    with asking(max_bytes=4000) as http:
-        assert_problem(http.post("/v1/segment", content=content, headers=headers), status, words)
-
-
-def test_forms_hold_a_request_and_a_picture_and_nothing_else(http):
-    words = {"instruction": "the ship"}
-    assert_problem(http.post("/v1/segment", files=form(words, picture=None)), 422, "send a picture")
-    assert_problem(http.post("/v1/segment", files={"picture": PNG}), 422, "got 'picture'")
-    assert_problem(http.post("/v1/segment", files=form({**words, "image": ENCODED})), 422, "leave one of them out")
-    three = [("request", (None, "{}")), ("image", PNG), ("image", PNG)]
-    assert_problem(http.post("/v1/segment", files=three), 422, "more than 2 parts")
-    named = http.post("/v1/segment", files=form(words, name="..\\..\\etc/passwd.png")).json()
-    assert named["image"]["name"] == "passwd.png"
-
-
-def test_large_pictures_are_refused_before_they_are_decoded():
-    with asking(max_pixels=599) as http:
-        answer = http.post("/v1/images", files=form(None))
-        assert_problem(answer, 422, "raise max_pixels (--max-pixels)")
-        assert "/tmp" not in answer.text
-
-
-def test_who_has_no_key_gets_nothing_and_who_has_it_is_served_under_any_name():
-    with asking(key=KEY, host="gpu.example.org") as http:
-        for method, path in [("GET", one) for one in ("/v1/recipes", "/v1/scenes", "/v1/images/0", "/metrics")] + [
-            ("POST", f"/v1/{one}") for one in ("segment", "cut", "parse", "write", "download", "images")
-        ]:
-            for header in ({}, {"Authorization": "Bearer marker-1"}, {"Authorization": "Basic marker-123456"}):
-                answer = http.request(method, path, headers=header)
-                assert_problem(answer, 401, "Authorization: Bearer KEY")
-                assert KEY not in answer.text
-        assert http.get("/healthz").status_code == http.get("/readyz").status_code == 200
-        http.headers["Authorization"] = f"Bearer {KEY}"
-        answer = http.post("/v1/segment", files=form({"instruction": "the ship"}))
-        assert answer.status_code == 200
-
-
-def test_without_a_key_other_pages_of_a_browser_cannot_ask(http):
-    words = form({"instruction": "the ship"})
-    for origin in ("http://evil.example", "null", "http://localhost:9", "https://localhost.evil.example"):
-        refused = http.post("/v1/segment", files=words, headers={"Origin": origin})
-        assert_problem(refused, 403, "its own page alone")
-        assert "Access-Control-Allow-Origin" not in refused.headers
-    assert http.post("/v1/segment", files=words, headers={"Origin": "http://localhost"}).status_code == 200
-    assert_problem(http.get("/v1/recipes", headers={"Host": "evil.example"}), 403, "'evil.example'")
 
 
 # -- the document, the page, the numbers ------------------------------------------------------------------

@@ -56,9 +56,9 @@ class RememberingSegmenter:
             if len(masks) != len(missing):
                 raise ModelError(f"the segmenter returned {len(masks)} masks for {len(missing)} prompts")
             self.counts.update(decoded=1, cut=len(masks))
-            for one, mask in zip(missing, masks, strict=True):
-                found[one] = mask
-                self._masks.put((embedding.key, one), mask)
+            for one, new in zip(missing, masks, strict=True):
+                found[one] = new
+                self._masks.put((embedding.key, one), new)
         return [mask for one in wanted if (mask := found[one]) is not None]
 
 

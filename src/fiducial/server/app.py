@@ -299,7 +299,8 @@ async def _answered(request: Request, done: Future[T], seconds: float) -> T:
 
     result, leaving = asyncio.wrap_future(done), asyncio.ensure_future(gone())
     try:
-        await asyncio.wait({result, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {result, leaving}
+        await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if result.done():
             return result.result()
         if leaving.done():

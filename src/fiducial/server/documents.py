@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from fiducial.server import problems, schemas
@@ -80,7 +81,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             description="Coordinates are continuous: pixel (row i, column j) covers x in [j, j+1), y in [i, i+1).",
             routes=app.routes,
         )
-        models = [*EXAMPLES, schemas.Problem]
+        models: list[type[BaseModel]] = [*EXAMPLES, schemas.Problem]
         _, more = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
         found.setdefault("components", {}).setdefault("schemas", {}).update(more["$defs"])
         key = {"type": "http", "scheme": "bearer", "description": "where the server was started with a key"}

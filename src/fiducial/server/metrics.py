@@ -21,12 +21,13 @@ class Metrics:
     """Counts of one server; several in one process do not meet."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        of = {"registry": self.registry}
-        self._requests = Counter("fiducial_requests", "answered requests", ("path", "status"), **of)
-        self._seconds = Histogram("fiducial_request_seconds", "from header to answer", ("path",), buckets=SECONDS, **of)
-        self._outcomes = Counter("fiducial_outcomes", "results by how asking ended", ("recipe", "outcome"), **of)
-        self._stages = Counter("fiducial_stage_seconds", "time of the models", ("recipe", "stage"), **of)
+        self.registry = of = CollectorRegistry()
+        self._requests = Counter("fiducial_requests", "answered requests", ("path", "status"), registry=of)
+        self._seconds = Histogram(
+            "fiducial_request_seconds", "from header to answer", ("path",), buckets=SECONDS, registry=of
+        )
+        self._outcomes = Counter("fiducial_outcomes", "results by how asking ended", ("recipe", "outcome"), registry=of)
+        self._stages = Counter("fiducial_stage_seconds", "time of the models", ("recipe", "stage"), registry=of)
 
     def gauge(self, name: str, help: str, value: Callable[[], float]) -> None:
         """Tell a number whenever somebody asks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import threading
@@ -12,15 +13,52 @@ from typing import TYPE_CHECKING
 from fiducial.errors import InputError, MissingExtraError
 
 try:
+    import h11
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 except ModuleNotFoundError as error:
     raise MissingExtraError("a server", "serve", f"no module {error.name!r}") from error
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+HEADER_SECONDS = 30.0
+"""How long the header of a request may take to arrive, from the connection or from its first byte on."""
 KEEP_ALIVE = 600
 """Seconds for which an idle connection is kept: a trainer writes completions for minutes between two requests."""
+
+
+class PatientProtocol(H11Protocol):
+    """HTTP that does not wait without end for a header, of which somebody sends a letter a minute."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base has it
+        """Begin to wait for a header."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; the clock runs until they are a whole header."""
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            self._wait()
+        else:
+            self._rest()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._rest()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        if self._patience is None:
+            self._patience = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+
+    def _rest(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
 
 class Server:
@@ -39,7 +77,7 @@ class Server:
         self._socket = _listen(host, port)
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=PatientProtocol,
             ws="none",
             lifespan="on",
             access_log=False,

@@ -47,7 +47,7 @@ class Encoded(Given):
     """A picture file, base64."""
 
     base64: str = Field(description="the bytes of a picture file, base64 as RFC 4648 has it")
-    name: Annotated[str, Field(max_length=4096)] = Field("image", description="the file's name")
+    name: Annotated[str, Field(max_length=4096)] = Field(default="image", description="the file's name")
 
 
 class Known(Given):
@@ -100,7 +100,9 @@ class Letterbox(Given):
     kind: Literal["letterbox"]
     width: Length
     height: Length
-    centred: bool = Field(True, description="whether the padding is on both sides, or at the right and bottom alone")
+    centred: bool = Field(
+        default=True, description="whether the padding is on both sides, or at the right and bottom alone"
+    )
 
     def frame(self, width: int, height: int) -> Frame:
         """Return the frame of an image of that size."""
@@ -139,19 +141,21 @@ FRAMES = Literal["pixels", "unit", "thousand", "centred"]
 class Target(Given):
     """One target: a box and/or points."""
 
-    box: Corners | None = Field(None, description="x1, y1, x2, y2 with x1 < x2 and y1 < y2")
-    points: tuple[Place, ...] | None = Field((), description="x, y each")
+    box: Corners | None = Field(default=None, description="x1, y1, x2, y2 with x1 < x2 and y1 < y2")
+    points: tuple[Place, ...] | None = Field(default=(), description="x, y each")
     point_labels: tuple[Literal[0, 1], ...] | None = Field(
-        None, description="one per point: 1 on the target, 0 beside it; default: all 1"
+        default=None, description="one per point: 1 on the target, 0 beside it; default: all 1"
     )
-    label: Annotated[str, Field(max_length=MAX_INSTRUCTION)] | None = Field(None, description="what it is called")
-    score: Number | None = Field(None, description="confidence in 0..1")
+    label: Annotated[str, Field(max_length=MAX_INSTRUCTION)] | None = Field(
+        default=None, description="what it is called"
+    )
+    score: Number | None = Field(default=None, description="confidence in 0..1")
 
 
 class Targets(Given):
     """Targets with the frame of all their numbers."""
 
-    frame: FRAMES | Described = Field("pixels", description="which numbers mean which place")
+    frame: FRAMES | Described = Field(default="pixels", description="which numbers mean which place")
     targets: tuple[Target, ...] = ()
 
     def read(self, width: int, height: int) -> Prompts:
@@ -177,9 +181,9 @@ class Targets(Given):
 class OptionsOf(Given):
     """What a request may choose beside the recipe."""
 
-    threshold: Score | None = Field(None, description="leave out targets whose score lies below it")
+    threshold: Score | None = Field(default=None, description="leave out targets whose score lies below it")
     refine: tuple[Name, ...] | None = Field(
-        None, description="refiners by name, those of GET /v1/recipes; [] for none; default: the recipe's own"
+        default=None, description="refiners by name, those of GET /v1/recipes; [] for none; default: the recipe's own"
     )
 
     def read(self) -> Options:
@@ -191,16 +195,17 @@ class StoreRequest(Given):
     """Keep an image, to ask about it by its digest."""
 
     image: Encoded | Known | None = Field(
-        None, description="a picture or the digest of one; left out where the picture is a part of multipart/form-data"
+        default=None,
+        description="a picture or the digest of one; left out where the picture is a part of multipart/form-data",
     )
 
 
 class AboutImage(StoreRequest):
     """What all requests have that ask the models about an image."""
 
-    recipe: Name | None = Field(None, description="one of GET /v1/recipes; default: the first")
-    options: OptionsOf = OptionsOf()
-    masks: MASK_FORMS = Field("rle", description="COCO run-length codes, PNG files in base64, or no masks")
+    recipe: Name | None = Field(default=None, description="one of GET /v1/recipes; default: the first")
+    options: OptionsOf = Field(default_factory=OptionsOf)
+    masks: MASK_FORMS = Field(default="rle", description="COCO run-length codes, PNG files in base64, or no masks")
 
 
 class SegmentRequest(AboutImage):
@@ -213,7 +218,7 @@ class CutRequest(AboutImage):
     """Cut by coordinates."""
 
     prompts: Targets
-    instruction: Annotated[str, Field(max_length=MAX_INSTRUCTION)] = Field("", description="words to keep")
+    instruction: Annotated[str, Field(max_length=MAX_INSTRUCTION)] = Field(default="", description="words to keep")
 
 
 class ParseRequest(Given):
@@ -224,9 +229,9 @@ class ParseRequest(Given):
     width: Side = Field(description="of the original image, pixels")
     height: Side = Field(description="of the original image, pixels")
     canvas: tuple[Side, Side] | None = Field(
-        None, description="width and height that the model was shown; default: the dialect's own rule"
+        default=None, description="width and height that the model was shown; default: the dialect's own rule"
     )
-    strict: bool = Field(False, description="accept exactly the form, mend nothing")
+    strict: bool = Field(default=False, description="accept exactly the form, mend nothing")
 
 
 class WriteRequest(Given):
@@ -236,9 +241,9 @@ class WriteRequest(Given):
     dialect: Name = Field(description="one of GET /v1/dialects")
     width: Side = Field(description="of the original image, pixels")
     height: Side = Field(description="of the original image, pixels")
-    canvas: tuple[Side, Side] | None = Field(None, description="as for /v1/parse")
+    canvas: tuple[Side, Side] | None = Field(default=None, description="as for /v1/parse")
     thinking: Annotated[str, Field(max_length=MAX_CHARACTERS)] = Field(
-        "", description="goes between the thinking tags, where the dialect has them"
+        default="", description="goes between the thinking tags, where the dialect has them"
     )
 
 
