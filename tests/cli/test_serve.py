@@ -12,15 +12,16 @@ pytest.importorskip("httpx")
 
 from fiducial.cli import main
 from fiducial.config import read_part
+from fiducial.geometry import Prompts
 from fiducial.rewards import MaskService
 from reward_server import client, completions, picture
 
 
 class Process:
-    """``fiducial serve reward`` as somebody starts it; ``url`` is what it says that it listens at."""
+    """``fiducial serve`` as somebody starts it; ``url`` is what it says that it listens at."""
 
-    def __init__(self, port=0, *words, **environment):
-        command = [sys.executable, "-m", "fiducial", "serve", "reward", "--port", str(port), *words]
+    def __init__(self, port=0, *words, service=("reward",), **environment):
+        command = [sys.executable, "-m", "fiducial", "serve", *service, "--port", str(port), *words]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
         )
@@ -71,9 +72,36 @@ def test_it_says_where_it_is_and_asks_for_the_key_of_the_environment(monkeypatch
         running.process.kill()
 
 
+def test_a_server_that_is_told_to_stop_answers_what_it_has_taken(monkeypatch):
+    from fiducial.client import Client
+
+    image = picture(0, 300, 200)
+    running = Process(0, "--recipe", "classic", "--refine", "none", service=(), FIDUCIAL_SERVICE_KEY="marker-123456")
+    try:
+        assert re.match(r"classic at http://127\.0\.0\.1:\d+, for who has the key in FIDUCIAL", running.said)
+        monkeypatch.setenv("FIDUCIAL_SERVICE_KEY", "marker-123456")
+        boxes = [Prompts.from_boxes(image.frame, [(x, 9, x + 150, 150)]) for x in range(12)]
+        pipe = Client(running.url, patience=0)
+        assert pipe(image, "the largest round region").outcome.value in ("found", "no_target")
+        with ThreadPoolExecutor(12) as pool:
+            taken = [pool.submit(pipe.cut, image, one) for one in boxes]
+            inside = 0
+            while inside < 6 and not all(one.done() for one in taken):  # by the server's own count
+                text = pipe.service.ask("GET", "/metrics").decode()
+                inside = int(float(re.search(r"^fiducial_inside (\S+)", text, re.MULTILINE)[1]))
+            assert running.end(signal.SIGTERM) == (0, "")
+            answered = [one.result(60).masks for one in taken if one.exception(60) is None]
+        assert all(len(masks) == 1 for masks in answered)
+        assert len(answered) >= inside
+    finally:
+        running.process.kill()
+
+
 def test_help_says_which_services_there_are(capsys):
-    assert main(["serve"]) == main(["serve", "--help"]) == 0
-    assert "reward" in capsys.readouterr().out
+    assert main(["serve", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "fiducial serve reward: the masks of completions" in shown
+    assert "--recipe" in shown
     assert main(["serve", "reward", "--help"]) == 0
     shown = capsys.readouterr().out
     assert "usage: fiducial serve reward" in shown
@@ -93,6 +121,11 @@ def test_help_says_which_services_there_are(capsys):
         (["reward", "--segmenter", "nano", "--set", "segmenter.passes=0"], "needs at least 1"),
         (["reward", "--port", "70000"], "needs at most 65535"),
         (["reward", "--queue", "0"], "needs at least 1"),
+        (["--recipe", "nanno"], "did you mean 'nano'?"),
+        (["--recipe", "nano", "--recipe", "classic", "--set", "prompter.device=cpu"], "write it into their YAML files"),
+        (["--recipe", "nano", "--recipe", "nano"], "the recipe 'nano' is named twice"),
+        (["--host", "::"], "set the environment variable FIDUCIAL_SERVICE_KEY"),
+        (["--refine", "cfgp", "--recipe", "classic"], "did you mean 'cfpg'?"),
     ],
 )
 def test_bad_input_is_one_line_before_anything_is_loaded(words, message, capsys, monkeypatch):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fiducial.cli import common
+from fiducial.cli import common, terminal
 from fiducial.config import Text, class_value, option
 from fiducial.errors import InputError, UnknownNameError
 from fiducial.recipes import DEFAULT_RECIPE, Recipe, resolve
@@ -51,6 +52,15 @@ class Serve(common.Running, RecipeServerConfig):
     """
 
     recipe: tuple[Text, ...] = option((), "a recipe's name or YAML file; may be given several times", unit="R")
+    mcp: bool = option(False, "answer an agent over stdin and stdout (Model Context Protocol) instead of HTTP")
+    folder: Path | None = option(None, "with --mcp: the only folder whose pictures are read", unit="DIR")
+
+    def check(self) -> None:
+        """Refuse a folder where paths are not taken, and none where they are."""
+        if self.mcp and self.folder is None:
+            raise InputError("--mcp reads pictures by path: name the only folder where they may lie with --folder DIR")
+        if self.folder is not None and not self.mcp:
+            raise InputError("--folder is for --mcp: over HTTP pictures are sent, and no path is taken")
 
     def recipes(self) -> list[Recipe]:
         """Return the recipes with what --device, --dtype, --cache and --set say about them."""
@@ -74,7 +84,22 @@ def run(words: Sequence[str]) -> int:
     return _serve_recipes(common.parse(Serve, "serve", words, about=_about()))
 
 
+def _serve_tools(options: Serve, folder: Path) -> int:
+    from fiducial.server.tools import Folder, tool_server
+
+    place = Folder(folder, options.max_pixels)
+    server, worker = tool_server(options.build_recipes(options.recipes()), place)
+    terminal.say(f"fiducial: tools for {', '.join(recipe.name for recipe in options.recipes())}, pictures in {folder}")
+    try:
+        server.run()
+    finally:
+        worker.close()
+    return 0
+
+
 def _serve_recipes(options: Serve) -> int:
+    if options.mcp and options.folder is not None:
+        return _serve_tools(options, options.folder)
     key, recipes = options.key(), options.recipes()
     from fiducial.server.app import recipe_app
     from fiducial.server.running import Server
