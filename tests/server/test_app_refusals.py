@@ -16,7 +16,13 @@ BOX = {"box": [2, 3, 12, 9]}
 
 @pytest.fixture(scope="module")
 def http():
-    with asking() as client:
+    with asking(max_prompts=8) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def small():
+    with asking(max_bytes=4000) as client:
         yield client
 
 
@@ -53,10 +59,9 @@ def http():
         ("/v1/download", {"image": ENCODED, "result": {}, "format": "exe"}, 422, "format"),
     ],
 )
-def test_requests_that_make_no_sense_are_told_where(path, values, status, words):
-    with asking(max_prompts=8) as http:
-        kind = UNKNOWN_IMAGE if status == 404 else "about:blank"
-        assert_problem(http.post(path, json=values), status, words, kind)
+def test_requests_that_make_no_sense_are_told_where(http, path, values, status, words):
+    kind = UNKNOWN_IMAGE if status == 404 else "about:blank"
+    assert_problem(http.post(path, json=values), status, words, kind)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +78,8 @@ def test_requests_that_make_no_sense_are_told_where(path, values, status, words)
         (b"x" * 4001, {"Content-Type": "application/json"}, 413, "larger than 4,000 bytes, the limit --max-bytes"),
     ],
 )
-def test_bodies_that_are_none(content, headers, status, words):
-    with asking(max_bytes=4000) as http:
-        assert_problem(http.post("/v1/segment", content=content, headers=headers), status, words)
+def test_bodies_that_are_none(small, content, headers, status, words):
+    assert_problem(small.post("/v1/segment", content=content, headers=headers), status, words)
 
 
 def test_forms_hold_a_request_and_a_picture_and_nothing_else(http):

@@ -28,7 +28,7 @@ COMMANDS = {
     "compare": "put runs side by side, with paired intervals and published figures",
     "study": "vary one thing: the grid, the prompts, the target's size, the recipe, the refiners",
     "train": "train a mask decoder or the nano segmenter; can be stopped and goes on",
-    "serve": "cut the masks of a trainer's rewards, in a process or on a machine of their own",
+    "serve": "answer over HTTP and show the page on which coordinates can be dragged; or agents, or trainers",
     "export": "write a dataset as chats, to train a vision-language model with elsewhere",
     "refer": "make instructions with exact truth from annotations: expressions, or PRS-Med's questions",
     "misground": "a benchmark of where things are in CT and MR volumes: build it, ask a model, score it",

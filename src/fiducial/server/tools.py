@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fiducial.errors import FiducialError, ImageError, InputError, MissingExtraError
-from fiducial.geometry import Frame
+from fiducial.geometry import Frame, Mask
 from fiducial.images import Image, read_image
 from fiducial.language.answers import check_instruction
 from fiducial.language.dialects import dialect as find_dialect
@@ -26,9 +26,6 @@ try:
     from fiducial.server import schemas
 except ModuleNotFoundError as error:
     raise MissingExtraError("fiducial serve --mcp", "mcp", f"no module {error.name!r}") from error
-
-if TYPE_CHECKING:
-    from fiducial.geometry import Prompts
 
 Content = list[str | Picture]
 """JSON, and the picture with its masks where it was asked for."""
@@ -172,22 +169,18 @@ def tool_server(recipes: Recipes, folder: Folder) -> tuple[MCPServer[Any], Gathe
 
 def _told(result: Segmentation, masks: bool, overlay: bool) -> Content:
     """Tell a result in few words: an agent reads boxes and areas, not run lengths, unless it asks for them."""
-    prompts: Prompts = result.prompts
+    values = result.as_json()
+    written = zip(values["prompts"], values["masks"], values["scores"], result.masks, strict=True)
     targets = [
-        {
-            **prompt.as_json(),
-            "score": score,
-            "mask": {
-                "box": mask.box,
-                "area": mask.area,
-                "centroid": mask.centroid,
-                **({"rle": mask.to_coco()} if masks else {}),
-            },
-        }
-        for prompt, mask, score in zip(prompts, result.masks, result.scores, strict=True)
+        {**prompt, "score": score, "mask": _mask(mask) | ({"rle": code} if masks else {})}
+        for prompt, code, score, mask in written
     ]
-    told = {"outcome": result.outcome.value, "text": result.text, "thinking": result.answer.thinking}
     picture = {"name": result.image.name, "width": result.image.width, "height": result.image.height}
-    values = {"image": picture, **told, "targets": targets}
-    written = json.dumps({**values, "repairs": [*result.answer.repairs]})
-    return [written, Picture(data=write_overlay(result, Path()), format="png")] if overlay else [written]
+    kept = {key: values[key] for key in ("outcome", "text", "thinking", "repairs")}
+    told = json.dumps({"image": picture, **kept, "targets": targets})
+    return [told, Picture(data=write_overlay(result, Path()), format="png")] if overlay else [told]
+
+
+def _mask(mask: Mask) -> dict[str, Any]:
+    centroid = None if mask.centroid is None else [round(value, 1) for value in mask.centroid]
+    return {"box": mask.box, "area": mask.area, "centroid": centroid}
