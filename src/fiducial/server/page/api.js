@@ -1,6 +1,7 @@
 /** The server's HTTP interface. */
 
 const MAX_WAITS = 5;
+const UNKNOWN_IMAGE = "urn:fiducial:problem:unknown-image";
 
 /** What the server says when it cannot do what was asked (RFC 9457). */
 export class Problem extends Error {
@@ -29,7 +30,6 @@ export class Api {
   /** Send a picture; returns its digest and size. */
   async send(blob, name) {
     const form = new FormData();
-    form.append("request", "{}");
     form.append("image", blob, name);
     return (await this.call("POST", "/v1/images", { form })).json();
   }
@@ -44,7 +44,7 @@ export class Api {
     try {
       return await this.call("POST", path, { values: body, signal });
     } catch (problem) {
-      if (!(problem instanceof Problem) || problem.status !== 404) throw problem;
+      if (problem.type !== UNKNOWN_IMAGE) throw problem;
       await this.send(picture.blob, picture.name);
       return this.call("POST", path, { values: body, signal });
     }

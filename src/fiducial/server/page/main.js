@@ -56,7 +56,7 @@ const actions = {
     const wanted = new Set(refiners);
     if (on) wanted.add(name);
     else wanted.delete(name);
-    store.update({ refiners: refinersKnown.filter((one) => wanted.has(one)) });
+    store.update({ refiners: refinersKnown.map((one) => one.name).filter((one) => wanted.has(one)) });
   },
   step(which) {
     editing.cancel();
@@ -134,7 +134,7 @@ function drawFacts({ picture, targets, answer }) {
   byId("fact-cut").textContent = step ? `cut in ${Math.round(step.duration)} ms` : "";
   const known = picture?.truth && (targets.length || answer);
   const masks = known ? targets.map((target) => cutter.of(target)?.mask).filter(Boolean) : [];
-  byId("fact-truth").textContent = known ? `IoU with the truth ${short(iouWith(masks, picture.truth, picture), 3)}` : "";
+  byId("fact-truth").textContent = known ? `IoU with the truth ${short(iouWith(masks, picture.truth), 3)}` : "";
 }
 
 /** Ask the person for the server's key; null where there is none. */
@@ -154,8 +154,8 @@ function useRecipe(name) {
   const recipe = store.state.recipes.find((one) => one.name === name);
   byId("recipe").value = name;
   byId("recipe").title = recipe.summary ?? "";
-  const refine = recipe.options.find((one) => one.name === "refine");
-  store.update({ recipe: name, refinersKnown: refine?.values ?? [], refiners: refine?.default ?? [] });
+  const own = recipe.options.find((one) => one.name === "refine").default;
+  store.update({ recipe: name, refinersKnown: recipe.refiners, refiners: own });
 }
 
 async function begin() {

@@ -143,9 +143,10 @@ function marchInto(path, { width, height, pixels }, left, top) {
   }
 }
 
-/** Return the intersection over union of all masks together with all true ones; both empty: 1. */
-export function iouWith(masks, truth, { width, height }) {
-  const [found, true_] = [masks, truth].map((some) => {
+/** Return the intersection over union of all masks together with the true one; both empty: 1. */
+export function iouWith(masks, truth) {
+  const { width, height } = truth;
+  const [found, meant] = [masks, [truth]].map((some) => {
     const dense = new Uint8Array(width * height);
     for (const { pieces } of some) {
       for (const [column, first, last] of pieces) dense.fill(1, column * height + first, column * height + last);
@@ -154,8 +155,8 @@ export function iouWith(masks, truth, { width, height }) {
   });
   let [shared, either] = [0, 0];
   for (let place = 0; place < found.length; place++) {
-    shared += found[place] & true_[place];
-    either += found[place] | true_[place];
+    shared += found[place] & meant[place];
+    either += found[place] | meant[place];
   }
   return either ? shared / either : 1;
 }

@@ -11,10 +11,6 @@ const OUTCOMES = {
   truncated: "reply broke off",
   failed: "not answered",
 };
-const REFINERS = {
-  cfpg: "adds the point that is most surely on the target",
-  mbo: "cuts anew along the mask's boundary",
-};
 const WIDE = matchMedia("(min-width: 861px)"); // where the panel scrolls by itself
 const EDGES = ["x1", "y1", "x2", "y2"];
 
@@ -233,12 +229,12 @@ export class Panels {
 
   drawRefiners({ refinersKnown, refiners }) {
     const place = byId("refiners");
-    if (place.dataset.names !== refinersKnown.join()) {
-      place.dataset.names = refinersKnown.join();
+    if (this.refinersShown !== refinersKnown) {
+      this.refinersShown = refinersKnown;
       place.replaceChildren(
-        ...refinersKnown.map((name) => {
+        ...refinersKnown.map(({ name, summary }) => {
           const box = make("input", { type: "checkbox", value: name, onchange: () => this.actions.refine(name, box.checked) });
-          const said = make("span", {}, make("b", { text: name }), make("span", { class: "soft small", text: REFINERS[name] ?? "" }));
+          const said = make("span", {}, make("b", { text: name }), make("span", { class: "soft small", text: summary }));
           return make("label", { class: "refiner" }, box, said);
         }),
       );

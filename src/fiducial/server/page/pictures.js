@@ -75,37 +75,42 @@ export class Pictures {
     return make("li", {}, button);
   }
 
-  async drawThumbnail(canvas, { name, image: { width, height } }) {
+  async drawThumbnail(canvas, { name, width, height }) {
     const bitmap = await createImageBitmap(await this.api.bytes(`/v1/scenes/${encodeURIComponent(name)}.png`));
     const scale = 240 / Math.max(width, height);
     [canvas.width, canvas.height] = [Math.round(width * scale), Math.round(height * scale)];
     canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   }
 
-  async openScene({ name, instruction, masks }) {
+  async openScene({ name, instruction, truth, image }) {
+    complain("");
     try {
       const blob = await this.api.bytes(`/v1/scenes/${encodeURIComponent(name)}.png`);
-      await this.open(blob, `${name}.png`, { instruction, truth: masks.map((code) => new Mask(code)) });
+      await this.show(blob, blob, image, { instruction, truth: new Mask(truth) });
     } catch (problem) {
       complain(problem.message);
     }
   }
 
   /** Send a picture and show it as the server read it, so that coordinates mean the same here and there. */
-  async open(blob, name, known = {}) {
+  async open(blob, name) {
     complain("");
     try {
-      const { digest, width, height } = await this.api.send(blob, name || "picture.png");
-      const seen = await this.api.bytes(`/v1/images/${encodeURIComponent(digest)}`);
-      const bitmap = await createImageBitmap(seen, { premultiplyAlpha: "none", colorSpaceConversion: "none" });
-      const small = await shrunk(bitmap);
-      const picture = { digest, width, height, name, blob, bitmap, small, truth: null, instruction: "", ...known };
-      this.store.open(picture);
-      this.chooser.hidden = true;
-      this.onOpen(picture);
+      const facts = await this.api.send(blob, name || "picture.png");
+      const seen = await this.api.bytes(`/v1/images/${encodeURIComponent(facts.digest)}`);
+      await this.show(blob, seen, facts, { instruction: "", truth: null });
     } catch (problem) {
       complain(`${name || "picture"}: ${problem.message}`);
     }
+  }
+
+  /** Show what the server has: the file that was sent, the pixels as it read them, and {digest, width, height, name}. */
+  async show(blob, seen, facts, known) {
+    const bitmap = await createImageBitmap(seen, { premultiplyAlpha: "none", colorSpaceConversion: "none" });
+    const picture = { ...facts, ...known, blob, bitmap, small: await shrunk(bitmap) };
+    this.store.open(picture);
+    this.chooser.hidden = true;
+    this.onOpen(picture);
   }
 }
 
