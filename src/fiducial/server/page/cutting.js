@@ -4,7 +4,8 @@ import { latest } from "./dom.js";
 import { Mask } from "./masks.js";
 import { asPrompt, canBeCut, geometryOf } from "./targets.js";
 
-const MAX_KEPT = 400;
+const MAX_KEPT = 1000;
+const AT_ONCE = 64; // targets of one request
 
 /**
  * Cuts targets, and remembers what was cut: undoing shows at once what there was.
@@ -37,6 +38,11 @@ export class Cutter {
     return found ?? this.last.get(target.id) ?? null;
   }
 
+  /** Return the target's cut as it is now, null where there is none. */
+  now(target) {
+    return this.cuts.get(this.key(target)) ?? null;
+  }
+
   /** Return why a target could not be cut, "" where it could. */
   failure(target) {
     return this.failures.get(this.key(target)) ?? "";
@@ -50,12 +56,14 @@ export class Cutter {
   /** Remember the cuts that an answer came with, one per target; no refiner had a part in them. */
   keep(targets, answer) {
     this.keepUnder(targets.map((target) => this.key(target, [])), answer);
+    for (const target of targets) this.last.set(target.id, this.cuts.get(this.key(target, [])) ?? null);
   }
 
   missing() {
     const { picture, targets } = this.store.state;
     if (!picture) return [];
-    return targets.filter((one) => canBeCut(one) && !this.cuts.has(this.key(one)) && !this.failures.has(this.key(one)));
+    const known = (key) => this.cuts.has(key) || this.failures.has(key);
+    return targets.filter((one) => canBeCut(one) && !known(this.key(one))).slice(0, AT_ONCE);
   }
 
   async cutMissing() {
@@ -71,6 +79,7 @@ export class Cutter {
         if (answer.masks.length !== targets.length) throw new Error(answer.text || "not every target could be cut");
         // Under the keys of when it was asked: meanwhile the state may be another.
         this.keepUnder(keys, answer);
+        performance.clearMeasures("cut");
         performance.measure("cut", { start: started, end: performance.now() });
       } catch (error) {
         for (const key of keys) this.failures.set(key, error.message);
@@ -89,7 +98,8 @@ export class Cutter {
         refinements: answer.refinements?.[number] ?? [],
       });
     });
-    while (this.cuts.size > MAX_KEPT) this.cuts.delete(this.cuts.keys().next().value);
+    const most = Math.max(MAX_KEPT, 2 * this.store.state.targets.length); // never what is shown
+    while (this.cuts.size > most) this.cuts.delete(this.cuts.keys().next().value);
   }
 
   /** Try again what failed. */

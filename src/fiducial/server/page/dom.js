@@ -79,23 +79,26 @@ export class Keyed {
   }
 }
 
-/** Let the newest call alone wait while one runs; every call between is dropped. */
+/**
+ * Let the newest call alone wait while one runs; every call between is dropped.
+ *
+ * @returns what calls the work, and returns a promise that is kept when the newest call is done
+ */
 export function latest(work) {
-  let wanted = null;
-  let running = false;
-  return async (...given) => {
-    wanted = given;
-    if (running) return;
-    running = true;
-    try {
-      while (wanted) {
-        const now = wanted;
-        wanted = null;
-        await work(...now);
-      }
-    } finally {
-      running = false;
+  let wanted = false;
+  let running = null;
+  const all = async () => {
+    while (wanted) {
+      wanted = false;
+      await work();
     }
+  };
+  return () => {
+    wanted = true;
+    running ??= all().finally(() => {
+      running = null;
+    });
+    return running;
   };
 }
 

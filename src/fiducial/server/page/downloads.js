@@ -30,7 +30,7 @@ export class Downloads {
   /** Return the result as it is now: in the server's JSON, with the masks that are shown. */
   result() {
     const { answer, targets } = this.store.state;
-    const cuts = targets.map((target) => ({ target, cut: this.cutter.of(target) })).filter(({ cut }) => cut);
+    const cuts = targets.map((target) => ({ target, cut: this.cutter.now(target) })).filter(({ cut }) => cut);
     const outcome = cuts.length ? "found" : answer?.outcome === "found" || !answer ? "no_target" : answer.outcome;
     return {
       outcome,
@@ -60,8 +60,8 @@ export class Downloads {
   /** Add to the JSON what the page alone knows. */
   async told(response) {
     const values = await response.json();
-    const targets = this.store.state.targets.filter((target) => this.cutter.of(target));
-    values.provenance = targets.map((target) => whose(target, this.cutter.of(target)));
+    const targets = this.store.state.targets.filter((target) => this.cutter.now(target));
+    values.provenance = targets.map((target) => whose(target, this.cutter.now(target)));
     return new Blob([JSON.stringify(values, null, 1)], { type: "application/json" });
   }
 }

@@ -51,6 +51,7 @@ const actions = {
   },
   flip: (id, place) => store.replace(id, flipPoint(store.target(id), place)),
   removePoint: (id, place) => store.replace(id, removePoint(store.target(id), place)),
+  retry: () => cutter.retry(),
   refine(name, on) {
     const { refinersKnown, refiners } = store.state;
     const wanted = new Set(refiners);

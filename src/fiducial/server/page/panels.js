@@ -144,14 +144,18 @@ export class Panels {
 
   fillDetails(row, target, selected, failure, cut) {
     row.refresh = [];
-    const parts = [failure ? make("p", { class: "failure", text: failure }) : null];
+    const parts = failure ? [make("p", { class: "failure", text: failure }), this.makeRetry()] : [];
     if (selected) {
       parts.push(this.makeLabel(row, target.id));
       if (target.box) parts.push(this.makeBox(row, target.id));
       parts.push(...target.kinds.map((kind, place) => this.makePoint(row, target.id, kind, place)));
       parts.push(...(cut?.refinements ?? []).map(report));
     }
-    row.details.replaceChildren(...parts.filter(Boolean));
+    row.details.replaceChildren(...parts);
+  }
+
+  makeRetry() {
+    return make("button", { type: "button", text: "Try again", onclick: () => this.actions.retry() });
   }
 
   makeLabel(row, id) {

@@ -23,7 +23,9 @@ export class Pictures {
     this.chooser.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.close();
     });
+    const hasFile = (event) => event.dataTransfer?.types.includes("Files");
     document.addEventListener("dragover", (event) => {
+      if (!hasFile(event)) return;
       event.preventDefault();
       byId("stage").classList.add("dropping");
     });
@@ -31,6 +33,7 @@ export class Pictures {
       if (!event.relatedTarget) byId("stage").classList.remove("dropping");
     });
     document.addEventListener("drop", (event) => {
+      if (!hasFile(event)) return;
       event.preventDefault();
       byId("stage").classList.remove("dropping");
       this.take(event.dataTransfer);
