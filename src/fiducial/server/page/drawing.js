@@ -1,4 +1,4 @@
-/** Draws the stage: picture, grid and masks on a canvas, coordinates as an SVG over it. */
+/** Draws the stage: picture and grid on a canvas, masks on one over it, coordinates as an SVG over both. */
 
 import { colourOf, readableOn } from "./colours.js";
 import { Keyed, short } from "./dom.js";
@@ -14,12 +14,13 @@ const ROOM_FOR_EDGES = 64; // pixels of the screen: a shorter side has no handle
 export const PARTS = { ...SIDES, ...CORNERS };
 
 export class Drawing {
-  /** @param stage the element that holds a canvas and an SVG of its size */
+  /** @param stage the element that holds the canvases and the SVG, all of its size */
   constructor(stage, store, cutter, view) {
     this.store = store;
     this.cutter = cutter;
     this.view = view;
-    this.canvas = stage.querySelector("canvas");
+    this.picture = stage.querySelector("#picture");
+    this.cuts = stage.querySelector("#cuts");
     this.svg = stage.querySelector("svg");
     this.keyed = new Keyed();
     this.sketch = null; // a box that is being drawn, x1, y1, x2, y2
@@ -40,7 +41,8 @@ export class Drawing {
 
   draw() {
     const { state } = this.store;
-    this.drawCanvas(state);
+    this.drawPicture(state);
+    this.drawCuts(state);
     this.keyed.begin();
     if (state.picture) {
       this.order(state.targets).forEach(({ target, number }) => this.drawTarget(target, number, state));
@@ -56,42 +58,47 @@ export class Drawing {
     return targets.map((target, number) => ({ target, number })).sort((a, b) => rank(b) - rank(a));
   }
 
-  // -- canvas ---------------------------------------------------------------------------------------
+  // -- canvases -------------------------------------------------------------------------------------
 
-  drawCanvas({ picture, targets, masks, grid }) {
-    const { width, height } = this.view.stage;
+  /** Draw the picture and the grid, where they or their place are others than before. */
+  drawPicture({ picture, grid }) {
+    const { scale, x, y, stage } = this.view;
     const ratio = window.devicePixelRatio || 1;
-    const [wide, high] = [Math.round(width * ratio), Math.round(height * ratio)];
-    if (this.canvas.width !== wide || this.canvas.height !== high) [this.canvas.width, this.canvas.height] = [wide, high];
-    const context = this.canvas.getContext("2d");
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, wide, high);
+    const wanted = JSON.stringify([picture?.digest, grid, scale, x, y, stage, ratio]);
+    if (wanted === this.pictureDrawn) return;
+    this.pictureDrawn = wanted;
+    const context = this.clear(this.picture, ratio);
     if (!picture) return;
-    const { scale, x, y } = this.view;
-    context.setTransform(scale * ratio, 0, 0, scale * ratio, x * ratio, y * ratio);
     context.imageSmoothingEnabled = scale < LARGE_PIXELS; // enlarged pixels stay squares, so that a mask's true edge can be seen
     context.imageSmoothingQuality = "high";
     const enough = picture.small.width >= picture.width * scale * ratio;
     context.drawImage(enough ? picture.small : picture.bitmap, 0, 0, picture.width, picture.height);
     if (grid) drawGrid(context, picture, 1 / scale);
-    if (masks) this.drawMasks(context, targets, 1 / scale);
   }
 
-  drawMasks(context, targets, pixel) {
-    const cuts = this.order(targets)
-      .map(({ target, number }) => ({ mask: this.cutter.of(target)?.mask, colour: colourOf(number) }))
-      .filter(({ mask }) => mask?.box);
-    for (const { mask, colour } of cuts) context.drawImage(mask.tinted(colour), mask.box[0], mask.box[1]);
-    context.lineCap = "round";
-    for (const { mask, colour } of cuts) {
-      const outline = mask.outline(pixel < 1 / LARGE_PIXELS);
-      context.strokeStyle = "rgb(16 17 20 / 0.45)";
-      context.lineWidth = 3 * pixel;
-      context.stroke(outline);
-      context.strokeStyle = colour;
-      context.lineWidth = 1.5 * pixel;
-      context.stroke(outline);
-    }
+  /** Draw the masks, where they or their place are others than before. */
+  drawCuts({ picture, targets, masks }) {
+    const { scale, x, y, stage } = this.view;
+    const ratio = window.devicePixelRatio || 1;
+    const cuts = masks && picture ? this.order(targets).map(({ target, number }) => [this.cutter.of(target)?.mask, number]) : [];
+    const wanted = [scale, x, y, stage.width, stage.height, ratio, ...cuts.flat()];
+    if (wanted.length === this.cutsDrawn?.length && wanted.every((one, place) => one === this.cutsDrawn[place])) return;
+    this.cutsDrawn = wanted;
+    const context = this.clear(this.cuts, ratio);
+    context.imageSmoothingEnabled = scale < LARGE_PIXELS;
+    drawMasks(context, cuts.filter(([mask]) => mask?.box), 1 / scale);
+  }
+
+  /** Empty a canvas of the stage's size; returns its context, in pixels of the image. */
+  clear(canvas, ratio) {
+    const { scale, x, y, stage } = this.view;
+    const [width, height] = [Math.round(stage.width * ratio), Math.round(stage.height * ratio)];
+    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+    const context = canvas.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, width, height);
+    context.setTransform(scale * ratio, 0, 0, scale * ratio, x * ratio, y * ratio);
+    return context;
   }
 
   // -- coordinates ----------------------------------------------------------------------------------
@@ -211,6 +218,20 @@ function spoken([x1, y1, x2, y2], handle) {
   const x = handle.includes("w") ? x1 : handle.includes("e") ? x2 : null;
   const y = handle.includes("n") ? y1 : handle.includes("s") ? y2 : null;
   return [x === null ? "" : `x ${short(x)}`, y === null ? "" : `y ${short(y)}`].filter(Boolean).join(", ");
+}
+
+function drawMasks(context, cuts, pixel) {
+  for (const [mask, number] of cuts) context.drawImage(mask.tinted(colourOf(number)), mask.box[0], mask.box[1]);
+  context.lineCap = "round";
+  for (const [mask, number] of cuts) {
+    const outline = mask.outline(pixel < 1 / LARGE_PIXELS);
+    context.strokeStyle = "rgb(16 17 20 / 0.45)";
+    context.lineWidth = 3 * pixel;
+    context.stroke(outline);
+    context.strokeStyle = colourOf(number);
+    context.lineWidth = 1.5 * pixel;
+    context.stroke(outline);
+  }
 }
 
 function drawGrid(context, { width, height }, pixel) {
