@@ -56,7 +56,7 @@ export function origin(target) {
   const { box, points } = provenance(target);
   const lost = (target.wrote.box && !target.box) || target.points.length < target.wrote.points.length;
   const moved = [...(box ?? []), ...points].includes("person") || lost;
-  return moved ? "model, moved by you" : "model";
+  return moved ? "moved by you" : "model";
 }
 
 /** Move some edges of a box; part is made of the letters n, e, s, w. */

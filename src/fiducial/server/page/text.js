@@ -74,14 +74,17 @@ export class Text {
   }
 
   typed() {
+    this.unread = true;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.read(), PAUSE);
+    this.timer = setTimeout(() => {
+      this.reading = this.read();
+    }, PAUSE);
   }
 
   async endTyping() {
     if (!this.before) return;
     clearTimeout(this.timer);
-    await this.read();
+    await (this.unread ? this.read() : this.reading);
     this.before = null;
     this.store.settle();
     this.shown = "";
@@ -93,6 +96,7 @@ export class Text {
   async readNow() {
     const before = this.before;
     if (!before) return;
+    this.unread = false;
     try {
       const [was, now] = await Promise.all([before.prompts, this.parse(this.area.value)]);
       if (this.before !== before) return;
