@@ -186,7 +186,7 @@ def test_a_picture_is_chosen_dropped_and_pasted_and_what_is_none_refused(seen, t
 
 def test_the_key_is_asked_for(browser):
     with serving(key="open sesame") as url:
-        seen = Seen(browser, page_url)
+        seen = Seen(browser, url)
         seen.page.fill("#token", "wrong")
         seen.page.press("#token", "Enter")
         seen.page.wait_for_function(
