@@ -98,7 +98,8 @@ class NanoVLMTask(Task[PackedBatch]):
         dialects = [dialect_named(name) for name, _ in self._config.dialects]
         canvas = self._config.network.canvas
         prefixes = [f"{word}: the\n" for word in ("points", "boxes")] * 3
-        return make_tokenizer(dialects, canvas, [*texts_of(self._pools, self._config.seed), *prefixes])
+        texts = texts_of(self._pools, self._config.seed, self._config.thinking)
+        return make_tokenizer(dialects, canvas, [*texts, *prefixes])
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         """Move the matrices of tower and layers by Muon, embeddings and heads by AdamW; or all by AdamW."""

@@ -80,6 +80,13 @@ class NanoVLMConfig(RunConfig):
         (), "kinds of requests (class, colour, ...) that are asked alone at first, until words are told apart"
     )
     first_part: float = option(0.2, "part of the steps in which they are", minimum=0, maximum=1)
+    often: tuple[str, ...] = option((), "kinds of requests that are asked alone of a part of the pictures")
+    often_part: float = option(0.5, "part of the pictures of which they are", minimum=0, maximum=1)
+    thinking: Literal["sentence", "row"] = option(
+        "sentence",
+        "what is thought before an answer: sentence: how it was chosen and where it lies; row: before that the places "
+        "of what was put in an order, from the first to what is meant",
+    )
     visible: int = option(56, "cells of a picture that are shown while the tower stands still", minimum=1)
     frozen: float = option(0.6, "part of the steps of answers in which the tower stands still", minimum=0, maximum=1)
     sigma: tuple[float, float] = option(
@@ -101,8 +108,9 @@ class NanoVLMConfig(RunConfig):
         from fiducial.synthetic.expressions import FAMILIES
 
         check_data(self.data)
-        if not_known := sorted(set(self.first) - set(FAMILIES)):
-            raise InputError(f"first: {', '.join(not_known)}: kinds of requests are {', '.join(FAMILIES)}")
+        for option_name, kinds in (("first", self.first), ("often", self.often)):
+            if not_known := sorted(set(kinds) - set(FAMILIES)):
+                raise InputError(f"{option_name}: {', '.join(not_known)}: kinds of requests are {', '.join(FAMILIES)}")
         small = [name.removeprefix("nano-") for name in template_names() if name.startswith("nano-")]
         for name, _ in self.dialects:
             if dialect_named(name).name not in small:

@@ -24,6 +24,7 @@ from fiducial.prompters.templates import read_template
 from fiducial.synthetic.expressions import FAMILIES, Said, say
 from fiducial.training.nano_vlm_configs import NanoVLMConfig
 from fiducial.training.nano_vlm_pictures import Pool, PoolPicture
+from fiducial.training.nano_vlm_rows import middles, rows_of, told
 from fiducial.training.nano_vlm_words import NumberTokens, number_tokens, written
 from fiducial.training.sft_samples import explained, left_to_right, points_written
 from fiducial.training.sources import shares
@@ -44,6 +45,7 @@ class Asked:
     said: Said
     thinking: str
     prompts: tuple[Prompt, ...]  # from left to right; boxes and spots are whole pixels
+    row: tuple[tuple[int, int], ...] = ()  # whole pixels of the places with which the thinking begins
 
 
 def ask(
@@ -53,8 +55,12 @@ def ask(
     random: np.random.Generator,
     count: int,
     families: Sequence[str] = tuple(FAMILIES),
+    thinking: str = "sentence",
 ) -> list[Asked]:
-    """Make questions about a picture whose things lie where boxes (N, 4) and spots (N, K, 2) say."""
+    """Make questions about a picture whose things lie where boxes (N, 4) and spots (N, K, 2) say.
+
+    ``thinking`` is what :attr:`NanoVLMConfig.thinking` can be.
+    """
     canvas = picture.pixels.shape[0]
     view = picture.view(boxes)
     absent = [picture.absent[int(k)] for k in random.permutation(len(picture.absent))]
@@ -64,7 +70,9 @@ def ask(
         if len(chosen) > _MAX_TARGETS:
             continue
         candidates = view.candidates(coloured=True)
-        resolution = resolve(said.instruction, candidates, view.frame, rest=True) if chosen else None
+        resolution = resolve(said.instruction, candidates, view.frame, rest=True)
+        rows = rows_of(resolution) if thinking == "row" else []
+        row = [middles(one, boxes / picture.side * canvas, canvas) for one in rows]
         prompts = []
         for index in said.chosen:
             box, points = boxes[index] / picture.side * canvas, spots[index] / picture.side * canvas
@@ -80,7 +88,10 @@ def ask(
                     point_labels=(1, 1),
                 )
             )
-        found.append(Asked(said, explained(resolution, chosen, view.frame), tuple(left_to_right(prompts))))
+        sentence = explained(resolution if chosen else None, chosen, view.frame)
+        spoken = f"{told(row)} {sentence}" if row else sentence
+        places = tuple(place for one in row for place in one)
+        found.append(Asked(said, spoken, tuple(left_to_right(prompts)), places))
     return found
 
 
@@ -102,10 +113,10 @@ class PackedBatch:
             for padding.
         at: (M, 2) row and place of the tokens that are followed by what is learned.
         target: (M,) the tokens that follow.
-        kind: (M,) 0 for words, 1 for points, 2 for edges of boxes.
+        kind: (M,) 0 for words, 1 for points, 2 for edges of boxes, 3 for middles told in the thinking.
         first: (M,) the id of pixel 0 among the tokens of each coordinate's kind; 0 for words.
         pointed: (Q, 3) row, place, and cell of a target's middle among the visible ones: of the token before an answer
-            for all its targets, and of the token before each edge of a box for that box's.
+            for all its targets, and of the token before each edge of a box for that box's; so for each middle.
     """
 
     step: int
@@ -145,6 +156,7 @@ class Told:
     question: list[int]
     answer: list[int]
     kinds: list[int]
+    row: tuple[tuple[int, int], ...] = ()
 
     @property
     def whole(self) -> list[int]:
@@ -184,7 +196,7 @@ class Writer:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def answer(self, asked: Asked, dialect: int) -> tuple[list[int], list[int]]:
-        """Return the tokens of an answer and its end, and what each is: a word (0), a point (1) or an edge (2)."""
+        """Return the tokens of an answer and its end, and what each is, see :attr:`PackedBatch.kind`."""
         chosen = self.dialects[dialect]
         per_item = sum(points_written(chosen))
         text = written(chosen, self._canvas, asked.prompts, asked.thinking)
@@ -195,6 +207,8 @@ class Writer:
         coordinates = numbers[len(numbers) - width * len(asked.prompts) :] if asked.prompts else []
         for order, place in enumerate(coordinates):
             kinds[place] = 2 if order % width < 4 else 1
+        for place in numbers[: 2 * len(asked.row)] if asked.thinking and asked.thinking in text else []:
+            kinds[place] = 3
         return ids, kinds
 
 
@@ -230,7 +244,9 @@ class PackedBatches(StepBatches[PackedBatch]):
         elif self._config.stage == "answers":
             early = step < self._config.first_part * self._config.steps
             families = self._config.first if early and self._config.first else tuple(FAMILIES)
-            asked = ask(picture, boxes, spots, random, self._config.questions, families)
+            if self._config.often and random.random() < self._config.often_part:
+                families = self._config.often
+            asked = ask(picture, boxes, spots, random, self._config.questions, families, self._config.thinking)
         return np.asarray(np.rint(shaded), np.uint8), self._cells(picture, boxes), asked
 
     def _cells(self, picture: PoolPicture, boxes: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
@@ -278,9 +294,10 @@ class PackedBatches(StepBatches[PackedBatch]):
                     pictures.append(picture)
                 start = len(rows[row]) + one.start
                 rows[row] += [(token, place, number) for place, token in enumerate(one.whole)]
-                cells = [np.flatnonzero(visible[picture] == self._cell_of(prompt)) for prompt in one.prompts]
+                cells = [np.flatnonzero(visible[picture] == self._cell_of(*_middle(prompt))) for prompt in one.prompts]
+                members = [np.flatnonzero(visible[picture] == self._cell_of(*middle)) for middle in one.row]
                 pointed += [(row, start, int(seen)) for some in cells for seen in some]  # at all before the first word
-                edges = 0
+                edges = middles = 0
                 for offset, (token, what) in enumerate(zip(one.answer, one.kinds, strict=True)):
                     at.append((row, start + offset))
                     target.append(token)
@@ -289,6 +306,9 @@ class PackedBatches(StepBatches[PackedBatch]):
                     if what == 2:
                         pointed += [(row, start + offset, int(seen)) for seen in cells[edges // 4]]
                         edges += 1
+                    elif what == 3:
+                        pointed += [(row, start + offset, int(seen)) for seen in members[middles // 2]]
+                        middles += 1
         longest = max((len(tokens) for tokens in rows), default=0)
         packed = np.zeros((3, len(rows), longest), np.int64)
         packed[2] = -1
@@ -315,7 +335,7 @@ class PackedBatches(StepBatches[PackedBatch]):
     def _told(self, asked: Asked, random: np.random.Generator) -> Told:
         dialect = int(random.choice(len(self._writer.dialects), p=self._writer.shares))
         question = self._writer.question(asked.said.instruction, dialect)
-        return Told(asked.prompts, dialect, question, *self._writer.answer(asked, dialect))
+        return Told(asked.prompts, dialect, question, *self._writer.answer(asked, dialect), asked.row)
 
     @staticmethod
     def _visible(holds: NDArray[np.float32], count: int, random: np.random.Generator) -> NDArray[np.int64]:
@@ -323,16 +343,19 @@ class PackedBatches(StepBatches[PackedBatch]):
         keys = random.random(holds.shape) + (holds > 0)
         return np.asarray(np.sort(np.argsort(-keys, axis=1)[:, :count], axis=1), np.int64)
 
-    def _cell_of(self, prompt: Prompt) -> int:
-        assert prompt.box is not None
-        x1, y1, x2, y2 = prompt.box
-        limit = self._side - 1
-        column, row = (min(limit, int(middle / STRIDE)) for middle in ((x1 + x2) / 2, (y1 + y2) / 2))
+    def _cell_of(self, x: float, y: float) -> int:
+        column, row = (min(self._side - 1, int(middle / STRIDE)) for middle in (x, y))
         return row * self._side + column
 
 
-def texts_of(pools: Sequence[Pool], seed: int) -> Iterator[str]:
-    """Yield instructions and explanations about pictures of the pools, for a vocabulary to be made of."""
+def _middle(prompt: Prompt) -> tuple[float, float]:
+    assert prompt.box is not None
+    x1, y1, x2, y2 = prompt.box
+    return (x1 + x2) / 2, (y1 + y2) / 2
+
+
+def texts_of(pools: Sequence[Pool], seed: int, thinking: str = "sentence") -> Iterator[str]:
+    """Yield instructions and what is thought of them about pictures of the pools, for a vocabulary to be made of."""
     for number, pool in enumerate(pools):
         random = np.random.default_rng([seed, number])
         for picture in pool.training[:1500]:
@@ -341,6 +364,6 @@ def texts_of(pools: Sequence[Pool], seed: int) -> Iterator[str]:
                 yield choice.reply
             if picture.questions:
                 continue
-            for one in ask(picture, picture.boxes, picture.spots, random, 12):
+            for one in ask(picture, picture.boxes, picture.spots, random, 12, thinking=thinking):
                 yield one.said.instruction
                 yield one.thinking

@@ -119,16 +119,16 @@ class NanoVLM(nn.Module):
         plain = functional.cross_entropy(logits[word], batch.target[word])
         likely, bins = logits.log_softmax(-1), self.numbers[0].count
         spread, pixels = [], []
-        for kind in (1, 2):
-            here = batch.kind == kind
+        for sharp in (False, True):  # points may lie anywhere on a thing
+            here = batch.kind >= 2 if sharp else batch.kind == 1
             if not bool(here.any()):
                 spread.append(plain * 0)
                 continue
             first = batch.first[here]
             within = likely[here].gather(1, first[:, None] + torch.arange(bins, device=first.device))
             true = (batch.target[here] - first).float()
-            spread.append(-(_bell(true, bins, sigma if kind == 2 else max(sigma, 2.0)) * within).sum(-1).mean())
-            if kind == 2:
+            spread.append(-(_bell(true, bins, sigma if sharp else max(sigma, 2.0)) * within).sum(-1).mean())
+            if sharp:
                 pixels.append((expected_number(within) - true).abs().mean())
         away = torch.stack(pixels).mean() if pixels else plain * 0
         pointing = functional.cross_entropy(toward, batch.pointed[:, 2]) if len(toward) else plain * 0
