@@ -85,7 +85,7 @@ class NanoVLMConfig(RunConfig):
     thinking: Literal["sentence", "row"] = option(
         "sentence",
         "what is thought before an answer: sentence: how it was chosen and where it lies; row: before that the places "
-        "of what was put in an order, from the first to what is meant",
+        "of what was put in an order, from the first on",
     )
     visible: int = option(56, "cells of a picture that are shown while the tower stands still", minimum=1)
     frozen: float = option(0.6, "part of the steps of answers in which the tower stands still", minimum=0, maximum=1)

@@ -1,8 +1,8 @@
-"""Rows: what was put in an order, told off from the first to what is meant, each with its place.
+"""Rows: what was put in an order, told off from the first on, each with its place.
 
 A model of a few layers that is to say which is the third from the left has to find the first and the second, and has
-nowhere to put them. Its thinking is such a place: each member is found as the next after the one before, and the last
-of the row is the answer.
+nowhere to put them. Its thinking is such a place: each member is found as the next after the one before, and the answer
+is the one behind the word that the question names.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ PLACES = ("The one at", "second", "third", "fourth", "fifth")
 
 
 def rows_of(found: Resolution) -> list[tuple[int, ...]]:
-    """Return the numbers of the candidates in each row that a choice was made from, up to what was chosen.
+    """Return the numbers of the candidates in each row that a choice was made from, as far as :data:`PLACES` go.
 
-    "The second disc from the left" has one row of two, "the leftmost of the two largest discs" has the two largest
-    and then the leftmost of these. Where a row is too short ("the fourth disc from the left" of three), all of it is
-    told. What was chosen without an order has no row, nor has what needs more members than :data:`PLACES`.
+    "The second disc from the left" has all discs from the left on, "the leftmost of the two largest discs" has all from
+    the largest on, and then these two from the left. What was chosen without an order has no row, nor has
+    what lies behind those that there are words for.
 
     Example:
         >>> from fiducial.geometry import Frame, Prompt
@@ -34,19 +34,16 @@ def rows_of(found: Resolution) -> list[tuple[int, ...]]:
         >>> boxes = [(70, 40, 90, 55), (5, 40, 15, 50), (30, 40, 60, 60)]
         >>> ships = [Candidate(Prompt(frame, box=box, label="ship")) for box in boxes]
         >>> rows_of(resolve("the second ship from the right", ships, frame))
-        [(0, 2)]
+        [(0, 2, 1)]
     """
-    rows = [row for pick in found.picks for row in _rows(pick)]
-    return [row for row in rows if 0 < len(row) <= len(PLACES)]
+    return [row for pick in found.picks for row in _rows(pick)]
 
 
 def _rows(pick: Pick) -> list[tuple[int, ...]]:
     inner = _rows(pick.inner) if pick.inner is not None else []
-    if not pick.orders or pick.target.step:
-        return inner
-    line = pick.fits if pick.target.rank > 0 else pick.fits[::-1]
-    last = max((line.index(index) for index in pick.chosen), default=len(line) - 1)
-    return [*inner, line[: last + 1]]
+    line = (pick.fits if pick.target.rank > 0 else pick.fits[::-1])[: len(PLACES)]
+    told_off = pick.orders and not pick.target.step and line and set(pick.chosen) <= set(line)
+    return [*inner, line] if told_off else inner
 
 
 def middles(row: Sequence[int], boxes: NDArray[np.float64], canvas: int) -> list[tuple[int, int]]:
