@@ -36,6 +36,15 @@ COMMANDS = {
     "describe": "list the parts that can be named, or the options of one",
     "models": "list checkpoints, their licences, and which are on this machine",
     "doctor": "show versions, devices, memory, cache, and what each recipe still needs",
+    "completion": "print a script by which bash, zsh or fish completes all of this",
+}
+_HEADINGS = {  # above the first command of each group
+    "samples": "cut what words or coordinates name",
+    "evaluate": "measure, and compare",
+    "train": "train",
+    "serve": "serve programs elsewhere",
+    "export": "make data and questions with exact answers",
+    "recipes": "look up",
 }
 
 _LONGEST = 2000
@@ -159,13 +168,15 @@ def _complain(message: str) -> None:
 
 def _help() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
+    lines = []
+    for name, what in COMMANDS.items():
+        lines += ["", f"{_HEADINGS[name]}:"] if name in _HEADINGS else []
+        lines.append(f"  {name:<{width}}  {what}")
     return "\n".join(
         [
             "usage: fiducial COMMAND ...",
             "",
             "Language in, coordinates between, masks out.",
-            "",
             *lines,
             "",
             "fiducial COMMAND --help tells the options of a command; --version the version;",
