@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Idle OpenMP threads spin and slow down whatever else runs.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: demo test check format grammar clean
+.PHONY: demo test check format grammar mutants clean
 
 demo: $(STAMP)  ## segment real photographs by instruction; pictures land in demo/
 	$(BIN)/python examples/demo.py --out demo
@@ -26,6 +26,9 @@ format: $(STAMP)  ## rewrite what the linter can mend
 
 grammar: $(STAMP)  ## work out the tables of the grammar of spatial phrases anew
 	$(BIN)/python -m fiducial.language.phrases.tables
+
+mutants: $(STAMP)  ## draw small faults and see whether the tests see them (not part of make test)
+	$(BIN)/python tests/mutants.py
 
 benchmark-%: $(STAMP)  ## one benchmark, such as make benchmark-default; its numbers land in benchmarks/results/
 	$(BIN)/python benchmarks/$*.py
