@@ -21,11 +21,11 @@ SWAPPED = {
 
 
 class Mutant(NamedTuple):
-    """One fault: its line, what stood there and stands there now, and the whole module with it."""
+    """One fault: from which line to which, what stood there and stands there now, and the whole module with it."""
 
     room: str
     path: Path
-    line: int
+    lines: tuple[int, int]
     change: str
     tree: ast.Module
 
@@ -83,7 +83,7 @@ def mutant(room: str, path: Path, number: int) -> Mutant:
     was, now = next((a.strip(), b.strip()) for a, b in zip(before, after, strict=False) if a != b)
     same = next((k for k, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), min(len(was), len(now)))
     change = "  =>  ".join(text[max(0, same - 60) :][:120] for text in (was, now))
-    return Mutant(room, path, node.lineno, change, tree)
+    return Mutant(room, path, (statement.lineno, max(statement.lineno, node.end_lineno)), change, tree)
 
 
 def drawn(rooms: Mapping[str, Sequence[str]], each: int, seed: int) -> list[Mutant]:

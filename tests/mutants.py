@@ -62,19 +62,21 @@ class Trial:
 
     def __init__(self, mutants: Sequence[Mutant], say: Callable[[Mutant, str], None], reached: Path) -> None:
         self._mutants, self._say = mutants, say
-        self._reached, self._took = reached, reached.with_suffix(".seconds")
+        self._reached, self._took = reached, reached.with_name(f"{reached.name}.seconds")
         self._pipe = 0
         self._items: dict[str, pytest.Item] = {}
-        self._measured = coverage.Coverage(data_file=str(reached), config_file=False, include=[f"{SOURCES}/*"])
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._items = {item.nodeid: item for item in session.items}
         if not self._reached.exists():
             self._forked(self._measure, 3600)
-        self._measured.load()
+        data = coverage.CoverageData(str(self._reached))
+        data.read()
         seeing = set()
         for each in self._mutants:
-            seen_by = self._forked(functools.partial(self._try, each))
+            reaching, (first, last) = data.contexts_by_lineno(str(each.path)), each.lines
+            here = {name for line in range(first, last + 1) for name in reaching.get(line, ())}
+            seen_by = self._forked(functools.partial(self._try, each, here))
             seeing |= {seen_by} & self._items.keys()
             self._say(each, seen_by)
         if failed := self._forked(lambda: self._run(sorted(seeing)), 3600):
@@ -87,27 +89,21 @@ class Trial:
             os._exit(1)
 
     def _measure(self) -> None:
-        """Run all tests with coverage; the context of a line is how long a test took, and its name."""
+        """Run all tests with coverage, each a context, and write how long those took that are quick."""
         self._pipe, took = 0, {}
-        signal.signal(signal.SIGPROF, too_slow)
-        self._measured.start()
+        measured = coverage.Coverage(data_file=str(self._reached), config_file=False, include=[f"{SOURCES}/*"])
+        measured.start()
         for name in self._items:
-            self._measured.switch_context(name)
+            measured.switch_context(name)
             start = time.process_time()
-            signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
-            try:
-                self._run([name])
-            except TimeoutError:  # between the test and its report
-                self._items[name].session._setupstate.teardown_exact(None)
-            signal.setitimer(signal.ITIMER_PROF, 0)
+            self._run([name])
             took[name] = time.process_time() - start
-        self._measured.stop()
-        self._measured.save()
+        measured.stop()
+        measured.save()
         lines = "".join(f"{seconds:.3f} {name}\n" for name, seconds in took.items() if seconds < MOST_SECONDS)
         self._took.write_text(lines, encoding="utf-8")
 
-    def _try(self, mutant: Mutant) -> None:
-        here = set(self._measured.get_data().contexts_by_lineno(str(mutant.path)).get(mutant.line, ()))
+    def _try(self, mutant: Mutant, here: set[str]) -> None:
         quick = (line.split(" ", 1) for line in self._took.read_text(encoding="utf-8").splitlines())
         names = [name for _, name in sorted((float(seconds), name) for seconds, name in quick if name in here)]
         patch(mutant)
@@ -115,7 +111,7 @@ class Trial:
 
     def _run(self, names: Sequence[str]) -> None:
         items = [self._items[name] for name in names]
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in zip(items, [*items[1:], None], strict=False):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
 
     def _forked(self, work: Callable[[], Any], seconds: int = ENDLESS) -> str:
@@ -139,10 +135,6 @@ class Trial:
         if not said and status and not os.WIFSIGNALED(status):
             raise SystemExit("a trial broke off without a test that failed: nothing is proved")
         return said or ("endless" if status else "")
-
-
-def too_slow(*_: object) -> None:
-    raise TimeoutError("a slow test: it is not tried")
 
 
 def patch(mutant: Mutant) -> None:
@@ -193,7 +185,7 @@ def main() -> int:
     def say(each: Mutant, seen_by: str) -> None:
         how = "seen" if seen_by else "equivalent" if each.name in equivalent else "alive"
         counts[each.room, how] += 1
-        print(f"{how:10} {each.name} (line {each.line}) {seen_by or equivalent.get(each.name, '')}", flush=True)
+        print(f"{how:10} {each.name} (line {each.lines[0]}) {seen_by or equivalent.get(each.name, '')}", flush=True)
 
     try_few_examples()
     os.chdir(ROOT)

@@ -81,10 +81,8 @@ class _Connections:
 
     def exchange(self, method: str, url: str, body: bytes | None, headers: dict[str, str], seconds: float) -> Reply:
         """Make one request; an interrupt cancels it."""
-        limits = {"seconds": seconds, "most_bytes": MAX_ANSWER_BYTES}
-        waiting = asyncio.run_coroutine_threadsafe(
-            exchange(self._http, method, url, body, headers, **limits), self._loop
-        )
+        asked = exchange(self._http, method, url, body, headers, seconds=seconds, most_bytes=MAX_ANSWER_BYTES)
+        waiting = asyncio.run_coroutine_threadsafe(asked, self._loop)
         try:
             return waiting.result()
         except BaseException:

@@ -107,12 +107,20 @@ def test_refuses_what_cannot_be_drawn(options, message):
         GridOverlay(**options)
 
 
-@pytest.mark.parametrize(("text", "grid"), [("9", (9, 9)), ("9x7", (9, 7)), (" 3 X 4 ", (3, 4)), ("5×6", (5, 6))])
+@pytest.mark.parametrize(
+    ("text", "grid"),
+    [
+        *[("9", (9, 9)), ("9x7", (9, 7)), (" 3 X 4 ", (3, 4)), ("5×6", (5, 6))],
+        *[("1", (1, 1)), ("1x2", (1, 2)), ("2x1", (2, 1)), ("1000", (1000, 1000))],
+    ],
+)
 def test_reads_a_grid(text, grid):
     assert parse_grid(text) == grid
 
 
-@pytest.mark.parametrize("text", ["", "x", "9x", "x9", "-3", "3.5", "9x7x2", "0", "9x0", "1001"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "9x", "x9", "-3", "3.5", "9x7x2", "0", "9x0", "0x9", "1001", "9x1001", "1001x9"]
+)
 def test_refuses_other_grids(text):
     with pytest.raises(InputError, match="grid"):
         parse_grid(text)

@@ -51,7 +51,7 @@ def think2seg(positive: int = 2, negative: int = 0, side: int = 840) -> Dialect:
     points = [PointKey("positive_points", positive, 1, nested=True)]
     if negative:
         points.append(PointKey("negative_points", negative, 0, nested=True))
-    voiding = frozenset() if negative else frozenset({"negative_points"})
+    voiding: frozenset[str] = frozenset() if negative else frozenset({"negative_points"})
     grammar = JsonGrammar(
         "think2seg",
         points=tuple(points),
