@@ -101,7 +101,7 @@ class Ground:
     def to_scene(self, points: ArrayLike) -> NDArray[np.float64]:
         """Turn (N, 2) x, y in pixels of the grid into the scene's."""
         left, top = self._extent[:2]
-        return self._unplaced(points) - np.array([left, top])
+        return np.asarray(self._unplaced(points) - np.array([left, top]))
 
     def box_in_scene(self, hull: ArrayLike) -> Box:
         """Return the box x1, y1, x2, y2 in the scene around (N, 2) points in pixels of the grid."""
@@ -139,7 +139,7 @@ class Ground:
 
     def _unplaced(self, points: ArrayLike) -> NDArray[np.float64]:
         kx, ky = self.metres
-        return self.to_map(points) * np.array([kx, -ky] if self.crs is not None else [1.0, 1.0])
+        return np.asarray(self.to_map(points) * np.array([kx, -ky] if self.crs is not None else [1.0, 1.0]))
 
     @cached_property
     def _to_degrees(self) -> Any:

@@ -157,7 +157,7 @@ def outline_of(thing: Thing, ground: Ground, simplify: float = 0.0) -> MultiPoly
     placed = shapely.transform(flat, ground.to_map)
     placed = placed if placed.is_valid else shapely.make_valid(placed, method="structure")
     areas = [part for part in shapely.get_parts(placed) if part.geom_type == "Polygon" and part.area]
-    return shapely.orient_polygons(shapely.multipolygons(areas))  # type: ignore[no-any-return]
+    return shapely.orient_polygons(shapely.multipolygons(areas))
 
 
 def _shape(rings: Polygon, corner: np.ndarray[Any, Any]) -> Any:

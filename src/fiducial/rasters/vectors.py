@@ -50,7 +50,7 @@ def write_vectors(table: GeoDataFrame, folder: Path, formats: Sequence[VectorFor
     Raises:
         InputError: a file that cannot be written.
     """
-    written = {}
+    written: dict[str, Path] = {}
     style = outline_style(sorted(set(table["label"])))
     for name in _ENDINGS:
         for ending in () if name in formats else _ENDINGS[name]:
