@@ -1,7 +1,8 @@
 """Segment drawn scenes, photographs of scikit-image, and a made scan, by instruction, with the default recipe.
 
-Writes demo.png, one sheet of all pictures to look at, one overlay and one JSON file per instruction, and in volume/ the
-scan with its label map, its table and its page.
+Writes demo.png, one sheet of all pictures to look at, one overlay and one JSON file per instruction; in volume/ the
+scan with its label map, its table and its page; in map/ a made map with the outlines of what was found, and map.png,
+which shows both.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ import PIL.ImageOps
 
 import fiducial
 from fiducial import Segmentation
-from fiducial.overlays import BoxOverlay, MaskOverlay
+from fiducial.overlays import BoxOverlay, MaskOverlay, palette_colour
+from fiducial.rasters import Raster, RasterOptions, make_map, segment_raster
 from fiducial.synthetic.samples import SAMPLES
 from fiducial.volumes import VolumeOptions, make_phantom, segment_volume
 
 SHOWN = ("ships.png", "airplanes.png", "tanks.png", "phantom.png", "coins.png", "rocket.png")
 """Which of the sample pictures are shown."""
 SCAN = "the brightest region"
+MAP = "airplanes within 120 m of the northernmost airplane"
 PANEL = (480, 400)
 CAPTION = 40
 
@@ -46,7 +49,9 @@ def main() -> None:
     sheet = np.concatenate([np.concatenate(panels[start : start + 3], axis=1) for start in (0, 3)])
     PIL.Image.fromarray(sheet).save(arguments.out / "demo.png", optimize=True)
     scan(pipe, arguments.out / "volume")
-    print(f"look at {arguments.out / 'demo.png'} and {arguments.out / 'volume' / 'page.html'}")
+    chart(pipe, arguments.out / "map")
+    looks = ("demo.png", "map/map.png", "volume/page.html")
+    print(f"look at {', '.join(str(arguments.out / look) for look in looks)}")
 
 
 def scan(pipe: fiducial.Pipeline, folder: Path) -> None:
@@ -55,6 +60,31 @@ def scan(pipe: fiducial.Pipeline, folder: Path) -> None:
     volume.write(folder / "scan.nii.gz")
     result = segment_volume(pipe, volume, SCAN, VolumeOptions(slices=(17, 20)), out=folder)
     print(f"{volume.name}: {SCAN!r} -> {result.outcome.value}\n  {result.text}")
+
+
+def chart(pipe: fiducial.Pipeline, folder: Path) -> None:
+    """Segment a made map of windows, and draw the outlines by their coordinates over it, with a bar of 100 m."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "map.tif"
+    make_map(path, (1400, 900), seed=5, scenes=4)
+    result = segment_raster(pipe, path, MAP, RasterOptions(tile=640, tile_overlap=160), out=folder)
+    print(f"{path.name}: {MAP!r} -> {result.outcome.value}\n  {result.text}")
+    with Raster.open(path) as raster:
+        picture = PIL.Image.fromarray(raster.read(0, 0, raster.width, raster.height)[0])
+        back = ~raster.affine
+    draw, font = PIL.ImageDraw.Draw(picture), PIL.ImageFont.load_default(20)
+    for number, outline in enumerate(result.table.geometry):
+        for part in outline.geoms:
+            draw.polygon([back @ corner for corner in part.exterior.coords], outline=palette_colour(number), width=3)
+        draw.text(back @ (outline.bounds[0], outline.bounds[3]), str(number + 1), fill="white", font=font, anchor="rb")
+    metres, y = round(100 / result.ground.pixel[0]), picture.height - 24
+    draw.line([(24, y), (24 + metres, y)], fill="white", width=5)
+    draw.text((24 + metres / 2, y - 6), "100 m", fill="white", font=font, anchor="mb")
+    whole = PIL.Image.new("RGB", (picture.width, picture.height + CAPTION), "white")
+    whole.paste(picture, (0, 0))
+    place = (whole.width / 2, picture.height + CAPTION / 2)
+    PIL.ImageDraw.Draw(whole).text(place, f'"{MAP}"', fill="black", font=font, anchor="mm")
+    whole.save(folder / "map.png", optimize=True)
 
 
 def panel(result: Segmentation) -> np.ndarray:
