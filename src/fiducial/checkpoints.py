@@ -189,6 +189,8 @@ def check_finite(tensors: Mapping[str, Any]) -> None:
     for name, tensor in tensors.items():
         if hasattr(tensor, "detach"):
             sound = not tensor.is_floating_point() or bool(tensor.detach().float().isfinite().all())
+        elif tensor.dtype == np.float16:  # by the bits of the exponent: NumPy takes ten times as long to look at halves
+            sound = bool(((tensor.view(np.uint16) & 0x7C00) != 0x7C00).all())
         else:
             with np.errstate(over="ignore"):
                 sound = tensor.dtype.kind != "f" or bool(np.isfinite(tensor.astype(np.float32)).all())

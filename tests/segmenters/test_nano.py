@@ -153,8 +153,19 @@ def test_an_earlier_mask_is_shown(image):
 
 def test_a_further_pass_is_kept_when_it_is_trusted_more(image):
     box = Prompt(image.frame, box=(38, 18, 72, 52))
-    (once,), (twice,) = cut(bright(passes=1), image, box), cut(bright(passes=2), image, box)
+    (once,), (twice,) = cut(bright(passes=1), image, box), cut(bright(passes=2, enough=1), image, box)
     assert twice.score > once.score
+
+
+def test_only_masks_that_are_expected_to_be_poor_are_cut_again(image):
+    boxes = [Prompt(image.frame, box=(38, 18, 72, 52)), Prompt(image.frame, box=(86, 56, 104, 74))]
+    once = cut(bright(passes=1), image, *boxes)
+    better, worse = sorted(mask.score for mask in once)[::-1]
+    assert better > worse
+    segmenter = bright(enough=(better + worse) / 2)
+    found = cut(segmenter, image, *boxes)
+    assert segmenter.engine.network.calls == [2, 1]
+    assert better in [mask.score for mask in found]
 
 
 def test_wrong_input_is_named(image):

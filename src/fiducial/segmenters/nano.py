@@ -72,12 +72,12 @@ class NanoSegmenter:
     - **A previous mask** (``decode(..., previous=[...])``) is shown to the network together with its prompt.
 
     All work is done on the crops, so its cost does not depend on the size of the image. ``mask.score`` is the IoU that
-    the network expects of the mask, in 0..1. Each further pass looks again around the mask found before. Masks are
-    remembered by the picture's content and the prompt.
+    the network expects of the mask, in 0..1. Each further pass looks again around those masks found before that it
+    expects too little of. Masks are remembered by the picture's content and the prompt.
 
     Args:
         engine: runs the network on (B, 7, S, S) float32; returns logits of the mask (B, S, S), and of its IoU (B,).
-        config: passes and batch size; what says how to load is not used.
+        config: passes, when they are enough, and batch size; what says how to load is not used.
     """
 
     def __init__(self, engine: Engine, config: NanoConfig | None = None) -> None:
@@ -126,7 +126,11 @@ class NanoSegmenter:
         """Cut one mask per job."""
         found = self._pass(jobs)
         for _ in range(self.config.passes - 1):
-            again = [(number, _again(jobs[number], one)) for number, one in enumerate(found) if one is not None]
+            again = [
+                (number, _again(jobs[number], one))
+                for number, one in enumerate(found)
+                if one is not None and one.quality < self.config.enough
+            ]
             second = self._pass([job for _, job in again])
             for (number, _), new in zip(again, second, strict=True):
                 before = found[number]

@@ -127,10 +127,13 @@ class NanoDetector:
         places, sides = self.grounder.engine(inputs)
         if self.config.flips:  # heat is linear in the embeddings: their mean gives the mean of the two heat maps
             again, mirrored = self.grounder.engine(np.ascontiguousarray(inputs[..., ::-1]))
-            places = np.asarray((places + again[..., ::-1]) / 2, np.float32)
-            sides = np.asarray((sides + mirrored[:, [2, 1, 0, 3], :, ::-1]) / 2, np.float32)
+            for one, other in ((places, again[..., ::-1]), (sides, mirrored[:, [2, 1, 0, 3], :, ::-1])):
+                one += other
+                one /= 2
         if not (np.isfinite(places).all() and np.isfinite(sides).all()):
             raise ModelError("the nano grounder gave no finite numbers: its weights are broken or badly trained")
+        if len(inputs) == 1:
+            return [Look(places[0], sides[0])]
         # Each look holds its own numbers, not the whole batch.
         return [Look(one.copy(), other.copy()) for one, other in zip(places, sides, strict=True)]
 
@@ -176,7 +179,9 @@ def _stacked(pixels: Sequence[NDArray[np.uint8]], multiple: int) -> Array:
     rows, columns = (-(-side // multiple) * multiple for side in (height, width))
     stacked = np.zeros((len(pixels), 3, rows, columns), np.float32)
     for number, one in enumerate(pixels):
-        stacked[number, :, :height, :width] = (one.transpose(2, 0, 1) - np.float32(_GREY)) / np.float32(_SPREAD)
+        seen = stacked[number, :, :height, :width]
+        np.subtract(one.transpose(2, 0, 1), np.float32(_GREY), out=seen)
+        seen /= np.float32(_SPREAD)
     return stacked
 
 
