@@ -12,6 +12,7 @@ both ways are compared on fifty pictures.
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -56,6 +57,37 @@ TORCH = (
     "import sys\nfrom fiducial import Pipeline\nfrom fiducial.engines import TorchEngine\n"
     f"{inspect.getsource(by_torch)}\nby_torch()(sys.argv[1], sys.argv[2])"
 )
+
+
+STAGES = """
+import json, resource, sys, time
+stages, before = {}, time.process_time()
+def passed(name):
+    global before
+    now = time.process_time()
+    stages[name], before = round(now - before, 3), now
+import numpy, cv2
+passed("NumPy and OpenCV")
+import onnxruntime
+passed("onnxruntime")
+import fiducial, fiducial.cli.segment, fiducial.prompters.classic, fiducial.prompters.detector, fiducial.results.png
+import fiducial.prompters.grounder.detecting, fiducial.segmenters.nano
+passed("modules of fiducial")
+pipe = fiducial.load("nano", options={"prompter.device": "cpu"})
+passed("weights and graphs")
+image = fiducial.images.read_image(sys.argv[1])
+image.digest
+passed("picture")
+fiducial.language.phrases.parse_instruction(sys.argv[2])
+passed("grammar")
+answer, = pipe.prompter.ask([image], [sys.argv[2]])
+passed("looking")
+result = pipe.cut(image, answer.prompts)
+passed("cutting")
+result.save(sys.argv[3])
+passed("drawing and writing")
+print(json.dumps(stages))
+"""
 
 
 def picture() -> np.ndarray:
@@ -108,6 +140,18 @@ def cold(path: Path, folder: Path, rounds: int = 5) -> dict[str, Any]:
     for other in ("import torch", "segment by torch"):
         found[f"fiducial segment over {other}"] = round(best["fiducial segment"][1] / best[other][1], 2)
     return found
+
+
+def stage_by_stage(path: Path, folder: Path, rounds: int = 5) -> dict[str, float]:
+    """Return the least seconds of the processor that each stage of a cold start takes, on one thread."""
+    words = [sys.executable, "-c", STAGES, str(path), INSTRUCTION, str(folder / "out")]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environment["OMP_NUM_THREADS"] = "1"
+    runs = []
+    for _ in range(rounds):
+        done = subprocess.run(words, env=environment, capture_output=True, check=True)
+        runs.append(json.loads(done.stdout))
+    return {stage: min(run[stage] for run in runs) for stage in runs[0]}
 
 
 def fresh(pixels: np.ndarray, random: np.random.Generator) -> Image:
@@ -257,11 +301,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ships.png"
         PIL.Image.fromarray(pixels).save(path)
+        busy_before = os.getloadavg()[0]
         started = cold(path, Path(folder))
+        stages = stage_by_stage(path, Path(folder))
     pipes = {"torch": by_torch(), "nano": fiducial.load("nano", options={"prompter.device": "cpu"})}
     measured = {
+        "load of the machine before": round(busy_before, 1),
         "boxes and masks of both": same(pipes),
         "cold start": started,
+        "cold start stage by stage, seconds of the processor": stages,
         "warm, 1000 x 800": warm(pipes, pixels),
         "beside a process that takes one core": busy(pipes, pixels),
         "many pictures of 1000 x 800": many(pipes, pixels),

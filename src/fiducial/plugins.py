@@ -71,7 +71,7 @@ BUILT_IN = {
         "risbench": _DATASETS + "RisBenchConfig",
         "rrsisd": _DATASETS + "RrsisDConfig",
         "voc": _DATASETS + "VocConfig",
-        "volume": "fiducial.volumes.configs:VolumeConfig",
+        "volume": "fiducial.volumes.dataset_configs:VolumeConfig",
         "misground": "fiducial.misground.configs:MisgroundConfig",
         "asked": "fiducial.reasoner.configs:AskedConfig",
         "scenes": "fiducial.synthetic.configs:ScenesConfig",

@@ -1,13 +1,12 @@
-"""Descriptions: how a volume is read and cut into slices, how slices become things in 3D, and labelled ones as data."""
+"""Descriptions: how a volume is read and cut into slices, and how slices become things in 3D."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 from fiducial.config import Config, option
-from fiducial.datasets.configs import PathConfig
 from fiducial.errors import InputError
 from fiducial.volumes.windows import CT_WINDOWS, Window
 
@@ -71,29 +70,3 @@ class VolumeOptions(Config):
         except ValueError:
             raise InputError(f"a window is a name or two numbers low,high, got {self.window!r}") from None
         return low, high
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeConfig(PathConfig):
-    """A labelled NIfTI volume as its slices; they look alike, so cut by group=volume."""
-
-    name: ClassVar[str] = "volume"
-    extra: ClassVar[str] = "volumes"
-
-    plane: Literal["axial", "coronal", "sagittal", "all"] = option("axial", "plane of the slices")
-    window: tuple[float, float] | None = option(
-        None, "values shown as black and white: low,high; none: the 0.5 and 99.5 percentiles of the whole volume"
-    )
-    min_area: int = option(16, "labels with fewer pixels in a slice are left out of it", unit="pixels", minimum=1)
-
-    def check(self) -> None:
-        """Refuse a window without extent."""
-        PathConfig.check(self)
-        if self.window is not None and self.window[0] >= self.window[1]:
-            raise InputError(f"window is two numbers low,high with low < high, got {self.window}")
-
-    @classmethod
-    def _function(cls, verb: str) -> Any:
-        from fiducial.volumes import dataset
-
-        return getattr(dataset, f"{verb}_volume")

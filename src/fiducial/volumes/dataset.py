@@ -17,7 +17,7 @@ from fiducial.datasets import LayoutError, Listing, Sample
 from fiducial.datasets.files import choose_splits
 from fiducial.errors import InputError
 from fiducial.geometry import Mask
-from fiducial.volumes.configs import VolumeConfig
+from fiducial.volumes.dataset_configs import VolumeConfig
 from fiducial.volumes.planes import PLANES, Plane, Slicing
 from fiducial.volumes.volume import LabelMap, Volume
 from fiducial.volumes.windows import PERCENTILES, Window

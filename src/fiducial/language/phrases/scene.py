@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from fiducial.geometry import Frame
-from fiducial.language.candidates import Candidate
+from fiducial.language.candidates import Candidate, quantile
 from fiducial.language.phrases.bounds import Bound, Measure
 from fiducial.language.phrases.nouns import name_stem
 from fiducial.language.phrases.request import Order, Trait
@@ -137,7 +136,7 @@ class Scene:
         if order.measure == "brightness":
             return value >= BRIGHT if order.largest else value <= 1 - BRIGHT
         values = [known for known in (self.measure(other, order) for other in among) if known is not None]
-        middle = median(values)
+        middle = float(quantile(values, 0.5))
         return value >= middle if order.largest else value <= middle
 
     def distance(self, index: int, sides: Sequence[str]) -> float:

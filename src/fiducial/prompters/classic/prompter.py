@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from fiducial.contracts import paired
 from fiducial.geometry import Box, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
-from fiducial.language.candidates import Candidate, measure_colours
+from fiducial.language.candidates import Candidate, measure_colours, quantile
 from fiducial.language.phrases import Order, Quantifier, Request, Resolution, Target, Trait, parse_instruction, resolve
 from fiducial.prompters.classic.outlines import Canvas
 from fiducial.prompters.classic.regions import Region, find_regions
@@ -77,7 +76,7 @@ class ClassicPrompter:
         findings = self._remembered.get(image.digest)
         if findings is None:
             canvas, regions = find_regions(image)
-            least = CLEAR * median([region.distinctness for region in regions if region.apart] or [0.0])
+            least = CLEAR * float(quantile([region.distinctness for region in regions if region.apart] or [0.0], 0.5))
             findings = Findings(
                 candidates=tuple(as_candidate(image, canvas, region) for region in regions),
                 things=tuple(k for k, region in enumerate(regions) if region.apart),

@@ -13,7 +13,7 @@ from fiducial.contracts import Prompter, paired
 from fiducial.geometry import Box, Frame, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
-from fiducial.language.candidates import Candidate, judge_colours, measure_colours
+from fiducial.language.candidates import Candidate, judge_colours, measure_colours, quantile
 from fiducial.language.phrases import Resolution, parse_instruction, resolve
 from fiducial.language.phrases.nouns import in_number
 from fiducial.prompters.detector import reading
@@ -194,7 +194,7 @@ def _of_thing(pixels: _Pixels, box: Box) -> tuple[_Pixels, NDArray[np.float64] |
     frame[top - t2 : bottom - t2, left - l2 : right - l2] = False
     if not frame.any():  # the picture ends at the box
         return core, None
-    ground = np.median(pixels[t2:b2, l2:r2][frame], axis=0)
+    ground = quantile(pixels[t2:b2, l2:r2][frame], 0.5)
     for region in (core, every):
         thing: _Pixels = region[np.abs(region - ground).max(axis=1) > APART]
         if len(thing) >= FILLED * len(region):
