@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
@@ -108,13 +109,15 @@ def on_ray(
         try:
             ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
         except Exception as error:  # noqa: BLE001 - it raises that when a busy machine is slow to start it
+            ray.shutdown()
             raise ModelError(f"ray cannot be started or reached ({' '.join(str(error).split())[:300]})") from None
     DataContext.get_current().enable_progress_bars = False
     # Actors that ask for every core leave none for what hands them their rows, and all wait for ever.
     cores = min(1.0, float(ray.cluster_resources().get("CPU", 1)) / (2 * workers))
     for window in in_chunks(lots, WINDOW):
         items = [{"lot": number} for number in range(len(window))]
-        given = ray.data.from_items(items, override_num_blocks=min(len(items), 8 * workers))
+        a_block = max(1, min(len(items) // (8 * workers), 16))  # what is handed out, and comes back, at once
+        given = ray.data.from_items(items, override_num_blocks=-(-len(items) // a_block))
         results = given.map_batches(
             Actor,
             fn_constructor_args=(work, ray.put(window)),
@@ -127,7 +130,7 @@ def on_ray(
         )
         try:
             for row in results.iter_rows():
-                yield tuple(Ended(*one) for one in row["ended"])
+                yield tuple(Ended(*one) for one in json.loads(row["ended"]))
         except RayError as error:
             said = next((line for line in reversed(str(error).splitlines()) if line.strip()), "it does not say why")
             raise ModelError(
@@ -149,7 +152,8 @@ class Actor:
 
         self._worker, self._window = Worker(work), ray.get(window)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Work on a lot."""
         ended = self._worker(self._window[int(batch["lot"][0])])
-        return {"ended": [[(one.place, one.outcome, one.targets, one.result) for one in ended]]}
+        # As text: columns of Arrow hold values of one type.
+        return {"ended": [json.dumps([(one.place, one.outcome, one.targets, one.result) for one in ended])]}
