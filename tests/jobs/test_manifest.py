@@ -76,6 +76,8 @@ def test_without_ids_rows_are_named_by_their_number_and_other_columns_are_said(t
         ('{"id": "a", "image": "a.png", "instruction": " "}', "the instruction is empty"),
         ('{"id": "a", "image": "a.png", "instruction": 7}', "instruction needs to be text, got 7"),
         ('{"id": "a", "image": "a.png", "instruction": "x\\u0000y"}', "NUL"),
+        ('{"id": "a", "image": "a\\udcff.png", "instruction": "x"}', "no text"),
+        ('{"id": "a", "image": "a.png", "instruction": "x\\ud83d"}', "no text"),
         (json.dumps({"image": "a.png", "instruction": "x" * 2001}), "2,001 characters, more than 2,000"),
         ('{"id": "a", "image": "a.png", "prompts": "[{"}', "prompts: not valid JSON"),
         ('{"id": "a", "image": "a.png", "prompts": {"box": [1, 2, 3, 4]}}', "prompts needs to be a list"),

@@ -2,6 +2,7 @@ import json
 import os
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pyarrow import parquet
@@ -130,8 +131,10 @@ def test_one_file_for_everything(made, pipeline, here, tmp_path):
 
 
 def test_a_folder_of_pictures_is_a_batch(made, pipeline, here, tmp_path):
+    Path(os.fsdecode(bytes(made.folder) + b"/\xff.png")).write_bytes(b"")
     batch = run(made.folder, tmp_path / "out", "the red thing", options=here)
-    assert batch.rows == 10
+    assert batch.rows == 11
+    assert json.loads(batch.dead_letters.read_text().splitlines()[-1])["reason"].startswith("holds signs that are no")
     assert {one["id"] for one in targets(batch)} <= {row["image"] for row in made.rows}
 
 

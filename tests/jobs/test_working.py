@@ -179,11 +179,16 @@ def test_a_model_that_failed_is_an_end_that_says_why(made, monkeypatch):
 
 def test_thinking_and_repairs_are_kept(made, monkeypatch):
     prompts = Prompts.from_boxes(Frame.pixels(WIDTH, HEIGHT), [(1, 1, 5, 5)])
-    answer = Answer(Outcome.TRUNCATED, prompts, "hm", "so", "raw", ("mended",))
+    answer = Answer(Outcome.TRUNCATED, prompts, "hm \ud83d", "so", "raw", ("mended",))
     work, _ = worker(monkeypatch, made.folder, FixedPrompter(answer))
     (ended,) = work(lot(Row(1, "a", made.rows[0]["image"], "x")))
     found = json.loads(ended.result)
-    assert (found["thinking"], found["text"], found["repairs"], ended.outcome) == ("hm", "so", ["mended"], "truncated")
+    assert (found["thinking"], found["text"], found["repairs"], ended.outcome) == (
+        "hm ?",
+        "so",
+        ["mended"],
+        "truncated",
+    )
     assert (found["height"], found["width"]) == (HEIGHT, WIDTH)
 
 

@@ -121,9 +121,9 @@ class Manifest:
             if not self.instruction:
                 raise InputError(f"{self.path}: is a folder of pictures: say what to segment in them")
             names = (path.relative_to(self.path).as_posix() for path in self._pictures())
-            return (Row(number, name, name, self.instruction) for number, name in enumerate(names, start=1))
+            return (_sound(Row(number, name, name, self.instruction)) for number, name in enumerate(names, start=1))
         readers = {".csv": self._csv, ".parquet": self._parquet}
-        return readers.get(self.path.suffix.lower(), self._json_lines)()
+        return map(_sound, readers.get(self.path.suffix.lower(), self._json_lines)())
 
     def _pictures(self) -> list[Path]:
         found = find_images([self.path], recursive=self.recursive)
@@ -263,6 +263,20 @@ def _cells(reader: Any, count: int) -> Iterator[tuple[list[str], str]]:
         if cells:
             wrong = len(cells) != count
             yield cells, f"line {reader.line_num}: {len(cells)} cells where the header has {count}" if wrong else ""
+
+
+def _sound(row: Row) -> Row:
+    """Return a row that can be written as UTF-8: names of files need not be text, nor what JSON escapes."""
+    try:
+        f"{row.id}{row.image}{row.instruction}{told(row)}{row.problem}".encode()
+        return row
+    except UnicodeEncodeError:
+        name, image, problem = (
+            None if text is None else text.encode("utf-8", "backslashreplace").decode()
+            for text in (row.id, row.image, row.problem)
+        )
+        said = problem or "holds signs that are no text (a file's name that is not UTF-8?)"
+        return Row(row.number, name, image or "", problem=said)
 
 
 def _is_name(value: Any) -> bool:

@@ -56,7 +56,7 @@ class Ended:
 
 def dead(place: int, reason: str) -> Ended:
     """Return the end of a row of which nothing came."""
-    return Ended(place, DEAD, 0, " ".join(reason.split())[:2000])
+    return Ended(place, DEAD, 0, _plain(" ".join(reason.split())[:2000]))
 
 
 class Worker:
@@ -173,7 +173,12 @@ def as_result(result: Segmentation) -> str:
     values = result.as_json()
     kept = {name: values[name] for name in _KEPT}
     masks = [{"area": mask.area, "rle": mask.to_coco()["counts"]} for mask in result.masks]
-    return json.dumps({**kept, "masks": masks}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _plain(json.dumps({**kept, "masks": masks}, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+
+
+def _plain(text: str) -> str:
+    """Put ``?`` in the place of what is no text, such as half a sign that a model wrote."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _unexpected(error: Exception) -> str:
