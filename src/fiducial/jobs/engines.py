@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
+from importlib import import_module
 from itertools import chain
 from typing import Any
 
@@ -19,18 +21,21 @@ DIED = "the process that worked on it died, and again when it worked on nothing 
 WINDOW = 10_000
 """Lots that are given to Ray at once: they lie in memory, and its actors are made anew for the next."""
 _NOTHING = Lot()
+Worked = Generator[tuple[Ended, ...], None, None]
+"""What came of lots, one after the other, in the order in which they are done."""
 
 
-def engine(options: BatchOptions, work: Work, lots: Iterable[Lot]) -> Iterator[tuple[Ended, ...]]:
+def engine(options: BatchOptions, work: Work, lots: Iterable[Lot]) -> Worked:
     """Work on lots as the options say; returns what came of each, in the order in which they are done."""
     if options.engine == "ray":
         return on_ray(work, lots, options.workers, options.address, options.gpus)
     if options.workers:
         return with_processes(work, lots, options.workers)
-    return map(Worker(work), lots)
+    worker = Worker(work)
+    return (worker(lot) for lot in lots)
 
 
-def with_processes(work: Work, lots: Iterable[Lot], workers: int) -> Iterator[tuple[Ended, ...]]:
+def with_processes(work: Work, lots: Iterable[Lot], workers: int) -> Worked:
     """Work on lots in processes of this machine.
 
     When a process dies, what was in its hands and in those of the others is tried again, one after the other and alone;
@@ -85,9 +90,7 @@ def _results(worked: Iterable[tuple[Lot, tuple[Ended, ...] | FiducialError]]) ->
             yield ended
 
 
-def on_ray(
-    work: Work, lots: Iterable[Lot], workers: int, address: str | None, gpus: float
-) -> Iterator[tuple[Ended, ...]]:
+def on_ray(work: Work, lots: Iterable[Lot], workers: int, address: str | None, gpus: float) -> Worked:
     """Work on lots by Ray Data, an actor for each replica of the models.
 
     Args:
@@ -101,28 +104,27 @@ def on_ray(
         ModelError: an actor failed or died again and again; what came before is kept.
     """
     with extra_needed("the engine ray", "ray"):
-        import ray
-        from ray.data import ActorPoolStrategy, DataContext
-        from ray.exceptions import RayError
+        ray: Any = import_module("ray")  # typed only where it is installed
+        data: Any = import_module("ray.data")
 
     if not ray.is_initialized():
         try:
-            ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+            ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
         except Exception as error:  # noqa: BLE001 - it raises that when a busy machine is slow to start it
             ray.shutdown()
             raise ModelError(f"ray cannot be started or reached ({' '.join(str(error).split())[:300]})") from None
-    DataContext.get_current().enable_progress_bars = False
+    data.DataContext.get_current().enable_progress_bars = False
     # Actors that ask for every core leave none for what hands them their rows, and all wait for ever.
     cores = min(1.0, float(ray.cluster_resources().get("CPU", 1)) / (2 * workers))
     for window in in_chunks(lots, WINDOW):
         items = [{"lot": number} for number in range(len(window))]
         a_block = max(1, min(len(items) // (8 * workers), 16))  # what is handed out, and comes back, at once
-        given = ray.data.from_items(items, override_num_blocks=-(-len(items) // a_block))
+        given = data.from_items(items, override_num_blocks=-(-len(items) // a_block))
         results = given.map_batches(
             Actor,
             fn_constructor_args=(work, ray.put(window)),
             batch_size=1,
-            compute=ActorPoolStrategy(size=min(workers, len(window))),
+            compute=data.ActorPoolStrategy(size=min(workers, len(window))),
             num_cpus=cores,
             num_gpus=gpus or None,
             max_restarts=2,
@@ -131,7 +133,7 @@ def on_ray(
         try:
             for row in results.iter_rows():
                 yield tuple(Ended(*one) for one in json.loads(row["ended"]))
-        except RayError as error:
+        except ray.exceptions.RayError as error:
             said = next((line for line in reversed(str(error).splitlines()) if line.strip()), "it does not say why")
             raise ModelError(
                 f"ray: {said.strip()[:300]}: what is done is kept; the same command goes on, and without --engine ray "
@@ -148,8 +150,7 @@ class Actor:
     """
 
     def __init__(self, work: Work, window: Any) -> None:
-        import ray
-
+        ray: Any = import_module("ray")
         self._worker, self._window = Worker(work), ray.get(window)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:

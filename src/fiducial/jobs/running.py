@@ -155,7 +155,7 @@ def _work(
     """Work on what is left; returns how many rows ended."""
     planned = sum(rows for rows, _ in counts.values())
     before, new = planned - counts[""][0], 0
-    with contextlib.closing(_closable(engine(options, work, ledger.lots()))) as every:
+    with contextlib.closing(engine(options, work, ledger.lots())) as every:
         for ended in every:
             ledger.end(ended)
             _write_shards(ledger)
@@ -164,10 +164,6 @@ def _work(
                 if on_row is not None:
                     on_row(one.outcome, before + new, planned)
     return new
-
-
-def _closable(every: Any) -> Any:
-    return every if hasattr(every, "close") else (one for one in every)
 
 
 def _write_shards(ledger: Ledger) -> None:
