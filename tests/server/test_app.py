@@ -21,6 +21,7 @@ from fiducial.errors import ModelError
 from fiducial.images import decode_image
 from fiducial.language.dialects import DIALECTS, dialect
 from fiducial.results.reading import read_segmentation
+from fiducial.server import schemas
 from fiducial.server.configs import RecipeServerConfig
 from fiducial.server.documents import EXAMPLES
 from recipe_server import ENCODED, HEIGHT, IMAGE, PIXELS, WIDTH, asking, assert_problem, form, png, served
@@ -315,6 +316,10 @@ def test_the_document_describes_every_body_and_its_examples_are_answered(http):
     references = re.findall(r'"\$ref": "#/components/schemas/([^"]+)"', json.dumps(document))
     assert set(references) <= set(known)
     assert {"Segmented", "Problem", "Target", "Letterbox"} <= set(known)
+    (told,) = known["Segmented"]["examples"]
+    assert schemas.Segmented.model_validate(told).outcome == "found"
+    asked = {"image": ENCODED, "prompts": {"targets": [BOX]}}
+    assert set(told) == set(http.post("/v1/cut", json=asked).json())
     for path, routes in document["paths"].items():
         for route in routes.values():
             assert route["summary"], path
@@ -322,8 +327,6 @@ def test_the_document_describes_every_body_and_its_examples_are_answered(http):
 
 
 def test_answers_are_what_the_document_says(http):
-    from fiducial.server import schemas
-
     asked = {"image": ENCODED, "prompts": {"targets": [BOX]}, "options": {"refine": ["cfpg"]}}
     for masks in ("rle", "png", "none"):
         schemas.Segmented.model_validate(http.post("/v1/cut", json={**asked, "masks": masks}).json())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from fiducial.geometry import Mask
 from fiducial.server import problems, schemas
 from fiducial.server.bodies import FORM, JSON
 
@@ -34,6 +35,23 @@ EXAMPLES: dict[type[schemas.Given], dict[str, Any]] = {
     },
 }
 """A request of each kind; the tests send them."""
+RESULT: dict[str, Any] = {
+    "image": {"name": "coffee.png", **_KNOWN, "width": 600, "height": 400},
+    "width": 600,
+    "height": 400,
+    "instruction": "",
+    "recipe": "nano",
+    "outcome": "found",
+    "thinking": "",
+    "text": "coordinates given by the caller",
+    "prompts": [{"label": "cup", "score": None, **{key: _TARGET[key] for key in ("box", "points", "point_labels")}}],
+    "masks": [Mask.from_box((170, 10, 445, 345), 400, 600).to_coco()],
+    "scores": [0.93],
+    "repairs": [],
+    "refinements": [[]],
+    "seconds": {"prompt": 0.0, "encode": 0.001, "decode": 0.081, "refine": 0.0, "total": 0.082},
+}
+"""What an answer to a cut looks like."""
 
 _SAID = {
     400: "the request broke off",
@@ -83,7 +101,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
         )
         models: list[type[BaseModel]] = [*EXAMPLES, schemas.Problem]
         _, more = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
-        found.setdefault("components", {}).setdefault("schemas", {}).update(more["$defs"])
+        known = found.setdefault("components", {}).setdefault("schemas", {})
+        known.update(more["$defs"])
+        known["Segmented"]["examples"] = [RESULT]
         key = {"type": "http", "scheme": "bearer", "description": "where the server was started with a key"}
         found["components"]["securitySchemes"] = {"key": key}
         found["security"] = [{"key": []}, {}]
