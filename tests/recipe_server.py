@@ -46,6 +46,41 @@ def form(values, picture=PNG, name="harbour.png"):
     return files | ({"image": (name, picture)} if picture is not None else {})
 
 
+class Held(BoxSegmenter):
+    """Cuts when it is let; notes how many prompts came in each call."""
+
+    def __init__(self):
+        super().__init__()
+        self.begun, self.let, self.calls = threading.Event(), threading.Event(), []
+
+    @contextmanager
+    def letting(self):
+        try:
+            yield
+        finally:
+            self.let.set()  # else nothing would end
+
+    def decode(self, embedding, prompts):
+        self.begun.set()
+        assert self.let.wait(60)
+        self.calls.append(len(prompts))
+        return super().decode(embedding, prompts)
+
+
+def cut_at(x, **more):
+    return {"image": {"digest": IMAGE.digest}, "prompts": {"targets": [{"box": [x, 0, x + 5, 5]}]}} | more
+
+
+def waiting(app, count, queued=None):
+    """Return when so many requests are inside, and so many of them (default: all but one) in the line."""
+    server = app.state.server
+    for _ in range(3000):
+        if server.gate.inside == count and len(server.worker) == (count - 1 if queued is None else queued):
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError(f"{server.gate.inside} inside")
+
+
 def served(name="boxes", prompter=None, segmenter=None, **parts):
     """Make a served recipe of fakes: it finds one box, and cuts boxes."""
     from fiducial.segmenters.remembering import RememberingSegmenter

@@ -2,10 +2,8 @@ import base64
 import io
 import json
 import re
-import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +22,21 @@ from fiducial.results.reading import read_segmentation
 from fiducial.server import schemas
 from fiducial.server.configs import RecipeServerConfig
 from fiducial.server.documents import EXAMPLES
-from recipe_server import ENCODED, HEIGHT, IMAGE, PIXELS, WIDTH, asking, assert_problem, form, png, served
+from recipe_server import (
+    ENCODED,
+    HEIGHT,
+    IMAGE,
+    PIXELS,
+    WIDTH,
+    Held,
+    asking,
+    assert_problem,
+    cut_at,
+    form,
+    png,
+    served,
+    waiting,
+)
 
 BOX = {"box": [2, 3, 12, 9]}
 
@@ -149,41 +161,6 @@ def without(name, part):
 # -- many at once -----------------------------------------------------------------------------------------
 
 
-class Held(BoxSegmenter):
-    """Cuts when it is let; notes how many prompts came in each call."""
-
-    def __init__(self):
-        super().__init__()
-        self.begun, self.let, self.calls = threading.Event(), threading.Event(), []
-
-    @contextmanager
-    def letting(self):
-        try:
-            yield
-        finally:
-            self.let.set()  # else nothing would end
-
-    def decode(self, embedding, prompts):
-        self.begun.set()
-        assert self.let.wait(60)
-        self.calls.append(len(prompts))
-        return super().decode(embedding, prompts)
-
-
-def cut_at(x, **more):
-    return {"image": {"digest": IMAGE.digest}, "prompts": {"targets": [{"box": [x, 0, x + 5, 5]}]}} | more
-
-
-def waiting(http, count):
-    """Return when so many requests wait or are worked on."""
-    server = http.app.state.server
-    for _ in range(3000):
-        if server.gate.inside == count and len(server.worker) == count - 1:
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError(f"{server.gate.inside} inside")
-
-
 def test_cuts_of_one_image_that_wait_together_are_one_call_and_each_gets_its_own():
     held = Held()
     with asking(served(segmenter=held)) as http, ThreadPoolExecutor(8) as pool, held.letting():
@@ -192,7 +169,7 @@ def test_cuts_of_one_image_that_wait_together_are_one_call_and_each_gets_its_own
         assert held.begun.wait(60)
         others = [pool.submit(http.post, "/v1/cut", json=cut_at(x)) for x in (5, 6, 7, 5)]
         outside = pool.submit(http.post, "/v1/cut", json=cut_at(500))
-        waiting(http, 6)
+        waiting(http.app, 6)
         held.let.set()
         boxes = [one.result(60).json()["prompts"][0]["box"][0] for one in (first, *others)]
         assert boxes == [0, 5, 6, 7, 5]
@@ -207,7 +184,7 @@ def test_a_full_server_says_when_to_come_back_and_answers_what_it_took():
         taken = [pool.submit(http.post, "/v1/cut", json=cut_at(0))]
         assert held.begun.wait(60)
         taken.append(pool.submit(http.post, "/v1/cut", json=cut_at(1)))
-        waiting(http, 2)
+        waiting(http.app, 2)
         refused = http.post("/v1/cut", json=cut_at(2))
         assert_problem(refused, 429, "2 requests are being answered")
         assert refused.headers["Retry-After"] == "1"

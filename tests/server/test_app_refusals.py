@@ -9,7 +9,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
 from fiducial.remote import UNKNOWN_IMAGE
-from recipe_server import ENCODED, KEY, PNG, asking, assert_problem, form, serving
+from recipe_server import ENCODED, IMAGE, KEY, PNG, Held, asking, assert_problem, cut_at, form, served, serving, waiting
 
 BOX = {"box": [2, 3, 12, 9]}
 
@@ -172,3 +172,22 @@ def test_what_is_no_http_or_has_giant_headers_breaks_nothing():
             assert KEY.encode() not in answer
         alive = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         assert b"ready" in send(running.port, alive)
+
+
+def test_who_goes_away_while_waiting_is_taken_out_of_the_line():
+    held = Held()
+    head = b"POST /v1/cut HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+    with serving(served(segmenter=held)) as running, held.letting():
+        running.state.server.store.keep(IMAGE)
+        bodies = [json.dumps(cut_at(x)).encode() for x in range(3)]
+        streams = [socket.create_connection(("127.0.0.1", running.port), timeout=60) for _ in bodies]
+        for number, (stream, body) in enumerate(zip(streams, bodies, strict=True)):
+            stream.sendall(head + f"{len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+            waiting(running, number + 1)
+        streams[1].close()
+        waiting(running, 2, 2)  # its place is free, and what it asked for is passed over in its turn
+        held.let.set()
+        for stream in (streams[0], streams[2]):
+            assert stream.recv(12) == b"HTTP/1.1 200"
+            stream.close()
+        assert held.calls == [1, 1]
