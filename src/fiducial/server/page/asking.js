@@ -48,11 +48,12 @@ export class Asking {
     announce(targets.length ? `${targets.length} found` : text || outcome.replace("_", " "));
   }
 
-  draw({ busy, picture }) {
+  draw({ busy, picture, recipe, recipes }) {
+    const can = Boolean(picture) && recipes.some(({ name, segments }) => name === recipe && segments);
     const button = byId("segment");
     button.textContent = busy ? "Stop" : "Segment";
-    button.disabled = !picture;
-    this.input.disabled = !picture;
+    button.disabled = !can;
+    this.input.disabled = !can;
     byId("progress").hidden = !busy;
   }
 }

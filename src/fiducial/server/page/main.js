@@ -30,13 +30,13 @@ view.onChange = () => {
 };
 const editing = new Editing(store, view, drawing);
 const text = new Text(store, api);
-const reply = new ReplyDialog(store, api);
+const reply = new ReplyDialog(store, api, text);
 const asking = new Asking(store, api, cutter);
 const downloads = new Downloads(store, api, cutter);
 const pictures = new Pictures(store, api, (picture) => {
   view.open(picture);
   byId("instruction").value = picture.instruction;
-  byId("instruction").focus();
+  if (matchMedia("(pointer: fine)").matches) byId("instruction").focus(); // a telephone would put its keys over the picture
 });
 
 const actions = {
@@ -157,6 +157,7 @@ function useRecipe(name) {
   byId("recipe").title = recipe.summary ?? "";
   const own = recipe.options.find((one) => one.name === "refine").default;
   store.update({ recipe: name, refinersKnown: recipe.refiners, refiners: own });
+  if (recipe.dialects.length) text.choose(recipe.dialects[0]);
 }
 
 async function begin() {
@@ -167,9 +168,8 @@ async function begin() {
   byId("recipe").replaceChildren(...recipes.map(({ name }) => make("option", { value: name, text: name })));
   for (const select of [byId("dialect"), byId("reply-dialect")]) {
     select.replaceChildren(...dialects.map(({ name }) => make("option", { value: name, text: name })));
-    if (dialects.some(({ name }) => name === DIALECT)) select.value = DIALECT;
   }
-  text.describe();
+  text.choose(DIALECT);
   useRecipe(recipes[0].name);
   await pictures.offer();
 }

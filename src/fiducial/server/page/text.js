@@ -18,16 +18,16 @@ export class Text {
     this.area.addEventListener("beforeinput", () => this.beginTyping());
     this.area.addEventListener("input", () => this.typed());
     this.area.addEventListener("blur", () => this.endTyping());
-    this.dialect.addEventListener("change", () => {
-      this.describe();
-      this.shown = "";
-      this.draw();
-    });
+    this.dialect.addEventListener("change", () => this.choose(this.dialect.value));
   }
 
-  describe() {
-    const found = this.store.state.dialects.find(({ name }) => name === this.dialect.value);
+  /** Write in a dialect, by its name. */
+  choose(name) {
+    this.dialect.value = name;
+    const found = this.store.state.dialects.find((one) => one.name === name);
     byId("dialect-said").textContent = found?.summary ?? "";
+    this.shown = "";
+    this.draw();
   }
 
   /** Follow the coordinates, unless somebody is typing. */
@@ -121,9 +121,10 @@ export class Text {
 
 /** The dialog that reads a model's reply. */
 export class ReplyDialog {
-  constructor(store, api) {
+  constructor(store, api, text) {
     this.store = store;
     this.api = api;
+    this.text = text;
     this.dialog = byId("reply-dialog");
     this.area = byId("reply-text");
     this.dialect = byId("reply-dialect");
@@ -178,8 +179,7 @@ export class ReplyDialog {
     const { outcome, text, thinking, prompts, repairs } = this.found;
     const answer = { instruction: "", outcome, text, thinking, repairs, seconds: {}, from: "reply" };
     this.store.commit({ answer, targets: prompts.map(written) });
-    byId("dialect").value = this.dialect.value;
-    byId("dialect").dispatchEvent(new Event("change"));
+    this.text.choose(this.dialect.value);
     this.dialog.close();
     byId("coordinates").focus();
   }
