@@ -18,18 +18,27 @@ PATIENCE = 60_000
 """Milliseconds until a page that does not do what it should has failed; nothing waits for longer than it has to."""
 
 
+@cache
+def default_recipe():
+    """The default recipe, loaded once for all servers."""
+    from fiducial.recipes import resolve
+    from fiducial.server.configs import RecipeServerConfig
+
+    return RecipeServerConfig().build_recipes([resolve("nano")])
+
+
 @contextmanager
 def serving(key=""):
     """Run a server of the default recipe in a thread of this process; gives its URL."""
-    from fiducial.recipes import resolve
     from fiducial.remote import Key
     from fiducial.server.app import recipe_app
     from fiducial.server.configs import RecipeServerConfig
     from fiducial.server.running import Server
 
     config = RecipeServerConfig(port=0)
-    recipes = config.build_recipes([resolve("nano")])
-    server = Server(recipe_app(recipes, config, Key(key, ("FIDUCIAL_KEY",), "FIDUCIAL_KEY")), config.host, config.port)
+    server = Server(
+        recipe_app(default_recipe(), config, Key(key, ("FIDUCIAL_KEY",), "FIDUCIAL_KEY")), config.host, config.port
+    )
     listening = threading.Event()
     thread = threading.Thread(target=server.run, args=(listening.set,), daemon=True)
     thread.start()
