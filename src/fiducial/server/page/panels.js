@@ -42,6 +42,8 @@ export class Panels {
       const text = picture ? "Say what to segment, or draw a box (B)." : "Nothing was asked yet.";
       return place.replaceChildren(make("p", { class: "soft", text }));
     }
+    if (answer !== this.lastAnswer && WIDE.matches) place.closest(".panel").scrollTop = 0;
+    this.lastAnswer = answer;
     const seconds = short(answer.seconds?.total ?? 0, 2);
     const head = make(
       "p",
