@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOWEST := .venv-lowest
 # Idle OpenMP threads spin and slow down whatever else runs.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: demo test check format grammar mutants clean
+.PHONY: demo test check format grammar mutants lint types docs wheel lowest clean
 
 demo: $(STAMP)  ## segment real photographs by instruction; pictures land in demo/
 	$(BIN)/python examples/demo.py --out demo
@@ -14,9 +15,13 @@ demo: $(STAMP)  ## segment real photographs by instruction; pictures land in dem
 test: $(STAMP)  ## the whole suite with coverage
 	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term -q
 
-check: $(STAMP)  ## lint, format, types, import contracts
+check: lint types  ## lint, format, types, import contracts
+
+lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -30,11 +35,28 @@ grammar: $(STAMP)  ## work out the tables of the grammar of spatial phrases anew
 mutants: $(STAMP)  ## draw small faults and see whether the tests see them (not part of make test)
 	$(BIN)/python tests/mutants.py
 
+docs: $(STAMP)  ## the site, into site/; a link that leads nowhere is an error
+	$(BIN)/python -m mkdocs build --strict
+
+wheel: $(STAMP)  ## sdist and wheel, into dist/
+	rm -rf build dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+
+lowest: $(LOWEST)/.installed  ## the suite on the lowest versions that pyproject.toml allows, in an environment of its own
+	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile -q tests
+
 benchmark-%: $(STAMP)  ## one benchmark, such as make benchmark-default; its numbers land in benchmarks/results/
 	$(BIN)/python benchmarks/$*.py
 
 clean:
-	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOWEST) build demo dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(LOWEST)/.installed: pyproject.toml
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv
+	$(LOWEST)/bin/python -m uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable ".[dev]"
+	touch $(LOWEST)/.installed
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fiducial needs Python 3.11 or newer: make PYTHON=python3.11")'

@@ -114,7 +114,8 @@ def _literals(hint: Any) -> tuple[str, ...]:
 def _bash(commands: dict[str, list[Word]]) -> str:
     """Write the script of bash, which shows no help beside the words."""
     cases = []
-    for command, words in commands.items():
+    for command in sorted(commands, key=lambda name: -name.count(" ")):  # "misground "* holds for "misground run" too
+        words = commands[command]
         for word in words:
             if word.name and word.takes:  # "/" stands for files
                 cases.append(f"    \"{command} {word.name}\") values='{' '.join(word.values) or '/'}' ;;")
