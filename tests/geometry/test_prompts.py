@@ -140,3 +140,10 @@ def test_fitting_says_what_it_changed():
 def test_misuse_is_named(make, message):
     with pytest.raises(GeometryError, match=message):
         make()
+
+
+def test_the_numbers_are_those_of_boxes_and_points_in_order():
+    frame = Frame.pixels(100, 100)
+    both = Prompt(frame, box=(1, 2, 30, 40), points=((5, 6), (7, 8)), point_labels=(1, 0))
+    prompts = Prompts(frame, (both, Prompt(frame, points=((9, 10),)), Prompt(frame, box=(11, 12, 13, 14))))
+    assert prompts.numbers == [1, 2, 30, 40, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]

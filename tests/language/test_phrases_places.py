@@ -88,6 +88,11 @@ def test_what_is_meant_is_chosen_and_every_word_is_used(text: str, expected: str
     assert (names, resolution.unknown) == (expected, ())
 
 
+def test_where_a_rank_without_a_noun_is_counted_from_is_not_lost_before_another_target() -> None:
+    resolution = chosen("the second from the left and the dog")[1]
+    assert resolution.unmet == ("'the second' needs at least 2, found 1",)
+
+
 REFUSED = [
     ("the cars from left to right", "from left to right"),
     ("cars from the second to the fourth", "from the second"),
