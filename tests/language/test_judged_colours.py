@@ -7,7 +7,7 @@ import pytest
 
 from fiducial.geometry import Frame, Prompt
 from fiducial.images import Image
-from fiducial.language.candidates import Candidate, judge_colours
+from fiducial.language.candidates import Candidate, judge_colours, measure_colours
 from fiducial.language.phrases import resolve
 from fiducial.prompters.detector.prompter import as_candidate
 from fiducial.prompters.detector.reading import Detection
@@ -43,6 +43,11 @@ def test_is_named_as_by_eye(thing, ground, named):
 def test_brightness_is_that_of_what_counts():
     brightness, shares = judge_colours(pixels((50, (0, 0, 0)), (50, (204, 204, 204))), ASPHALT)
     assert (brightness, shares) == (pytest.approx(0.8, abs=0.01), {"white": 1.0})
+
+
+@pytest.mark.parametrize(("colour", "named"), [((200, 160, 110), "brown"), ((240, 190, 140), "orange")])
+def test_warm_colours_are_brown_where_they_are_dull_and_not_light(colour, named):
+    assert next(iter(measure_colours(np.full((3, 3, 3), colour, np.uint8))[1])) == named
 
 
 def test_many_pixels_are_looked_at_in_steps():

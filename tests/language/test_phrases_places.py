@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fiducial.language import Outcome
+from fiducial.geometry import Frame, Prompt
+from fiducial.language import Candidate, Outcome
+from fiducial.language.phrases import resolve
 from fiducial.language.phrases.bounds import read_bound
 from fiducial.language.phrases.spelling import meant
 from language.street import chosen
@@ -91,6 +93,19 @@ def test_what_is_meant_is_chosen_and_every_word_is_used(text: str, expected: str
 def test_where_a_rank_without_a_noun_is_counted_from_is_not_lost_before_another_target() -> None:
     resolution = chosen("the second from the left and the dog")[1]
     assert resolution.unmet == ("'the second' needs at least 2, found 1",)
+
+
+def test_a_choice_in_steps_says_where_it_begins() -> None:
+    assert "one in 2 from the first on" in chosen("every other car from the left")[1].text
+    assert "one in 3 from the 3. on" in chosen("every third car from the left")[1].text
+
+
+@pytest.mark.parametrize(("side", "index"), [("left", 0), ("right", 1), ("top", 2), ("bottom", 3)])
+def test_what_is_at_an_edge_touches_it_nearly(side: str, index: int) -> None:
+    frame = Frame.pixels(100, 50)
+    boxes = [(4, 20, 10, 30), (90, 20, 96, 30), (50, 2, 60, 10), (50, 40, 60, 48), (45, 20, 55, 30)]
+    ships = [Candidate(Prompt(frame, box=box, label="ship")) for box in boxes]
+    assert resolve(f"the ships at the {side} edge", ships, frame).chosen == (index,)
 
 
 REFUSED = [

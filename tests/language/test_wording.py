@@ -51,6 +51,8 @@ READ = [
     ("the boat moored to the pier", "the: boat, beside(the: pier)"),
     ("the plane to the right of a different plane", "the: plane, right_of(any: plane)"),
     ("the dock to the left of another similar dock", "the: dock, left_of(any: dock)"),
+    ("the dock left of another similar sized dock", "the: dock, left_of(any: similar sized dock)"),
+    ("the car at the top slightly right of the dog", "the: car, in top, right_of(the: dog)"),
     ("the light-colored tank", "the: tank, by brightest"),
     ("the court with a darker appearance", "the: court, by darkest"),
     ("the plane painted in a light color", "the: plane, by brightest"),
