@@ -132,8 +132,9 @@ def test_what_was_saved_comes_back(tmp_path):
     made = tiny_network(loaded.model, kinds=["a", "b"]).eval()
     with torch.inference_mode():
         ones = [one(*asked(loaded, ANSWERS), pixels(one, 2)) for one in (network, made)]
-    assert torch.equal(ones[0].logits, ones[1].logits)
-    assert torch.equal(ones[0].points, ones[1].points)
+    # nearly: how numbers are added up may depend on where weights lie in memory
+    torch.testing.assert_close(ones[0].logits, ones[1].logits)
+    torch.testing.assert_close(ones[0].points, ones[1].points)
 
 
 def test_folders_that_hold_no_joint_model_are_named(tmp_path):

@@ -62,9 +62,10 @@ class NanoConfig(Config):
     passes: int = option(
         2, "cuts per target; a further one is kept when the network trusts it more", minimum=1, maximum=100
     )
-    # On 680 held-out objects, boxes true and moved, those that are worse gain 0.001 to 0.006 by a second cut.
+    # Of 393 held-out aerial objects a second cut of all changes the mean IoU from 0.893 to 0.892 (boxes moved by up to
+    # 10 %: 0.864 and 0.863); by one point, on every second of them, it adds 0.010. docs/default.md has the table.
     enough: float = option(
-        0.75, "IoU that the network expects of a mask from which it is not cut again", minimum=0, maximum=1
+        0.75, "IoU that the network expects of a mask from which one with a box is not cut again", minimum=0, maximum=1
     )
     batch_size: int = option(16, "most crops in one call of the network", minimum=1)
 

@@ -72,8 +72,8 @@ class NanoSegmenter:
     - **A previous mask** (``decode(..., previous=[...])``) is shown to the network together with its prompt.
 
     All work is done on the crops, so its cost does not depend on the size of the image. ``mask.score`` is the IoU that
-    the network expects of the mask, in 0..1. Each further pass looks again around those masks found before that it
-    expects too little of. Masks are remembered by the picture's content and the prompt.
+    the network expects of the mask, in 0..1. Each further pass looks again around the mask found before; with a box,
+    only where the network expects too little of it. Masks are remembered by the picture's content and the prompt.
 
     Args:
         engine: runs the network on (B, 7, S, S) float32; returns logits of the mask (B, S, S), and of its IoU (B,).
@@ -129,7 +129,7 @@ class NanoSegmenter:
             again = [
                 (number, _again(jobs[number], one))
                 for number, one in enumerate(found)
-                if one is not None and one.quality < self.config.enough
+                if one is not None and (jobs[number].prompt.box is None or one.quality < self.config.enough)
             ]
             second = self._pass([job for _, job in again])
             for (number, _), new in zip(again, second, strict=True):
