@@ -62,6 +62,12 @@ def test_a_process_that_dies_once_costs_no_row(monkeypatch, work):
     assert processes.pools == [2, 1, 2]  # together, alone, together again
 
 
+def test_a_row_is_dead_when_three_processes_died_of_it_alone(monkeypatch, work):
+    processes = Processes((5,))
+    assert ends(monkeypatch, work, processes)[0][5] == "dead"
+    assert processes.pools == [2, 1, 1, 1, 1, 2]  # the last process alone has nothing left to do
+
+
 def test_dying_before_the_models_are_loaded_is_no_rows_fault(monkeypatch, work):
     with pytest.raises(ModelError, match="before its models were loaded"):
         ends(monkeypatch, work, Processes((), loads=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from importlib import import_module
@@ -16,7 +17,9 @@ from fiducial.jobs.working import Ended, Lot, Worker, dead, work_on
 from fiducial.streams import in_chunks
 from fiducial.workers import WorkerDiedError, in_processes
 
-DIED = "the process that worked on it died, and again when it worked on nothing else (killed, or out of memory?)"
+TRIES = 3
+"""Processes that may die of one row: any of them may have been killed by chance."""
+DIED = f"{TRIES} processes died while they worked on it and on nothing else (killed, or out of memory?)"
 """Why a row is dead of which nothing else is known."""
 WINDOW = 10_000
 """Lots that are given to Ray at once: they lie in memory, and its actors are made anew for the next."""
@@ -39,7 +42,7 @@ def with_processes(work: Work, lots: Iterable[Lot], workers: int) -> Worked:
     """Work on lots in processes of this machine.
 
     When a process dies, what was in its hands and in those of the others is tried again, one after the other and alone;
-    of the lot that it dies of again, row by row; and the row that it dies of again is dead.
+    of the lot that it dies of again, row by row; and the row that ``TRIES`` processes die of is dead.
 
     Raises:
         ModelError: a process died while it loaded the models.
@@ -61,7 +64,8 @@ def with_processes(work: Work, lots: Iterable[Lot], workers: int) -> Worked:
 def _alone(
     work_here: Callable[[Lot], tuple[Ended, ...] | FiducialError], suspects: list[Lot], threads: int | None
 ) -> Iterator[tuple[Ended, ...]]:
-    """Work on lots one after the other in a process of their own; what it dies of twice is dead."""
+    """Work on lots one after the other in a process of their own; what too many die of is dead."""
+    deaths: Counter[int] = Counter()
     while True:
         alone = in_processes(work_here, [_NOTHING, *suspects], 1, ahead=1, threads=threads)
         try:
@@ -76,10 +80,13 @@ def _alone(
                     "a process died before its models were loaded: too little memory? A script calls this under "
                     "if __name__ == '__main__':, as every process runs the script again"
                 ) from None
-            if len(lot.rows) == 1:
-                yield (dead(lot.rows[0][0], DIED),)
-            single = [Lot((row,)) for row in lot.rows] if len(lot.rows) > 1 else []
-            suspects = [*single, *suspects[1:]]
+            place = lot.rows[0][0]
+            deaths[place] += len(lot.rows) == 1
+            if deaths[place] == TRIES:
+                yield (dead(place, DIED),)
+                suspects = suspects[1:]
+            else:
+                suspects = [*(Lot((row,)) for row in lot.rows), *suspects[1:]]
 
 
 def _results(worked: Iterable[tuple[Lot, tuple[Ended, ...] | FiducialError]]) -> Iterator[tuple[Ended, ...]]:
