@@ -12,7 +12,7 @@ from fiducial.images import Image
 
 MEMORY_BYTES = 2**30
 """What embeddings kept in memory may take unless another bound is given: some 60 images of SAM 2 at 1024 pixels."""
-MASKS = 4096
+MASKS = 1024
 """How many masks are kept."""
 
 _Geometry = tuple[Box | None, tuple[Point, ...], tuple[int, ...]]
