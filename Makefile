@@ -36,7 +36,7 @@ mutants: $(STAMP)  ## draw small faults and see whether the tests see them (not 
 	$(BIN)/python tests/mutants.py
 
 docs: $(STAMP)  ## the site, into site/; a link that leads nowhere is an error
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 wheel: $(STAMP)  ## sdist and wheel, into dist/
 	rm -rf build dist

@@ -17,6 +17,7 @@ pytest.importorskip("httpx")
 from fiducial.cli import common
 from fiducial.cli.serve import Serve
 from fiducial.server.configs import RecipeServerConfig
+from pages import blocks, run
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
@@ -73,3 +74,14 @@ def test_limits_are_those_of_the_page():
         assert getattr(config, name) == float(shown.split()[0])
     assert (config.max_bytes, config.store_bytes, config.memory_bytes) == (32 * 2**20, 2**29, 2**30)
     assert config.max_pixels == 25_000_000
+
+
+def test_the_tutorial_s_questions_are_answered(running):
+    url, place = running
+    names = {"__name__": "page"}
+    for kind, text in blocks("docs/tutorials/serving.md"):
+        if "curl" in text and shutil.which("curl") is None:
+            pytest.skip("curl is not installed")
+        run(kind, text.replace("http://127.0.0.1:8100", url), place, names)
+    assert json.loads((place / "answer.json").read_text())["outcome"] == "found"
+    assert len(names["waited"]) == 16
