@@ -34,7 +34,7 @@ def main() -> None:
     brain = f"folder:{arguments.data}/brain_mri_lgg?instruction=the tumour&held_out=0.15&group=patient"
     aerial = f"coco:{arguments.data}/aerial_vhr10?per=image&held_out=0.15"
     parts = {"aerial": open_dataset(aerial), "brain MRI": open_dataset(brain)}
-    detector = NanoDetector.from_pretrained(device="cpu", threshold=0.05)
+    detector = NanoDetector.from_pretrained(device="cpu", threshold=0.05, flips=True)
     segmenter = NanoSegmenter.from_pretrained(device="cpu")
     plot = Plot(share_axis("IoU of the found box"), share_axis("IoU of the mask"), "Box error and mask error")
     plot.line([(0, 0), (1, 1)], "#8a93a3", "mask as good as its box", dashed=True)

@@ -56,7 +56,7 @@ def main() -> None:
 
 def report(store: Store, grounder: Grounder) -> None:
     """Print what is known of one dataset."""
-    findings = findings_of(NanoDetector(grounder, threshold=0.0), store.held_out)
+    findings = findings_of(NanoDetector(grounder, threshold=0.0, flips=True), store.held_out)
     thresholds = {name.name: name.threshold for name in grounder.names}
     there = np.array([len(one.truth) for one in findings])
     print(f"\n### {store.source.title}: {len(store.held_out)} pictures, {there.sum()} things\n")
@@ -94,7 +94,7 @@ def unseen(store: Store, grounder: Grounder) -> None:
         for name, word in zip(words, round_, strict=True):
             if word is not None:
                 vectors[grounder.vocabulary.index(name)] = phrase_vectors([word])[0]
-        asked = NanoDetector(replace(grounder, vectors=vectors), threshold=0.0)
+        asked = NanoDetector(replace(grounder, vectors=vectors), threshold=0.0, flips=True)
         named = by_name(findings_of(asked, store.held_out))
         for name, word in zip(words, round_, strict=True):
             if word is not None:

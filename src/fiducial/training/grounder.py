@@ -99,7 +99,7 @@ class GrounderTask(Task[Batch]):
             taught, _ = load_taught(path)
             plain = replace(taught, names=tuple(Name(one.name, one.domain) for one in taught.names))
             running = plain.running(str(self._trainer.device))
-            findings = findings_of(NanoDetector(running, threshold=0.0), held_out)
+            findings = findings_of(NanoDetector(running, threshold=0.0, flips=True), held_out)
             names, report = calibrated(plain.names, findings)
             self._trainer.run.log(self._trainer.step, calibration=report)
             notes = {**self._notes(), "seed": self._config.seed, "calibration": report}
