@@ -55,7 +55,7 @@ def make_map(
     rng, truth = np.random.default_rng(seed), list[Piece]()
     about: dict[str, Any] = {
         "driver": "GTiff", "width": width, "height": height, "count": 3, "dtype": "uint8", "crs": crs, "tiled": True,
-        "transform": Affine(metres, 0, corner[0], 0, -metres, corner[1]), "compress": "deflate",
+        "transform": Affine(metres, 0, corner[0], 0, -metres, corner[1]), "compress": "deflate", "zlevel": 1,
         "photometric": "rgb", "bigtiff": "if_safer", "blockxsize": SCENE, "blockysize": SCENE,
     }  # fmt: skip
     try:

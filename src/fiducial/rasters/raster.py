@@ -185,7 +185,7 @@ class Raster:
             table = np.zeros((max(palette) + 1, 3), np.uint8)
             for number, colour in palette.items():
                 table[number] = colour[:3]
-            return table[np.clip(values[0], 0, len(table) - 1)]
+            return np.asarray(table[np.clip(values[0], 0, len(table) - 1)])
         shown = values if self.stretch is None else self.stretch.apply(values)
         return np.ascontiguousarray(np.broadcast_to(shown, (3, *shown.shape[1:])).transpose(1, 2, 0))
 

@@ -67,7 +67,7 @@ class Stretch:
         """Scale values (bands, h, w) to 0..255; what is no number becomes 0."""
         low, high = (np.array(one, np.float32)[:, None, None] for one in (self.low, self.high))
         scaled = (values.astype(np.float32) - low) * (np.float32(255) / (high - low))
-        return np.rint(np.clip(np.nan_to_num(scaled, posinf=255), 0, 255)).astype(np.uint8)
+        return np.asarray(np.rint(np.clip(np.nan_to_num(scaled, posinf=255), 0, 255)), dtype=np.uint8)
 
     def text(self) -> str:
         """Return the file that can be given again."""
