@@ -248,10 +248,10 @@ def split_regions(second: NDArray[np.bool_], marker_threshold: float) -> tuple[N
         reach = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
         count, pieces = cv2.connectedComponents(side.astype(np.uint8), connectivity=4)
         deepest = np.zeros(count, np.float32)
-        np.maximum.at(deepest, pieces, reach)
+        np.maximum.at(deepest, np.asarray(pieces, np.intp), reach)
         markers = side & (reach >= marker_threshold * deepest[pieces])
         _, numbered = cv2.connectedComponents(markers.astype(np.uint8), connectivity=4)
-        found = watershed(-reach, numbered, side)
+        found = watershed(np.asarray(-reach, np.float32), numbered, side)
         labels[side] = found[side] + labels.max()
         depth[side] = reach[side]
     return labels, depth

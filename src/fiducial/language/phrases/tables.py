@@ -41,7 +41,9 @@ def kept() -> Lark | None:
     found = parse_json(_HERE.joinpath(_NAME).read_bytes(), _NAME)
     if found["made_of"] != _made_of():
         return None
-    return Lark._load_from_dict(_numbered(found["data"]), _numbered(found["memo"]), postlex=PostLexer())
+    tables = _numbered(found["data"]), _numbered(found["memo"])
+    made: Lark = Lark._load_from_dict(*tables, postlex=PostLexer())  # type: ignore[no-untyped-call]
+    return made
 
 
 def content() -> str:
