@@ -69,7 +69,7 @@ def even_markers(height: int, width: int, count: int) -> NDArray[np.int32]:
     step = math.sqrt(height * width / count)
     if min(height, width) < step:  # one row of markers along the longer side
         along = max(height, width) / count
-        steps: tuple[float, float] = (height, along) if height < width else (along, width)
+        steps = (float(height), along) if height < width else (along, float(width))
     else:
         steps = (step, step)
     markers = np.zeros((height, width), np.int32)

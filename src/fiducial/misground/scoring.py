@@ -233,8 +233,7 @@ def mcnemar(pairs: Sequence[tuple[bool, bool]]) -> float:
     only_first = sum(one and not other for one, other in pairs)
     apart = sum(one != other for one, other in pairs)
     fewer = min(only_first, apart - only_first)
-    likely: float = 2 * sum(math.comb(apart, count) for count in range(fewer + 1)) / 2**apart
-    return min(1.0, likely)
+    return min(1.0, float(2 * sum(math.comb(apart, count) for count in range(fewer + 1)) / 2**apart))
 
 
 def holm(values: Sequence[float]) -> list[float]:

@@ -245,13 +245,14 @@ def split_regions(second: NDArray[np.bool_], marker_threshold: float) -> tuple[N
     depth = np.zeros(second.shape, dtype=np.float32)
     for side in (~second, second):
         padded = np.pad(side.astype(np.uint8), 1)
-        reach = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
-        count, pieces = cv2.connectedComponents(side.astype(np.uint8), connectivity=4)
+        reach = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1], np.float32)
+        count, found_pieces = cv2.connectedComponents(side.astype(np.uint8), connectivity=4)
+        pieces = np.asarray(found_pieces, np.int32)
         deepest = np.zeros(count, np.float32)
-        np.maximum.at(deepest, np.asarray(pieces, np.intp), reach)
+        np.maximum.at(deepest, pieces, reach)
         markers = side & (reach >= marker_threshold * deepest[pieces])
         _, numbered = cv2.connectedComponents(markers.astype(np.uint8), connectivity=4)
-        found = watershed(np.asarray(-reach, np.float32), numbered, side)
+        found = watershed(-reach, np.asarray(numbered, np.int32), side)
         labels[side] = found[side] + labels.max()
         depth[side] = reach[side]
     return labels, depth

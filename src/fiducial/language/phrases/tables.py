@@ -41,9 +41,11 @@ def kept() -> Lark | None:
     found = parse_json(_HERE.joinpath(_NAME).read_bytes(), _NAME)
     if found["made_of"] != _made_of():
         return None
-    tables = _numbered(found["data"]), _numbered(found["memo"])
-    made: Lark = Lark._load_from_dict(*tables, postlex=PostLexer())  # type: ignore[no-untyped-call]
-    return made
+    # as lark's own stand-alone parsers are read
+    read: Lark = Lark._load_from_dict(  # type: ignore[no-untyped-call]
+        _numbered(found["data"]), _numbered(found["memo"]), postlex=PostLexer()
+    )
+    return read
 
 
 def content() -> str:
