@@ -73,7 +73,7 @@ def test_masks_come_out_as_json(picture, capsys):
     assert found["prompts"][0]["box"] == [3, 8, 27, 32]
     assert found["prompts"][1]["box"] == [0, 8, 57, 32]
     truth = Mask.from_box((5, 10, 25, 30), 40, 60)
-    assert Mask.from_coco(found["masks"][0]).iou(truth) > 0.9
+    assert Mask.from_coco(found["masks"][0]).iou(truth) > 0.85
 
 
 def test_files_are_written_with_a_run_card(picture, tmp_path, capsys):

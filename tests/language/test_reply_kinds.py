@@ -220,3 +220,12 @@ def test_a_label_never_becomes_a_target(name: str, label: str, mark: str) -> Non
     strict, mended = one.decode(text, frame, strict=True), one.decode(text, frame)
     assert len(mended.prompts) <= 1
     assert strict.outcome is not Outcome.FOUND or mended == strict
+
+
+def test_a_row_of_boxes_that_ends_inside_a_token_is_no_outline() -> None:
+    one = DIALECTS["florence2"]
+    text = "<loc_132><loc_0><loc_133><loc_1><loc_0><loc_672><"
+    for end in ("", "l", "loc_", "loc_1"):
+        cut = one.decode(text + end, one.frame(640, 480))
+        assert cut.outcome is Outcome.TRUNCATED
+        assert not cut.prompts

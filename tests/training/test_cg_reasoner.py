@@ -194,7 +194,7 @@ def test_a_run_leaves_a_model_that_answers_and_draws(parts, tmp_path):
 
 def test_a_run_goes_on_from_an_earlier_model_with_words_that_see_the_mask(parts, tmp_path):
     earlier = run(short(parts, steps=1, lora=None), tmp_path / "earlier")
-    own = {"model": "", "start": str(earlier), "lora": None, "network": {**SMALL, "words_see_mask": True}}
+    own = {"model": "", "initial": str(earlier), "lora": None, "network": {**SMALL, "words_see_mask": True}}
     config = short(parts, steps=1, learning_rate=1e-9, **own)
     _, network = built(replace(config), tmp_path / "look")
     before = load_file(earlier / "reasoner.safetensors")
@@ -324,7 +324,7 @@ def test_shipped_configurations_are_read(name):
     [
         ({"losses": ReasonerLosses(kinds=1)}, "give both or none"),
         ({"data": ()}, "at least one dataset"),
-        ({"model": ""}, "give the language model to start from, or the make-up of a new one"),
+        ({"model": ""}, "give one of the language model to start from"),
         ({"model": "", "made": {}}, "lora=none, train_vision=true"),
         ({"data": (replace(SCANS, scored=False),)}, "has to be scored"),
         ({"batch_size": 1, "network": {}}, "batch normalisation needs two"),

@@ -122,8 +122,8 @@ class CGReasonerTask(Task[Batch]):
         if config.made is not None:
             texts = texts_of(config, self._portions)
             self._loaded, self._base = make_language(config.made, texts, trainer.device), ""
-        elif config.start:
-            earlier = Path(expand_data_folder(config.start, self._data))
+        elif config.initial:
+            earlier = Path(expand_data_folder(config.initial, self._data))
             check_folder(earlier)
             told = VLMConfig(model=str(earlier / LANGUAGE), device=str(trainer.device), dtype=config.dtype)
             self._loaded, self._base = load(told), ""
@@ -138,7 +138,7 @@ class CGReasonerTask(Task[Batch]):
 
             language = get_peft_model(language, layers)
         network = CGReasoner(language, config.network, load_head(head)).to(trainer.device)
-        if config.start:
+        if config.initial:
             load_weights(network, earlier, new=("sight.",))
         trainer.run.log(
             0,

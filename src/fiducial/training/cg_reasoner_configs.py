@@ -90,7 +90,7 @@ class CGReasonerRunConfig(RunConfig):
     made: NanoVLMNetwork | None = option(
         None, "make-up of a small language model in place of model, from nothing, with the words that training holds"
     )
-    start: str = option(
+    initial: str = option(
         "", "RUN/model of an earlier run to go on from, in place of model; what is new in network begins from nothing"
     )
     head: str = option(
@@ -139,13 +139,13 @@ class CGReasonerRunConfig(RunConfig):
     def check(self) -> None:
         """Refuse a run without data, and options that do not go together."""
         check_data(self.data)
-        if sum((bool(self.model), self.made is not None, bool(self.start))) != 1:
+        if sum((bool(self.model), self.made is not None, bool(self.initial))) != 1:
             raise InputError(
-                "model, made, start: give one of the language model to start from, the make-up of a new one, or an "
+                "model, made, initial: give one of the language model to start from, the make-up of a new one, or an "
                 "earlier run's joint model"
             )
-        if self.start and self.lora is not None:
-            raise InputError("start: all weights of an earlier run's model are trained on: lora=none")
+        if self.initial and self.lora is not None:
+            raise InputError("initial: all weights of an earlier run's model are trained on: lora=none")
         if self.made is not None and (self.lora is not None or not self.train_vision):
             raise InputError("made: all of a new language model has to be trained: lora=none, train_vision=true")
         if not any(source.scored for source in self.data):

@@ -91,7 +91,9 @@ class TokenGrammar:
         for i, (start, end, numbers) in enumerate(runs):
             before = answer[runs[i - 1][1] if i else 0 : start]
             behind = answer[end : runs[i + 1][0] if i + 1 < len(runs) else len(answer)]
-            last = i + 1 == len(runs) and not behind.strip() and not reply.ended
+            open_token = _PARTIAL.search(behind[-40:])
+            rest = behind if open_token is None else behind[: len(behind[:-40]) + open_token.start()]
+            last = i + 1 == len(runs) and not rest.strip() and not reply.ended
             if self.outlines and (before.rstrip().endswith("<poly>") or self._is_outline(numbers)):
                 self._outline(numbers, self._label(before, behind), last, parsed, notes)
             else:
