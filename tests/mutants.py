@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import functools
 import gc
+import importlib
 import os
 import resource
 import signal
@@ -138,7 +139,8 @@ class Trial:
 
 
 def patch(mutant: Mutant) -> None:
-    """Give the functions of a file the mutant's code, and empty caches."""
+    """Give the functions of a file, which may be imported only on first use, the mutant's code, and empty caches."""
+    importlib.import_module(".".join(mutant.path.relative_to(SOURCES.parent).with_suffix("").parts))
     codes: dict[tuple[str, int], CodeType | None] = {}
     waiting = [compile(mutant.tree, str(mutant.path), "exec")]
     while waiting:
