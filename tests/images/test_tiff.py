@@ -62,6 +62,28 @@ def test_declared_missing_data_is_black_and_does_not_count(write, declared, valu
     assert image.notes[1] == "25 pixels without data are black"
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_no_number_may_be_declared_as_missing(write, channels):
+    values = np.linspace(3, 4, 600 * channels).reshape((20, 30, channels)[: 2 + (channels > 1)]).astype(np.float32)
+    values[:5, :5] = np.nan
+    options = {"photometric": "rgb" if channels == 3 else "minisblack"}
+    image = read_image(write(values, extratags=[(42113, "s", 0, "nan", True)], **options))
+    assert not image.pixels[:5, :5].any()
+    assert image.pixels[10, 15, 0] == pytest.approx(134, abs=2)
+    assert image.notes[1] == "25 pixels without data are black"
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_inks_apart_become_colours(write, kind):
+    inks = np.zeros((4, 6, 8), kind)
+    inks[0, :, :4] = inks[3, 3:] = np.iinfo(kind).max  # cyan at the left, black below
+    image = read_image(write(inks, photometric="separated", planarconfig="separate"))
+    wide = kind == np.uint16
+    assert image.pixels[0, [0, 7]].tolist() == [[0, 255, 255], [255, 255, 255]]
+    assert not image.pixels[3:].any()
+    assert image.notes == (*["the upper 8 of 16 bits per channel were taken"] * wide, "converted from CMYK to RGB")
+
+
 def test_white_is_zero_is_turned_round(write):
     ramp = np.linspace(0, 60_000, 600).reshape(20, 30).astype(np.uint16)
     assert np.array_equal(
@@ -111,6 +133,23 @@ def test_pages_are_counted_but_not_smaller_versions(tmp_path):
     image = read_image(tmp_path / "pyramid.tif")
     assert (image.width, image.pixels.max(), image.notes) == (30, 9, ())
     assert image_size(tmp_path / "pyramid.tif") == (30, 20)
+
+
+def test_a_stack_of_imagej_is_counted_by_what_it_says(write):
+    path = write(np.zeros((5, 20, 30), np.uint8), imagej=True, truncate=True)
+    with tifffile.TiffFile(path) as file:
+        assert len(file.pages) == 1
+    assert read_image(path).notes == ("first of 5 pages",)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg", "packbits", "tiff_adobe_deflate"])
+def test_plain_pictures_of_every_compression_are_read(tmp_path, mode, compression):
+    stored = PIL.Image.fromarray((RGB >> 8).astype(np.uint8)).convert(mode)
+    stored.save(tmp_path / "a.tif", compression=compression)
+    image = read_image(tmp_path / "a.tif")
+    off = np.abs(image.pixels.astype(int) - np.asarray(stored.convert("RGB")))
+    assert off.mean() <= (4 if compression == "jpeg" else 0)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -47,6 +47,15 @@ def test_a_few_saturated_pixels_do_not_darken_the_rest(kind, channels):
     assert "larger ones (up to 65535) are white" in said[0]
 
 
+@pytest.mark.parametrize("low", [0, 320])
+def test_the_range_ends_no_lower_than_at_a_32nd_of_it(low):
+    values = np.full((100, 100), low, np.int32) + (np.arange(100) % 2)[:, None]
+    values[0, 0], values[0, 1] = low + 32_000, low + 500
+    scaled, said = to_eight_bits(values)
+    assert said == (f"values {low}..{low + 1000} scaled to 0..255, larger ones (up to {low + 32_000}) are white",)
+    assert scaled[0, :2].tolist() == [255, 128]
+
+
 def test_pure_colours_on_black_are_no_saturation():
     colours = np.zeros((100, 100, 3), np.uint16)
     colours[:5, :5] = (65_535, 20_000, 300)
