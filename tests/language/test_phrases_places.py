@@ -30,6 +30,7 @@ READ = [
     ("the first to third largest cars", "car2 car3 car4"),
     ("the first, second and fourth cars from the left", "car1 car2 car4"),
     ("from left to right, the second car", "car2"),
+    ("from left to right cars, the second", "car2"),
     ("the second car from right to left", "car3"),
     ("counting from the left, the third car", "car3"),
     ("car number two from the left", "car2"),

@@ -86,6 +86,8 @@ NOWHERE = (
     "It lies superior to the pier.",
     "The quality is inferior.",
     "an image of inferior quality",
+    "It moves to the upper left.",
+    "It is closest to the upper left.",
     "The left border of the lesion touches the middle.",
     "Its bow is turned, with its stern to the left.",
     "not in the upper left quadrant",

@@ -96,6 +96,7 @@ def test_is_read_whole(text, expected):
         ("the car with a single door", ("with a single door",)),
         ("the leftmost small group of cars", ("small",)),
         ("the car relative to the house", ("relative to the house",)),
+        ("below", ("below",)),
     ],
 )
 def test_what_nothing_can_check_is_named(text, unknown):

@@ -44,6 +44,7 @@ LEFT, RIGHT, TOP_RIGHT, LOW_LEFT, MIDDLE = (
         ("It is in the centre.", [box(52, 40, 66, 62)], AGREED),
         ("It is in the centre.", [TOP_RIGHT], CONTRADICTED),
         ("It is in the centre.", [box(45, 45, 95, 95)], AGREED),  # its box holds the picture's centre
+        ("It is near the centre.", [box(56, 56, 66, 62)], AGREED),
         ("It is near the centre.", [TOP_RIGHT], CONTRADICTED),
         ("It is at the right edge.", [RIGHT], AGREED),
         ("It is at the right edge.", [box(55, 40, 65, 60)], CONTRADICTED),

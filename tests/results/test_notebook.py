@@ -43,6 +43,7 @@ def test_html_lists_so_many_and_counts_the_rest(make, image):
     text = make([prompt] * 23, [mask] * 23)._repr_html_()
     assert text.count("64 px") == 20
     assert "... and 3 more" in text
+    assert "... and 1 more" in make([prompt] * 21, [mask] * 21)._repr_html_()
     assert "more</div>" not in make([prompt] * 20, [mask] * 20)._repr_html_()
 
 
