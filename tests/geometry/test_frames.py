@@ -77,6 +77,18 @@ def test_known_places(frame, point, pixel):
     np.testing.assert_allclose(frame.points_to(point, Frame.pixels(640, 480)), pixel, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("size", "canvas", "edges"),
+    [((40, 20), (100, 100), (0, 25, 100, 75)), ((20, 40), (100, 100), (25, 0, 75, 100)),
+     ((40, 20), (30, 90), (0, 37.5, 30, 52.5)), ((10, 10), (90, 30), (30, 0, 60, 30))],
+)  # fmt: skip
+def test_a_letterbox_is_fitted_and_padded_on_both_sides_or_behind(size, canvas, edges):
+    centred, corner = Frame.letterbox(*size, *canvas), Frame.letterbox(*size, *canvas, centred=False)
+    assert (centred.left, centred.top, centred.right, centred.bottom) == pytest.approx(edges)
+    assert (corner.left, corner.top) == (0, 0)
+    assert (corner.right, corner.bottom) == pytest.approx((edges[2] - edges[0], edges[3] - edges[1]))
+
+
 def test_a_mirrored_axis_swaps_the_edges_of_a_box():
     box = Frame.centred().boxes_to([-1, -1, 0, 0], Frame.pixels(100, 100))
     assert box.tolist() == [0, 50, 50, 100]

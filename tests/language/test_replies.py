@@ -148,6 +148,28 @@ def test_items_without_use_are_malformed(text: str) -> None:
     assert len(answer.prompts) == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "reply"),
+    [
+        ("qwen2.5-vl", '[{"bbox_2d": [1, 2, 3]}, []]'),
+        ("qwen2.5-vl", '{"ships": [], "cars": [{"bbox_2d": [1, 2, "x", 4]}]}'),
+        ("internvl", "<ref>ship</ref><box>[]</box><ref>car</ref><box>[[1, 2, 3]]</box>"),
+        ("internvl", "<ref>car</ref><box>[[1, 2, 3]]</box><ref>ship</ref><box>[]</box>"),
+    ],
+)
+def test_an_empty_list_beside_a_target_that_cannot_be_read_does_not_deny_it(name: str, reply: str) -> None:
+    assert decode(name, reply).outcome is Outcome.MALFORMED
+
+
+@pytest.mark.parametrize(("edge", "outcome"), [(150, Outcome.FOUND), (150.5, Outcome.MALFORMED)])
+@pytest.mark.parametrize("box", ["[10, 10, {edge}, 90]", "[10, 10, 90, {edge}]", "[{less}, 10, 90, 90]"])
+def test_a_box_may_slip_past_the_picture_by_half_its_extent(box: str, edge: float, outcome: Outcome) -> None:
+    reply = box.format(edge=edge, less=100 - edge)
+    answer = decode("qwen2.5-vl", f'[{{"bbox_2d": {reply}}}]', Frame.pixels(100, 100))
+    assert answer.outcome is outcome
+    assert all(max(prompt.box or ()) <= 100 and min(prompt.box or ()) >= 0 for prompt in answer.prompts)
+
+
 def test_what_is_meant_by_numbers_far_outside() -> None:
     pixels = Frame.canvas(640, 480)
     for text, hint in [

@@ -54,6 +54,12 @@ def test_crops_are_shrunk_but_never_enlarged():
     assert cut_crop(IMAGE, (0, 0, 50, 1), 16).shape == (1, 16)
 
 
+def test_shrinking_averages_over_all_pixels():
+    small = cut_crop(IMAGE, (2, 2, 48, 24), 12)
+    blocks = IMAGE.pixels[2:26, 2:50].reshape(6, 4, 12, 4, 3).mean(axis=(1, 3))
+    assert np.abs(small.pixels - blocks).max() <= 0.51
+
+
 def test_one_colour():
     assert Crop((0, 0, 4, 4), np.full((4, 4, 3), 7, np.uint8)).one_colour
     assert not cut_crop(IMAGE, (0, 0, 4, 4), 16).one_colour

@@ -145,6 +145,12 @@ def test_simplify_keeps_a_square_and_collapses_a_pixel():
     assert len(simplify(square / 10)) < 3
 
 
+@pytest.mark.parametrize(("bump", "kept"), [(0.9, False), (1.1, True)])
+def test_a_bump_stays_where_it_is_higher_than_the_tolerance(bump, kept):
+    ring = np.array([[0, 0], [20, -bump], [40, 0], [40, 30], [0, 30]], float)
+    assert (len(simplify(ring)) == 5) == kept
+
+
 def test_labelme_without_a_mask_keeps_the_prompt(make, image, tmp_path):
     prompt = Prompt(
         image.frame, box=(1, 2, 3.0004, 4), points=((5, 6), (7, 8)), point_labels=(1, 0), label="ship", score=0.5

@@ -28,6 +28,16 @@ def test_stretch_fills_the_square() -> None:
     np.testing.assert_allclose(canvas[:, 16, [0, 31]], [[-1, 1], [-1, -1], [-1, 1]], atol=1e-6)
 
 
+def test_edges_are_soft_and_do_not_ring() -> None:
+    """Bilinear: cubic filters overshoot beside an edge, and the nearest pixel has no value between."""
+    pixels = np.full((10, 10, 3), 100, dtype=np.uint8)
+    pixels[:, 5:] = 150
+    row = Preprocessing(64, keep_aspect=False, mean=(0, 0, 0), std=(1, 1, 1))(Image(pixels))[0, 32] * 255
+    assert (round(float(row.min())), round(float(row.max()))) == (100, 150)
+    assert len(np.unique(row)) > 4
+    assert (np.diff(row) >= 0).all()
+
+
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 1100))
 def test_the_frame_is_the_letterbox_but_for_whole_pixels(width: int, height: int, size: int) -> None:
     way = Preprocessing(size, keep_aspect=True)
