@@ -161,6 +161,11 @@ def test_an_empty_list_beside_a_target_that_cannot_be_read_does_not_deny_it(name
     assert decode(name, reply).outcome is Outcome.MALFORMED
 
 
+def test_nothing_is_said_of_the_form_where_no_target_could_be_read() -> None:
+    told = ("3 numbers where a box needs 4: dropped", "an item without readable coordinates was dropped")
+    assert decode("visionreasoner", '[{"bbox_2d": [1, 2, 3]}, []]').repairs == told
+
+
 @pytest.mark.parametrize(("edge", "outcome"), [(150, Outcome.FOUND), (150.5, Outcome.MALFORMED)])
 @pytest.mark.parametrize("box", ["[10, 10, {edge}, 90]", "[10, 10, 90, {edge}]", "[{less}, 10, 90, 90]"])
 def test_a_box_may_slip_past_the_picture_by_half_its_extent(box: str, edge: float, outcome: Outcome) -> None:

@@ -107,7 +107,6 @@ class TagGrammar:
         last = text[text.rfind("<") :] if "<" in text else "none"
         half_tag = any(tag.startswith(last) and tag != last for tag in kinds)
         whole.cut_off = whole.cut_off or (not ended and (place != "between" or half_tag))
-        whole.nothing = whole.nothing and not whole.items and not whole.spoilt
         whole.words = clean(" ".join(words))
         if whole.items and any(letter.isalnum() for letter in whole.words):
             notes.add(WORDS)
