@@ -158,7 +158,10 @@ def test_a_point_off_the_middle_is_not_added_unless_asked_for():
     refined, [told] = ask(image, (0, 0, 100, 100))
     assert refined[0].points == ()
     assert told.reason.startswith("no point: the best lies off the middle (")
-    assert told.figures["off_centre"] > 0.5
+    off = told.figures["off_centre"]
+    assert off > 0.5
+    for reach in (off - 0.01, off + 0.01):
+        assert ask(image, (0, 0, 100, 100), refiner=ForegroundPoint(reach=reach))[1][0].changed == (reach > off)
     [shown, crossed_out] = [
         ask(image, (0, 0, 100, 100), refiner=refiner, pictures=True)[1][0].pictures["point"]
         for refiner in (ANYWHERE, ForegroundPoint())
