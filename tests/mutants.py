@@ -5,7 +5,8 @@
 
 The rooms' tests are collected once and run once with coverage, which says what test reaches what line (kept in
 .coverage.mutants-...; delete it when tests or sources changed). Each mutant is then tried in a fork in which the
-functions of its file have its code, on the tests that reach its line, the quick ones first, up to the first failure.
+functions of its file have its code, on the tests that reach its line, then those that reach its file (what is cached
+is worked out in one test and used in others), the quick ones first, up to the first failure.
 (mutmut and cosmic-ray, the kept tools, start pytest for each mutant, which is hours here.)
 
 Mutants that no test can see, judged by hand, stand with the reason in tests/equivalent_mutants.txt, counted apart.
@@ -77,7 +78,8 @@ class Trial:
         for each in self._mutants:
             reaching, (first, last) = data.contexts_by_lineno(str(each.path)), each.lines
             here = {name for line in range(first, last + 1) for name in reaching.get(line, ())}
-            seen_by = self._forked(functools.partial(self._try, each, here))
+            near = {name for names in reaching.values() for name in names}
+            seen_by = self._forked(functools.partial(self._try, each, here, near))
             seeing |= {seen_by} & self._items.keys()
             self._say(each, seen_by)
         if failed := self._forked(lambda: self._run(sorted(seeing)), 3600):
@@ -104,9 +106,10 @@ class Trial:
         lines = "".join(f"{seconds:.3f} {name}\n" for name, seconds in took.items() if seconds < MOST_SECONDS)
         self._took.write_text(lines, encoding="utf-8")
 
-    def _try(self, mutant: Mutant, here: set[str]) -> None:
+    def _try(self, mutant: Mutant, here: set[str], near: set[str]) -> None:
+        """Run the tests that reach the line, then those that reach the file: what is cached one of them reaches."""
         quick = (line.split(" ", 1) for line in self._took.read_text(encoding="utf-8").splitlines())
-        names = [name for _, name in sorted((float(seconds), name) for seconds, name in quick if name in here)]
+        names = [name for *_, name in sorted((name not in here, float(s), name) for s, name in quick if name in near)]
         patch(mutant)
         self._run(names[:MOST_TESTS])
 
