@@ -175,6 +175,14 @@ def test_a_box_may_slip_past_the_picture_by_half_its_extent(box: str, edge: floa
     assert all(max(prompt.box or ()) <= 100 and min(prompt.box or ()) >= 0 for prompt in answer.prompts)
 
 
+@pytest.mark.parametrize("broken", ["", "<", "<lo", "<loc_", "<loc_7"])
+def test_boxes_that_broke_off_are_no_outline(broken: str) -> None:
+    """Six numbers, of which the last two are half a box, whether or not the next one has begun."""
+    answer = decode("florence2", f"ship<loc_113><loc_98><loc_603><loc_999><loc_18><loc_302>{broken}")
+    assert (answer.outcome, len(answer.prompts)) == (Outcome.TRUNCATED, 0)
+    assert answer.repairs == ("an item that broke off was dropped",)
+
+
 def test_what_is_meant_by_numbers_far_outside() -> None:
     pixels = Frame.canvas(640, 480)
     for text, hint in [
