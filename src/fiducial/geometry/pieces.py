@@ -1,8 +1,8 @@
-"""Masks and what they show: centroids in the centred frame, pieces that are no specks, the same pixels elsewhere."""
+"""Masks and what they show: centroids, pieces that are no specks or belong together, the same pixels elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -54,3 +54,29 @@ def placed(mask: Mask, x: int, y: int, height: int, width: int) -> Mask:
     pieces = np.stack([column, np.maximum(top, 0), np.minimum(bottom, height)], axis=1)
     inside = (column >= 0) & (column < width) & (pieces[:, 2] > pieces[:, 1])
     return Mask(height, width, _runs.from_columns(pieces[inside], height), mask.score)
+
+
+def linked(count: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Group the numbers 0 to ``count`` - 1 so that those of every pair are in one group.
+
+    Returns:
+        The groups in the order of their first numbers, each in ascending order.
+
+    Example:
+        >>> linked(5, [(3, 1), (1, 4)])
+        [[0], [1, 3, 4], [2]]
+    """
+    parent = list(range(count))
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    for one, other in pairs:
+        parent[root(other)] = root(one)
+    groups: dict[int, list[int]] = {}
+    for number in range(count):
+        groups.setdefault(root(number), []).append(number)
+    return list(groups.values())

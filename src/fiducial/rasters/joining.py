@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from fiducial.geometry.pieces import linked
 from fiducial.rasters.grid import Tile
 from fiducial.rasters.pieces import Patch, Piece
 
@@ -72,26 +73,15 @@ def join(tiles: Sequence[Tile], pieces: Mapping[int, Sequence[Piece]], *, by_lab
         if part.cut
         and any(_is_left_to(part, tiles[t], [parts[k] for k in by_tile[t]], by_label) for t in near[part.tile])
     }
-    parent = list(range(len(parts)))
-
-    def root(number: int) -> int:
-        while parent[number] != number:
-            parent[number] = parent[parent[number]]
-            number = parent[number]
-        return number
-
+    pairs = []
     for tile, others in near.items():
         for one, other in product(by_tile[tile], [k for t in others if t > tile for k in by_tile[t]]):
             if one in left or other in left or (by_label and parts[one].piece.label != parts[other].piece.label):
                 continue
             if _are_one(parts[one], parts[other], _common(tiles[tile], tiles[parts[other].tile])):
-                first, second = sorted((root(one), root(other)))
-                parent[second] = first
-    groups: dict[int, list[_Part]] = {}
-    for number, part in enumerate(parts):
-        if number not in left:
-            groups.setdefault(root(number), []).append(part)
-    things = [_thing(group, tiles) for group in groups.values()]
+                pairs.append((one, other))
+    groups = ([parts[number] for number in group if number not in left] for group in linked(len(parts), pairs))
+    things = [_thing(group, tiles) for group in groups if group]
     return sorted(things, key=lambda thing: (thing.patch.y, thing.patch.x, thing.label, thing.patch.mask.area))
 
 

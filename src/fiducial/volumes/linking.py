@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fiducial.geometry import Mask
+from fiducial.geometry.pieces import linked
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,23 +86,15 @@ def link(pieces: Sequence[Piece], least: float) -> list[Thing]:
     by_slice: dict[int, list[int]] = {}
     for number, piece in enumerate(there):
         by_slice.setdefault(piece.index, []).append(number)
-    parent = list(range(len(there)))
-
-    def root(number: int) -> int:
-        while parent[number] != number:
-            parent[number] = parent[parent[number]]
-            number = parent[number]
-        return number
-
-    for index, numbers in by_slice.items():
-        for number in numbers:
-            for other in by_slice.get(index + 1, ()):
-                if overlap(there[number].mask, there[other].mask) >= least:
-                    parent[root(other)] = root(number)
-    things: dict[int, Thing] = {}
-    for number, piece in enumerate(there):
-        things.setdefault(root(number), Thing()).pieces.append(piece)
-    return sorted(things.values(), key=lambda thing: (-thing.area, thing.slices))
+    pairs = (
+        (number, other)
+        for index, numbers in by_slice.items()
+        for number in numbers
+        for other in by_slice.get(index + 1, ())
+        if overlap(there[number].mask, there[other].mask) >= least
+    )
+    things = [Thing([there[number] for number in group]) for group in linked(len(there), pairs)]
+    return sorted(things, key=lambda thing: (-thing.area, thing.slices))
 
 
 def gaps(things: Sequence[Thing], least: float, reach: int) -> list[tuple[Thing, Thing]]:
