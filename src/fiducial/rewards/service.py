@@ -5,17 +5,17 @@ The published code encodes the image for every completion, and decodes once for 
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
-from fiducial.cache import LRUCache
 from fiducial.contracts import Embedding, Segmenter
 from fiducial.errors import ModelError
-from fiducial.geometry import Mask, Prompt, Prompts
+from fiducial.geometry import Mask, Prompts
 from fiducial.images import Image
-from fiducial.segmenters.remembering import MEMORY_BYTES, embedding_bytes, geometry_of
+from fiducial.segmenters.remembering import MEMORY_BYTES, RememberingSegmenter
 
 Cut = tuple[Mask, ...] | ModelError
 """The masks of one completion, or why the segmenter could not cut them."""
@@ -41,7 +41,7 @@ class MaskService:
     """Cuts masks for many completions of one image at a time; any number of threads may use it.
 
     ``counts`` says what it did: ``encoded`` images, ``decoded`` calls of the segmenter, ``prompts`` asked for, ``cut``
-    of them (equal prompts are cut once), and ``failed`` completions.
+    of them (equal prompts of an image are cut once while their masks are kept), and ``failed`` completions.
 
     Args:
         segmenter: frozen; a :class:`fiducial.segmenters.cache.CachedSegmenter` keeps embeddings on the disk too.
@@ -51,9 +51,8 @@ class MaskService:
     concurrency = 1
 
     def __init__(self, segmenter: Segmenter, memory_bytes: int = MEMORY_BYTES) -> None:
-        self.segmenter = segmenter
-        self.counts: Counter[str] = Counter()
-        self._embeddings = LRUCache[str, Embedding](memory_bytes, embedding_bytes)
+        self._segmenter = RememberingSegmenter(segmenter, memory_bytes)
+        self.counts = self._segmenter.counts
         self._lock = threading.Lock()  # two threads with one image: the second waits instead of encoding again
 
     def cut(self, image: Image, completions: Sequence[Prompts]) -> list[Cut]:
@@ -82,34 +81,18 @@ class MaskService:
 
     def _cut(self, image: Image, completions: list[Prompts]) -> list[Cut]:
         try:
-            embedding = self._embedding(image)
+            embedding = self._segmenter.encode(image)
         except ModelError as error:
             return [error] * len(completions)
         return self._decode(embedding, completions)
 
-    def _embedding(self, image: Image) -> Embedding:
-        known = self._embeddings.get(image.digest)
-        if known is None:
-            known = self.segmenter.encode(image)
-            self.counts["encoded"] += 1
-            self._embeddings.put(image.digest, known)
-        return known
-
     def _decode(self, embedding: Embedding, completions: list[Prompts]) -> list[Cut]:
-        """Cut each distinct prompt once, in one call: no prompt influences another's mask."""
-        distinct: dict[tuple[object, ...], Prompt] = {}
-        for prompts in completions:
-            for prompt in prompts:
-                distinct.setdefault(geometry_of(prompt), prompt)
+        """Cut all prompts in one call: no prompt influences another's mask."""
+        together = Prompts(completions[0].frame, tuple(prompt for prompts in completions for prompt in prompts))
         try:
-            masks = self.segmenter.decode(embedding, Prompts(completions[0].frame, tuple(distinct.values())))
-            self.counts["decoded"] += 1
-            if len(masks) != len(distinct):
-                raise ModelError(f"the segmenter returned {len(masks)} masks for {len(distinct)} prompts")
+            masks = iter(self._segmenter.decode(embedding, together))
         except ModelError as error:
             if len(completions) == 1 or error.for_all:
                 return [error] * len(completions)
             return [self._decode(embedding, [prompts])[0] for prompts in completions]
-        self.counts["cut"] += len(masks)
-        by_geometry = dict(zip(distinct, masks, strict=True))
-        return [tuple(by_geometry[geometry_of(prompt)] for prompt in prompts) for prompts in completions]
+        return [tuple(itertools.islice(masks, len(prompts))) for prompts in completions]
