@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,16 @@ import pytest
 import skimage.data
 import torch
 
-from fiducial import Image, read_image
+from fiducial import Image, engines, read_image
 from fiducial.cli import main
 from fiducial.datasets import open_dataset
-from fiducial.engines import OnnxEngine, TorchEngine, runs_on_onnx, threads
+from fiducial.engines import GRAPH, OnnxEngine, TorchEngine, fused, runs_on_onnx, threads
 from fiducial.errors import InputError, MissingExtraError
 from fiducial.geometry import Prompt, Prompts
 from fiducial.models import weights_of
 from fiducial.prompters.grounder.detecting import NanoDetector
 from fiducial.prompters.grounder.network import load_taught
+from fiducial.prompters.grounder.weights import load_grounder
 from fiducial.segmenters.nano import NanoSegmenter, load_engine
 from fiducial.segmenters.nano_unet import NanoNetwork, Shape, load_network, save_network
 from fiducial.training.exporting import export
@@ -89,16 +91,57 @@ def test_weights_lie_in_the_package_once_and_the_graphs_are_those_of_the_code(na
     assert shipped.stat().st_size < 100_000
     (tmp_path / f"{name}.safetensors").write_bytes(b"older weights")
     assert main(["models", name, "--export", "--out", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == f"wrote {tmp_path / shipped.name}\n"
+    paths = (tmp_path / shipped.name, tmp_path / f"{name}{GRAPH}")
+    assert capsys.readouterr().out == "".join(f"wrote {path}\n" for path in paths)
     assert (tmp_path / f"{name}.safetensors").read_bytes() == weights_of(name).read_bytes()
-    made, ours = (
-        onnx.load(tmp_path / shipped.name, load_external_data=False),
-        onnx.load(shipped, load_external_data=False),
+    for path in paths:
+        made, ours = (onnx.load(one, load_external_data=False) for one in (path, shipped.with_name(path.name)))
+        assert [node.op_type for node in made.graph.node] == [node.op_type for node in ours.graph.node]
+        assert [one.SerializeToString() for one in made.graph.initializer] == [
+            one.SerializeToString() for one in ours.graph.initializer
+        ]
+        # what takes a runtime its time when it opens a graph is done once, in NumPy
+        costly = {"BatchNormalization", "Cast"} & {node.op_type for node in made.graph.node}
+        assert bool(costly - {"Cast"}) == (path.suffixes == [".onnx"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fused_weights_give_what_a_runtime_makes_of_the_whole_model(name):
+    weights = weights_of(name)
+    session = onnxruntime.InferenceSession(weights.with_suffix(".onnx"), providers=["CPUExecutionProvider"])
+    engine = load_engine(name, "cpu") if name == NAMES[0] else load_grounder(name, "cpu").engine
+    (given,) = session.get_inputs()
+    inputs = np.random.default_rng(0).normal(size=(2, given.shape[1], 64, 96)).astype(np.float32)
+    for one, other in zip(engine(inputs), session.run(None, {given.name: inputs}), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_norm_goes_into_the_convolution_before_it():
+    random = np.random.default_rng(0)
+    weights = {
+        "a.weight": random.normal(size=(3, 2, 1, 1)).astype(np.float16),
+        "a.bias": random.normal(size=3).astype(np.float16),
+        **{f"a_norm.{part}": random.uniform(0.5, 1, 3) for part in ("weight", "bias", "running_mean", "running_var")},
+        "head.weight": np.ones((4, 3), np.float16),
+    }
+    found = fused(weights)
+    assert {name: (one.dtype, one.shape) for name, one in found.items()} == {
+        "a.weight": (np.float32, (3, 2, 1, 1)),
+        "a.bias": (np.float32, (3,)),
+        "head.weight": (np.float32, (4, 3)),
+    }
+    given = random.normal(size=2)
+    plain = weights["a.weight"][:, :, 0, 0].astype(float) @ given + weights["a.bias"]
+    gain, bias, mean, variance = (
+        weights[f"a_norm.{part}"] for part in ("weight", "bias", "running_mean", "running_var")
     )
-    assert [node.op_type for node in made.graph.node] == [node.op_type for node in ours.graph.node]
-    assert [one.SerializeToString() for one in made.graph.initializer] == [
-        one.SerializeToString() for one in ours.graph.initializer
-    ]
+    expected = (plain - mean) / np.sqrt(variance + 1e-5) * gain + bias
+    np.testing.assert_allclose(found["a.weight"][:, :, 0, 0] @ given + found["a.bias"], expected, rtol=1e-5)
+    lonely = {name.replace("a_norm", "b.1"): one for name, one in weights.items()}
+    wide = weights | {"a_norm.running_mean": np.ones(4)}
+    for broken, norm in ((lonely, "b.1"), (wide, "a_norm")):
+        with pytest.raises(InputError, match=f"no convolution that the norm '{norm}' fits"):
+            fused(broken)
 
 
 def test_weights_of_another_make_up_need_a_graph_of_their_own(tmp_path):
@@ -151,5 +194,27 @@ def test_devices_that_onnxruntime_does_not_have_are_left_to_torch(monkeypatch):
 
 
 def test_a_graph_that_is_none_is_named():
-    with pytest.raises(InputError, match="does not take these weights"):
-        OnnxEngine(b"no graph", {}, "", "cpu")
+    broken = OnnxEngine(b"no graph", {}, "", "cpu")
+    for ask in (broken.ready, lambda: broken(np.zeros((1, 7, 32, 32), np.float32))):
+        with pytest.raises(InputError, match="does not take these weights"):
+            ask()
+
+
+def test_a_graph_gets_ready_while_other_things_are_done_and_before_a_process_is_forked(monkeypatch):
+    go, opened = threading.Event(), []
+
+    def slowly(graph, weights, device):
+        assert go.wait(60)
+        opened.append(device)
+        return "a session"
+
+    monkeypatch.setattr(engines, "_session", slowly)
+    engine = load_engine("nano-segmenter", "cpu")  # does not wait
+    assert not opened
+    waiting = threading.Thread(target=engines._Opening.wait_for_all)  # what runs before a fork
+    waiting.start()
+    assert waiting.is_alive()
+    go.set()
+    waiting.join()
+    assert opened == ["cpu"]
+    assert engine.ready() == "a session"

@@ -27,17 +27,19 @@ class Models(Config):
     json: bool = option(False, "print one JSON object per checkpoint")
     export: bool = option(
         False,
-        "write the ONNX graph of NAME, weights of the nano segmenter or grounder that come with the package, or a "
-        "safetensors file of such weights; it lies beside the weights that it takes",
+        "write the ONNX graphs of NAME, weights of the nano segmenter or grounder that come with the package, or a "
+        "safetensors file of such weights: one for any runtime, one for fiducial, beside the weights that they take",
     )
-    out: Path | None = option(None, "folder for the graph and the weights (default: where the weights are)", unit="DIR")
+    out: Path | None = option(
+        None, "folder for the graphs and the weights (default: where the weights are)", unit="DIR"
+    )
 
 
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     arguments = common.parse(Models, "models", words)
     if arguments.export:
-        print(f"wrote {_export(arguments)}")
+        print(*(f"wrote {path}" for path in _export(arguments)), sep="\n")
         return 0
     if arguments.out is not None:
         raise InputError("--out is for --export: say what is to be written")
@@ -72,7 +74,7 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _export(arguments: Models) -> Path:
+def _export(arguments: Models) -> tuple[Path, Path]:
     if not arguments.name:
         raise InputError("--export needs a NAME: nano-segmenter, nano-grounder, or a safetensors file")
     with extra_needed("models --export", "train"):
