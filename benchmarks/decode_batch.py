@@ -22,8 +22,8 @@ from recording import record
 
 from fiducial.geometry import Mask, Prompts
 from fiducial.images import Image
-from fiducial.segmenters.configs import SamConfig
 from fiducial.segmenters.sam import SamSegmenter
+from fiducial.segmenters.sam_configs import SamConfig
 
 WIDTH, HEIGHT = 1280, 960
 

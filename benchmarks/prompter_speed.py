@@ -26,7 +26,7 @@ from recording import record
 
 from fiducial.config import read_part
 from fiducial.images import Image
-from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.templates import read_template, template_names
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.loading import weight_bytes

@@ -18,7 +18,9 @@ from fiducial.errors import UnknownNameError
 GROUP = "fiducial.plugins"
 _NAME = re.compile(r"[a-z0-9][a-z0-9+._-]*")  # what the short form can express
 _PROMPTERS = "fiducial.prompters.configs:"
+_MODELS = "fiducial.prompters.model_configs:"
 _SEGMENTERS = "fiducial.segmenters.configs:"
+_SAM = "fiducial.segmenters.sam_configs:"
 _DATASETS = "fiducial.datasets.configs:"
 _TRAINING = "fiducial.training.configs:"
 _REWARDS = "fiducial.rewards.configs:"
@@ -28,26 +30,26 @@ BUILT_IN = {
         "nano": _PROMPTERS + "NanoConfig",
         "classic": _PROMPTERS + "ClassicConfig",
         "oracle": _PROMPTERS + "OracleConfig",
-        "endpoint": _PROMPTERS + "EndpointConfig",
-        "grounding-dino": _PROMPTERS + "GroundingDinoConfig",
-        "owlv2": _PROMPTERS + "Owlv2Config",
-        "nano-vlm": _PROMPTERS + "NanoVLMConfig",
-        "vlm": _PROMPTERS + "VLMConfig",
-        "qwen2-vl": _PROMPTERS + "Qwen2VLConfig",
-        "qwen2.5-vl": _PROMPTERS + "Qwen25VLConfig",
-        "qwen3-vl": _PROMPTERS + "Qwen3VLConfig",
-        "llava": _PROMPTERS + "LlavaConfig",
-        "internvl": _PROMPTERS + "InternVLConfig",
+        "endpoint": _MODELS + "EndpointConfig",
+        "grounding-dino": _MODELS + "GroundingDinoConfig",
+        "owlv2": _MODELS + "Owlv2Config",
+        "nano-vlm": _MODELS + "NanoVLMConfig",
+        "vlm": _MODELS + "VLMConfig",
+        "qwen2-vl": _MODELS + "Qwen2VLConfig",
+        "qwen2.5-vl": _MODELS + "Qwen25VLConfig",
+        "qwen3-vl": _MODELS + "Qwen3VLConfig",
+        "llava": _MODELS + "LlavaConfig",
+        "internvl": _MODELS + "InternVLConfig",
         "cg-reasoner": "fiducial.reasoner.model_configs:CGReasonerConfig",
     },
     "decoding": {"semantic": "fiducial.prompters.decoding_configs:SemanticConfig"},
     "segmenter": {
         "nano": _SEGMENTERS + "NanoConfig",
         "grabcut": _SEGMENTERS + "GrabCutConfig",
-        "sam": _SEGMENTERS + "SamConfig",
-        "sam-hq": _SEGMENTERS + "SamHQConfig",
-        "sam2": _SEGMENTERS + "Sam2Config",
-        "sam3": _SEGMENTERS + "Sam3Config",
+        "sam": _SAM + "SamConfig",
+        "sam-hq": _SAM + "SamHQConfig",
+        "sam2": _SAM + "Sam2Config",
+        "sam3": _SAM + "Sam3Config",
         "truth": "fiducial.evaluation.prompting:TrueMasksConfig",
     },
     "prompt_refiner": {"cfpg": "fiducial.refiners.configs:ForegroundPoint"},
@@ -107,10 +109,12 @@ def find(kind: str, name: str) -> type[Any]:
     Raises:
         UnknownNameError: nobody registered it; the closest name is suggested.
     """
-    known = parts().get(kind, {})
-    if name not in known:
-        raise UnknownNameError(kind.replace("_", " "), name, known)
-    found: Any = known[name]
+    found: Any = BUILT_IN.get(kind, {}).get(name)  # no plugin can take it, so none needs to be looked for
+    if found is None:
+        known = parts().get(kind, {})
+        if name not in known:
+            raise UnknownNameError(kind.replace("_", " "), name, known)
+        found = known[name]
     if isinstance(found, str):
         module, _, attribute = found.partition(":")
         found = getattr(importlib.import_module(module), attribute)

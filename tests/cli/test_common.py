@@ -7,7 +7,8 @@ from fiducial.cli import common
 from fiducial.config import option
 from fiducial.errors import InputError
 from fiducial.language import Outcome
-from fiducial.prompters.configs import ClassicConfig, VLMConfig
+from fiducial.prompters.configs import ClassicConfig
+from fiducial.prompters.model_configs import VLMConfig
 
 
 @dataclass(frozen=True, kw_only=True)

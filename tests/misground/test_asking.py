@@ -14,7 +14,7 @@ from fiducial.misground.building import BuildConfig, build
 from fiducial.misground.items import ITEMS, item_lines, read_items
 from fiducial.misground.scoring import compare, paired_tests, read_scored, summarise
 from fiducial.misground.sources import PhantomConfig
-from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.model_configs import VLMConfig
 
 
 @pytest.fixture(scope="module")

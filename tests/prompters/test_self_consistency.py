@@ -16,8 +16,9 @@ from fiducial.geometry import Prompts
 from fiducial.images import Image
 from fiducial.language.answers import Answer, Outcome
 from fiducial.prompters.classic import ClassicPrompter
-from fiducial.prompters.configs import EndpointConfig, SelfConsistencyConfig
+from fiducial.prompters.configs import SelfConsistencyConfig
 from fiducial.prompters.endpoint import EndpointPrompter
+from fiducial.prompters.model_configs import EndpointConfig
 from fiducial.prompters.self_consistency import SelfConsistentPrompter
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.recipes import resolve

@@ -11,7 +11,7 @@ import torch
 from fiducial.checkpoints import pick_device
 from fiducial.errors import HubError, InputError, MissingExtraError, ModelError, UnknownNameError
 from fiducial.images import Image
-from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.loading import load, quantise_language_tower, weight_bytes
 from tiny.vlm import BUILDERS, first_logits

@@ -14,8 +14,8 @@ from fiducial.config import read_part
 from fiducial.errors import InputError, ModelError
 from fiducial.images import Image
 from fiducial.language.semantic_sampling import ArrayVectors, NeighbourTable, content_tokens, neighbour_table
-from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.decoding_configs import SemanticConfig
+from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.semantic import SemanticSampling, TensorVectors, warpers_of
 from tiny.vlm import BUILDERS

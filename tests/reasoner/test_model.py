@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from fiducial.errors import InputError
 from fiducial.images import Image
-from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.vlm.loading import load
 from fiducial.prompters.vlm.prompter import IGNORED
 from fiducial.reasoner.model import as_batch, encoder_pixels, load_reasoner, to_image_size

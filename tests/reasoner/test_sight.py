@@ -7,7 +7,7 @@ import torch
 from fiducial.config import build, read_part
 from fiducial.errors import InputError
 from fiducial.images import Image
-from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.vlm.loading import load
 from fiducial.reasoner.model import as_batch, encoder_pixels
 from fiducial.reasoner.prompter import asker_of, on_device

@@ -8,11 +8,12 @@ import pytest
 
 from fiducial.config import read_part
 from fiducial.errors import InputError
-from fiducial.segmenters.configs import CacheConfig, NanoConfig, Sam2Config, SamConfig
+from fiducial.segmenters.configs import CacheConfig, NanoConfig
+from fiducial.segmenters.sam_configs import Sam2Config, SamConfig
 
 
 def test_describing_segmenters_loads_nothing_heavy() -> None:
-    code = "import sys, fiducial.segmenters.configs as c; c.Sam2Config(device='cpu'); print("
+    code = "import sys, fiducial.segmenters.sam_configs as c; c.Sam2Config(device='cpu'); print("
     code += "sorted({'torch', 'transformers', 'cv2', 'scipy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -13,8 +13,8 @@ from fiducial.contracts import Segmenter
 from fiducial.errors import FrameError, InputError, ModelError, UnknownNameError
 from fiducial.geometry import Frame, Prompt, Prompts
 from fiducial.images import Image
-from fiducial.segmenters.configs import SamConfig
 from fiducial.segmenters.sam import SamSegmenter, batches
+from fiducial.segmenters.sam_configs import SamConfig
 from fiducial.segmenters.sam_models import FAMILIES, MODEL_TYPES, family_of
 from tiny import sam as tiny
 

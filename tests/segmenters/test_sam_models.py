@@ -14,8 +14,8 @@ from fiducial.checkpoints import pick_device, pick_dtype
 from fiducial.errors import HubError, InputError, ModelError, UnknownNameError
 from fiducial.geometry import Prompt, Prompts
 from fiducial.images import Image
-from fiducial.segmenters.configs import SamConfig
 from fiducial.segmenters.sam import SamSegmenter
+from fiducial.segmenters.sam_configs import SamConfig
 from fiducial.segmenters.sam_models import load_model
 from tiny import sam as tiny
 

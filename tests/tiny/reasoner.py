@@ -42,7 +42,7 @@ def tiny_network(language: Any, **more: Any) -> Any:
 
 def tiny_reasoner(folder: Path, family: str = "llava", **more: Any) -> Path:
     """Save the folder of a tiny joint model."""
-    from fiducial.prompters.configs import VLMConfig
+    from fiducial.prompters.model_configs import VLMConfig
     from fiducial.prompters.vlm.loading import load
     from fiducial.reasoner.model import LANGUAGE, save_reasoner
 

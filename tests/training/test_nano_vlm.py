@@ -22,7 +22,7 @@ from fiducial.language.dialects import dialect
 from fiducial.misground.building import BuildConfig, build
 from fiducial.misground.items import read_items
 from fiducial.misground.sources import PhantomConfig
-from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.training import nano_vlm
 from fiducial.training.nano_vlm import NanoVLMTask

@@ -20,7 +20,7 @@ from fiducial.misground.building import BuildConfig
 from fiducial.misground.building import build as build_benchmark
 from fiducial.misground.items import read_items
 from fiducial.misground.sources import PhantomConfig
-from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.loading import load
 from fiducial.training import sft, sft_data

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from fiducial.errors import InputError, MissingExtraError, ModelError
 from fiducial.files import parse_json
-from fiducial.prompters.configs import KEY_VARIABLE
+from fiducial.prompters.model_configs import KEY_VARIABLE
 from fiducial.remote import Address, Key, Reply, check_address, excerpt, exchange, look_up_key, read_retry_after
 
 try:

@@ -27,7 +27,8 @@ from fiducial.prompters.chat_client import (
     retry,
     run_apart,
 )
-from fiducial.prompters.configs import DRAW, SEEDS_APART, EndpointConfig
+from fiducial.prompters.configs import DRAW, SEEDS_APART
+from fiducial.prompters.model_configs import EndpointConfig
 from fiducial.prompters.showing import Picture, Question, Reply, ServerSizing, read_reply
 from fiducial.prompters.templates import PromptTemplate, clean_instruction, control_words, read_template
 from fiducial.remote import Key, excerpt

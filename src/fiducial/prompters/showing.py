@@ -166,7 +166,7 @@ class ServerSizing:
     A server resizes what it is sent, and does not tell. Where the dialect counts pixels of the resized picture
     (Qwen2.5-VL), we resize instead, to a size that the server's own rule leaves alone: sides that are multiples of
     its patch, an area within its bounds. Where the dialect counts fractions or thousandths, no resizing can hurt.
-    The options are those of :class:`fiducial.prompters.configs.EndpointConfig`.
+    The options are those of :class:`fiducial.prompters.model_configs.EndpointConfig`.
 
     Raises:
         InputError: limits that make no sense, or a canvas that a server would resize once more.

@@ -20,8 +20,8 @@ from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language.answers import Answer, Outcome
-from fiducial.prompters.configs import VLMConfig
 from fiducial.prompters.decoding_configs import DecodingConfig
+from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.showing import Question, Reply
 from fiducial.prompters.templates import PromptTemplate, clean_instruction
 from fiducial.prompters.vlm import VLMPrompter

@@ -22,7 +22,7 @@ from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Frame, Mask, Prompts
 from fiducial.images import Image
 from fiducial.segmenters.canvas import Upsampler
-from fiducial.segmenters.configs import SamConfig
+from fiducial.segmenters.sam_configs import SamConfig
 from fiducial.segmenters.sam_models import Family, decoder_dtype, family_of, load_model
 
 MAX_PROMPTS = 32

@@ -186,7 +186,7 @@ def load_model(
 ) -> tuple[Any, Family]:
     """Load a model of the SAM families in float32, on the CPU, from safetensors; return it with its family.
 
-    The options are those of :class:`fiducial.segmenters.configs.SamConfig`.
+    The options are those of :class:`fiducial.segmenters.sam_configs.SamConfig`.
 
     Raises:
         HubError: files are neither here nor to be had.

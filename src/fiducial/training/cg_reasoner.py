@@ -23,7 +23,7 @@ from torch.nn import functional
 from fiducial.contracts import SentenceEmbedder
 from fiducial.files import make_folder, replace_folder, write_atomically
 from fiducial.language.answers import Answer, Outcome
-from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.loading import load
 from fiducial.provenance import versions

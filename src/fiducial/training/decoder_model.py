@@ -17,8 +17,8 @@ from fiducial.contracts import Embedding
 from fiducial.errors import InputError
 from fiducial.files import write_atomically
 from fiducial.geometry import Frame, Mask, Prompts
-from fiducial.segmenters.configs import SamConfig
 from fiducial.segmenters.sam import SamSegmenter, batches, prompt_arguments
+from fiducial.segmenters.sam_configs import SamConfig
 from fiducial.segmenters.sam_models import load_model
 from fiducial.training.configs import DecoderConfig
 

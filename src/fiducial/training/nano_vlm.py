@@ -17,7 +17,7 @@ from fiducial.geometry import boxes
 from fiducial.images import Image
 from fiducial.language import Outcome
 from fiducial.misground.replies import choice as chosen
-from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.families import FAMILIES
 from fiducial.prompters.vlm.loading import Loaded

@@ -23,7 +23,7 @@ from peft import LoraConfig
 from fiducial.checkpoints import check_complete, pick_device
 from fiducial.errors import InputError
 from fiducial.files import json_text, make_folder, read_json, replace_folder, write_atomically
-from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.vlm import VLMPrompter
 from fiducial.prompters.vlm.loading import adapter_in
 from fiducial.training.sft_configs import Lora, PrompterRunConfig

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image as PillowImage
 
 from fiducial.images import Image
-from fiducial.prompters.configs import EndpointConfig
 from fiducial.prompters.endpoint import EndpointPrompter
+from fiducial.prompters.model_configs import EndpointConfig
 
 
 def completion(content, *, finish_reason="stop", **message):

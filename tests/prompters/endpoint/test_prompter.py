@@ -18,8 +18,8 @@ from fiducial.geometry import Frame, Prompt, Prompts
 from fiducial.language.answers import Outcome
 from fiducial.language.dialects import Dialect, dialect
 from fiducial.language.dialects.json_grammar import JsonGrammar, PointKey
-from fiducial.prompters.configs import EndpointConfig
 from fiducial.prompters.endpoint import EndpointPrompter, messages, response_format
+from fiducial.prompters.model_configs import EndpointConfig
 from fiducial.prompters.templates import read_template
 
 

@@ -10,9 +10,9 @@ import pytest
 from fiducial.errors import HubError, InputError, ModelError, UnknownNameError
 from fiducial.geometry import Frame
 from fiducial.images import Image
-from fiducial.prompters.configs import GroundingDinoConfig, Owlv2Config
 from fiducial.prompters.detector import DetectorPrompter
 from fiducial.prompters.detector.reading import Detection
+from fiducial.prompters.model_configs import GroundingDinoConfig, Owlv2Config
 from fiducial.prompters.open_vocabulary.base import best_first, load, pixel_boxes, select, unit_of
 from fiducial.prompters.open_vocabulary.grounding_dino import GroundingDinoDetector
 from fiducial.prompters.open_vocabulary.owlv2 import Owlv2Detector

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from fiducial.errors import InputError, ModelError
 from fiducial.images import Image
-from fiducial.prompters.configs import GroundingDinoConfig
 from fiducial.prompters.detector.reading import Detection, Detector, Reading
+from fiducial.prompters.model_configs import GroundingDinoConfig
 from fiducial.prompters.open_vocabulary.base import Loaded
 from fiducial.prompters.open_vocabulary.grounding_dino import (
     MAX_ASPECT,

@@ -8,8 +8,8 @@ import torch
 
 from fiducial.errors import InputError, ModelError
 from fiducial.images import Image
-from fiducial.prompters.configs import Owlv2Config
 from fiducial.prompters.detector.reading import Detection, Detector, Reading
+from fiducial.prompters.model_configs import Owlv2Config
 from fiducial.prompters.open_vocabulary.owlv2 import Owlv2Detector
 
 RANDOM = np.random.default_rng(0)

@@ -27,8 +27,8 @@ from fiducial.checkpoints import (
 from fiducial.errors import InputError, ModelError, UnknownNameError
 from fiducial.geometry import Frame, boxes
 from fiducial.images import Image
-from fiducial.prompters.configs import OpenVocabularyConfig
 from fiducial.prompters.detector.reading import Detection, Reading
+from fiducial.prompters.model_configs import OpenVocabularyConfig
 
 _NEEDED = (
     CONFIG,

@@ -13,8 +13,8 @@ from fiducial.errors import InputError
 from fiducial.geometry import Frame
 from fiducial.images import Image
 from fiducial.images.image import pad
-from fiducial.prompters.configs import GroundingDinoConfig
 from fiducial.prompters.detector.reading import Detection
+from fiducial.prompters.model_configs import GroundingDinoConfig
 from fiducial.prompters.open_vocabulary.base import Loaded, OpenVocabularyDetector, pixel_boxes, select, unit_of
 
 MAX_ASPECT = 16

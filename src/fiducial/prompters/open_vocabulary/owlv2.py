@@ -13,8 +13,8 @@ from torch import Tensor
 from fiducial.errors import InputError
 from fiducial.geometry import Frame
 from fiducial.images import Image
-from fiducial.prompters.configs import Owlv2Config
 from fiducial.prompters.detector.reading import Detection
+from fiducial.prompters.model_configs import Owlv2Config
 from fiducial.prompters.open_vocabulary.base import Loaded, OpenVocabularyDetector, pixel_boxes, select, unit_of
 
 _TEXTS_AT_ONCE = 64

@@ -13,7 +13,7 @@ from torch import nn
 from fiducial.checkpoints import CONFIG, WEIGHTS, check_complete, first_line, loading, locate, pick_device
 from fiducial.errors import InputError, MissingExtraError, ModelError
 from fiducial.files import read_json
-from fiducial.prompters.configs import VLMConfig
+from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.vlm.families import FAMILIES, Family, family_of
 
 _NEEDED = (

@@ -21,7 +21,8 @@ from fiducial.images import Image
 from fiducial.language.answers import Answer
 from fiducial.language.dialects import dialect as dialect_named
 from fiducial.language.dialects import dialect_for_family
-from fiducial.prompters.configs import DRAW, SEEDS_APART, VLMConfig
+from fiducial.prompters.configs import DRAW, SEEDS_APART
+from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.showing import Picture, Question, Reply, Size, canvas_for, read_reply
 from fiducial.prompters.templates import clean_instruction, control_tokens, read_template
 from fiducial.prompters.vlm.loading import Loaded, load
@@ -72,7 +73,7 @@ class VLMPrompter:
 
     @classmethod
     def from_pretrained(cls, model: str | Path, **options: Any) -> VLMPrompter:
-        """Load a model; see :class:`fiducial.prompters.configs.VLMConfig` for the options."""
+        """Load a model; see :class:`fiducial.prompters.model_configs.VLMConfig` for the options."""
         return cls.from_config(VLMConfig(model=str(model), **options))
 
     @property
