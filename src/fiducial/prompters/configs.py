@@ -61,7 +61,8 @@ class NanoConfig(PhraseConfig):
     device: str = option("auto", DEVICE)
     threshold: float | None = option(None, "least score; none: that of each name in the weights", minimum=0, maximum=1)
     zoom: float = option(1.0, "look so many times closer", above=0, maximum=16)
-    flips: bool = option(True, "look at the mirrored picture too: twice the work, and more is found")
+    flips: bool = option(True, "look at the mirrored picture too, where the first look hints at a thing: finds more")
+    hint: float = option(0.05, "likelihood of a thing that is worth the mirrored look", minimum=0, maximum=1)
     suppress: float = option(0.5, "IoU above which the worse of two boxes of one name goes", minimum=0, maximum=1)
 
     def build(self) -> DetectorPrompter:

@@ -103,6 +103,40 @@ def test_a_picture_is_looked_at_once_whatever_is_asked_of_it_and_however_often()
     assert again == detector(flips=True).detect([image], [["car"]])[0]
 
 
+def test_only_windows_in_which_the_first_look_hints_at_something_are_looked_at_mirrored_too():
+    image = picture((40, 80, RED))  # a likelihood of 0.89
+    for hint, count in ((0.05, 2), (0.8, 2), (0.95, 1), (0.0, 2)):
+        subject = detector(flips=True, hint=hint)
+        ((found,),) = subject.detect([image], [["ship"]])
+        assert found.score == pytest.approx(0.89, abs=0.01)
+        assert len(subject.grounder.engine.sizes) == count
+    three = detector(flips=True)
+    three.detect([picture(), image, picture((8, 8, RED))], [["ship"]] * 3)
+    assert three.grounder.engine.sizes == [(3, 3, 256, 256), (2, 3, 256, 256)]
+
+
+def test_a_name_without_a_hint_is_not_changed_by_one_that_has_one():
+    class OneSided(Colours):
+        """Sees less in the mirrored picture."""
+
+        def __call__(self, pictures):
+            places, sides = super().__call__(pictures)
+            return places - 4 * (len(self.sizes) == 2), sides
+
+    image = picture((40, 80, RED), (120, 160, BLUE))  # likelihoods of 0.89 and 0.99
+    alone, together, both = (detector(flips=True, hint=hint, threshold=0.02) for hint in (0.995, 0.95, 0.8))
+    found = []
+    for one, names in ((alone, ["ship"]), (together, ["car", "ship"]), (both, ["car", "ship"])):
+        object.__setattr__(one.grounder, "engine", OneSided())
+        (some,) = one.detect([image], [names])
+        found.append({thing.name: thing for thing in some})
+    assert [len(one.grounder.engine.sizes) for one in (alone, together, both)] == [1, 2, 2]
+    assert found[1]["ship"] == found[0]["ship"]
+    for name, slope, intercept in (("ship", 1, 0), ("car", 2, 1)):  # the mean of both looks
+        likely = 1 / (1 + np.exp(-(slope * (195 / 32 - 6) + intercept)))
+        assert found[2][name].score == pytest.approx(likely, abs=1e-6)
+
+
 def test_what_is_remembered_has_a_bound(monkeypatch):
     one = picture((40, 80, RED))
     size = sum(part.nbytes for part in detector().grounder.engine(np.zeros((1, 3, 256, 256), np.float32)))
