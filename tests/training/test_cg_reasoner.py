@@ -344,6 +344,8 @@ def test_sources_that_make_no_sense_are_refused():
         ReasonerSource("x", questions="dataset", subject="polyp")
     with pytest.raises(InputError, match="a scale is smallest, largest"):
         ReasonerSource("x", scale=(2, 1))
+    with pytest.raises(InputError, match="sum to 1 at most"):
+        ReasonerSource("x", one_channel=(0.5, 0.5, 0.5))
     with pytest.raises(InputError, match="target"):
         ReasonerSource("x", subject="dragon")
     with pytest.raises(InputError, match="one of dice"):

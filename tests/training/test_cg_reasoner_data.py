@@ -56,6 +56,18 @@ def test_nobodys_chest_is_mirrored():
         assert np.array_equal(one.image.pixels, lesion().image().pixels)
 
 
+def test_channels_are_shown_alone_by_their_chances():
+    source = ReasonerSource("x", subject="heart", modality="chest X-ray", one_channel=(0.0, 0.5, 0.25))
+    pixels = np.broadcast_to(np.array([10, 20, 30], np.uint8), (6, 8, 3)).copy()
+    made, (portion,) = drawer(source)
+    portion.dataset[0] = Sample("one", None, Image(pixels), "ask", (Mask.empty(6, 8),), (6, 8))
+    shown = [made.training(portion, 0, np.random.default_rng(seed)).image.pixels[0, 0].tolist() for seed in range(80)]
+    grey, composite = [30, 30, 30], [10, 20, 30]
+    assert {tuple(one) for one in shown} == {(20, 20, 20), tuple(grey), tuple(composite)}
+    assert 25 < shown.count([20, 20, 20]) < 55
+    assert 8 < shown.count(grey) < 32
+
+
 def test_targets_of_other_kinds_are_asked_for_and_are_not_there():
     source = ReasonerSource("x", subject="polyp", modality="endoscopy")
     config = CGReasonerRunConfig(model="x", data=(source,), absent=1.0)

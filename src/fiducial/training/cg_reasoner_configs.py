@@ -31,6 +31,13 @@ class ReasonerSource(Source):
     scale: tuple[float, float] = option(
         (1.0, 1.0), "smallest and largest scale at which pictures are trained on; needs written questions", above=0
     )
+    one_channel: tuple[float, float, float] = option(
+        (0.0, 0.0, 0.0),
+        "chance of a picture being shown in grey, by its first, second or third channel alone: scans that lie together "
+        "as channels, such as FLAIR, are met alone",
+        minimum=0,
+        maximum=1,
+    )
 
     def check(self) -> None:
         """Refuse names that nobody knows, and moves under which given answers would no longer be true."""
@@ -42,6 +49,8 @@ class ReasonerSource(Source):
             find_subject(self.subject, self.modality)
         if self.scale[0] > self.scale[1]:
             raise InputError(f"{self.dataset}: a scale is smallest, largest, got {self.scale}")
+        if sum(self.one_channel) > 1:
+            raise InputError(f"{self.dataset}: chances of one_channel sum to 1 at most, got {self.one_channel}")
         if self.questions == "dataset" and (self.subject or self.scale != (1.0, 1.0) or self.sides != "image"):
             raise InputError(f"{self.dataset}: subject, sides and scale are for written questions")
 

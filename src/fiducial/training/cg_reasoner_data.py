@@ -118,6 +118,7 @@ class ExampleDrawer:
         subject = subject_of(source, sample)
         pixels, masks = sample.image().pixels, _masks_of(sample)
         pixels, masks = _moved(pixels, masks, subject.modality.moves, source.scale, random)
+        pixels = _one_channel(pixels, source.one_channel, random)
         if self._config.recolour:
             pixels = recoloured(pixels.astype(np.float32), random).round().astype(np.uint8)
         elsewhere = absent_subjects(subject.modality)
@@ -188,6 +189,16 @@ def _masks_of(sample: Sample) -> list[Mask]:
 
 
 # -- moves ----------------------------------------------------------------------------------------
+
+
+def _one_channel(
+    pixels: NDArray[np.uint8], chances: tuple[float, float, float], random: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Show one channel alone, in grey, by the chances of the three; else the picture as it is."""
+    if not any(chances):
+        return pixels
+    drawn = int(np.searchsorted(np.cumsum(chances), random.random(), side="right"))
+    return pixels if drawn == 3 else np.repeat(pixels[..., drawn : drawn + 1], 3, axis=2)
 
 
 def _moved(
