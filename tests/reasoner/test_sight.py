@@ -6,12 +6,13 @@ import torch
 
 from fiducial.config import build, read_part
 from fiducial.errors import InputError
+from fiducial.geometry import Frame, Mask
 from fiducial.images import Image
 from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.vlm.loading import load
 from fiducial.reasoner.model import as_batch, encoder_pixels
 from fiducial.reasoner.prompter import asker_of, on_device
-from fiducial.reasoner.sight import Sight
+from fiducial.reasoner.sight import Sight, coordinates_of
 from tiny.reasoner import tiny_network, tiny_reasoner
 from tiny.vlm import BUILDERS
 
@@ -38,14 +39,33 @@ def test_what_is_told_lies_where_it_was_found():
         sight.layer.weight[0, 3] = 1.0  # the mask's cover is what the first number says
         sight.layer.weight[1, 4] = 1.0  # presence the second
         sight.layer.weight[2, 0] = 1.0  # and the first channel the third
-    logits = torch.full((1, 8, 8), -30.0)
-    logits[0, :4, 4:] = 30.0  # the upper right quarter
-    features = torch.zeros(1, 3, 6, 6)
-    features[0, 0, 3:, :3] = 2.0  # the lower left quarter
-    told = sight(features, logits, torch.tensor([0.0]), 16).detach()[0].reshape(4, 4, 5)
-    np.testing.assert_allclose(told[..., 0], [[0, 0, 1, 1]] * 2 + [[0] * 4] * 2, atol=1e-6)
-    np.testing.assert_allclose(told[..., 1], 0.5)
-    np.testing.assert_allclose(told[..., 2], [[0] * 4] * 2 + [[2, 2, 0, 0]] * 2, atol=1e-6)
+    covered = torch.zeros(2, 8, 8)
+    covered[0, :4, 4:] = 1.0  # the upper right quarter; nothing in the second picture
+    features = torch.zeros(2, 3, 6, 6)
+    features[:, 0, 3:, :3] = 2.0  # the lower left quarter
+    told = sight(features, covered, 16).cells.detach().reshape(2, 4, 4, 5)
+    np.testing.assert_allclose(told[0, ..., 0], [[0, 0, 1, 1]] * 2 + [[0] * 4] * 2, atol=1e-6)
+    np.testing.assert_allclose(told[0, ..., 1], 1.0)
+    np.testing.assert_allclose(told[1, ..., :2], 0.0)
+    np.testing.assert_allclose(told[..., 2], [[[0] * 4] * 2 + [[2, 2, 0, 0]] * 2] * 2, atol=1e-6)
+
+
+def test_coordinates_are_those_of_the_mask():
+    random = np.random.default_rng(3)
+    covered = torch.from_numpy((random.random((4, 16, 16)) > 0.97).astype(np.float32))
+    covered[3] = 0
+    found = coordinates_of(covered).numpy()
+    centred, pixels = Frame.centred(), Frame.pixels(16, 16)
+    for told, dense in zip(found, covered.numpy() > 0.5, strict=True):
+        mask = Mask.from_dense(dense)
+        if mask.box is None:
+            assert not told.any()
+            continue
+        left, top, right, bottom = mask.box
+        corners = pixels.points_to([(left, bottom), (right, top)], centred).ravel()
+        middle = np.add(np.argwhere(dense).mean(0)[::-1], 0.5)
+        expected = [1.0, (mask.area / 256) ** 0.5, *pixels.points_to([middle], centred)[0], *corners]
+        np.testing.assert_allclose(told, expected, atol=1e-6)
 
 
 def test_at_first_it_changes_nothing_and_then_the_words_alone(llava):
@@ -57,7 +77,7 @@ def test_at_first_it_changes_nothing_and_then_the_words_alone(llava):
     torch.testing.assert_close(other.answer_loss, one.answer_loss)
     torch.testing.assert_close(other.sentences, one.sentences)
     assert one.seen is None
-    assert other.seen.shape[0] == 2
+    assert len(other.seen.coordinates) == len(other.seen.cells) == 2
     with torch.no_grad():
         seeing.sight.layer.weight.normal_(0, 3)
     told = seeing(inputs, labels, pixels)
@@ -74,7 +94,22 @@ def test_words_teach_the_sight_and_leave_the_mask_alone(llava):
     inputs, labels, pixels = asked(llava, network)
     network(inputs, labels, pixels).answer_loss.backward()
     assert network.sight.layer.weight.grad.abs().max() > 0
+    assert network.sight.joined.weight.grad.abs().max() > 0
     assert all(one.grad is None for half in (network.encoder, network.decoder) for one in half.parameters())
+
+
+def test_in_training_the_words_are_told_the_true_mask(llava):
+    network = tiny_network(llava.model, words_see_mask=True).eval()
+    inputs, labels, pixels = asked(llava, network)
+    with torch.no_grad():
+        network.sight.joined.weight.normal_(0, 3)
+    truth = torch.zeros(2, network.config.grid, network.config.grid)
+    truth[:, :3, :3] = 1.0
+    found, told = network(inputs, labels, pixels), network(inputs, labels, pixels, truth)
+    torch.testing.assert_close(told.logits, found.logits)
+    assert not torch.allclose(told.answer_loss, found.answer_loss, atol=1e-3)
+    mirrored = network(inputs, labels, pixels, truth.flip(2))
+    assert not torch.allclose(told.answer_loss, mirrored.answer_loss, atol=1e-3)
 
 
 def test_generation_reads_what_training_read(tmp_path):
@@ -84,6 +119,7 @@ def test_generation_reads_what_training_read(tmp_path):
     network, asker = prompter.network, prompter.asker
     with torch.no_grad():
         network.sight.layer.weight.normal_(0, 3)
+        network.sight.joined.weight.normal_(0, 1)
     questions = ["Where is the polyp?", "Is there any tumour in this picture, and where?"]  # padded at the left
     raw = [answer.raw for answer in prompter.ask(PICTURES, questions)]
     alone = [prompter.ask([one], [words])[0].raw for one, words in zip(PICTURES, questions, strict=True)]
@@ -99,7 +135,7 @@ def test_generation_reads_what_training_read(tmp_path):
         last = inputs["attention_mask"].sum(1) - 1
         first = network.base.get_output_embeddings()(states[torch.arange(2), last]).argmax(-1).tolist()
     for text, token in zip(raw, first, strict=True):
-        assert text.startswith(asker.processor.tokenizer.decode([token], skip_special_tokens=True).strip())
+        assert text.strip().startswith(asker.processor.tokenizer.decode([token], skip_special_tokens=True).strip())
 
 
 def test_a_picture_that_is_no_square_of_tokens_is_refused(llava):

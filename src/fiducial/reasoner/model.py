@@ -34,7 +34,7 @@ from fiducial.reasoner.decoder import MaskDecoder, PromptProjection, masked_mean
 from fiducial.reasoner.encoder import Encoder
 from fiducial.reasoner.model_configs import ReasonerNetworkConfig
 from fiducial.reasoner.sentences import DIMENSIONS
-from fiducial.reasoner.sight import Sight
+from fiducial.reasoner.sight import Sight, Told
 from fiducial.reasoner.text2centroid import CentroidHead
 
 MAX_HIDDEN, MAX_LAYERS = 8192, 8
@@ -55,7 +55,7 @@ class Reasoned:
         sentences: (B, 384) unit vectors, the words' states in the space of sentence embeddings.
         points: (B, 2) x, y in the centred frame ([-1, 1], y up) that the frozen head reads off them.
         kinds: (B, K) logits of the kind of picture; None where there is no such head.
-        seen: (B, N, D) what was found, for the language model's N tokens of the picture; None where it is not told.
+        seen: what was found, for the language model's tokens; None where it is not told.
         answer_loss: cross-entropy of the answers' tokens, their mean; None where no labels were given.
     """
 
@@ -64,7 +64,7 @@ class Reasoned:
     sentences: Tensor
     points: Tensor
     kinds: Tensor | None = None
-    seen: Tensor | None = None
+    seen: Told | None = None
     answer_loss: Tensor | None = None
 
 
@@ -99,13 +99,17 @@ class CGReasoner(nn.Module):
         self.kinds = nn.Linear(channels, len(config.kinds)) if config.kinds else None
         self.sight = Sight(channels, width) if config.words_see_mask else None
 
-    def forward(self, inputs: Mapping[str, Tensor], labels: Tensor, pixels: Tensor) -> Reasoned:
+    def forward(
+        self, inputs: Mapping[str, Tensor], labels: Tensor, pixels: Tensor, truth: Tensor | None = None
+    ) -> Reasoned:
         """Read questions, perhaps with their answers, and mark what they are about.
 
         Args:
             inputs: tensors of :meth:`fiducial.prompters.vlm.VLMPrompter.answered`, on the model's device.
             labels: (B, T) int64, the ids of the answers' tokens, -100 elsewhere; all -100 where there are no answers.
             pixels: (B, 3, S, S) float32 RGB in 0..1, S that of the configuration.
+            truth: (B, G, G) in 0..1, the true masks, of which words that see the mask are told in training; default:
+                of those that are found.
         """
         states = self.states(inputs)
         counts = self.counted(inputs, labels)
@@ -114,8 +118,10 @@ class CGReasoner(nn.Module):
         logits, presence = self.decoder(features, prompt)
         seen = None
         if self.sight is not None:  # the words learn to read what was found, and what is found does not depend on them
-            found = (features.detach(), logits.detach(), presence.detach())
-            seen = self.sight(*found, self._picture_tokens(inputs["input_ids"]))
+            if truth is None:
+                there = (presence.detach() > 0).float()[:, None, None]
+                truth = torch.sigmoid(logits.detach().float()) * there
+            seen = self.sight(features.detach(), truth, self._picture_tokens(inputs["input_ids"]))
             with self.telling(inputs["input_ids"], seen):
                 states = self.states(inputs)
         sentences = functional.normalize(self.space(masked_mean(states.float(), counts)), dim=-1)
@@ -130,27 +136,34 @@ class CGReasoner(nn.Module):
         )
 
     @contextmanager
-    def telling(self, ids: Tensor, seen: Tensor) -> Iterator[None]:
-        """Add what was found to the language model's tokens of the picture, whenever it reads these prompts.
+    def telling(self, ids: Tensor, seen: Told) -> Iterator[None]:
+        """Tell the language model what was found, whenever it reads these prompts or writes behind them.
 
         Args:
             ids: (B, T) of the prompts' tokens.
-            seen: (B, N, D) of :class:`Reasoned`, N the number of the picture's tokens in each prompt.
+            seen: of :class:`Reasoned`, for as many tokens of the picture as each prompt has.
         """
-        places = (ids == int(self.base.config.image_token_id))[..., None]
+        assert self.sight is not None
+        sight, places = self.sight, (ids == int(self.base.config.image_token_id))[..., None]
 
         def add(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
             embedded = named["inputs_embeds"]
             if embedded.shape[:2] != places.shape[:2]:  # a further token of the reply
                 return given, named
-            added = torch.zeros_like(embedded).masked_scatter(places.to(embedded.device), seen.to(embedded))
-            return given, {**named, "inputs_embeds": embedded + added}
+            cells = torch.zeros_like(embedded).masked_scatter(places.to(embedded.device), seen.cells.to(embedded))
+            return given, {**named, "inputs_embeds": embedded + cells}
 
-        hook = self.base.model.language_model.register_forward_pre_hook(add, with_kwargs=True)
+        def join(_: nn.Module, given: tuple[Any, ...], made: Any) -> Any:
+            made.last_hidden_state = sight.join(made.last_hidden_state, seen.coordinates)
+            return made
+
+        layers = self.base.model.language_model
+        hooks = (layers.register_forward_pre_hook(add, with_kwargs=True), layers.register_forward_hook(join))
         try:
             yield
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
 
     def _picture_tokens(self, ids: Tensor) -> int:
         counts = (ids == int(self.base.config.image_token_id)).sum(1)

@@ -65,7 +65,7 @@ def joint_losses(
         sentences: the frozen sentence encoder; needed for the sentence term alone.
     """
     device = found.logits.device
-    targets = torch.from_numpy(np.stack([one.target(found.logits.shape[-1]) for one in examples])).to(device)
+    targets = targets_of(examples, found.logits.shape[-1]).to(device)
     there = torch.tensor([bool(one.truth) for one in examples], device=device)
     places = torch.tensor([one.centroid or (0.0, 0.0) for one in examples], device=device)
     nothing = found.points.sum() * 0
@@ -93,6 +93,11 @@ def joint_losses(
         losses["kinds"] = functional.cross_entropy(found.kinds.float()[known], kinds[known])
     total = torch.stack([getattr(weights, name) * value for name, value in losses.items()]).sum()
     return {**losses, "all": total}
+
+
+def targets_of(examples: Sequence[ReasonerExample], grid: int) -> Tensor:
+    """Return (B, G, G) float32 in 0..1: how much of each cell of a grid over its picture each target covers."""
+    return torch.from_numpy(np.stack([one.target(grid) for one in examples]))
 
 
 class CGReasonerTask(Task[Batch]):
@@ -181,6 +186,7 @@ class CGReasonerTask(Task[Batch]):
                 on_device(inputs, device, self._loaded.model.dtype),
                 labels.to(device),
                 as_batch(encoder_batch(batch, config.network.size), device),
+                targets_of(batch, config.network.grid).to(device),
             )
         return joint_losses(found, batch, config.losses, self._sentences)
 
