@@ -84,6 +84,7 @@ BUILT_IN = {
         "decoder": _TRAINING + "DecoderConfig",
         "grounder": _TRAINING + "GrounderConfig",
         "grpo": "fiducial.training.grpo_configs:GrpoConfig",
+        "kinds": "fiducial.training.kinds_configs:KindsConfig",
         "nano-vlm": "fiducial.training.nano_vlm_configs:NanoVLMConfig",
         "segmenter": _TRAINING + "SegmenterConfig",
         "sft": "fiducial.training.sft_configs:SftConfig",

@@ -27,8 +27,8 @@ class Models(Config):
     json: bool = option(False, "print one JSON object per checkpoint")
     export: bool = option(
         False,
-        "write the ONNX graphs of NAME, weights of the nano segmenter or grounder that come with the package, or a "
-        "safetensors file of such weights: one for any runtime, one for fiducial, beside the weights that they take",
+        "write the ONNX graphs of NAME, weights of the nano segmenter, grounder or judge that come with the package, or "
+        "a safetensors file of such weights: one for any runtime, one for fiducial, beside the weights that they take",
     )
     out: Path | None = option(
         None, "folder for the graphs and the weights (default: where the weights are)", unit="DIR"
@@ -76,7 +76,7 @@ def run(words: Sequence[str]) -> int:
 
 def _export(arguments: Models) -> tuple[Path, Path]:
     if not arguments.name:
-        raise InputError("--export needs a NAME: nano-segmenter, nano-grounder, or a safetensors file")
+        raise InputError("--export needs a NAME: nano-segmenter, nano-grounder, nano-kinds, or a safetensors file")
     with extra_needed("models --export", "train"):
         from fiducial.training.exporting import export
     return export(arguments.name, arguments.out)

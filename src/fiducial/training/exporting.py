@@ -29,6 +29,8 @@ from fiducial.files import make_folder, write_atomically
 from fiducial.models import weights_of
 from fiducial.prompters.grounder.network import load_taught
 from fiducial.prompters.grounder.weights import NETWORK, VECTORS
+from fiducial.prompters.kinds.judge import SIDE
+from fiducial.prompters.kinds.network import load_kinds
 from fiducial.segmenters.nano_crops import CHANNELS
 from fiducial.segmenters.nano_unet import load_network
 
@@ -41,23 +43,25 @@ def export(model: str | Path, folder: str | Path | None = None) -> tuple[Path, P
     """Write both graphs of weights, and the weights beside them where they lie elsewhere.
 
     Args:
-        model: the name of the package's weights, or a safetensors file of the nano segmenter or grounder.
+        model: the name of the package's weights, or a safetensors file of the nano segmenter, grounder or judge.
         folder: where the files go, made when missing; default: that of the weights.
 
     Returns:
         The ONNX files: for any runtime, and for us.
 
     Raises:
-        InputError: weights of neither network, or not in half precision.
+        InputError: weights of none of these networks, or not in half precision.
     """
     weights = weights_of(str(model)) or Path(model)
     try:
         data = weights.read_bytes()
         header, start = safetensors_header(data)
     except (OSError, ValueError) as error:
-        raise InputError(f"{model}: no weights of the nano segmenter or grounder can be read ({error})") from None
+        raise InputError(
+            f"{model}: no weights of the nano segmenter, grounder or judge can be read ({error})"
+        ) from None
     prefix = NETWORK if VECTORS in header else ""
-    make = _grounder if prefix else _segmenter
+    make = _grounder if prefix else _judge if "verdict.weight" in header else _segmenter
     thin = _without_weights(make(weights, _as_it_is), prefix, header, start, weights.name)
     ours = _to_be_given(make(weights, _fused), prefix)
     where = weights.parent if folder is None else make_folder(Path(folder))
@@ -101,6 +105,11 @@ def _fused(network: nn.Module) -> nn.Module:
             parent, _, own = name.rpartition(".")
             setattr(network.get_submodule(parent), own, nn.Identity())
     return network
+
+
+def _judge(weights: Path, prepare: Callable[[nn.Module], nn.Module]) -> Any:
+    network, _ = load_kinds(weights)
+    return _traced(prepare(network), torch.zeros(2, 3, SIDE, SIDE), {"pictures": {0: "count"}, "kinds": {0: "count"}})
 
 
 def _traced(network: nn.Module, example: torch.Tensor, axes: Mapping[str, dict[int, str]]) -> Any:

@@ -67,7 +67,7 @@ class GrounderNetwork(nn.Module):
         self.stem_norm = nn.BatchNorm2d(widths[0])
         before = (widths[0], *widths)
         self.down = nn.ModuleList(
-            _blocks(before[level], width, self.shape.blocks[level], shrink=level > 0)
+            residual_blocks(before[level], width, self.shape.blocks[level], shrink=level > 0)
             for level, width in enumerate(widths)
         )
         # What the whole picture looks like reaches every place of the coarsest level.
@@ -147,7 +147,8 @@ class _Residual(nn.Module):
         return functional.relu(self.shortcut(inputs) + self.second_norm(self.second(features)))
 
 
-def _blocks(before: int, after: int, count: int, *, shrink: bool) -> nn.Sequential:
+def residual_blocks(before: int, after: int, count: int, *, shrink: bool) -> nn.Sequential:
+    """Make plain residual blocks in a row; with ``shrink`` the first halves height and width."""
     widths = pairwise([before, *[after] * count])
     return nn.Sequential(*[_Residual(one, other, shrink and not place) for place, (one, other) in enumerate(widths)])
 

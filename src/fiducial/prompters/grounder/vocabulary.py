@@ -12,6 +12,7 @@ from fiducial.files import read_yaml
 from fiducial.language.phrases.nouns import in_number, stem, words_of
 from fiducial.prompters.detector.reading import DESCRIBED, Reading
 from fiducial.prompters.grounder.words import Neighbours, is_one_typo, word_table
+from fiducial.prompters.kinds.words import within
 
 NARROWER = 0.9
 """Similarity of a word for some of the things only: "truck" and "police car" are read as vehicle."""
@@ -29,12 +30,6 @@ MIN_START = 3
 """Letters at least of a word that makes one word with an ending."""
 _AMERICAN = (("tumour", "tumor"), ("harbour", "harbor"), ("aeroplane", "airplane"), ("disk", "disc"))
 """Two spellings of one word, brought to one of them on both sides."""
-_DOMAINS = {
-    "aerial": "in aerial pictures",
-    "brain": "in brain scans",
-    "fundus": "in pictures of the retina",
-    "shapes": "in drawings",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +37,7 @@ class Entry:
     """One name of the vocabulary."""
 
     name: str  # as people say it, singular
-    domain: str  # the kind of picture it is looked for in: aerial, brain, fundus, shapes
+    domain: str  # the kind of picture it is looked for in, a name of prompters/kinds/words.py
     phrases: tuple[str, ...] = ()  # words for the same thing, the name first: for training and for reading
     also: tuple[str, ...] = ()  # still other words for it, for reading only
     narrower: tuple[str, ...] = ()  # words for some of the things, read as all of them; for reading only
@@ -113,7 +108,7 @@ class Vocabulary:
         """Return all that can be said as Markdown: for each kind of picture its names with the other words for them."""
         lines = []
         for domain in self.domains:
-            where = _DOMAINS.get(domain, domain)
+            where = within(domain)
             lines.append(f"{where[:1].upper()}{where[1:]}:\n")
             for entry in self.entries:
                 if entry.domain == domain:
