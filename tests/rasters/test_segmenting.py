@@ -169,6 +169,35 @@ def test_what_cannot_be_understood_is_told_before_a_window_is_looked_at(harbour,
     assert detector.asked == 0
 
 
+class OneKind:
+    """Holds that pictures with a certain thing in them can show ships."""
+
+    def __init__(self, *where):
+        self.where, self.shown = where, []
+
+    def fitting(self, pictures, names):
+        self.shown = [one.name for one in pictures]
+        return tuple(names) if any(one.endswith(self.where) for one in self.shown) else ()
+
+    def why_not(self, pictures, names, nouns):
+        return f"{', '.join(nouns)} not in {len(pictures)} windows"
+
+
+def test_a_map_of_another_kind_is_told_before_a_window_is_searched(harbour):
+    detector = ColourDetector()
+    pipe = Pipeline(prompter=DetectorPrompter(detector, kinds=OneKind()), segmenter=ColourSegmenter())
+    with pytest.raises(InputError, match=r"harbour.*: ships not in [1-9] windows"):
+        segment(pipe, harbour, "all ships", SMALL)
+    assert detector.asked == 0
+
+
+def test_one_window_of_the_kind_is_enough_for_all(harbour):
+    kinds = OneKind("r1c1")
+    pipe = Pipeline(prompter=DetectorPrompter(ColourDetector(), kinds=kinds), segmenter=ColourSegmenter())
+    assert len(segment(pipe, harbour, "all ships", SMALL)) == len(placed("ship"))
+    assert 1 < len(kinds.shown) <= 9
+
+
 def test_the_order_in_which_windows_are_looked_at_changes_nothing(harbour):
     pipe, results = made_pipeline(), []
     with Raster.open(harbour) as raster:

@@ -7,6 +7,7 @@ from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Mask, Prompt, Prompts
 from fiducial.language import Answer, Outcome
 from fiducial.pipeline import Pipeline
+from fiducial.prompters.detector import Detection, DetectorPrompter, Reading
 from fiducial.volumes import LabelMap, Volume, VolumeOptions, make_phantom, segment_volume
 from fiducial.volumes.affines import make_affine, read_axes
 from fiducial.volumes.linking import Piece, gaps, link, merged
@@ -309,3 +310,31 @@ def test_linking():
     (pair,) = gaps(things, 0.5, 2)
     assert [thing.slices for thing in pair] == [[0, 1, 2], [5]]
     assert [thing.slices for thing in merged(things, [pair])] == [[0, 1, 2, 5], [2]]
+
+
+def test_slices_are_of_the_kind_of_the_middle_of_the_volume():
+    shown = set()
+
+    class Kinds:
+        def fitting(self, pictures, names):
+            shown.add(tuple(int(one.name.rsplit("-", 1)[1]) for one in pictures))
+            return tuple(names)
+
+        def why_not(self, pictures, names, nouns):
+            raise AssertionError("every name fits")
+
+    class Detector:
+        def vocabulary(self):
+            return ("tumour",)
+
+        def read(self, noun):
+            return Reading(noun, "tumour")
+
+        def detect(self, images, names):
+            return [[Detection(part.box, 0.9, "tumour") for part in bright(image).components()] for image in images]
+
+    pipeline = Pipeline(prompter=DetectorPrompter(Detector(), kinds=Kinds()), segmenter=Threshold())
+    options = VolumeOptions(window="0,1000")
+    result = segment_volume(pipeline, scan(np.s_[10:20, 10:20, 4:7]), "the tumour", options)
+    assert result.outcome is Outcome.FOUND
+    assert shown == {(4, 6, 7)}

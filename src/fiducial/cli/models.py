@@ -27,8 +27,9 @@ class Models(Config):
     json: bool = option(False, "print one JSON object per checkpoint")
     export: bool = option(
         False,
-        "write the ONNX graphs of NAME, weights of the nano segmenter, grounder or judge that come with the package, or "
-        "a safetensors file of such weights: one for any runtime, one for fiducial, beside the weights that they take",
+        "write the ONNX graphs of NAME, weights of the nano segmenter, grounder or judge that come with the package, "
+        "or a safetensors file of such weights: one for any runtime, one for fiducial, beside the weights that they "
+        "take",
     )
     out: Path | None = option(
         None, "folder for the graphs and the weights (default: where the weights are)", unit="DIR"

@@ -46,6 +46,9 @@ class Asker(Protocol):
     asked: str
     """what every window is searched for or asked: equal texts give equal pieces"""
 
+    def refusal(self, windows: Sequence[Image]) -> str:
+        """Say why a map of which some windows are shown is not asked about; "" where it is."""
+
     def look(self, image: Image, x: int, y: int) -> Seen:
         """Ask about one window, whose corner lies at x, y of the grid."""
 
@@ -80,6 +83,9 @@ class _Detecting:
             raise InputError(understood.text)
         self._names = tuple(sorted(set(self._read.names.values())))
         self.asked = ", ".join(self._names)
+
+    def refusal(self, windows: Sequence[Image]) -> str:
+        return self._prompter.refusal(windows, self._read)
 
     def look(self, image: Image, x: int, y: int) -> Seen:
         try:
@@ -153,6 +159,9 @@ class _Windowed:
             )
         self._pipeline = pipeline
         self.asked = instruction
+
+    def refusal(self, windows: Sequence[Image]) -> str:
+        return ""
 
     def look(self, image: Image, x: int, y: int) -> Seen:
         result = self._pipeline(image, self.asked)

@@ -31,6 +31,8 @@ from fiducial.rasters.vectors import require_writable
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
+GLANCES = 9
+"""Windows at most by which it is judged what kind of picture a map is."""
 WINDOWS, STRETCH = "windows.jsonl", "stretch.json"
 OnWindow = Callable[[Seen, int, int], None]
 """Called with what came of every window that is looked at, the number done and the number planned."""
@@ -58,7 +60,8 @@ def segment(
         ``attrs`` hold ``outcome``, ``text``, ``notes`` and ``instruction``.
 
     Raises:
-        InputError: a raster or an instruction that cannot be used, or a folder that holds other work.
+        InputError: a raster or an instruction that cannot be used, a map of another kind than the one in which the
+            prompter looks for what is named, or a folder that holds other work.
     """
     return segment_raster(pipeline, path, instruction, options, out=out).table
 
@@ -104,6 +107,8 @@ def segment_raster(
             if raster.stretch is not None:
                 write_atomically(make_folder(out) / STRETCH, raster.stretch.text())
         tiles = grid.tiles()
+        if refused := asker.refusal(glances(raster, grid, tiles)):  # a map as a whole is of a kind, its windows are not
+            raise InputError(f"{raster.path}: {refused}")
         seen = look(raster, grid, asker, tiles, journal, on_window)
         things = join(tiles, {number: one.pieces for number, one in seen.items()}, by_label=asker.by_label)
         result = _described(raster, grid, ground, instruction, asker, tiles, seen, things)
@@ -173,15 +178,28 @@ def _tidy(folder: Path) -> None:
             half.unlink(missing_ok=True)
 
 
+def glances(raster: Raster, grid: Grid, tiles: Sequence[Tile]) -> list[Image]:
+    """Return some windows, evenly spread, without those that hold no data, or one colour alone."""
+    count = min(GLANCES, len(tiles))
+    some = (tiles[(2 * number + 1) * len(tiles) // (2 * count)] for number in range(count))
+    return [image for tile in some if (image := _window(raster, grid, tile)) is not None]
+
+
 def _ask(raster: Raster, grid: Grid, asker: Asker, tile: Tile) -> Seen:
     """Ask about one window; one without data, or of one colour alone, is not worth asking about."""
+    image = _window(raster, grid, tile)
+    return Seen(Outcome.NO_TARGET, empty=True) if image is None else asker.look(image, tile.x, tile.y)
+
+
+def _window(raster: Raster, grid: Grid, tile: Tile) -> Image | None:
+    """Read a window; None where it holds no data, or one colour alone."""
     x1, y1 = tile.x * grid.across, tile.y * grid.down
     x2, y2 = (tile.x + tile.width) * grid.across, (tile.y + tile.height) * grid.down
     x2, y2 = min(x2, raster.width), min(y2, raster.height)
     pixels, valid = raster.read(x1, y1, x2 - x1, y2 - y1, (tile.height, tile.width))
     if not valid.any() or (pixels == pixels[0, 0]).all():
-        return Seen(Outcome.NO_TARGET, empty=True)
-    return asker.look(Image(pixels, name=f"{raster.path.name}, window {tile.name}"), tile.x, tile.y)
+        return None
+    return Image(pixels, name=f"{raster.path.name}, window {tile.name}")
 
 
 def _done(journal: Journal, count: int) -> dict[int, Seen]:

@@ -8,7 +8,7 @@ what is seen in fewer slices than asked for is dropped, and that is said; orders
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from fiducial.errors import InputError, ModelError
 from fiducial.language import Outcome
 from fiducial.language.answers import check_instruction
 from fiducial.pipeline import Pipeline
+from fiducial.prompters.detector import DetectorPrompter
 from fiducial.volumes.configs import VolumeOptions
 from fiducial.volumes.directions import Question, translate
 from fiducial.volumes.linking import Piece, Thing, gaps, link, merged, overlap
@@ -30,6 +31,8 @@ from fiducial.volumes.volume import LabelMap, Volume
 OnSlice = Callable[[Slice, int, int], None]
 """Called with every slice that is done, the number done and the number planned."""
 
+MIDDLE = (0.35, 0.5, 0.65)
+"""Where the slices lie, as parts of the stack, by which it is judged what kind of pictures a volume's slices are."""
 AGREES = 0.5
 """IoU with the neighbouring slice's mask from which a mask cut by its box is kept."""
 
@@ -70,7 +73,7 @@ def segment_volume(
     first, last = options.slices or (0, slicing.count - 1)
     if last >= slicing.count:
         raise InputError(f"{volume.name}: there are {slicing.count} {options.plane} slices, 0 to {slicing.count - 1}")
-    work = _Work(pipeline, viewer, question, options)
+    work = _Work(_of_whole(pipeline, viewer), viewer, question, options)
     with SliceStore(out, (volume, *around), instruction, options, recipe or {"name": pipeline.name}, command) as store:
         planned = range(first, last + 1)
         for number, index in enumerate(planned, start=1):
@@ -83,6 +86,15 @@ def segment_volume(
     if out is not None:
         result.save(out)
     return result
+
+
+def _of_whole(pipeline: Pipeline, viewer: Viewer) -> Pipeline:
+    """Have the kind of picture judged by slices of the middle: those at the ends of a scan hardly show it."""
+    if not isinstance(pipeline.prompter, DetectorPrompter):
+        return pipeline
+    middle = dict.fromkeys(round(part * (viewer.slicing.count - 1)) for part in MIDDLE)
+    shown = [viewer.picture(index) for index in middle if not viewer.is_blank(index)]
+    return replace(pipeline, prompter=pipeline.prompter.part_of(shown)) if shown else pipeline
 
 
 @dataclass(eq=False)

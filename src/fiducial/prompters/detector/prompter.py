@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from fiducial.language.candidates import Candidate, judge_colours, measure_colou
 from fiducial.language.phrases import Resolution, parse_instruction, resolve
 from fiducial.language.phrases.nouns import in_number
 from fiducial.prompters.detector import reading
-from fiducial.prompters.detector.reading import Detection, Detector, ReadRequest, read_request
+from fiducial.prompters.detector.reading import Detection, Detector, PictureKinds, ReadRequest, read_request
 
 MAX_REMEMBERED = 32
 """Pictures whose detections are kept, so that further instructions for them cost next to nothing."""
@@ -55,6 +56,8 @@ class DetectorPrompter:
     - **No noun at all** ("the largest object", "the red thing"): ``regions`` answers, and the text says so. Without
       ``regions``, or where another phrase has a noun, things of any name of the vocabulary are meant; where the
       detector takes any noun there is no such list, and the outcome is ``FAILED``.
+    - **A picture of another kind** (with ``kinds``): what is looked for in aerial pictures is not looked for in a
+      photograph. The outcome is ``FAILED``, never ``NO_TARGET``, and the text says what the picture seems to be.
 
     A prompt is a box without points, its score that of the detection, its label the user's noun in the singular.
     Sizes, shapes, colours and brightness are judged by the box (:func:`as_candidate`).
@@ -67,11 +70,21 @@ class DetectorPrompter:
         detector: nouns to boxes.
         regions: answers where no noun is said, such as ``ClassicPrompter()``.
         rest: where something is not understood, choose by the rest.
+        kinds: knows which names can be in a picture; without it every picture may show everything.
     """
 
-    def __init__(self, detector: Detector, *, regions: Prompter | None = None, rest: bool = False) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        *,
+        regions: Prompter | None = None,
+        rest: bool = False,
+        kinds: PictureKinds | None = None,
+    ) -> None:
         self.detector = detector
         self.rest = rest
+        self._kinds = kinds
+        self._shown: tuple[Image, ...] = ()
         self._regions = regions
         self._remembered: LRUCache[_Key, _ByName] = LRUCache(MAX_REMEMBERED)
 
@@ -80,6 +93,24 @@ class DetectorPrompter:
         asked = [self._question(image, text) for image, text in paired(images, instructions)]
         found = self._find([one for one in asked if isinstance(one, _Question)])
         return [self._answer(one, found[one.key]) if isinstance(one, _Question) else one for one in asked]
+
+    def part_of(self, shown: Sequence[Image]) -> DetectorPrompter:
+        """Return the same prompter for parts of a whole, such as the slices of a volume: their kind is the whole's.
+
+        ``shown`` are pictures of the whole; what can be in one of them is looked for in every part.
+        """
+        other = copy(self)
+        other._shown = tuple(shown)
+        return other
+
+    def refusal(self, images: Sequence[Image], read: ReadRequest) -> str:
+        """Say why what a request names is not looked for in any of some pictures; "" where it is."""
+        names = tuple(dict.fromkeys(read.names.values()))
+        if self._kinds is None or not names:
+            return ""
+        fitting = self._kinds.fitting(images, names)
+        strange = tuple(name for name in names if name not in fitting)
+        return self._kinds.why_not(images, strange, read.nouns(strange)) if strange else ""
 
     def _question(self, image: Image, instruction: str) -> _Question | Answer:
         """Read an instruction, or answer it where no detection is needed."""
@@ -96,7 +127,15 @@ class DetectorPrompter:
             if not vocabulary:
                 return Answer(Outcome.FAILED, Prompts(image.frame), text=text)
             read = replace(read, notes=(*read.notes, text))
-        names = vocabulary if read.anything else tuple(sorted(set(read.names.values())))
+        shown = self._shown or (image,)
+        if refused := self.refusal(shown, read):
+            return Answer(Outcome.FAILED, Prompts(image.frame), text=refused)
+        names = tuple(sorted(set(read.names.values())))
+        if read.anything:
+            names = vocabulary if self._kinds is None else self._kinds.fitting(shown, vocabulary)
+            if self._kinds is not None and not names:
+                text = self._kinds.why_not(shown, vocabulary, [words or instruction for words in read.anything])
+                return Answer(Outcome.FAILED, Prompts(image.frame), text=text)
         return _Question(image, read, names, (image.digest, () if vocabulary else names))
 
     def _find(self, questions: Sequence[_Question]) -> dict[_Key, _ByName]:

@@ -90,6 +90,22 @@ class Detector(Protocol):
         ...
 
 
+@runtime_checkable
+class PictureKinds(Protocol):
+    """Knows the kinds of pictures, and in which of them a name is looked for."""
+
+    def fitting(self, pictures: Sequence[Image], names: Sequence[str]) -> tuple[str, ...]:
+        """Return those of the names that can be in at least one of the pictures, in their order."""
+        ...
+
+    def why_not(self, pictures: Sequence[Image], names: Sequence[str], nouns: Sequence[str]) -> str:
+        """Say why names that do not fit were not looked for, what the pictures seem to be, and what could be done.
+
+        ``nouns`` are what the user said for the names.
+        """
+        ...
+
+
 # -- reading ---------------------------------------------------------------------------------------------
 
 
@@ -109,6 +125,10 @@ class ReadRequest:
     def means(self, noun: str, label: str | None) -> bool:
         """Say whether a candidate's label is what a noun names: the ``match`` of the resolver."""
         return label is not None and self.names.get(noun) == label
+
+    def nouns(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return what the user said for some of the names."""
+        return tuple(noun for noun, name in self.names.items() if name in names)
 
     def name(self, noun: Noun) -> str | None:
         """Return what the detector is asked for by a noun that was read."""
