@@ -12,7 +12,7 @@ from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.vlm.loading import load
 from fiducial.reasoner.model import as_batch, encoder_pixels
 from fiducial.reasoner.prompter import asker_of, on_device
-from fiducial.reasoner.sight import Sight, coordinates_of
+from fiducial.reasoner.sight import coordinates_of
 from tiny.reasoner import tiny_network, tiny_reasoner
 from tiny.vlm import BUILDERS
 
@@ -31,23 +31,6 @@ def asked(loaded, network):
 @pytest.fixture(scope="module")
 def llava(tmp_path_factory):
     return load(VLMConfig(model=str(BUILDERS["llava"](tmp_path_factory.mktemp("model") / "llava")), device="cpu"))
-
-
-def test_what_is_told_lies_where_it_was_found():
-    sight = Sight(channels=3, width=5)
-    with torch.no_grad():
-        sight.layer.weight[0, 3] = 1.0  # the mask's cover is what the first number says
-        sight.layer.weight[1, 4] = 1.0  # presence the second
-        sight.layer.weight[2, 0] = 1.0  # and the first channel the third
-    covered = torch.zeros(2, 8, 8)
-    covered[0, :4, 4:] = 1.0  # the upper right quarter; nothing in the second picture
-    features = torch.zeros(2, 3, 6, 6)
-    features[:, 0, 3:, :3] = 2.0  # the lower left quarter
-    told = sight(features, covered, 16).cells.detach().reshape(2, 4, 4, 5)
-    np.testing.assert_allclose(told[0, ..., 0], [[0, 0, 1, 1]] * 2 + [[0] * 4] * 2, atol=1e-6)
-    np.testing.assert_allclose(told[0, ..., 1], 1.0)
-    np.testing.assert_allclose(told[1, ..., :2], 0.0)
-    np.testing.assert_allclose(told[..., 2], [[[0] * 4] * 2 + [[2, 2, 0, 0]] * 2] * 2, atol=1e-6)
 
 
 def test_coordinates_are_those_of_the_mask():
@@ -76,16 +59,16 @@ def test_at_first_it_changes_nothing_and_then_the_words_alone(llava):
     one, other = plain(inputs, labels, pixels), seeing(inputs, labels, pixels)
     torch.testing.assert_close(other.answer_loss, one.answer_loss)
     torch.testing.assert_close(other.sentences, one.sentences)
-    assert one.seen is None
-    assert len(other.seen.coordinates) == len(other.seen.cells) == 2
+    assert one.coordinates is None
+    assert other.coordinates.shape == (2, 8)
     with torch.no_grad():
-        seeing.sight.layer.weight.normal_(0, 3)
+        seeing.sight.joined.weight.normal_(0, 3)
     told = seeing(inputs, labels, pixels)
     torch.testing.assert_close(told.logits, one.logits)
     torch.testing.assert_close(told.presence, one.presence)
     assert not torch.allclose(told.answer_loss, one.answer_loss, atol=1e-3)
     assert not torch.allclose(told.sentences, one.sentences, atol=1e-3)
-    # Outside a second look the language model is as it was.
+    # The language model itself is as it was.
     torch.testing.assert_close(seeing.states(inputs), plain.states(inputs))
 
 
@@ -93,7 +76,6 @@ def test_words_teach_the_sight_and_leave_the_mask_alone(llava):
     network = tiny_network(llava.model, words_see_mask=True)
     inputs, labels, pixels = asked(llava, network)
     network(inputs, labels, pixels).answer_loss.backward()
-    assert network.sight.layer.weight.grad.abs().max() > 0
     assert network.sight.joined.weight.grad.abs().max() > 0
     assert all(one.grad is None for half in (network.encoder, network.decoder) for one in half.parameters())
 
@@ -110,6 +92,14 @@ def test_in_training_the_words_are_told_the_true_mask(llava):
     assert not torch.allclose(told.answer_loss, found.answer_loss, atol=1e-3)
     mirrored = network(inputs, labels, pixels, truth.flip(2))
     assert not torch.allclose(told.answer_loss, mirrored.answer_loss, atol=1e-3)
+    # Without looking for masks the words are the same, and no gradient goes into the layers below.
+    words, points = network.said(inputs, labels, truth)
+    torch.testing.assert_close(words, told.answer_loss)
+    torch.testing.assert_close(points, told.points)
+    network.zero_grad()
+    words.backward()
+    assert network.sight.joined.weight.grad.abs().max() > 0
+    assert all(one.grad is None for one in network.base.model.language_model.layers.parameters())
 
 
 def test_generation_reads_what_training_read(tmp_path):
@@ -118,7 +108,6 @@ def test_generation_reads_what_training_read(tmp_path):
     prompter = build(read_part("prompter", told))
     network, asker = prompter.network, prompter.asker
     with torch.no_grad():
-        network.sight.layer.weight.normal_(0, 3)
         network.sight.joined.weight.normal_(0, 1)
     questions = ["Where is the polyp?", "Is there any tumour in this picture, and where?"]  # padded at the left
     raw = [answer.raw for answer in prompter.ask(PICTURES, questions)]
@@ -130,21 +119,12 @@ def test_generation_reads_what_training_read(tmp_path):
     pixels = as_batch([encoder_pixels(one, network.config.size) for one in PICTURES], torch.device("cpu"))
     with torch.inference_mode():
         found = network(inputs, labels, pixels)
-        with network.telling(inputs["input_ids"], found.seen):
+        with network.telling(found.coordinates):
             states = network.states(inputs)
         last = inputs["attention_mask"].sum(1) - 1
         first = network.base.get_output_embeddings()(states[torch.arange(2), last]).argmax(-1).tolist()
     for text, token in zip(raw, first, strict=True):
         assert text.strip().startswith(asker.processor.tokenizer.decode([token], skip_special_tokens=True).strip())
-
-
-def test_a_picture_that_is_no_square_of_tokens_is_refused(llava):
-    network = tiny_network(llava.model, words_see_mask=True)
-    image = llava.model.config.image_token_id
-    for ids in ([[image] * 6], [[image] * 4 + [1], [image] * 3 + [1, 1]]):
-        with pytest.raises(InputError, match=r"reads every picture as a square of tokens, not as [36]"):
-            network._picture_tokens(torch.tensor(ids))
-    assert network._picture_tokens(torch.tensor([[1, *[image] * 9]])) == 9
 
 
 def test_states_of_the_answer_cannot_prompt_a_mask_that_the_answer_is_about(llava):

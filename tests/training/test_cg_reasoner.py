@@ -199,12 +199,22 @@ def test_a_run_goes_on_from_an_earlier_model_with_words_that_see_the_mask(parts,
     _, network = built(replace(config), tmp_path / "look")
     before = load_file(earlier / "reasoner.safetensors")
     assert all(torch.equal(network.state_dict()[name], value) for name, value in before.items())
-    assert not network.sight.layer.weight.any()
+    assert not network.sight.joined.weight.any()
     later = config.train(data_of(short(parts)), tmp_path / "later", device="cpu", quiet=True)
-    assert "sight.layer.weight" in load_file(later / "reasoner.safetensors")
+    assert "sight.joined.weight" in load_file(later / "reasoner.safetensors")
     words = load_file(earlier / "language" / "model.safetensors")
     kept = load_file(later / "language" / "model.safetensors")
     assert all(torch.allclose(kept[name], value, atol=1e-4) for name, value in words.items())
+    # Then words alone: what joins them to the mask moves, all else stays.
+    told = own | {"initial": str(later), "learn": "words", "learning_rate": 0.05}
+    last = short(parts, steps=2, **told).train(data_of(short(parts)), tmp_path / "last", device="cpu", quiet=True)
+    before, after = (load_file(folder / "reasoner.safetensors") for folder in (later, last))
+    moved = {name.partition(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
+    assert moved == {"sight", "space"}
+    same = load_file(last / "language" / "model.safetensors")
+    assert all(torch.equal(same[name], value) for name, value in kept.items())
+    with pytest.raises(InputError, match="words alone are taught"):
+        short(parts, learn="words")
     with pytest.raises(InputError, match="lora=none"):
         short(parts, **(own | {"lora": {"rank": 2}}))
     kinds = {**SMALL, "kinds": ["brain MRI", "endoscopy"]}

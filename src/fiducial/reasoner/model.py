@@ -9,7 +9,6 @@ passes from written words; the released training has no such term. A projector o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from fiducial.reasoner.decoder import MaskDecoder, PromptProjection, masked_mean
 from fiducial.reasoner.encoder import Encoder
 from fiducial.reasoner.model_configs import ReasonerNetworkConfig
 from fiducial.reasoner.sentences import DIMENSIONS
-from fiducial.reasoner.sight import Sight, Told
+from fiducial.reasoner.sight import Sight, coordinates_of
 from fiducial.reasoner.text2centroid import CentroidHead
 
 MAX_HIDDEN, MAX_LAYERS = 8192, 8
@@ -55,7 +54,7 @@ class Reasoned:
         sentences: (B, 384) unit vectors, the words' states in the space of sentence embeddings.
         points: (B, 2) x, y in the centred frame ([-1, 1], y up) that the frozen head reads off them.
         kinds: (B, K) logits of the kind of picture; None where there is no such head.
-        seen: what was found, for the language model's tokens; None where it is not told.
+        coordinates: (B, 8) of the masks, which joined the words' states; None where they do not.
         answer_loss: cross-entropy of the answers' tokens, their mean; None where no labels were given.
     """
 
@@ -64,7 +63,7 @@ class Reasoned:
     sentences: Tensor
     points: Tensor
     kinds: Tensor | None = None
-    seen: Told | None = None
+    coordinates: Tensor | None = None
     answer_loss: Tensor | None = None
 
 
@@ -97,7 +96,7 @@ class CGReasoner(nn.Module):
         )
         self.head = head.requires_grad_(False).eval()
         self.kinds = nn.Linear(channels, len(config.kinds)) if config.kinds else None
-        self.sight = Sight(channels, width) if config.words_see_mask else None
+        self.sight = Sight(width) if config.words_see_mask else None
 
     def forward(
         self, inputs: Mapping[str, Tensor], labels: Tensor, pixels: Tensor, truth: Tensor | None = None
@@ -116,64 +115,56 @@ class CGReasoner(nn.Module):
         prompt = self.projection(states.float(), counts)
         features = self.encoder(pixels, prompt)
         logits, presence = self.decoder(features, prompt)
-        seen = None
-        if self.sight is not None:  # the words learn to read what was found, and what is found does not depend on them
+        coordinates = None
+        if self.sight is not None:
             if truth is None:
-                there = (presence.detach() > 0).float()[:, None, None]
+                there = (presence.detach() > 0)[:, None, None]
                 truth = torch.sigmoid(logits.detach().float()) * there
-            seen = self.sight(features.detach(), truth, self._picture_tokens(inputs["input_ids"]))
-            with self.telling(inputs["input_ids"], seen):
-                states = self.states(inputs)
-        sentences = functional.normalize(self.space(masked_mean(states.float(), counts)), dim=-1)
+            coordinates = coordinates_of(truth)
+            states = self.sight(states, coordinates)
+        sentences = self._sentences(states, counts)
         return Reasoned(
             logits,
             presence,
             sentences,
             self.head(sentences),
             None if self.kinds is None else self.kinds(features.mean((-2, -1))),
-            seen,
+            coordinates,
             self._answer_loss(states, labels) if bool((labels != IGNORED).any()) else None,
         )
 
-    @contextmanager
-    def telling(self, ids: Tensor, seen: Told) -> Iterator[None]:
-        """Tell the language model what was found, whenever it reads these prompts or writes behind them.
+    def said(self, inputs: Mapping[str, Tensor], labels: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Read questions with their answers, told of masks (B, G, G) in 0..1; nothing is looked for in the pictures.
 
-        Args:
-            ids: (B, T) of the prompts' tokens.
-            seen: of :class:`Reasoned`, for as many tokens of the picture as each prompt has.
+        The language model's layers get no gradient; see :meth:`forward` for the rest.
+
+        Returns:
+            The cross-entropy of the answers' tokens, and the points (B, 2) that the head reads off the states.
         """
         assert self.sight is not None
-        sight, places = self.sight, (ids == int(self.base.config.image_token_id))[..., None]
+        with torch.no_grad():
+            states = self.states(inputs)
+        states = self.sight(states, coordinates_of(truth))
+        return self._answer_loss(states, labels), self.head(self._sentences(states, self.counted(inputs, labels)))
 
-        def add(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-            embedded = named["inputs_embeds"]
-            if embedded.shape[:2] != places.shape[:2]:  # a further token of the reply
-                return given, named
-            cells = torch.zeros_like(embedded).masked_scatter(places.to(embedded.device), seen.cells.to(embedded))
-            return given, {**named, "inputs_embeds": embedded + cells}
+    def _sentences(self, states: Tensor, counts: Tensor) -> Tensor:
+        return functional.normalize(self.space(masked_mean(states.float(), counts)), dim=-1)
+
+    @contextmanager
+    def telling(self, coordinates: Tensor) -> Iterator[None]:
+        """Let coordinates (B, 8) of masks join the last states, whatever the language model reads or writes."""
+        sight = self.sight
+        assert sight is not None
 
         def join(_: nn.Module, given: tuple[Any, ...], made: Any) -> Any:
-            made.last_hidden_state = sight.join(made.last_hidden_state, seen.coordinates)
+            made.last_hidden_state = sight(made.last_hidden_state, coordinates)
             return made
 
-        layers = self.base.model.language_model
-        hooks = (layers.register_forward_pre_hook(add, with_kwargs=True), layers.register_forward_hook(join))
+        hook = self.base.model.language_model.register_forward_hook(join)
         try:
             yield
         finally:
-            for hook in hooks:
-                hook.remove()
-
-    def _picture_tokens(self, ids: Tensor) -> int:
-        counts = (ids == int(self.base.config.image_token_id)).sum(1)
-        count = int(counts[0])
-        if bool((counts != count).any()) or math.isqrt(count) ** 2 != count:
-            raise InputError(
-                f"words_see_mask: needs a language model that reads every picture as a square of tokens, not as "
-                f"{', '.join(map(str, sorted({*counts.tolist()})))} of them"
-            )
-        return count
+            hook.remove()
 
     @property
     def base(self) -> Any:

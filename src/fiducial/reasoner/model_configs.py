@@ -76,8 +76,8 @@ class ReasonerNetworkConfig(Config):
     )
     words_see_mask: bool = option(
         False,
-        "let the language model read the question a second time with the features and the mask that were found, so "
-        "that its words are about this mask; not in the paper",
+        "let the coordinates of the mask that was found join the words' states, so that they are about this mask; not "
+        "in the paper",
     )
     kinds: tuple[str, ...] = option(
         (),
@@ -114,7 +114,7 @@ class CGReasonerConfig(Config):
 
     model: str = option(
         "",
-        "RUN/model of a run of `fiducial train cg-reasoner`; no trained weights come with the package",
+        "cg-reasoner-nano of the package, or RUN/model of a run of `fiducial train cg-reasoner`",
         positional=True,
     )
     point: Literal["words", "mask"] | None = option(
@@ -144,7 +144,8 @@ class CGReasonerConfig(Config):
         if not self.model:
             raise InputError(
                 "prompter 'cg-reasoner': name the folder of a trained joint model, --prompter cg-reasoner:FOLDER: "
-                "`fiducial train cg-reasoner CONFIG --out RUN` leaves one at RUN/model, none comes with the package"
+                "`fiducial train cg-reasoner CONFIG --out RUN` leaves one at RUN/model, and a small one comes with the "
+                "package: --prompter cg-reasoner:cg-reasoner-nano"
             )
         from fiducial.reasoner.prompter import CGReasonerPrompter
 

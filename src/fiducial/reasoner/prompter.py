@@ -20,6 +20,7 @@ from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Frame, Mask, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language.answers import Answer, Outcome
+from fiducial.models import weights_of
 from fiducial.prompters.decoding_configs import DecodingConfig
 from fiducial.prompters.model_configs import VLMConfig
 from fiducial.prompters.showing import Question, Reply
@@ -78,7 +79,7 @@ class CGReasonerPrompter:
             InputError: no such folder, or not one of this format.
             HubError: the base of its adapters is not to be had.
         """
-        folder = Path(config.model).expanduser()
+        folder = weights_of(config.model) or Path(config.model).expanduser()
         check_folder(folder)
         told = VLMConfig(
             model=str(folder / LANGUAGE),
@@ -134,9 +135,9 @@ class CGReasonerPrompter:
         ]
 
     def _said(self, prompts: Any, names: str, found: Reasoned) -> list[Reply]:
-        if found.seen is None:
+        if found.coordinates is None:
             return self.asker.generate(prompts, names)
-        with self.network.telling(prompts["input_ids"], found.seen):
+        with self.network.telling(found.coordinates):
             return self.asker.generate(prompts, names)
 
     def _read(self, question: Question, reply: Reply, found: Reasoned, row: int) -> Answer:

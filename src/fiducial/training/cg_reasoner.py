@@ -67,8 +67,6 @@ def joint_losses(
     device = found.logits.device
     targets = targets_of(examples, found.logits.shape[-1]).to(device)
     there = torch.tensor([bool(one.truth) for one in examples], device=device)
-    places = torch.tensor([one.centroid or (0.0, 0.0) for one in examples], device=device)
-    nothing = found.points.sum() * 0
     losses: dict[str, Tensor] = {}
     for name, compute in (
         ("dice", mask_losses.dice),
@@ -79,9 +77,8 @@ def joint_losses(
             losses[name] = compute(found.logits.float(), targets).mean()
     if weights.words and found.answer_loss is not None:
         losses["words"] = found.answer_loss
-    if weights.spatial:  # where there is no target there is no place
-        away = functional.smooth_l1_loss(found.points.float()[there], places.float()[there])
-        losses["spatial"] = away if bool(there.any()) else nothing
+    if weights.spatial:
+        losses["spatial"] = _spatial(found.points, examples)
     if weights.sentence and sentences is not None:
         vectors = torch.from_numpy(sentences.embed([one.answer for one in examples])).to(device)
         losses["sentence"] = (1 - (found.sentences.float() * vectors).sum(1)).mean()
@@ -91,6 +88,26 @@ def joint_losses(
         kinds = torch.tensor([one.kind for one in examples], device=device)
         known = kinds != NO_KIND
         losses["kinds"] = functional.cross_entropy(found.kinds.float()[known], kinds[known])
+    return _summed(losses, weights)
+
+
+def words_losses(
+    words: Tensor, points: Tensor, examples: Sequence[ReasonerExample], weights: ReasonerLosses
+) -> dict[str, Tensor]:
+    """Return the losses of :meth:`CGReasoner.said`, and as ``"all"`` their weighted sum."""
+    losses = {"words": words} | ({"spatial": _spatial(points, examples)} if weights.spatial else {})
+    return _summed(losses, weights)
+
+
+def _spatial(points: Tensor, examples: Sequence[ReasonerExample]) -> Tensor:
+    """Compute smooth L1 to the true centroids; where there is no target there is no place."""
+    there = torch.tensor([bool(one.truth) for one in examples], device=points.device)
+    places = torch.tensor([one.centroid or (0.0, 0.0) for one in examples], device=points.device)
+    away = functional.smooth_l1_loss(points.float()[there], places.float()[there])
+    return away if bool(there.any()) else points.sum() * 0
+
+
+def _summed(losses: dict[str, Tensor], weights: ReasonerLosses) -> dict[str, Tensor]:
     total = torch.stack([getattr(weights, name) * value for name, value in losses.items()]).sum()
     return {**losses, "all": total}
 
@@ -136,6 +153,8 @@ class CGReasonerTask(Task[Batch]):
             self._loaded = load(VLMConfig(model=model, device=str(trainer.device), dtype=config.dtype))
             self._base = base_of(model, self._loaded.source)
         language = frozen(self._loaded.model, config.train_vision)
+        if config.learn == "words":
+            language.requires_grad_(False)
         layers = adapters(language, config.lora, config.train_vision)
         torch.manual_seed(config.seed)  # loading draws too
         if layers is not None:
@@ -145,6 +164,11 @@ class CGReasonerTask(Task[Batch]):
         network = CGReasoner(language, config.network, load_head(head)).to(trainer.device)
         if config.initial:
             load_weights(network, earlier, new=("sight.",))
+        if config.learn == "words":
+            network.requires_grad_(False)
+            for taught in (network.sight, network.space):
+                assert taught is not None
+                taught.requires_grad_(True)
         trainer.run.log(
             0,
             training=count,
@@ -181,6 +205,10 @@ class CGReasonerTask(Task[Batch]):
         assert isinstance(network, CGReasoner)
         inputs, labels = self._tensors(batch)
         device, config = self._trainer.device, self._config
+        if config.learn == "words":
+            truth = targets_of(batch, config.network.grid).to(device)
+            words, points = network.said(on_device(inputs, device, self._loaded.model.dtype), labels.to(device), truth)
+            return words_losses(words, points, batch, config.losses)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.autocast):
             found = network(
                 on_device(inputs, device, self._loaded.model.dtype),
@@ -205,7 +233,10 @@ class CGReasonerTask(Task[Batch]):
         return inputs, labels
 
     def score(self, network: nn.Module) -> dict[str, float]:
-        """Return the mean Dice of held-out pictures by source; what the answers say is logged beside it."""
+        """Return the mean Dice of held-out pictures by source; what the answers say is logged beside it.
+
+        Where words alone are taught masks stay as they are: the part of right places is what counts.
+        """
         assert isinstance(network, CGReasoner)
         prompter = CGReasonerPrompter(
             network,
@@ -219,6 +250,8 @@ class CGReasonerTask(Task[Batch]):
             found[title] = float(np.mean([dice_of(one, two) for one, two in zip(answers, examples, strict=True)]))
             said = what_answers_say(answers, examples)
             self._trainer.run.log(self._trainer.step, **{f"{title} {name}": value for name, value in said.items()})
+            if self._config.learn == "words":
+                found[title] = said.get("place", found[title])
         return found
 
     def save(self, network: nn.Module, step: int, scores: Mapping[str, float]) -> None:

@@ -102,6 +102,11 @@ class CGReasonerRunConfig(RunConfig):
     initial: str = option(
         "", "RUN/model of an earlier run to go on from, in place of model; what is new in network begins from nothing"
     )
+    learn: Literal["all", "words"] = option(
+        "all",
+        "words: of an earlier run's model (initial) teach nothing but what joins words and mask, by true masks "
+        "(network.words_see_mask): no picture is searched, and a step takes a part of the time",
+    )
     head: str = option(
         "text2centroid",
         "frozen head of Text2Centroid: the package's, or a file that `fiducial train text2centroid` left",
@@ -155,6 +160,8 @@ class CGReasonerRunConfig(RunConfig):
             )
         if self.initial and self.lora is not None:
             raise InputError("initial: all weights of an earlier run's model are trained on: lora=none")
+        if self.learn == "words" and not (self.initial and self.network.words_see_mask):
+            raise InputError("learn: words alone are taught to an earlier model: initial, and network.words_see_mask")
         if self.made is not None and (self.lora is not None or not self.train_vision):
             raise InputError("made: all of a new language model has to be trained: lora=none, train_vision=true")
         if not any(source.scored for source in self.data):
