@@ -71,6 +71,17 @@ def test_the_summary_is_strict_json(run):
     assert told["p@0.5"] == summary.report["p@0.5"]
 
 
+def test_a_notebook_shows_numbers_intervals_and_outcomes(run):
+    summary = summarise(run)
+    low, high = summary.intervals["mean_iou"]
+    shown = summary._repr_html_()
+    assert "<b>30 samples</b>, counted by the policy fiducial</div>" in shown
+    assert f'<td>mean IoU</td><td class="number">{summary.report["mean_iou"]:.4f}</td>' in shown
+    assert f'<td class="number">{low:.3f} to {high:.3f}</td>' in shown
+    assert f"{summary.outcomes['found']} found something" in shown
+    assert "; 2 of 32 are missing</div>" in replace(summary, planned=32)._repr_html_()
+
+
 @pytest.mark.parametrize("name", sorted(POLICIES))
 def test_any_policy_can_count_a_run_afterwards(run, tmp_path, name):
     fresh = summarise(evaluate(bench(30, rules=name), tmp_path / "fresh"))

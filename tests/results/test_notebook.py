@@ -24,7 +24,7 @@ def test_the_picture_of_a_notebook_is_the_overlay(two):
 def test_large_pictures_are_shrunk_for_notebooks(make):
     large = Image(np.full((900, 3000, 3), 90, np.uint8))
     assert size_of(make(on=large)._repr_png_())[0] == notebook.MAX_SHOWN
-    [data] = re.findall(r'src="data:image/png;base64,([^"]+)"', make(on=large)._repr_html_())
+    [data] = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', make(on=large)._repr_html_())
     assert size_of(base64.b64decode(data)) == (1024, 307)
 
 

@@ -224,6 +224,10 @@ def test_files(tmp_path):
     assert "<b>the" not in page
     assert page.count("data:image/png") == 7 + 2  # slices 2 to 8, and two other planes
     assert '<b class="left">R</b><b class="right">L</b>' in page
+    shown = result._repr_html_()  # in a notebook, which keeps every picture
+    assert "<b>the tumour &lt;b&gt;</b>" in shown
+    assert shown.count("data:image/png") == 3
+    assert "the patient's R at the left" in shown
 
 
 def test_pictures_have_square_pixels_and_masks_come_back():

@@ -157,6 +157,12 @@ class Summary:
             "seconds": {stage: dict(values) for stage, values in self.seconds.items()},
         }
 
+    def _repr_html_(self) -> str:
+        """Show it in a notebook."""
+        from fiducial.evaluation.report import shown
+
+        return shown(self)
+
 
 def summarise(run: Run, policy_name: str | None = None, *, seed: int = 0) -> Summary:
     """Count a run, finished or not; another policy than its own scores every record anew. The seed draws bootstraps."""

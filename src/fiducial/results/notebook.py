@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MAX_SHOWN = 1024
-"""No side of a picture in a notebook is longer, in pixels: notebooks keep every picture that they show."""
+"""No side of a picture in a notebook is longer, in pixels: notebooks keep every picture that they show, so that the one
+in the HTML is a JPEG, a tenth of the size."""
 _MAX_LISTED = 20
 
 
@@ -29,7 +30,7 @@ def as_png(segmentation: Segmentation) -> bytes:
 
 def as_html(segmentation: Segmentation) -> str:
     """Return the picture with its targets, and as text below it what was asked, how it ended and what was found."""
-    picture = base64.b64encode(_encoded(draw_targets(segmentation))).decode("ascii")
+    picture = base64.b64encode(_encoded(draw_targets(segmentation), ".jpg")).decode("ascii")
     found = list(zip(segmentation.prompts, segmentation.masks, segmentation.scores, strict=True))
     rows = [
         f"<tr><td>{number}</td><td>{html.escape(prompt.label or 'target')}</td><td>{mask.area:,} px</td>"
@@ -39,7 +40,7 @@ def as_html(segmentation: Segmentation) -> str:
     more = len(found) - _MAX_LISTED
     head = "<tr><th></th><th>label</th><th>area</th><th>score</th></tr>"
     parts = [
-        f'<img alt="{html.escape(repr(segmentation))}" style="max-width: 100%" src="data:image/png;base64,{picture}">',
+        f'<img alt="{html.escape(repr(segmentation))}" style="max-width: 100%" src="data:image/jpeg;base64,{picture}">',
         f"<div><b>{html.escape(segmentation.instruction or 'masks from given coordinates')}</b>: "
         f"{html.escape(status(segmentation))}</div>",
         f"<table>{head}{''.join(rows)}</table>" if rows else "",
@@ -66,9 +67,9 @@ def plot(segmentation: Segmentation, axes: Axes | None = None) -> Axes:
     return axes
 
 
-def _encoded(pixels: Pixels) -> bytes:
+def _encoded(pixels: Pixels, ending: str = ".png") -> bytes:
     scale = MAX_SHOWN / max(pixels.shape[:2])
     if scale < 1:
         size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return cv2.imencode(".png", pixels[..., ::-1])[1].tobytes()
+    return cv2.imencode(ending, pixels[..., ::-1])[1].tobytes()

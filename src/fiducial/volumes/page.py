@@ -1,4 +1,4 @@
-"""The page of a volume's result: the table, and slices with the masks; no scripts, no requests."""
+"""The page of a volume's result, and what a notebook shows: the table, slices with masks; no scripts, no requests."""
 
 from __future__ import annotations
 
@@ -23,14 +23,20 @@ if TYPE_CHECKING:
 
     from fiducial.volumes.result import VolumeSegmentation
 
-MOST_SLICES = 24
+MOST_SLICES, MOST_SHOWN = 24, 3
+"""Most slices of a page, and of a notebook, which keeps every picture."""
 _SIDE = 360  # pixels of the longer side that small pictures are enlarged to
 
 
 def page_of(result: VolumeSegmentation) -> str:
     """Return the page as HTML; every value is escaped."""
     views = [_view(result, plane) for plane in PLANES if plane != result.viewer.slicing.plane] if result.table else []
-    return _template().render(result=result, views=views, slices=[*_slices(result)])
+    return _template("page.html").render(result=result, views=views, slices=[*_slices(result, MOST_SLICES)])
+
+
+def shown(result: VolumeSegmentation) -> str:
+    """Return what a notebook shows: a few slices with the masks, and the table; every value is escaped."""
+    return _template("shown.html").render(result=result, slices=[*_slices(result, MOST_SHOWN)])
 
 
 def drawn(viewer: Viewer, labels: LabelMap, index: int) -> Image:
@@ -47,12 +53,12 @@ def drawn(viewer: Viewer, labels: LabelMap, index: int) -> Image:
     return MaskOverlay(masks, opacity=0.25)(picture.stretched((width, height)))
 
 
-def _slices(result: VolumeSegmentation) -> Iterator[dict[str, Any]]:
+def _slices(result: VolumeSegmentation, most: int) -> Iterator[dict[str, Any]]:
     """Yield slices evenly spread over those in which something was found; without any, over all."""
     shown = result.viewer.slicing.stack(result.label_map.array)
     found = [one.index for one in result.slices if shown[one.index].any()]
     among = found or [one.index for one in result.slices]
-    chosen = np.unique(np.linspace(0, len(among) - 1, min(MOST_SLICES, len(among))).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(among) - 1, min(most, len(among))).round().astype(int))
     for number in chosen:
         yield _figure(result.viewer, result.label_map, among[number])
 
@@ -80,8 +86,8 @@ def _figure(viewer: Viewer, labels: LabelMap, index: int) -> dict[str, Any]:
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(files("fiducial.volumes").joinpath("page.html").read_text(encoding="utf-8"))
+    return environment.from_string(files("fiducial.volumes").joinpath(name).read_text(encoding="utf-8"))

@@ -95,6 +95,12 @@ class VolumeSegmentation:
         written["page"] = write_atomically(folder / "page.html", page_of(self))
         return written
 
+    def _repr_html_(self) -> str:
+        """Show it in a notebook."""
+        from fiducial.volumes.page import shown
+
+        return shown(self)
+
 
 def describe(
     volume: Volume,

@@ -113,6 +113,23 @@ def write_comparison(folder: Path, comparison: Comparison) -> tuple[Path, ...]:
     )
 
 
+def shown(summary: Summary) -> str:
+    """Return what a notebook shows of a run: its numbers with their intervals, and how asking ended."""
+    report, rules = summary.report, summary.policy
+    count = int(report["n"] or 0)
+    known = [name for name, value in report.items() if value is not None and name not in COUNTS]
+    rows = [(label(n, rules, summary.unit)[0], number(report[n]), interval(summary.intervals.get(n))) for n in known]
+    values = {
+        "count": f"{count:,}",
+        "policy": rules.name,
+        "planned": f"{summary.planned:,}",
+        "missing": f"{summary.planned - count:,}" if summary.planned > count else "",
+        "numbers": Grid(("", "value", "95 % interval"), rows, (1, 2)),
+        "outcomes": "; ".join(f"{n:,} {OUTCOMES[name]}" for name, n in summary.outcomes.items() if n),
+    }
+    return render("shown.html", values)
+
+
 # -- figures ------------------------------------------------------------------------------------------
 
 
