@@ -65,7 +65,7 @@ def test_geojson_keeps_rfc_7946(result, folder):
     west, south, east, north = table.total_bounds
     assert 13.5 < west < east < 13.6
     assert 52.3 < south < north < 52.4
-    assert all(part.exterior.is_ccw for outline in table.geometry for part in outline.geoms)
+    assert all(part.exterior.is_ccw for part in table.geometry.explode())  # GDAL 3.8 writes Polygons
     back = table.to_crs(32633).geometry
     assert (back.symmetric_difference(result.table.geometry).area < 0.05 * result.table.geometry.area).all()
 
