@@ -7,7 +7,7 @@ LOWEST := .venv-lowest
 # Idle OpenMP threads spin and slow down whatever else runs.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: demo test check format grammar mutants lint types docs wheel lowest clean
+.PHONY: demo test check format grammar notebooks mutants lint types docs wheel lowest clean
 
 demo: $(STAMP)  ## segment real photographs by instruction; pictures land in demo/
 	$(BIN)/python examples/demo.py --out demo
@@ -31,6 +31,9 @@ format: $(STAMP)  ## rewrite what the linter can mend
 
 grammar: $(STAMP)  ## work out the tables of the grammar of spatial phrases anew
 	$(BIN)/python -m fiducial.language.phrases.tables
+
+notebooks: $(STAMP)  ## run the notebooks of docs/ and keep what they show
+	$(BIN)/python tests/notebooks.py
 
 mutants: $(STAMP)  ## draw small faults and see whether the tests see them (not part of make test)
 	$(BIN)/python tests/mutants.py

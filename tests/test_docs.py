@@ -41,7 +41,8 @@ def test_every_page_is_in_the_navigation():
         return [page for value in (entry.values() if isinstance(entry, dict) else entry) for page in named(value)]
 
     config = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), yaml.BaseLoader)
-    assert sorted(named(config["nav"])) == sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+    pages = [*DOCS.rglob("*.md"), *(path.with_suffix(".md") for path in DOCS.rglob("*.ipynb"))]
+    assert sorted(named(config["nav"])) == sorted(path.relative_to(DOCS).as_posix() for path in pages)
 
 
 def test_the_reference_is_made_of_what_is_public():
