@@ -20,6 +20,9 @@ from fiducial.results.saving import stem_of
 from fiducial.results.segmentation import Segmentation
 
 _MAX_INSTANCES = 65535
+_FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # since OpenCV 4.12
+    _FAST += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 _COLOURS: dict[Outcome, Colour] = {
     Outcome.FOUND: (0, 112, 74),
     Outcome.NO_TARGET: (84, 84, 96),
@@ -31,8 +34,8 @@ _COLOURS: dict[Outcome, Colour] = {
 
 def write_overlay(segmentation: Segmentation, folder: Path) -> bytes:
     """Return the overlay: at most 4096 pixels a side and 4 megapixels, plus the legend."""
-    # The first level is several times faster than Pillow's default, at about a tenth more bytes.
-    _, data = cv2.imencode(".png", draw(segmentation)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    # Several times faster than Pillow's default, at up to a fifth more bytes.
+    _, data = cv2.imencode(".png", draw(segmentation)[..., ::-1], _FAST)
     return data.tobytes()
 
 
