@@ -1,12 +1,14 @@
 import json
+import threading
 
 import numpy as np
 import PIL.Image
 import pytest
 
 from fiducial import Mask, Outcome
-from fiducial.cli import main
+from fiducial.cli import main, segment
 from fiducial.errors import ModelError
+from fiducial.prompters.classic import ClassicPrompter
 
 KEYS = [
     "image",
@@ -86,6 +88,27 @@ def test_a_folder_goes_on_after_a_bad_file(folder, tmp_path, capsys):
 
 
 RUN = ["the red region", "--recipe", "classic", "--out"]
+
+
+def test_the_next_picture_is_segmented_while_the_files_of_one_are_written(folder, tmp_path, capsys, monkeypatch):
+    asked, ask, keep = threading.Event(), ClassicPrompter.ask, segment._keep
+
+    def asking(self, images, instructions):
+        if images[0].name.endswith("b.png"):
+            asked.set()
+        return ask(self, images, instructions)
+
+    def keeping(result, *rest):
+        assert asked.wait(60), "the second picture waits for the files of the first"
+        return keep(result, *rest)
+
+    monkeypatch.setattr(ClassicPrompter, "ask", asking)
+    monkeypatch.setattr(segment, "_keep", keeping)
+    words = ["segment", str(folder), "the red region", "--recipe", "classic", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    captured = capsys.readouterr()
+    said = [line.partition(": 1 target")[0] for line in captured.out.splitlines() if ": 1 target" in line]
+    assert said == [str(folder / "a.png"), str(folder / "b.png")]
 
 
 def test_a_folder_goes_on_where_it_was(folder, tmp_path, capsys):

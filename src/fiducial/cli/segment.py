@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +24,7 @@ from fiducial.rasters.configs import RasterOptions
 from fiducial.rasters.telling import is_map
 from fiducial.recipes import Recipe, load
 from fiducial.results import Segmentation, file_stems, names_from_common_folder, write_joint_coco
+from fiducial.streams import one_ahead
 from fiducial.volumes.configs import VolumeOptions
 
 if TYPE_CHECKING:
@@ -135,7 +136,6 @@ def _segment_pictures(
 ) -> int:
     """Segment the pictures that are not done, so that a bad one does not end the rest; returns the exit status."""
     status, number, started = 0, 0, time.perf_counter()
-    turns = iter(pending)
     bar = _progress(pipeline.name) if len(pending) > 1 and sys.stderr.isatty() else None
 
     def passed(path: Path, ended: str, outcome: Outcome) -> None:
@@ -147,18 +147,17 @@ def _segment_pictures(
             left = (time.perf_counter() - started) / number * (len(pending) - number)
             terminal.say(f"[{number + count - len(pending)}/{count}] {path.name}: {ended}, {left:.0f} s left")
 
-    def lost(image: object, error: InputError) -> None:
-        nonlocal status
-        status = 2
-        terminal.say(f"fiducial: {error}")
-        path, stem = next(turns)
-        unread.add(stem)
-        passed(path, "not read", Outcome.FAILED)
-
     with bar or contextlib.nullcontext():
-        paths = [path for path, _ in pending]
-        for result in pipeline.stream(paths, options.instruction, on_error=lost, max_pixels=options.max_pixels):
-            path, stem = next(turns)
+        every = _in_turn(pipeline, [path for path, _ in pending], options)
+        # The files of one picture are written while the next is segmented.
+        pairs = one_ahead(lambda _: next(every), pending) if len(pending) > 1 else zip(pending, every, strict=True)
+        for (path, stem), result in pairs:
+            if isinstance(result, InputError):
+                status = 2
+                terminal.say(f"fiducial: {result}")
+                unread.add(stem)
+                passed(path, "not read", Outcome.FAILED)
+                continue
             status = max(status, common.report_failure(result))
             written, more = _keep(result, stem, folder, options)
             if ledger is not None:
@@ -167,6 +166,19 @@ def _segment_pictures(
             if folder is None and terminal.nobody_reads():
                 break
     return status
+
+
+def _in_turn(pipeline: Pipeline, paths: Sequence[Path], options: Segment) -> Iterator[Segmentation | InputError]:
+    """Return what comes of each picture, or why it cannot be read."""
+    lost: list[InputError] = []
+    results = pipeline.stream(
+        paths, options.instruction, on_error=lambda _, error: lost.append(error), max_pixels=options.max_pixels
+    )
+    for result in results:
+        yield from lost
+        lost.clear()
+        yield result
+    yield from lost
 
 
 def _join(
