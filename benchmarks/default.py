@@ -74,6 +74,8 @@ import fiducial, fiducial.cli.segment, fiducial.prompters.classic, fiducial.prom
 import fiducial.prompters.grounder.detecting, fiducial.segmenters.nano
 passed("modules of fiducial")
 pipe = fiducial.load("nano", options={"prompter.device": "cpu"})
+for engine in (pipe.prompter.detector.grounder.engine, pipe.segmenter.engine):
+    engine.ready()  # which a command does not wait for
 passed("weights and graphs")
 image = fiducial.images.read_image(sys.argv[1])
 image.digest
@@ -195,6 +197,58 @@ def rows(seconds: Mapping[str, float]) -> dict[str, float]:
     return {f"{name}, ms": round(1000 * value, 1) for name, value in seconds.items()} | ratio
 
 
+def further(pipe: Pipeline, pixels: np.ndarray, rounds: int = 7) -> dict[str, Any]:
+    """Time cutting so many boxes of a picture that is not remembered, and what each further one adds."""
+    random = np.random.default_rng(3)
+
+    def cut(count: int) -> None:
+        image = fresh(pixels, random)
+        corners = random.uniform(0, 600, (count, 2)).tolist()
+        boxes = [Prompt(image.frame, box=(x, y, x + 120, y + 90)) for x, y in corners]
+        pipe.cut(image, Prompts(image.frame, tuple(boxes)))
+
+    counts = (5, 10, 20)
+    seconds = least({str(count): lambda count=count: cut(count) for count in counts}, rounds)
+    found = {f"{count} boxes, ms": round(1000 * value, 1) for count, value in seconds.items()}
+    return found | {"each further box, ms": round(1000 * (seconds["20"] - seconds["5"]) / 15, 1)}
+
+
+LARGE = """
+import resource, sys, time
+import numpy as np
+import fiducial
+small = fiducial.read_image(sys.argv[1]).pixels
+side = int(sys.argv[2])
+rows, columns = (-(-side // length) for length in small.shape[:2])
+image = fiducial.Image(np.ascontiguousarray(np.tile(small, (rows, columns, 1))[:side, :side]))
+pipe = fiducial.load("nano", options={"prompter.device": "cpu"})
+started = time.process_time()
+result = pipe(image, sys.argv[3])
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(time.process_time() - started, peak, len(result.masks))
+"""
+
+
+def large(path: Path) -> list[dict[str, float]]:
+    """Time pictures of 1 to 100 megapixels, the same sea again and again, in processes of their own."""
+    found = []
+    for side in (1000, 3000, 10_000):
+        words = [sys.executable, "-c", LARGE, str(path), str(side), INSTRUCTION]
+        done = subprocess.run(words, capture_output=True, check=True, text=True)
+        seconds, memory, targets = map(float, done.stdout.split())
+        megapixels = side**2 / 1e6
+        found.append(
+            {
+                "megapixels": megapixels,
+                "targets": int(targets),
+                "seconds of the processor": round(seconds, 2),
+                "of them for a megapixel": round(seconds / megapixels, 3),
+                "MiB": round(memory),
+            }
+        )
+    return found
+
+
 def busy(pipes: Mapping[str, Pipeline], pixels: np.ndarray) -> dict[str, Any]:
     """Time the warm call while another process takes a core."""
     random = np.random.default_rng(1)
@@ -304,6 +358,7 @@ def main() -> None:
         busy_before = os.getloadavg()[0]
         started = cold(path, Path(folder))
         stages = stage_by_stage(path, Path(folder))
+        sizes = large(path)
     pipes = {"torch": by_torch(), "nano": fiducial.load("nano", options={"prompter.device": "cpu"})}
     measured = {
         "load of the machine before": round(busy_before, 1),
@@ -311,6 +366,8 @@ def main() -> None:
         "cold start": started,
         "cold start stage by stage, seconds of the processor": stages,
         "warm, 1000 x 800": warm(pipes, pixels),
+        "further targets": further(pipes["nano"], pixels),
+        "large pictures": sizes,
         "beside a process that takes one core": busy(pipes, pixels),
         "many pictures of 1000 x 800": many(pipes, pixels),
         "installed, MB, without the package's own files": {"base": installed(""), "with models": installed("models")},
