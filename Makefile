@@ -12,8 +12,12 @@ export GOMP_SPINCOUNT ?= 1000
 demo: $(STAMP)  ## segment real photographs by instruction; pictures land in demo/
 	$(BIN)/python examples/demo.py --out demo
 
+# As many processes as cores, and each on one; those that tests start need not compile the package anew.
+test lowest: export OMP_NUM_THREADS ?= 1
+test lowest: export PYTHONDONTWRITEBYTECODE =
+
 test: $(STAMP)  ## the whole suite with coverage
-	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term -q
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term -q
 
 check: lint types  ## lint, format, types, import contracts
 
@@ -47,7 +51,7 @@ wheel: $(STAMP)  ## sdist and wheel, into dist/
 	$(BIN)/python -m twine check --strict dist/*
 
 lowest: $(LOWEST)/.installed  ## the suite on the lowest versions that pyproject.toml allows, in an environment of its own
-	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile -q tests
+	$(LOWEST)/bin/python -m pytest -n auto --dist worksteal -q tests
 
 benchmark-%: $(STAMP)  ## one benchmark, such as make benchmark-default; its numbers land in benchmarks/results/
 	$(BIN)/python benchmarks/$*.py

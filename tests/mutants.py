@@ -151,6 +151,7 @@ def patch(mutant: Mutant) -> None:
         place = code.co_qualname, code.co_firstlineno
         codes[place] = None if place in codes else code  # two lambdas of one line
         waiting += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    gc.unfreeze()  # what the suite put aside when it had collected
     for value in gc.get_objects():
         if isinstance(value, FunctionType) and value.__code__.co_filename == str(mutant.path):
             code = codes[value.__code__.co_qualname, value.__code__.co_firstlineno]
