@@ -8,7 +8,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import fake_datasets
@@ -38,7 +38,6 @@ def load(tmp_path, data):
     return load_plain(path)
 
 
-@settings(max_examples=60, deadline=None)
 @given(value=VALUES, protocol=st.integers(0, 5))
 def test_plain_values_come_back_as_the_standard_reader_gives_them(tmp_path_factory, value, protocol):
     data = pickle.dumps(value, protocol=protocol)
@@ -47,7 +46,6 @@ def test_plain_values_come_back_as_the_standard_reader_gives_them(tmp_path_facto
     assert type(found) is type(value)
 
 
-@settings(max_examples=150, deadline=None)
 @given(data=st.binary(max_size=60))
 def test_any_bytes_give_a_value_or_a_refusal(tmp_path_factory, data):
     # Anything else that is raised fails the test.

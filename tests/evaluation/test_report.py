@@ -257,7 +257,7 @@ def comparison_values(text):
     return {**words, **page, "numbers": grid, "folders": grid, "published": [(text, grid, text)]}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.text(st.characters(categories=None)))
 @example(HOSTILE)
 def test_text_is_escaped_wherever_it_is_put(text):
@@ -266,7 +266,7 @@ def test_text_is_escaped_wherever_it_is_put(text):
     assert page.addresses == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.text())
 @example(HOSTILE)
 def test_text_makes_no_markdown(text):

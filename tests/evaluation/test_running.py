@@ -51,7 +51,7 @@ def test_the_prompts_hash_tells_templates_apart():
     assert bench().measure(0).prompt_sha256 != bench().measure(1).prompt_sha256
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(stops=st.lists(st.integers(1, 6), min_size=1, max_size=4), parts=st.integers(1, 5))
 def test_whole_resumed_and_sharded_runs_give_the_same_numbers(tmp_path_factory, stops, parts):
     folder = tmp_path_factory.mktemp("runs")

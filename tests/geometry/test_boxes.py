@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fiducial.errors import GeometryError
@@ -21,7 +21,6 @@ def box_lists(draw, min_size=1, max_size=12):
     return np.concatenate([low, high + draw(st.sampled_from([0.0, 1.0]))], axis=1)
 
 
-@settings(max_examples=400)
 @given(box_lists(), box_lists())
 def test_the_measures_are_ordered_and_bounded(a, b):
     iou, giou, diou, ciou = (measure(a, b) for measure in MEASURES)
@@ -33,14 +32,12 @@ def test_the_measures_are_ordered_and_bounded(a, b):
     assert (diou >= -1 - 1e-9).all()
 
 
-@settings(max_examples=150)
 @given(box_lists(), box_lists())
 def test_the_measures_are_symmetric(a, b):
     for measure in MEASURES:
         np.testing.assert_allclose(measure(a, b), measure(b, a).T, atol=1e-9)
 
 
-@settings(max_examples=150)
 @given(box_lists(), box_lists(), st.sampled_from([2, 3, 10]), st.integers(-50, 50))
 def test_the_measures_do_not_change_under_scaling_flips_and_shifts(a, b, factor, shift):
     for measure in (boxes.iou, boxes.giou, boxes.diou, boxes.ciou):
@@ -52,7 +49,6 @@ def test_the_measures_do_not_change_under_scaling_flips_and_shifts(a, b, factor,
             np.testing.assert_allclose(measure(a + shift, b + shift), expected, atol=1e-5)
 
 
-@settings(max_examples=80)
 @given(box_lists(12, 12), box_lists(12, 12))
 def test_row_by_row_is_the_diagonal(a, b):
     for measure in MEASURES:
@@ -87,7 +83,6 @@ def test_empty_boxes_never_divide_by_zero():
     assert boxes.iou([], [[0, 0, 1, 1]]).shape == (0, 1)
 
 
-@settings(max_examples=200)
 @given(box_lists(), st.sampled_from(["xyxy", "xywh", "cxcywh", "yxyx"]), st.sampled_from(["xywh", "cxcywh", "yxyx"]))
 def test_formats_convert_there_and_back(given_boxes, source, target):
     there = boxes.convert(given_boxes, source, target)
@@ -143,7 +138,6 @@ def test_suppression_by_score_and_by_area():
     assert boxes.nms(np.empty((0, 4)), []).tolist() == []
 
 
-@settings(max_examples=150)
 @given(box_lists(1, 12), st.floats(0, 1), st.randoms(use_true_random=False))
 def test_what_suppression_keeps_is_apart_and_what_it_drops_is_covered(given_boxes, threshold, random):
     scores = [random.random() for _ in given_boxes]

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fiducial.errors import FrameError
@@ -28,7 +28,6 @@ def frames(draw):
     return made, Frame.pixels(width, height)
 
 
-@settings(max_examples=250)
 @given(frames(), frames(), st.binary(min_size=80, max_size=80), st.sampled_from([1e-6, 0.01, 1.0, 3.0]))
 def test_conversion_there_and_back_returns_the_points(one, other, numbers, step):
     frame, target = one[0], other[0]
@@ -43,7 +42,6 @@ def test_conversion_there_and_back_returns_the_points(one, other, numbers, step)
     np.testing.assert_allclose(back, points, atol=1e-15 * rounded, rtol=1e-9)
 
 
-@settings(max_examples=250)
 @given(frames(), frames())
 def test_corners_go_to_corners_exactly(one, other):
     frame, target = one[0], other[0]
@@ -51,7 +49,6 @@ def test_corners_go_to_corners_exactly(one, other):
     assert corners.tolist() == [[target.left, target.top], [target.right, target.bottom]]
 
 
-@settings(max_examples=300)
 @given(frames(), frames(), st.binary(min_size=160, max_size=160), st.sampled_from([1e-6, 0.01, 3.0]))
 def test_boxes_stay_ordered_whatever_way_the_axes_run(one, other, numbers, step):
     corners = np.frombuffer(numbers, dtype=np.int16).reshape(-1, 2, 2) * step

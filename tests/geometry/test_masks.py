@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 import scipy.ndimage
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
@@ -31,7 +31,6 @@ def pairs(draw):
     return draw(dense_masks(shape)), draw(dense_masks(shape))
 
 
-@settings(max_examples=500)
 @given(dense_masks())
 def test_dense_runs_and_coco_agree_byte_for_byte(dense):
     mask = Mask.from_dense(dense)
@@ -43,7 +42,6 @@ def test_dense_runs_and_coco_agree_byte_for_byte(dense):
     assert mask.area == int(coco.area(theirs)) == dense.sum()
 
 
-@settings(max_examples=150)
 @given(st.lists(st.integers(0, 3_000_000), min_size=1, max_size=12), st.booleans())
 def test_long_runs_are_written_as_pycocotools_writes_them(counts, zero_first):
     counts = ([0] if zero_first else []) + [count + 1 for count in counts]
@@ -55,7 +53,6 @@ def test_long_runs_are_written_as_pycocotools_writes_them(counts, zero_first):
     assert mask.area == sum(counts[1::2])
 
 
-@settings(max_examples=300)
 @given(pairs())
 def test_set_operations_match_dense_ones(pair):
     a, b = pair
@@ -71,7 +68,6 @@ def test_set_operations_match_dense_ones(pair):
         assert one.iou(two) == pytest.approx(float(coco.iou(theirs[:1], theirs[1:], [0])[0, 0]))
 
 
-@settings(max_examples=300)
 @given(dense_masks())
 def test_measures_match_dense_ones(dense):
     mask = Mask.from_dense(dense)
@@ -88,7 +84,6 @@ def test_measures_match_dense_ones(dense):
     assert np.array_equal(mask.contains(grid), np.pad(dense, 1))
 
 
-@settings(max_examples=300)
 @given(dense_masks(), st.sampled_from([4, 8]))
 def test_components_match_scipy(dense, connectivity):
     structure = np.ones((3, 3)) if connectivity == 8 else None
@@ -109,7 +104,6 @@ def test_components_of_a_long_spiral_come_back_as_one():
     assert len(Mask.from_dense(dense).components()) == scipy.ndimage.label(dense, np.ones((3, 3)))[1] == 1
 
 
-@settings(max_examples=400)
 @given(dense_masks())
 def test_outlines_give_the_mask_back(dense):
     mask = Mask.from_dense(dense)
@@ -129,7 +123,6 @@ def test_an_outline_with_a_hole_has_four_corners_each():
     assert sorted(map(tuple, hole)) == [(3, 2), (3, 4), (5, 2), (5, 4)]
 
 
-@settings(max_examples=500)
 @given(
     st.integers(3, 7).flatmap(lambda count: st.binary(min_size=4 * count, max_size=4 * count)),
     side,
@@ -142,7 +135,6 @@ def test_coco_polygons_fill_as_pycocotools_fills_them(numbers, height, width, di
     assert np.array_equal(Mask.from_coco([flat], height, width).to_dense(), theirs)
 
 
-@settings(max_examples=300)
 @given(st.binary(min_size=20, max_size=20), side, side, st.sampled_from([0.5, 1e-4]))
 def test_the_centre_rule_takes_pixels_whose_centre_lies_inside(numbers, height, width, step):
     ring = np.round((np.frombuffer(numbers, dtype=np.uint16) / 65535 * 15 - 3) / step).reshape(5, 2) * step
@@ -164,7 +156,6 @@ def test_polygons_join_and_holes_open():
     assert Mask.from_polygons([], 6, 10).area == 0
 
 
-@settings(max_examples=150)
 @given(dense_masks(), st.integers(0, 5), st.integers(0, 5), st.integers(0, 3), st.integers(0, 3))
 def test_a_piece_lands_where_it_belongs(dense, x, y, right, below):
     height, width = dense.shape
@@ -174,7 +165,6 @@ def test_a_piece_lands_where_it_belongs(dense, x, y, right, below):
     assert Mask.from_dense(dense, offset=(x, y), size=size, score=0.5) == Mask.from_dense(canvas)
 
 
-@settings(max_examples=250)
 @given(st.lists(st.floats(-3, 15), min_size=4, max_size=4), side, side)
 def test_a_box_mask_holds_the_pixels_with_their_centre_inside(box, height, width):
     dense = Mask.from_box(box, height, width).to_dense()

@@ -25,7 +25,7 @@ DRAFTS = "First I thought of [[0.1, 0.2, 0.3, 0.4]], of ```json\n[]\n``` and of 
 
 
 @pytest.mark.parametrize("name", sorted(DIALECTS))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=SEEDS,
     width=SIZES,
@@ -52,7 +52,7 @@ def test_cutting_at_the_end_never_changes_what_is_read(
 
 
 @pytest.mark.parametrize("name", sorted(set(DIALECTS) - ENDLESS))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(seed=SEEDS)
 def test_nothing_shorter_is_complete(name: str, seed: int) -> None:
     """Token by token, as a model writes: no draft in the thinking and no inner bracket ends the reply."""

@@ -219,7 +219,6 @@ def moved(got: Prompt, want: Prompt) -> float:
 
 
 @pytest.mark.parametrize("name", sorted(DIALECTS))
-@settings(max_examples=50, deadline=None)
 @given(seed=SEEDS, width=SIZES, height=SIZES)
 def test_round_trip(name: str, seed: int, width: int, height: int) -> None:
     one = DIALECTS[name]
@@ -245,7 +244,7 @@ def test_round_trip(name: str, seed: int, width: int, height: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["qwen2.5-vl", "think2seg", "internvl", "gemini"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=SEEDS, width=SIZES, height=SIZES, side=st.integers(min_value=56, max_value=3000))
 def test_round_trip_on_a_letterbox(name: str, seed: int, width: int, height: int, side: int) -> None:
     one = DIALECTS[name]
@@ -274,7 +273,7 @@ ODD_LABELS = st.one_of(
 
 
 @pytest.mark.parametrize("name", sorted(DIALECTS))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(ODD_LABELS, min_size=1, max_size=3), st.integers(0, 1))
 def test_what_the_strict_reader_reads_is_never_mended(name: str, labels: list[str | None], points: int) -> None:
     one = DIALECTS[name]
@@ -291,7 +290,6 @@ def test_what_the_strict_reader_reads_is_never_mended(name: str, labels: list[st
         assert len(mended.prompts) == (1 if name == "seg-zero" else len(items))
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(ODD_LABELS, min_size=1, max_size=3), st.booleans(), st.sampled_from(["", "<think>why</think>", "So: "]))
 def test_what_json_reads_is_never_mended(labels: list[str | None], ascii_only: bool, before: str) -> None:
     # further keys break the exact form, but not JSON: labels stay whole, and nothing in them is a target or a tag

@@ -323,7 +323,6 @@ small no towards up slightly parked light pale hue isolated together lined group
 VOCABULARY = WORDS.split()
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=25))
 def test_any_order_of_known_words_is_read(words: list[str]) -> None:
     text = " ".join(words)
@@ -337,7 +336,6 @@ def test_any_order_of_known_words_is_read(words: list[str]) -> None:
     assert all(words.strip() for words in request.unknown)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_has_no_words(text: str) -> None:
     if not any(character.isalnum() for character in unicodedata.normalize("NFKC", text)):
@@ -349,7 +347,7 @@ def test_any_text_is_read_or_has_no_words(text: str) -> None:
     assert repr(request)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from(VOCABULARY), st.sampled_from(VOCABULARY), st.integers(1, 400))
 def test_long_repetitions_stay_small(first: str, second: str, times: int) -> None:
     text = (f"{first} {second} " * times)[:2000]

@@ -203,7 +203,6 @@ def test_nothing_is_told_by_itself(scene: list[Candidate], word: str) -> None:
     assert len(others) not in resolve(f"everything {word} the pier", [*others, pier], FRAME).chosen
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.text(max_size=50) | st.lists(st.sampled_from(INSTRUCTIONS), min_size=2, max_size=4).map(" but ".join))
 def test_any_text_is_resolved_or_refused(text: str) -> None:
     scene = [Candidate(Prompt(FRAME, box=(x, x, x + 30, x + 20), label="ship")) for x in (10, 60, 150)]
@@ -332,7 +331,6 @@ def test_a_thing_called_column_is_that_thing() -> None:
     assert resolve("the top row of columns", columns, WIDE).chosen == (0, 1, 2, 3)
 
 
-@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 900), st.integers(0, 900), st.integers(1, 99), st.integers(1, 99)), max_size=12)
 )

@@ -189,7 +189,7 @@ def test_other_words_are_not_words_for_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(DIALECTS))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(SEEDS, st.data())
 def test_a_canonical_reply_cut_anywhere_is_never_found_with_other_targets(
     name: str, seed: int, data: st.DataObject
@@ -206,7 +206,7 @@ def test_a_canonical_reply_cut_anywhere_is_never_found_with_other_targets(
 
 
 @pytest.mark.parametrize("name", sorted(DIALECTS))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     st.text(st.characters(), max_size=20), st.sampled_from(["<think>", "[THINK]", "◁/think▷", "(1,2),(3,4)", "[0, 1]"])
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fiducial.errors import UnknownNameError
@@ -245,7 +245,6 @@ def test_sizes_are_shares_of_the_picture_or_square_pixels():
 _WORDS = "left right upper lower centre of the image not no near on in and or one other lung but is , . ; ( ) from to"
 
 
-@settings(max_examples=300)
 @given(st.lists(st.sampled_from([*_WORDS.split(), *string.ascii_letters, "\n", "İ", "é"])).map(" ".join))
 @example("left of " * 3)
 def test_any_text_can_be_read(text):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fiducial.language import Outcome
@@ -143,7 +143,6 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.lists(JSON, min_size=1, max_size=4), st.booleans())
 def test_valid_json_is_read_as_json_reads_it(value: list[Any], ascii_only: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)
@@ -176,7 +175,6 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(TEXTS, st.sampled_from(sorted(DIALECTS)))
 def test_any_text_has_an_answer(text: str, name: str) -> None:
     one = DIALECTS[name]
@@ -198,7 +196,6 @@ def test_any_text_has_an_answer(text: str, name: str) -> None:
         assert mended.repairs, "mended without a word"
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 300), st.sampled_from(["sjtu", "qwen3-vl", "think2seg", "internvl", "paligemma", "molmo"]))
 def test_a_reply_cut_anywhere_keeps_only_whole_items(cut: int, name: str) -> None:
     wholes = {

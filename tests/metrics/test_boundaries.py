@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
@@ -25,13 +25,11 @@ def edge(dense):
     return dense & ~binary_erosion(dense)  # beyond the array is background
 
 
-@settings(max_examples=100, deadline=None)
 @given(dense_masks())
 def test_the_boundary_is_the_mask_less_its_erosion(dense):
     assert np.array_equal(boundary(Mask.from_dense(dense)).to_dense(), edge(dense))
 
 
-@settings(max_examples=120, deadline=None)
 @given(dense_pairs(), st.sampled_from([0, 1, 1.5, 2]), st.sampled_from([(1.0, 1.0), (2.0, 0.5)]))
 def test_both_measures_match_distance_transforms(pair, tolerance, spacing):
     truth, prediction = map(Mask.from_dense, pair)
@@ -49,7 +47,6 @@ def test_both_measures_match_distance_transforms(pair, tolerance, spacing):
     assert hausdorff95(truth, prediction, spacing) == pytest.approx(max(there, back))
 
 
-@settings(max_examples=60, deadline=None)
 @given(dense_pairs(), st.sampled_from([0, 1, 3]))
 def test_both_measures_are_symmetric_and_do_not_mind_flips(pair, tolerance):
     one, two = map(Mask.from_dense, pair)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fiducial.errors import FrameError, GeometryError
@@ -27,7 +27,6 @@ box = st.builds(lambda x, y, w, h: [x, y, x + w, y + h], corner, corner, extent,
 box_lists = st.lists(box, min_size=1, max_size=3).map(lambda rows: np.array(rows, dtype=float))
 
 
-@settings(max_examples=120, deadline=None)
 @given(box_lists, box_lists, st.booleans())
 def test_measures_stand_in_their_order_and_ranges(truth, prediction, any_box):
     found = overlap(truth, prediction, any_box=any_box)
@@ -38,7 +37,6 @@ def test_measures_stand_in_their_order_and_ranges(truth, prediction, any_box):
     assert -1.5 <= found.ciou <= found.diou + slack
 
 
-@settings(max_examples=100, deadline=None)
 @given(box_lists, box_lists, st.integers(2, 5))
 def test_measures_are_symmetric_and_do_not_mind_flips_or_scale(truth, prediction, factor):
     found = vars_of(overlap(truth, prediction))
@@ -53,7 +51,6 @@ def vars_of(found):
     return [found.iou, found.giou, found.diou, found.ciou]
 
 
-@settings(max_examples=120, deadline=None)
 @given(box_lists, box_lists)
 def test_one_pair_gets_the_iou_of_many(truth, prediction):
     assert pair_overlap(truth[0], prediction[0]).iou == pytest.approx(boxes.iou(truth[:1], prediction[:1])[0, 0])
@@ -141,7 +138,6 @@ def as_the_notebook(truth, prediction):
     return iou, giou, iou - gap / (span[0] ** 2 + span[1] ** 2 + 1e-7) - v / (1 - iou + v + 1e-7) * v
 
 
-@settings(max_examples=120, deadline=None)
 @given(dense_pairs())
 def test_the_mixed_metric_is_that_of_the_notebook(pair):
     truth, prediction = map(Mask.from_dense, pair)

@@ -7,7 +7,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fiducial.errors import UnknownNameError
@@ -145,7 +145,6 @@ def test_a_text_and_its_swap_never_both_contradict_and_both_agree_only_at_the_mi
     assert bool(told.contradictions or other.contradictions) == (abs(across - 100) > 10)
 
 
-@settings(max_examples=50)
 @given(st.text(max_size=60), st.booleans())
 def test_any_text_has_a_verdict(text, empty):
     found = check_consistency(text, [] if empty else [LEFT])

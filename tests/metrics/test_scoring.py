@@ -5,7 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -22,7 +22,6 @@ every_policy = st.sampled_from(list(POLICIES.values()))
 TARGET, NOTHING = Mask.from_box((2, 2, 6, 6), 8, 8), Mask.empty(8, 8)
 
 
-@settings(max_examples=120, deadline=None)
 @given(dense_pairs())
 def test_counts_match_dense_arrays(pair):
     truth, prediction = pair
@@ -34,7 +33,6 @@ def test_counts_match_dense_arrays(pair):
     assert score.dice == (2 * shared / (truth.sum() + prediction.sum()) if union else 1.0)
 
 
-@settings(max_examples=100, deadline=None)
 @given(dense_pairs(), st.integers(2, 4))
 def test_scores_are_symmetric_and_do_not_mind_flips_or_scale(pair, factor):
     def measured(one, two):
@@ -49,7 +47,6 @@ def test_scores_are_symmetric_and_do_not_mind_flips_or_scale(pair, factor):
         assert expected == measured(*changed)
 
 
-@settings(max_examples=60, deadline=None)
 @given(dense_pairs(), dense_masks(), every_policy)
 def test_ignored_pixels_can_be_anything(pair, ignore, rules):
     truth, prediction = pair
@@ -67,7 +64,6 @@ def test_ignored_pixels_can_be_anything(pair, ignore, rules):
         assert (found.iou, found.dice, found.truth_area) == (expected.iou, expected.dice, expected.truth_area)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_every_policy_keeps_the_ranges_and_json_gives_scores_back(data):
     rules = data.draw(every_policy)
@@ -193,7 +189,6 @@ def test_what_cannot_be_counted_is_refused(call, error, message):
         call()
 
 
-@settings(max_examples=60, deadline=None)
 @given(dense_pairs())
 def test_shared_pixels_are_counted_without_building_them(pair):
     one, two = map(Mask.from_dense, pair)
@@ -205,7 +200,6 @@ def test_shared_pixels_are_counted_without_building_them(pair):
 side = st.integers(1, 40)
 
 
-@settings(max_examples=120, deadline=None)
 @given(dense_masks(), side, side)
 def test_both_rules_give_the_pixels_that_their_library_gives(dense, height, width):
     theirs = cv2.resize(dense.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
@@ -214,7 +208,6 @@ def test_both_rules_give_the_pixels_that_their_library_gives(dense, height, widt
     assert np.array_equal(resize_mask(Mask.from_dense(dense), height, width, "pillow").to_dense(), theirs)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 3000), st.sampled_from([480, 512, 840]))
 @example(640, 480)  # positions fall on edges here, and rounding decides
 @example(375, 840)
@@ -235,7 +228,6 @@ def test_the_rules_differ_by_half_a_pixel():
 
 
 @given(dense_masks(), st.integers(1, 5), st.sampled_from(["pillow", "opencv"]))
-@settings(max_examples=60, deadline=None)
 def test_whole_multiples_keep_every_ratio(dense, factor, rule):
     mask = Mask.from_dense(dense, score=0.5)
     large = resize_mask(mask, mask.height * factor, mask.width * factor, rule)

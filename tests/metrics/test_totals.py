@@ -58,7 +58,7 @@ def test_no_sample_gives_no_number():
 
 
 @pytest.mark.parametrize("rules", POLICIES.values(), ids=list(POLICIES))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data(), st.randoms(use_true_random=False))
 def test_any_partition_and_order_gives_the_same_report_to_the_last_bit(rules, data, random):
     given_scores = data.draw(st.lists(scores(rules), max_size=12))
@@ -111,7 +111,6 @@ numbers = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(numbers)
 def test_sums_are_exact(values):
     assert Fraction(sum(map(scaled, values)), 2**1074) == sum(map(Fraction, values), Fraction())

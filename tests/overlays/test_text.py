@@ -3,7 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fiducial.overlays import text as module
@@ -51,7 +51,6 @@ def test_plain_is_one_line_with_ascii_quotes():
     assert plain("broken \ud83d half") == "broken  half"
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=120), st.integers(60, 300))
 def test_wrapped_lines_fit_and_lose_no_letter(text, width):
     lines = wrap(text, 14, width)

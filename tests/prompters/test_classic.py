@@ -277,7 +277,7 @@ class TestPhotographs:
 
 
 class TestAnyPicture:
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**32 - 1), st.sampled_from([1, 4, 9]))
     def test_noise_of_any_size_gives_candidates_inside_the_picture(self, width, height, seed, grain):
         noise = np.random.default_rng(seed).integers(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fiducial.errors import InputError
@@ -35,7 +35,6 @@ def test_a_server_leaves_alone_what_it_is_sent(name, width, height):
     assert spoken.sizing.min_pixels <= shown[0] * shown[1] <= 1280 * spoken.sizing.factor**2
 
 
-@settings(max_examples=60)
 @given(SIDES, SIDES, st.sampled_from(sorted(DIALECTS)), st.data())
 def test_boxes_written_on_what_is_sent_come_back(width, height, name, data):
     """Whoever writes a box in the frame of the picture that was sent is understood, to a step of the dialect."""
@@ -132,7 +131,6 @@ def test_stretched_has_the_canvas_and_the_extent_of_the_image():
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.sampled_from(["qwen2.5-vl", "qwen3-vl", "llava"]), st.data())
-@settings(max_examples=60, deadline=None)
 def test_padding_is_undone_exactly(width, height, name, data):
     """A box in the image, written in numbers of the padded picture, is read as the box it was."""
     given_image = image(width, height)

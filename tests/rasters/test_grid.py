@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import CRS
 from shapely import box as rectangle
@@ -15,7 +15,6 @@ from fiducial.rasters.wording import from_scene, needs_whole, to_scene
 
 
 @given(width=st.integers(1, 3000), height=st.integers(1, 3000), tile=st.integers(64, 900), share=st.floats(0.02, 0.5))
-@settings(max_examples=60)
 def test_windows_cover_every_pixel_and_share_the_overlap(width, height, tile, share):
     overlap = max(1, int(share * tile))
     grid = Grid.of((width, height), (1, 1), tile, overlap)

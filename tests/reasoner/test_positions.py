@@ -58,7 +58,7 @@ def test_a_piece_that_crosses_the_centre_is_near_and_keeps_its_quadrant():
     assert piece_positions(piece) == (Position("top left", near=True),)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 60), st.integers(1, 60), st.data())
 def test_the_point_of_a_place_lies_in_its_quadrant_and_mirrors(width, height, data):
     x1, y1 = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
@@ -250,7 +250,6 @@ def on_second(second, min_area=0.0, marker_threshold=0.5):
     return [region for region in regions if second[labels == region.label].all()]
 
 
-@settings(max_examples=80, deadline=None)
 @given(arrays.arrays(bool, st.tuples(st.integers(2, 14), st.integers(2, 14))), st.floats(0, 1))
 def test_regions_are_connected_keep_to_their_side_and_cover_everything(second, threshold):
     labels, regions = measured(second, marker_threshold=threshold)
@@ -265,7 +264,6 @@ def test_regions_are_connected_keep_to_their_side_and_cover_everything(second, t
         assert inside[int(y), int(x)]
 
 
-@settings(max_examples=80, deadline=None)
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 10), st.integers(1, 10))))
 def test_the_hull_is_that_of_all_corners(inside):
     inside = inside[inside.any(axis=1)]

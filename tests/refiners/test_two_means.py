@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import skimage.data
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -22,7 +22,6 @@ def inertia_of(points, second):
     return sum(((part - part.mean(axis=0)) ** 2).sum() for part in parts)
 
 
-@settings(max_examples=150, deadline=None)
 @given(POINTS, st.integers(0, 9))
 def test_both_clusters_hold_points_and_every_point_is_with_its_nearer_mean(values, seed):
     points = values.astype(np.float32) / 255
@@ -41,7 +40,6 @@ def test_both_clusters_hold_points_and_every_point_is_with_its_nearer_mean(value
     assert separation == pytest.approx(1 - inertia_of(points, second) / spread, abs=1e-3)
 
 
-@settings(max_examples=60, deadline=None)
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(3, 8), st.just(3)), unique=False))
 def test_restarts_come_near_the_best_of_all_splits(values):
     points = values.astype(np.float32) / 255

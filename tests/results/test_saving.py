@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fiducial.errors import InputError, UnknownNameError
@@ -131,7 +131,6 @@ def test_stems_never_meet_and_are_safe(given_names):
     assert all(file_stem(stem) == stem for stem in stems)
 
 
-@settings(max_examples=60)
 @given(st.text(max_size=30), st.integers(1, 20))
 def test_any_text_gives_a_safe_stem(text, times):
     stem = file_stem(text * times)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fiducial.errors import GeometryError, ModelError
@@ -71,7 +71,6 @@ def full(logits: np.ndarray, up: Upsampler) -> np.ndarray:
     return wide[rows.near] * (np.float32(1) - down) + wide[rows.far] * down > 0
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     width=st.integers(1, 150),

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fiducial.segmenters.nano_crops import CHANNELS, Crop, network_input
@@ -24,7 +24,6 @@ def test_small_boxes_get_a_crop_of_some_pixels():
     y=st.integers(-40, 60),
     side=st.integers(1, 120),
 )
-@settings(max_examples=60, deadline=None)
 def test_places_and_boxes_go_to_the_crop_and_its_corners_to_its_corners(x, y, side):
     crop = Crop(x, y, side)
     corners = crop.points([(x, y), (x + side, y + side)], 128)
@@ -50,7 +49,6 @@ def test_what_lies_outside_the_image_repeats_its_edge():
 
 
 @given(x=st.integers(-30, 50), y=st.integers(-30, 40), side=st.integers(1, 90))
-@settings(max_examples=80, deadline=None)
 def test_values_come_back_to_the_part_of_the_crop_inside_the_image(x, y, side):
     height, width = 40, 50
     values, left, top = Crop(x, y, side).back(np.full((32, 32), 0.75, np.float32), height, width)

@@ -129,7 +129,7 @@ boxes_strategy = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(places=boxes_strategy, data=st.data())
 def test_whatever_is_proposed_reads_back_and_fits_its_family(places, data) -> None:
     boxes = [(x, y, min(600, x + w), min(400, y + h)) for x, y, w, h in places]
@@ -142,7 +142,7 @@ def test_whatever_is_proposed_reads_back_and_fits_its_family(places, data) -> No
         assert (one.chosen == ()) == (one.family in NO_TARGET)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(places=boxes_strategy)
 def test_a_mirrored_picture_says_right_for_left(places) -> None:
     boxes = [(x, y, min(600, x + w), min(400, y + h)) for x, y, w, h in places]

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fiducial.geometry import Mask
@@ -22,7 +22,6 @@ def test_what_lies_outside_the_picture_is_grey():
     assert not seen[8:, 8:].any()
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.2, 2.5))
 def test_boxes_stay_true_under_any_turn_and_zoom(seed, scale):
     """What is drawn of a thing lies in the box that its hull gets, and fills it."""
@@ -132,7 +131,6 @@ def test_names_that_do_not_count_have_no_loss():
 EDGE = st.floats(0, 96)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(EDGE, EDGE, EDGE, EDGE), max_size=5))
 def test_targets_stay_in_their_bounds(corners):
     boxes = [(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in corners]

@@ -240,7 +240,6 @@ def test_a_zoom_multiplies():
     assert scale_of(1000, 800, 1.5) == 0.75
 
 
-@settings(max_examples=60, deadline=None)
 @given(SIDES, SIDES)
 def test_windows_cover_the_picture_and_are_never_large(width, height):
     windows = windows_of(width, height)
@@ -258,7 +257,7 @@ def test_windows_cover_the_picture_and_are_never_large(width, height):
     assert not any(last.inner)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1601, 6000), st.integers(1, 250), st.floats(0, 1))
 def test_what_is_no_longer_than_the_overlap_lies_wholly_in_a_window(width, long, place):
     start = place * (width - long)
