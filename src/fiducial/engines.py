@@ -45,7 +45,7 @@ class Engine(Protocol):
         """Name the weights, for keys of caches."""
         ...
 
-    def __call__(self, inputs: Array) -> tuple[Array, ...]:
+    def __call__(self, *inputs: Array) -> tuple[Array, ...]:
         """Compute the outputs of a batch."""
         ...
 
@@ -83,11 +83,12 @@ class OnnxEngine:
         """Wait until the graph is ready; returns onnxruntime's session."""
         return self._opening.result()
 
-    def __call__(self, inputs: Array) -> tuple[Array, ...]:
+    def __call__(self, *inputs: Array) -> tuple[Array, ...]:
         """Compute the outputs of a batch; an InputError where the process was forked after others computed."""
         check_process(threads())
         session = self.ready()
-        return tuple(session.run(None, {session.get_inputs()[0].name: inputs}, self._options))
+        names = [one.name for one in session.get_inputs()]
+        return tuple(session.run(None, dict(zip(names, inputs, strict=True)), self._options))
 
 
 class _Opening:
@@ -162,7 +163,7 @@ class TorchEngine:
     """A network of torch, put into evaluation mode; training looks at its networks through it.
 
     Args:
-        network: takes one tensor and returns several.
+        network: takes tensors, pictures first, and returns several.
         device: where it is put; default: where it is.
     """
 
@@ -177,15 +178,16 @@ class TorchEngine:
         """Name the weights."""
         return tensors_digest("network", self.network.state_dict())
 
-    def __call__(self, inputs: Array) -> tuple[Array, ...]:
+    def __call__(self, *inputs: Array) -> tuple[Array, ...]:
         """Compute the outputs of a batch."""
         import torch
 
         check_process()
         weight = next(self.network.parameters(), torch.empty(0))
         with torch.inference_mode():
-            given = torch.from_numpy(inputs).to(weight.device, weight.dtype, memory_format=torch.channels_last)
-            return tuple(one.float().cpu().numpy() for one in self.network(given))
+            given = [torch.from_numpy(one).to(weight.device, weight.dtype) for one in inputs]
+            pictures = [one.contiguous(memory_format=torch.channels_last) if one.ndim == 4 else one for one in given]
+            return tuple(one.float().cpu().numpy() for one in self.network(*pictures))
 
 
 def runs_on_onnx(device: str) -> bool:

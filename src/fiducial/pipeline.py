@@ -311,7 +311,7 @@ class Pipeline:
         for refiner in self.prompt_refiners:
             prompts = _refine_prompts(refiner, picture, prompts, self.explain, steps_of)
         clock.lap("refine")
-        if self.segmenter is None:
+        if self.segmenter is None or (drawn and getattr(self.prompter, "keeps_masks", False)):
             masks = list(drawn)
         else:
             if target.digest not in embeddings:

@@ -135,9 +135,16 @@ def test_batches_depend_on_seed_and_step_alone(stores):
 
 def test_a_threshold_keeps_the_part_that_is_asked_for():
     logits = np.arange(100, dtype=np.float32)[:, None]
-    (kind,) = thresholds(["a"], logits, ["a"] * 50 + ["b"] * 50, 0.9)
-    assert kind == Kind("a", 5.0)
-    assert thresholds(["c"], logits, ["a"] * 100, 0.9) == (Kind("c", 0.0),)
+    truth = ["a", "b"] * 50
+    (kind,) = thresholds(["a"], logits, truth, 0.9, 0.99)
+    assert kind == Kind("a", 10.0)
+    assert thresholds(["c"], logits, truth, 0.9, 0.99) == (Kind("c", 99.0),)
+
+
+def test_a_kind_that_stands_apart_has_a_threshold_that_loses_nothing():
+    logits = np.concatenate([np.arange(100), np.arange(1000, 1010)]).astype(np.float32)[:, None]
+    (kind,) = thresholds(["a"], logits, ["b"] * 100 + ["a"] * 10, 0.9, 0.95)
+    assert kind == Kind("a", 95.0)
 
 
 def test_a_report_names_who_is_kept_and_who_is_let_through():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fiducial.errors import GeometryError
-from fiducial.geometry import Prompt
+from fiducial.geometry import Mask, Prompt
 
 COLOURS = ("black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
 """The eleven basic colour terms, which measured colours and phrases share."""
@@ -29,6 +29,7 @@ class Candidate:
         brightness: mean luminance in 0..1, or None.
         colours: share of its pixels per basic colour term (see ``COLOURS``), in 0..1, as measured
             (:func:`measure_colours`) or as judged against what is around it (:func:`judge_colours`).
+        mask: its pixels, where who found it drew them.
     """
 
     prompt: Prompt
@@ -37,6 +38,7 @@ class Candidate:
     roundness: float | None = None
     brightness: float | None = None
     colours: Mapping[str, float] = field(default_factory=dict)
+    mask: Mask | None = None
 
     def __post_init__(self) -> None:
         if self.prompt.box is None:

@@ -14,6 +14,8 @@ import io
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
-from fiducial.checkpoints import safetensors_header
+from fiducial.checkpoints import network_file, safetensors_header
 from fiducial.engines import EPSILON, GRAPH, normalised_by
 from fiducial.errors import InputError
 from fiducial.files import make_folder, write_atomically
@@ -31,19 +33,22 @@ from fiducial.prompters.grounder.network import load_taught
 from fiducial.prompters.grounder.weights import NETWORK, VECTORS
 from fiducial.prompters.kinds.judge import SIDE
 from fiducial.prompters.kinds.network import load_kinds
+from fiducial.prompters.subjects import drawing
 from fiducial.segmenters.nano_crops import CHANNELS
 from fiducial.segmenters.nano_unet import load_network
 
 OPSET = 17
 """Version of ONNX's operators, of 2022: nothing newer is needed."""
 _SINGLE = ".single"
+Axes = Mapping[str, dict[int, str]]
 
 
 def export(model: str | Path, folder: str | Path | None = None) -> tuple[Path, Path]:
     """Write both graphs of weights, and the weights beside them where they lie elsewhere.
 
     Args:
-        model: the name of the package's weights, or a safetensors file of the nano segmenter, grounder or judge.
+        model: the name of the package's weights, a safetensors file of the nano segmenter, grounder or judge, or the
+            folder of a joint model, of which the visual half gets a graph and the subjects their vectors.
         folder: where the files go, made when missing; default: that of the weights.
 
     Returns:
@@ -53,6 +58,8 @@ def export(model: str | Path, folder: str | Path | None = None) -> tuple[Path, P
         InputError: weights of none of these networks, or not in half precision.
     """
     weights = weights_of(str(model)) or Path(model)
+    if weights.is_dir():
+        return _subjects(weights, folder)
     try:
         data = weights.read_bytes()
         header, start = safetensors_header(data)
@@ -112,13 +119,34 @@ def _judge(weights: Path, prepare: Callable[[nn.Module], nn.Module]) -> Any:
     return _traced(prepare(network), torch.zeros(2, 3, SIDE, SIDE), {"pictures": {0: "count"}, "kinds": {0: "count"}})
 
 
-def _traced(network: nn.Module, example: torch.Tensor, axes: Mapping[str, dict[int, str]]) -> Any:
+def _subjects(model: Path, folder: str | Path | None) -> tuple[Path, Path]:
+    """Write the graphs of a joint model's visual half, and the vectors of its subjects, into its folder."""
+    if folder is not None and Path(folder).resolve() != model.resolve():
+        raise InputError(f"{model}: the graphs of a joint model lie in its own folder: leave --out away")
+    from fiducial.reasoner.model import check_folder  # which loads much
+    from fiducial.reasoner.visual import ask_all
+
+    check_folder(model)
+    half, subjects, vectors = ask_all(model)
+    data = (model / drawing.WEIGHTS).read_bytes()
+    header, start = safetensors_header(data)
+    example = torch.zeros(2, 3, half.size, half.size), torch.zeros(2, vectors.shape[1])
+    axes = {name: {0: "count"} for name in ("pictures", "prompts", "masks", "presence")}
+    thin = _without_weights(_traced(deepcopy(half), example, axes), "", header, start, drawing.WEIGHTS)
+    ours = _to_be_given(_traced(_fused(half), example, axes), "")
+    notes = {"subjects": [asdict(one) for one in subjects]}
+    write_atomically(model / drawing.SUBJECTS, network_file({}, notes, {drawing.VECTORS: torch.from_numpy(vectors)}))
+    return write_atomically(model / "visual.onnx", thin), write_atomically(model / drawing.GRAPH, ours)
+
+
+def _traced(network: nn.Module, example: torch.Tensor | tuple[torch.Tensor, ...], axes: Axes) -> Any:
     """Return the graph of a network in evaluation mode, its weights under their own names.
 
-    ``axes`` are the input and the outputs, in order, with those of their axes that have any length.
+    ``axes`` are the inputs and the outputs, in order, with those of their axes that have any length.
     """
     content: Any = io.BytesIO()  # torch.onnx takes files, its types say names
-    first, *others = axes
+    given = example if isinstance(example, tuple) else (example,)
+    names = list(axes)
     random = torch.Generator().manual_seed(0)
     for weight in network.state_dict().values():  # equal ones would be put together: what they are is of no account
         if weight.is_floating_point():
@@ -128,8 +156,9 @@ def _traced(network: nn.Module, example: torch.Tensor, axes: Mapping[str, dict[i
             "ignore"
         )  # tracing is the exporter's older way; it keeps names and needs no more packages
         torch.onnx.export(
-            network.eval(), (example,), content, dynamo=False, opset_version=OPSET, do_constant_folding=False,
-            training=torch.onnx.TrainingMode.PRESERVE, input_names=[first], output_names=others, dynamic_axes=axes,
+            network.eval(), given, content, dynamo=False, opset_version=OPSET, do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE, input_names=names[: len(given)],
+            output_names=names[len(given) :], dynamic_axes=axes,
         )  # fmt: skip
     return onnx.load_from_string(content.getvalue())
 
@@ -139,6 +168,9 @@ def _without_weights(graph: Any, prefix: str, header: Mapping[str, Any], start: 
     thin, casts, single = [], [], {}
     for weight in graph.graph.initializer:
         name = prefix + weight.name
+        if name not in header:  # a constant of the code, no weight
+            thin.append(weight)
+            continue
         if header[name]["dtype"] != "F16":
             raise InputError(f"{location}: {name} is {header[name]['dtype']}; weights are kept in half precision, F16")
         first, last = header[name]["data_offsets"]

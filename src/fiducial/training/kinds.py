@@ -84,7 +84,7 @@ class KindsTask(Task[Batch]):
         best = best.to(self._trainer.device).eval()
         shown = [one for _, one in self._looks("validation")]
         logits, truth = self._judged(best, [pixels for pixels, _ in shown]), [kind for _, kind in shown]
-        kinds = thresholds(self._config.kinds, logits, truth, self._config.kept)
+        kinds = thresholds(self._config.kinds, logits, truth, self._config.kept, self._config.refused)
         self._write(best, kinds, step=self._trainer.best.get("step"), seed=self._config.seed)
         looks = self._looks("test")
         titles, truth = [source.title for source, _ in looks], [kind for _, (_, kind) in looks]
@@ -134,20 +134,30 @@ def auroc(own: NDArray[Any], others: NDArray[Any]) -> float:
     return float(below.mean() / (2 * len(others)))
 
 
-def thresholds(names: Sequence[str], logits: Logits, truth: Sequence[str], kept: float) -> tuple[Kind, ...]:
-    """Set each kind's threshold so that a part ``kept`` of its own pictures lies at or above it; 0 without any.
+def thresholds(
+    names: Sequence[str], logits: Logits, truth: Sequence[str], kept: float, refused: float
+) -> tuple[Kind, ...]:
+    """Set each kind's threshold by pictures that were not trained on.
+
+    It is as high as keeps the part ``kept`` of its own pictures at or above it; where a lower one refuses the part
+    ``refused`` of the others already, it is that one: a kind that stands well apart needs to lose nothing.
 
     Args:
         names: the kinds, in the order of the logits.
         logits: (N, K).
         truth: the kind of each picture.
         kept: in 0..1.
+        refused: in 0..1.
     """
-    kinds = []
+    every, kinds = np.array(truth), []
     for place, name in enumerate(names):
-        own = np.sort(logits[np.array(truth) == name, place])
-        lost = len(own) - math.ceil(round(kept * len(own), 6))
-        kinds.append(Kind(name, float(own[lost]) if len(own) else 0.0))
+        own, others = np.sort(logits[every == name, place]), np.sort(logits[every != name, place])
+        limits = []
+        if len(own):
+            limits.append(own[len(own) - math.ceil(round(kept * len(own), 6))])
+        if len(others):
+            limits.append(others[min(len(others) - 1, math.ceil(round(refused * len(others), 6)))])
+        kinds.append(Kind(name, float(min(limits))))
     return tuple(kinds)
 
 

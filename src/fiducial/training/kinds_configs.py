@@ -35,6 +35,7 @@ class KindSource(Config):
         (), "kind of the picture when only red, green or blue is seen, as grey: three kinds; none: as the whole"
     )
     skull: bool = option(False, "a head: at times without its skull, or with more black about it")
+    part: float = option(0.74, "smallest part of the picture that is seen, along each side", above=0, maximum=1)
     turn: bool = option(True, "whether a picture that is turned by 90 degrees is of the kind too")
     name: str = option("", "for reports; default: the name of the folder")
     licence: str = option("", "of the data, for the card of the weights")
@@ -68,6 +69,13 @@ class KindsConfig(SteppedConfig):
         0.06, "part of the pictures that are cut into tiles and put together anew: of no kind", minimum=0, maximum=1
     )
     kept: float = option(0.98, "part of a kind's validation pictures that its threshold keeps", minimum=0.5, maximum=1)
+    refused: float = option(
+        0.99,
+        "part of the other kinds' validation pictures that it refuses: where less than what keeps the own does that, "
+        "the threshold is as low",
+        minimum=0.5,
+        maximum=1,
+    )
     eval_limit: int = option(600, "largest number of validation pictures per evaluation", minimum=1)
     num_workers: int = option(1, "processes that prepare batches", minimum=0)
 

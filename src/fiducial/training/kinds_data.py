@@ -27,7 +27,7 @@ from fiducial.training.trainer import StepBatches
 Pixels = NDArray[np.uint8]
 Batch = tuple[Tensor, Tensor]
 """Pictures (B, 3, 128, 128) about 0, and which kind each is of, (B, K) of 0 and 1."""
-KEPT = 192
+KEPT = 224
 """Longest edge at which pictures are kept in memory, in pixels."""
 NEIGHBOURS = 8
 """So many slices of a volume that lie together are one group."""
@@ -120,8 +120,8 @@ def varied(pixels: Pixels, source: KindSource, random: np.random.Generator) -> t
     A part of it, mirrored, turned, seen coarsely, saved as JPEG, recoloured; a channel alone, a head without its skull.
     """
     kind, single = source.kind, False
-    if source.channels and random.random() < 0.5:
-        channel = int(random.choice(3, p=(0.15, 0.7, 0.15)))
+    if source.channels and random.random() < 0.6:
+        channel = int(random.choice(3, p=(0.25, 0.5, 0.25)))
         # where a sequence is missing, another stands in its place: what it shows decides
         alike = np.abs(pixels[..., channel].astype(int) - pixels[..., 1]).mean() < 2
         kind, single = source.channels[1 if alike else channel], True
@@ -131,7 +131,7 @@ def varied(pixels: Pixels, source: KindSource, random: np.random.Generator) -> t
     if source.skull and random.random() < 0.3:
         edge = int(random.integers(0, 45))
         pixels = np.asarray(cv2.copyMakeBorder(pixels, edge, edge, edge, edge, cv2.BORDER_CONSTANT), np.uint8)
-    pixels = _part(pixels, random)
+    pixels = _part(pixels, source.part, random)
     if random.random() < 0.5:
         pixels = pixels[:, ::-1]
     if source.turn:
@@ -153,10 +153,10 @@ def varied(pixels: Pixels, source: KindSource, random: np.random.Generator) -> t
     return (np.repeat(values.mean(axis=2, keepdims=True), 3, axis=2) if grey else values), kind
 
 
-def _part(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Take most of a picture at a place of its own."""
+def _part(pixels: Pixels, least: float, random: np.random.Generator) -> Pixels:
+    """Take a part of a picture at a place of its own."""
     height, width = pixels.shape[:2]
-    side = random.uniform(0.74, 1) if random.random() < 0.7 else 1.0
+    side = random.uniform(least, 1) if random.random() < 0.7 else 1.0
     high = max(8, round(height * side))
     wide = max(8, round(width * min(1.0, side * random.uniform(0.85, 1.15))))
     top, left = int(random.integers(0, max(1, height - high + 1))), int(random.integers(0, max(1, width - wide + 1)))

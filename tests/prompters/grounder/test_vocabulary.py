@@ -26,8 +26,17 @@ LABELS = (
 def test_the_names_are_how_people_call_the_labels():
     assert tuple(spoken(label) for label in LABELS) == AERIAL == VOCABULARY.names[:10]
     assert VOCABULARY.names[10:12] == ("tumour", "blood vessel")
-    assert VOCABULARY.names[12:] == KINDS
-    assert VOCABULARY.domains == ("aerial", "brain", "fundus", "shapes")
+    assert VOCABULARY.names[12:20] == KINDS
+    assert VOCABULARY.names[20:] == (
+        "polyp",
+        "breast lesion",
+        "skin lesion",
+        "lung",
+        "left lung",
+        "right lung",
+        "heart",
+    )
+    assert VOCABULARY.domains == ("aerial", "brain", "fundus", "shapes", "endoscopy", "ultrasound", "skin", "xray")
 
 
 def test_every_name_is_there_once():
@@ -103,6 +112,24 @@ def test_nouns_are_read(noun, name, similarity):
     reading = VOCABULARY.look_up(noun)
     assert reading.name == name
     assert similarity is None or reading.similarity == similarity
+
+
+def test_a_word_that_means_something_else_in_other_pictures_says_what():
+    reading = VOCABULARY.look_up("lesions")
+    assert (reading.name, reading.instead) == ("tumour", ("polyp", "breast lesion", "skin lesion"))
+    assert VOCABULARY.look_up("tumor").instead == ("breast lesion",)
+    assert VOCABULARY.look_up("glioma").instead == ()
+    for entry in VOCABULARY.entries:
+        assert all(VOCABULARY.look_up(word).name not in (None, entry.name) for word in entry.within)
+
+
+def test_sides_of_lungs_are_said_to_be_the_patients():
+    assert "the patient's" in VOCABULARY.look_up("left lung").note
+    assert VOCABULARY.look_up("lungs") == Reading("lungs", "lung")
+    read = read_request(parse_instruction("the left lung and the heart"), Reader())
+    assert [read.name(target.noun) for target in read.request.targets] == ["left lung", "heart"]
+    assert len(read.notes) == 1
+    assert read.names["left lung"] == "left lung"
 
 
 class Reader:

@@ -18,7 +18,14 @@ from fiducial.language.candidates import Candidate, judge_colours, measure_colou
 from fiducial.language.phrases import Resolution, parse_instruction, resolve
 from fiducial.language.phrases.nouns import in_number
 from fiducial.prompters.detector import reading
-from fiducial.prompters.detector.reading import Detection, Detector, PictureKinds, ReadRequest, read_request
+from fiducial.prompters.detector.reading import (
+    Detection,
+    Detector,
+    PictureKinds,
+    ReadRequest,
+    WithinKind,
+    read_request,
+)
 
 MAX_REMEMBERED = 32
 """Pictures whose detections are kept, so that further instructions for them cost next to nothing."""
@@ -59,7 +66,8 @@ class DetectorPrompter:
     - **A picture of another kind** (with ``kinds``): what is looked for in aerial pictures is not looked for in a
       photograph. The outcome is ``FAILED``, never ``NO_TARGET``, and the text says what the picture seems to be.
 
-    A prompt is a box without points, its score that of the detection, its label the user's noun in the singular.
+    A prompt is a box, its score that of the detection, its label the user's noun in the singular. Of what a detector
+    draws, the prompt has an inner point too, and the answer has the masks, which a pipeline keeps.
     Sizes, shapes, colours and brightness are judged by the box (:func:`as_candidate`).
 
     All pictures of a call go to the detector at once. Detections are remembered by the picture's content. With a
@@ -72,6 +80,9 @@ class DetectorPrompter:
         rest: where something is not understood, choose by the rest.
         kinds: knows which names can be in a picture; without it every picture may show everything.
     """
+
+    keeps_masks = True
+    """Masks of an answer are what is meant; a segmenter cuts by the prompts of answers that have none."""
 
     def __init__(
         self,
@@ -114,7 +125,9 @@ class DetectorPrompter:
 
     def _question(self, image: Image, instruction: str) -> _Question | Answer:
         """Read an instruction, or answer it where no detection is needed."""
-        read = read_request(parse_instruction(instruction), self.detector, rest=self.rest)
+        shown = self._shown or (image,)
+        detector = self.detector if self._kinds is None else WithinKind(self.detector, self._kinds, shown)
+        read = read_request(parse_instruction(instruction), detector, rest=self.rest)
         vocabulary = self.detector.vocabulary()
         if read.unknown:
             text = reading.unknown_text(read.unknown, vocabulary, regions=self._regions is not None)
@@ -127,7 +140,6 @@ class DetectorPrompter:
             if not vocabulary:
                 return Answer(Outcome.FAILED, Prompts(image.frame), text=text)
             read = replace(read, notes=(*read.notes, text))
-        shown = self._shown or (image,)
         if refused := self.refusal(shown, read):
             return Answer(Outcome.FAILED, Prompts(image.frame), text=refused)
         names = tuple(sorted(set(read.names.values())))
@@ -163,7 +175,9 @@ class DetectorPrompter:
         # A phrase may have no noun of its own.
         prompts = tuple(replace(prompt, label=noun or prompt.label) for prompt, noun in chosen)
         text = reading.found_text(resolution, candidates, frame, read.notes)
-        return Answer(resolution.outcome, Prompts(frame, prompts), text=text)
+        drawn = [mask for index in resolution.chosen if (mask := candidates[index].mask) is not None]
+        masks = tuple(drawn) if len(drawn) == len(prompts) else ()
+        return Answer(resolution.outcome, Prompts(frame, prompts), text=text, masks=masks)
 
 
 def choose(
@@ -212,11 +226,21 @@ def as_candidate(image: Image, detection: Detection) -> Candidate:
     width, height = x2 - x1, y2 - y1
     thing, ground = _of_thing(image.pixels, detection.box)
     brightness, colours = measure_colours(thing) if ground is None else judge_colours(thing, ground)
+    mask = detection.mask
+    inner = None if mask is None else mask.inner_point()
     return Candidate(
-        Prompt(image.frame, box=detection.box, label=detection.name, score=detection.score),
+        Prompt(
+            image.frame,
+            box=detection.box,
+            points=() if inner is None else (inner,),
+            label=detection.name,
+            score=detection.score,
+        ),
+        area=None if mask is None else mask.area,
         roundness=min(width, height) / max(width, height),
         brightness=brightness,
         colours=colours,
+        mask=mask,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from fiducial.errors import GeometryError
-from fiducial.geometry import Box, Frame
+from fiducial.geometry import Box, Frame, Mask
 from fiducial.images import Image
 from fiducial.language.answers import Outcome
 from fiducial.language.candidates import Candidate
@@ -33,6 +33,7 @@ class Detection:
     box: Box  # xyxy in pixels of the image, inside it
     score: float  # how likely it is that the phrase names what is there, in 0..1
     name: str  # the name that was asked for, letter by letter
+    mask: Mask | None = None  # where a detector draws what it finds: its pixels, whose tight box the box is
 
     def __post_init__(self) -> None:
         if not 0 <= self.score <= 1:
@@ -50,13 +51,16 @@ class Reading:
             ``DESCRIBED`` where only the end of it is known. Without a name, 0 means that the whole noun is something
             else ("fish tank"), so that its last word alone is not tried, and 1 that it is a name of several ("court"),
             all of which are in ``instead``.
-        instead: names that could have been meant, the closest first.
+        instead: names that could have been meant, the closest first; beside a name, others that the noun means in
+            pictures of another kind.
+        note: what is to be said of the name where it is used, one sentence.
     """
 
     said: str
     name: str | None
     similarity: float = 1.0
     instead: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def ambiguous(self) -> bool:
@@ -104,6 +108,32 @@ class PictureKinds(Protocol):
         ``nouns`` are what the user said for the names.
         """
         ...
+
+
+class WithinKind:
+    """A detector that reads a noun of several names as the one that can be in the pictures: a "lesion" of the skin."""
+
+    def __init__(self, detector: Detector, kinds: PictureKinds, pictures: Sequence[Image]) -> None:
+        self._detector, self._kinds, self._pictures = detector, kinds, pictures
+
+    def read(self, noun: str) -> Reading:
+        """Read a noun, by the pictures where it means several names."""
+        reading = self._detector.read(noun)
+        if not (reading.ambiguous or (reading.name and reading.instead)):
+            return reading
+        names = (*filter(None, [reading.name]), *reading.instead)
+        fitting = self._kinds.fitting(self._pictures, names)
+        if len(fitting) != 1 or fitting[0] == reading.name:
+            return reading
+        return Reading(noun, fitting[0])
+
+    def vocabulary(self) -> tuple[str, ...]:
+        """Return the names that the detector knows."""
+        return self._detector.vocabulary()
+
+    def detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[list[Detection]]:
+        """Have the detector find them."""
+        return self._detector.detect(images, names)
 
 
 # -- reading ---------------------------------------------------------------------------------------------
@@ -212,6 +242,8 @@ class _Reader:
         self.names[" ".join(noun)] = reading.name
         lost = [word for word in dropped if word.replace("gray", "grey") not in read.colours]
         read = replace(read, unknown=(*read.unknown, *lost))
+        if reading.note:
+            self.notes.append(reading.note)
         if reading.similarity < 1:
             self.notes.append(f"'{reading.said}' was taken for any {reading.name}: no closer name is known.")
         return read

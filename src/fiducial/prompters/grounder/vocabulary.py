@@ -40,11 +40,13 @@ class Entry:
     domain: str  # the kind of picture it is looked for in, a name of prompters/kinds/words.py
     phrases: tuple[str, ...] = ()  # words for the same thing, the name first: for training and for reading
     also: tuple[str, ...] = ()  # still other words for it, for reading only
+    within: tuple[str, ...] = ()  # words for it in pictures of its kind, phrases of another entry
     narrower: tuple[str, ...] = ()  # words for some of the things, read as all of them; for reading only
     kinds: tuple[str, ...] = ()  # words that before one of these name some of the things too; for reading only
     endings: tuple[str, ...] = ()  # ends of words written as one, such as "boat"; for reading only
     unlike: tuple[str, ...] = ()  # words that end like a phrase and mean something else
     unseen: tuple[str, ...] = ()  # words kept from training and reading, to measure with
+    note: str = ""  # what is said with every answer about it, one sentence
 
     @property
     def listed(self) -> tuple[str, ...]:
@@ -63,7 +65,10 @@ class Vocabulary:
         """Read the vocabulary that comes with the package."""
         found = read_yaml(files(__package__).joinpath("vocabulary.yaml"), own=True)
         lists = ({key: tuple(value) for key, value in one.items() if isinstance(value, list)} for one in found)
-        entries = (Entry(one["name"], one["domain"], **some) for one, some in zip(found, lists, strict=True))
+        entries = (
+            Entry(one["name"], one["domain"], note=one.get("note", ""), **some)
+            for one, some in zip(found, lists, strict=True)
+        )
         return cls(tuple(replace(one, phrases=tuple(dict.fromkeys((one.name, *one.phrases)))) for one in entries))
 
     @property
@@ -122,9 +127,10 @@ class Vocabulary:
 
         A listed phrase reads as its name (similarity 1), a narrower word as the whole kind (0.9), and a noun that ends
         in one of these as it: at 0.9 where the words before say which kind ("police car"), else at ``DESCRIBED``, for
-        they are not understood. A listed phrase of two names is not guessed, nor is any other noun: the reading then
-        has no name and says what could have been meant, the closest first, by spelling and by the similarity of words.
-        The likest name is not taken, however like: the card of ``nano-words`` says how often that would be wrong.
+        they are not understood. A listed phrase of two names is not guessed, nor is any
+        other noun: the reading then has no name and says what could have been meant, the closest first, by spelling and
+        by the similarity of words. The likest name is not taken, however like: the card of ``nano-words`` says how
+        often that would be wrong.
 
         Example:
             >>> vocabulary = Vocabulary.read()
@@ -135,7 +141,8 @@ class Vocabulary:
         """
         words = words_of(noun)
         for dropped in range(len(words)):
-            found = self._listed.get(_key(words[dropped:]))
+            key = _key(words[dropped:])
+            found = self._listed.get(key)
             if found is None:
                 continue
             meant = [(name, similarity) for name, similarity in found.items() if similarity > 0]
@@ -146,7 +153,9 @@ class Vocabulary:
             name, similarity = meant[0]
             kinds = self.entry(name).kinds
             is_kind = " ".join(words[:dropped]) in kinds or all(word in kinds for word in words[:dropped])
-            return Reading(noun, name, min(similarity, NARROWER if is_kind else DESCRIBED) if dropped else similarity)
+            likeness = min(similarity, NARROWER if is_kind else DESCRIBED) if dropped else similarity
+            others = tuple(one.name for one in self.entries if key in map(_key, map(words_of, one.within)))
+            return Reading(noun, name, likeness, others, self.entry(name).note)
         ended = self._ended(words)
         if ended is None:
             return self._nearest(noun, words)
