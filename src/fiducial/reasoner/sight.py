@@ -37,7 +37,8 @@ class Sight(nn.Module):
     def forward(self, states: Tensor, coordinates: Tensor) -> Tensor:
         """Return the states (B, T, D) joined by the coordinates (B, 8)."""
         both = functional.gelu(self.states(states.float()) + self.coordinates(coordinates)[:, None])
-        return states + self.joined(functional.gelu(self.hidden(both))).to(states)
+        joined: Tensor = states + self.joined(functional.gelu(self.hidden(both))).to(states)
+        return joined
 
 
 def coordinates_of(covered: Tensor) -> Tensor:
