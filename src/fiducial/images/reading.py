@@ -195,11 +195,11 @@ def _formats() -> list[str]:
     if "HEIF" not in PIL.Image.OPEN:
         PIL.Image.init()
         try:
-            import pillow_heif
+            import pi_heif
         except ImportError:
             pass
         else:
-            pillow_heif.register_heif_opener()
+            pi_heif.register_heif_opener()
     return [name for name in FORMATS if name in PIL.Image.OPEN]
 
 
