@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOWEST := .venv-lowest
+AUDIT := .venv-audit
 # Idle OpenMP threads spin and slow down whatever else runs.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: demo test check format grammar notebooks mutants lint types docs wheel lowest clean
+.PHONY: demo test check format grammar notebooks mutants lint types docs wheel audit lowest clean
 
 demo: $(STAMP)  ## segment real photographs by instruction; pictures land in demo/
 	$(BIN)/python examples/demo.py --out demo
@@ -50,6 +51,9 @@ wheel: $(STAMP)  ## sdist and wheel, into dist/
 	$(BIN)/python -m build
 	$(BIN)/python -m twine check --strict dist/*
 
+audit: $(AUDIT)/.installed  ## known weaknesses of the pinned versions; asks the package index, and fails on what it does not know
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
 lowest: $(LOWEST)/.installed  ## the suite on the lowest versions that pyproject.toml allows, in an environment of its own
 	$(LOWEST)/bin/python -m pytest -n auto --dist worksteal -q tests
 
@@ -57,7 +61,12 @@ benchmark-%: $(STAMP)  ## one benchmark, such as make benchmark-default; its num
 	$(BIN)/python benchmarks/$*.py
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build demo dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOWEST) $(AUDIT) build demo dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(AUDIT)/.installed:
+	test -x $(AUDIT)/bin/python || $(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet "pip-audit>=2.10"
+	touch $(AUDIT)/.installed
 
 $(LOWEST)/.installed: pyproject.toml
 	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
