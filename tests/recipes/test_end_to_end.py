@@ -9,6 +9,7 @@ import fiducial
 from fiducial import Image, Outcome
 from fiducial.cli import main
 from fiducial.datasets import open_dataset
+from fiducial.metrics.consistency import Verdict
 from fiducial.recipes import recipe_names
 
 torch = pytest.importorskip("torch")
@@ -48,7 +49,7 @@ def folders(tmp_path_factory):
 
 
 def test_no_recipe_goes_untested():
-    assert set(recipe_names()) == {"classic", "nano", "grounded-sam", "cg-reasoner", *OWN, *REPLIES}
+    assert set(recipe_names()) == {"classic", "nano", "grounded-sam", "cg-reasoner", "cg-reasoner-nano", *OWN, *REPLIES}
 
 
 @pytest.mark.parametrize("name", REPLIES)
@@ -161,6 +162,21 @@ def test_the_small_models_find_what_drawn_scenes_ask_for(name):
     assert all(bool(result.answer.thinking) == (name == "think2seg-nano") for result in found)
     ious = [result.mask.iou(one.truth) for result, one in zip(results, samples, strict=True)]
     assert sum(iou >= 0.5 for iou in ious) >= 8
+
+
+def test_the_small_joint_model_marks_a_dark_spot_on_skin_and_says_where_it_lies():
+    pipe = fiducial.load("cg-reasoner-nano")
+    rows, columns = np.mgrid[:192, :256]
+    corners = {("upper", "left"): (60, 70), ("lower", "right"): (140, 190)}
+    for sides, (y, x) in corners.items():
+        spot = ((rows - y) / 26) ** 2 + ((columns - x) / 34) ** 2 < 1
+        pixels = np.where(spot[..., None], (92, 58, 44), (208, 168, 142)).astype(np.uint8)
+        for question in ("Where is the skin lesion in this dermoscopy picture?", "the skin lesion"):
+            result = pipe(Image(pixels), question)
+            assert result.outcome is Outcome.FOUND
+            assert result.mask.iou(fiducial.Mask.from_dense(spot)) > 0.8
+            assert all(side in result.text for side in sides)
+            assert result.consistency.verdict is Verdict.AGREED
 
 
 def test_classic_finds_a_plain_thing():

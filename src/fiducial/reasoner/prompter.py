@@ -46,6 +46,9 @@ TEMPLATE = PromptTemplate("question", user="$instruction")
 class CGReasonerPrompter:
     """Asks the joint model. Several targets of one question are one mask, as in the data it is trained on.
 
+    It is trained on sentences: words that end in no full stop, question or exclamation mark ("the polyp") are asked as
+    "Segment the polyp."
+
     The outcome is ``no_target`` where the model holds that nothing is there (:attr:`CGReasonerConfig.presence`) or
     where no pixel is likely enough; the text says which, behind the model's own words, whatever these are.
 
@@ -95,7 +98,7 @@ class CGReasonerPrompter:
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
         """Answer each question about the image beside it: one prompt and one mask, in its pixels, or none."""
         questions = [
-            Question(image, *clean_instruction(words, self.asker.control_tokens, image.name))
+            Question(image, *clean_instruction(as_sentence(words), self.asker.control_tokens, image.name))
             for image, words in paired(images, instructions)
         ]
         answers = []
@@ -166,6 +169,17 @@ class CGReasonerPrompter:
         prompt = Prompt(image.frame, box=mask.box, points=(point,), score=likely)
         outcome = Outcome.FOUND if reply.finished else Outcome.TRUNCATED
         return Answer(outcome, Prompts(image.frame, (prompt,)), text=text, raw=reply.text, repairs=notes, masks=(mask,))
+
+
+def as_sentence(instruction: str) -> str:
+    """Put words that are no sentence into one, as the model was asked in training.
+
+    Example:
+        >>> as_sentence("the polyp"), as_sentence("Where is the polyp?")
+        ('Segment the polyp.', 'Where is the polyp?')
+    """
+    words = instruction.strip()
+    return f"Segment {words}." if words and words[-1] not in ".?!" else instruction
 
 
 def asker_of(loaded: Loaded, *, max_new_tokens: int, decode: DecodingConfig | None = None) -> VLMPrompter:
