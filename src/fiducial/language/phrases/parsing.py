@@ -54,7 +54,7 @@ def normalise(text: str) -> tuple[str, tuple[str, ...]]:
 
     That is in lower case, one space between words, hyphens and underscores opened, every other mark a comma.
     """
-    if not any(character.isalnum() for character in text):
+    if not any(character.isalnum() for character in unicodedata.normalize("NFKC", text)):
         raise InputError("the instruction has no words: say what to segment, such as 'the largest ship'")
     plain = unicodedata.normalize("NFKC", check_instruction(text)).casefold().replace("\u2019", "'")
     plain = re.sub(r",\s*(?:right|ok|okay|yes|please)\s*\?", "?", plain)
