@@ -142,10 +142,11 @@ def _session(graph: bytes, weights: dict[str, NDArray[Any]], device: str) -> Any
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what goes wrong is raised
     options.enable_mem_pattern = False  # which keeps as much as each size of picture took
-    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")  # weights lie apart, so that
-    # what a call took can go back after it
+    # Weights lie apart, so that what a call took can go back after it.
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     single = fused(weights)
     weights.clear()
+    # They are copied while the graph is opened, and the arrays can go then: so C's AddExternalInitializers promises.
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(one) for one in single.values()]
     options.add_external_initializers(list(single), values)
     try:
