@@ -348,6 +348,18 @@ def test_progress_on_a_terminal(monkeypatch):
     assert "[red]" in shown.getvalue()
 
 
+def test_what_is_over_at_once_is_not_told_of_where_nobody_watches(capsys, monkeypatch):
+    with Progress("export", brief=True) as progress:
+        progress.count(1, 2)
+        progress.count(2, 2)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("fiducial.evaluation.progress.PAUSE", 0.0)
+    with Progress("export", brief=True) as progress:
+        progress.count(1, 2)
+        progress.count(2, 2)
+    assert [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()] == ["export: 1/2", "export: 2/2"]
+
+
 def test_long_times_have_hours():
     from fiducial.evaluation.progress import clock
 

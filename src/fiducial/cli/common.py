@@ -151,7 +151,7 @@ def read_settings(texts: Iterable[str], example: str = "prompter.max_new_tokens=
         if not equals or not key.strip():
             raise InputError(f"--set {text!r}: write KEY=VALUE, such as {example}")
         if key.strip() in found:
-            raise InputError(f"--set {text!r}: {key.strip()} is set twice")
+            raise InputError(f"--set {text!r}: {key.strip()} is set twice: give it once")
         found[key.strip()] = Text(value.strip())
     return found
 
@@ -175,7 +175,7 @@ class Output(Config):
         if self.out is None:
             return None if self.json else Path("out")
         if self.out.exists() and not self.out.is_dir():
-            raise InputError(f"--out {self.out}: is a file, not a folder")
+            raise InputError(f"--out {self.out}: is a file, not a folder: name another")
         return self.out
 
 
@@ -203,7 +203,7 @@ class Running(Config):
         for name in ("device", "dtype"):
             if (value := getattr(self, name)) is not None:
                 if not learned:
-                    raise InputError(f"--{name}: no part here runs on a device that can be chosen")
+                    raise InputError(f"--{name}: no part here runs on a device that can be chosen: leave it out")
                 found |= {f"{address}.{name}": value for address in learned}
         return found | read_settings(self.set)
 
@@ -260,9 +260,9 @@ class Choosing(Running):
         )
         if not prompter:
             if self.grid is not None:
-                raise InputError("--grid is drawn for a prompter, and here none is asked")
+                raise InputError("--grid is drawn for a prompter, and here none is asked: leave it out")
             if self.decode is not None or self.samples is not None:
-                raise InputError("--decode and --samples are for a prompter, and here none is asked")
+                raise InputError("--decode and --samples are for a prompter, and here none is asked: leave them out")
             found = replace(found, prompter=None)
         parts = {"prompter": found.prompter, "segmenter": found.segmenter}
         settings = self.settings({name: part for name, part in parts.items() if part is not None})

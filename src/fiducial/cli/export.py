@@ -82,17 +82,21 @@ def run(words: Sequence[str]) -> int:
 
 
 def _examples(options: Export, dataset: Dataset, writer: ExampleWriter, left_out: Counter[str]) -> Iterator[Example]:
+    from fiducial.evaluation.progress import Progress
     from fiducial.training.augmentation import augmented, in_context
     from fiducial.training.sft_samples import NoAnswerError, epoch_seed
 
     augmentation = Augmentation(flip=options.flip, crop=options.crop)
     first = ""
-    for index in range(len(dataset) if options.limit is None else min(options.limit, len(dataset))):
-        item = in_context(dataset, index)
-        for epoch in range(options.copies):
-            shown = item if epoch == 0 else augmented(item, augmentation, options.seed, epoch)
-            try:
-                yield writer.write(shown, epoch_seed(options.seed, epoch))
-            except NoAnswerError as error:
-                first = first or str(error)
-                left_out[first] += 1
+    count = len(dataset) if options.limit is None else min(options.limit, len(dataset))
+    with Progress("export", brief=True) as progress:
+        for index in range(count):
+            item = in_context(dataset, index)
+            for epoch in range(options.copies):
+                shown = item if epoch == 0 else augmented(item, augmentation, options.seed, epoch)
+                try:
+                    yield writer.write(shown, epoch_seed(options.seed, epoch))
+                except NoAnswerError as error:
+                    first = first or str(error)
+                    left_out[first] += 1
+            progress.count(index + 1, count)

@@ -32,7 +32,7 @@ def require_unsaid(options: Config, kind: type[Config], whose: str, these: str) 
     """
     usual = as_fields(kind())
     if said := [name for name, value in of_kind(options, kind).items() if value != usual[name]]:
-        raise InputError(f"--{said[0].replace('_', '-')} is for {whose}, and these are {these}")
+        raise InputError(f"--{said[0].replace('_', '-')} is for {whose}, and these are {these}: leave it out")
 
 
 def segment_maps(options: Segment, recipe: Recipe, words: Sequence[str]) -> int:
@@ -41,7 +41,7 @@ def segment_maps(options: Segment, recipe: Recipe, words: Sequence[str]) -> int:
     from fiducial.rasters import segment_raster
 
     if options.explain or options.check_ or options.convention:
-        raise InputError("--explain, --check and --convention are for pictures, and these are maps")
+        raise InputError("--explain, --check and --convention are for pictures, and these are maps: leave them out")
     if options.format != type(options).format:
         raise InputError("--format is for pictures, and these are maps: --vectors says which files of outlines")
     wanted = RasterOptions(**of_kind(options, RasterOptions))  # type: ignore[arg-type]

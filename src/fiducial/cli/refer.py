@@ -73,8 +73,13 @@ def run(words: Sequence[str]) -> int:
 
 
 def _refer(options: Refer, source: DatasetConfig) -> int:
-    families = options.families or None
-    found = referring_expressions(source.build(), options.seed, per_image=options.per_image, families=families)
+    from fiducial.evaluation.progress import Progress
+
+    families, dataset = options.families or None, source.build()
+    with Progress("refer", brief=True) as progress:
+        found = referring_expressions(
+            dataset, options.seed, per_image=options.per_image, families=families, on_picture=progress.count
+        )
     write_expressions(options.out, found, source)
     for family, count in sorted(Counter(expression.family for expression in found).items()):
         print(f"  {family:<22}{count}")

@@ -59,16 +59,19 @@ class Score(Config):
 def run(words: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     options = common.parse(Score, "score", words)
+    from fiducial.evaluation.progress import Progress
     from fiducial.evaluation.report.text import COUNTS, label, number
     from fiducial.evaluation.scoring import score_predictions
 
-    scores = score_predictions(
-        options.predictions,
-        options.truth,
-        options.policy,
-        boundaries=options.boundaries,
-        spacing=options.spacing or (1.0, 1.0),
-    )
+    with Progress("score", quiet=options.json, brief=True) as progress:
+        scores = score_predictions(
+            options.predictions,
+            options.truth,
+            options.policy,
+            boundaries=options.boundaries,
+            spacing=options.spacing or (1.0, 1.0),
+            on_sample=progress.count,
+        )
     if options.prscore:
         scores = replace(scores, prscores=_prscores(options))
     if options.scores is not None:

@@ -68,7 +68,9 @@ def run(words: Sequence[str]) -> int:
     if any(are_maps):
         if not all(are_maps):
             other = options.images[are_maps.index(False)]
-            raise InputError(f"{other}: is no map, and maps and pictures are not segmented together")
+            raise InputError(
+                f"{other}: is no map, and maps and pictures are not segmented together: run the command for each kind"
+            )
         return segment_maps(options, _recipe(options), words)
     require_unsaid(options, RasterOptions, "maps", "pictures")
     _require_apart(options, folder)
@@ -199,7 +201,9 @@ def _require_apart(options: Segment, folder: Path | None) -> None:
             continue
         read, written = given.resolve(), folder.resolve()
         if read == written or (options.recursive and read in written.parents):
-            raise InputError(f"--out {folder}: is a folder that is read; its results would be pictures to segment next")
+            raise InputError(
+                f"--out {folder}: is a folder that is read; its results would be pictures to segment next: name another"
+            )
 
 
 def _recipe(options: Segment) -> Recipe:
@@ -222,9 +226,12 @@ def _segment_volumes(options: Segment, words: Sequence[str]) -> int:
 
     others = [path for path in options.images if not _is_volume(path)]
     if others:
-        raise InputError(f"{others[0]}: is no volume, and volumes and pictures are not segmented together")
+        raise InputError(
+            f"{others[0]}: is no volume, and volumes and pictures are not segmented together: run the command for "
+            "each kind"
+        )
     if options.explain or options.check_ or options.convention:
-        raise InputError("--explain, --check and --convention are for pictures, and these are volumes")
+        raise InputError("--explain, --check and --convention are for pictures, and these are volumes: leave them out")
     require_unsaid(options, RasterOptions, "maps", "volumes")
     folder = options.folder()
     recipe = _recipe(options)

@@ -38,7 +38,7 @@ class Reward(RewardServerConfig):
         if self.device is not None:
             if not takes_device(self.segmenter):
                 name = class_value(type(self.segmenter), "name")
-                raise InputError(f"--device: the segmenter {name!r} runs on no device that can be chosen")
+                raise InputError(f"--device: the segmenter {name!r} runs on no device that can be chosen: leave it out")
             settings["segmenter.device"] = Text(self.device)
         return self.with_settings(settings, "serve reward")
 

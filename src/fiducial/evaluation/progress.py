@@ -22,11 +22,17 @@ class HasOutcome(Protocol):
 
 
 class Progress:
-    """Shows how far a run of this name is: samples done, rate, time left, answers that were of no use."""
+    """Shows how far a run of this name is: samples done, rate, time left, answers that were of no use.
 
-    def __init__(self, name: str, *, quiet: bool = False) -> None:
+    Args:
+        name: of the run.
+        quiet: show nothing.
+        brief: where there is no terminal, say nothing of what is over before the first line.
+    """
+
+    def __init__(self, name: str, *, quiet: bool = False, brief: bool = False) -> None:
         self._name = name
-        self._quiet = quiet
+        self._quiet, self._brief = quiet, brief
         self._bar: tuple[Any, Any] | None = None  # the bar and its task
         self._outcomes: Counter[Outcome] = Counter()
         self._started = self._printed = time.perf_counter()
@@ -66,10 +72,18 @@ class Progress:
         if self._bar is not None:
             bar, task = self._bar
             bar.update(task, completed=done, total=planned, rate=f"{rate:.2f}/s{self._trouble()}")
-        elif time.perf_counter() - self._printed >= PAUSE or done == planned:
+        elif time.perf_counter() - self._printed >= PAUSE or (done == planned and not self._unsaid):
             self._printed = time.perf_counter()
             left = clock((planned - done) / rate)
             print(f"{self._name}: {done}/{planned}, {rate:.2f}/s, {left} left{self._trouble()}", file=sys.stderr)
+
+    def count(self, done: int, planned: int) -> None:
+        """Take note of one more thing done, which cannot go wrong."""
+        self(Outcome.FOUND, done, planned)
+
+    @property
+    def _unsaid(self) -> bool:
+        return self._brief and self._printed == self._started
 
     def _trouble(self) -> str:
         useless = (Outcome.MALFORMED, Outcome.TRUNCATED, Outcome.FAILED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -109,6 +109,7 @@ def score_predictions(
     *,
     boundaries: bool = False,
     spacing: Spacing = (1.0, 1.0),
+    on_sample: Callable[[int, int], None] | None = None,
 ) -> Scores:
     """Score predictions against the truth.
 
@@ -120,7 +121,8 @@ def score_predictions(
     annotation may say otherwise under ``outcome``.
 
     ``boundaries`` also measures boundary F-score and Hausdorff 95, which has the unit of ``spacing``: height, width of
-    a pixel of every picture (default: pixels).
+    a pixel of every picture (default: pixels). ``on_sample`` is called after every sample with how many are done, and
+    of how many.
 
     Raises:
         InputError: predictions for samples that the truth does not have, file names that contradict the ids, or masks
@@ -128,10 +130,12 @@ def score_predictions(
     """
     rules = policy(policy_name)
     true, predicted = read_sides(predictions, truth)
-    samples = {
-        name: _score(rules, name, entry, predicted.entries.get(name, _MISSING), spacing if boundaries else None)
-        for name, entry in true.entries.items()
-    }
+    samples = {}
+    for done, (name, entry) in enumerate(true.entries.items(), start=1):
+        found = predicted.entries.get(name, _MISSING)
+        samples[name] = _score(rules, name, entry, found, spacing if boundaries else None)
+        if on_sample is not None:
+            on_sample(done, len(true.entries))
     return Scores(rules, samples)
 
 

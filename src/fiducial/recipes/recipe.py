@@ -178,7 +178,7 @@ def read_refiners(
         if not kinds:
             raise UnknownNameError("refiner", name, every)
         if any(class_value(type(one), "name") == name for one in found[kinds[0]]):
-            raise InputError(f"the refiner {name!r} is named twice")
+            raise InputError(f"the refiner {name!r} is named twice: name it once")
         kept = next((one for one in known if class_value(type(one), "name") == name), None)
         found[kinds[0]].append(replaced(kept, text) if kept else read_part(kinds[0], text))
     prompts, masks = (tuple(found[kind]) for kind in _REFINERS)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -126,6 +126,7 @@ def referring_expressions(
     per_image: int = 6,
     limit: int | None = None,
     families: Sequence[str] | None = None,
+    on_picture: Callable[[int, int], None] | None = None,
 ) -> list[Expression]:
     """Make instructions with exact truth from a dataset's instances.
 
@@ -143,6 +144,7 @@ def referring_expressions(
         per_image: the most instructions per picture.
         limit: stop after this many instructions.
         families: which families to use, default all of ``FAMILIES``.
+        on_picture: called after every picture with how many are done, and of how many.
     """
     wanted = tuple(FAMILIES) if families is None else tuple(families)
     for family in wanted:
@@ -153,10 +155,11 @@ def referring_expressions(
     index = ImageIndex(dataset)
     company = _company(index)
     found: list[Expression] = []
-    for picture in map(index.read, index.labels):
-        if picture.crowded:
-            continue
-        found += _about(picture, company, seed, per_image, wanted)
+    for done, picture in enumerate(map(index.read, index.labels), start=1):
+        if not picture.crowded:
+            found += _about(picture, company, seed, per_image, wanted)
+        if on_picture is not None:
+            on_picture(done, len(index.labels))
         if limit is not None and len(found) >= limit:
             return found[:limit]
     return found
