@@ -139,8 +139,8 @@ def thresholds(
 ) -> tuple[Kind, ...]:
     """Set each kind's threshold by pictures that were not trained on.
 
-    It is as high as keeps the part ``kept`` of its own pictures at or above it; where a lower one refuses the part
-    ``refused`` of the others already, it is that one: a kind that stands well apart needs to lose nothing.
+    It is at most as high as keeps the part ``kept`` of its own pictures at or above it; where a lower one refuses the
+    part ``refused`` of the others already, it lies in the middle between the two.
 
     Args:
         names: the kinds, in the order of the logits.
@@ -152,12 +152,12 @@ def thresholds(
     every, kinds = np.array(truth), []
     for place, name in enumerate(names):
         own, others = np.sort(logits[every == name, place]), np.sort(logits[every != name, place])
-        limits = []
-        if len(own):
-            limits.append(own[len(own) - math.ceil(round(kept * len(own), 6))])
-        if len(others):
-            limits.append(others[min(len(others) - 1, math.ceil(round(refused * len(others), 6)))])
-        kinds.append(Kind(name, float(min(limits))))
+        if not len(own) or not len(others):
+            kinds.append(Kind(name))
+            continue
+        highest = own[len(own) - math.ceil(round(kept * len(own), 6))]
+        enough = others[min(len(others) - 1, math.ceil(round(refused * len(others), 6)))]
+        kinds.append(Kind(name, float(min(highest, (highest + enough) / 2))))
     return tuple(kinds)
 
 

@@ -58,7 +58,7 @@ class KindsConfig(SteppedConfig):
     kind: ClassVar[str] = "training"
     name: ClassVar[str] = "kinds"
     task: ClassVar[str] = "fiducial.training.kinds:KindsTask"
-    changeable: ClassVar[frozenset[str]] = SteppedConfig.changeable | {"num_workers"}
+    changeable: ClassVar[frozenset[str]] = SteppedConfig.changeable | {"num_workers", "kept", "refused"}
 
     data: tuple[KindSource, ...] = option(help="what to learn from")
     widths: tuple[int, ...] = option((32, 64, 128, 160), "channels at strides 4, 8, 16, ...", minimum=1)
@@ -70,9 +70,9 @@ class KindsConfig(SteppedConfig):
     )
     kept: float = option(0.98, "part of a kind's validation pictures that its threshold keeps", minimum=0.5, maximum=1)
     refused: float = option(
-        0.99,
-        "part of the other kinds' validation pictures that it refuses: where less than what keeps the own does that, "
-        "the threshold is as low",
+        0.97,
+        "part of the other kinds' validation pictures that is enough to refuse: a threshold lies in the middle between "
+        "what does that and what keeps the own, where the kind stands so far apart",
         minimum=0.5,
         maximum=1,
     )
