@@ -52,7 +52,7 @@ def _is_path(address: str, value: Any, *, folders: bool = True) -> bool:
     if not isinstance(value, str) or not value or address.rpartition(".")[2] == _CACHE:
         return False
     path = os.path.expanduser(value)
-    if address.rpartition(".")[2] == "model":
+    if address.rpartition(".")[2] in ("model", "kinds", "subjects"):
         return os.path.exists(path) or value in models.model_names()
     # A folder of the same name does not make a path of a word such as "black".
     return os.path.isfile(path) or (folders and os.sep in value and os.path.isdir(path))

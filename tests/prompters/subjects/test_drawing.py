@@ -8,6 +8,7 @@ from fiducial.images import Image
 from fiducial.language import Outcome
 from fiducial.pipeline import Pipeline
 from fiducial.prompters.detector import Detection, DetectorPrompter, Reading
+from fiducial.prompters.detector.prompter import BY_ITSELF
 from fiducial.prompters.detector.reading import Detector, WithinKind
 from fiducial.prompters.subjects.drawing import Subject, SubjectDetector
 from fiducial.prompters.subjects.joined import JoinedDetector
@@ -147,6 +148,7 @@ def test_a_pipeline_keeps_the_masks_that_were_drawn():
     assert mask.box == prompt.box
     ((x, y),) = prompt.points
     assert mask.to_dense()[int(y), int(x)]
+    assert result.text.endswith(BY_ITSELF)
     both = pipe(picture(), "the lungs")
     assert len(both.masks) == 2
     assert pipe(picture(), "the leftmost lung").mask.box[0] == 0

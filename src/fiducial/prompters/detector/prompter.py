@@ -29,6 +29,7 @@ from fiducial.prompters.detector.reading import (
 
 MAX_REMEMBERED = 32
 """Pictures whose detections are kept, so that further instructions for them cost next to nothing."""
+BY_ITSELF = "The outline is drawn by what found it."
 BY_REGIONS = "No kind of thing was named, so regions that stand out were chosen from."
 
 _Key = tuple[str, tuple[str, ...]]
@@ -177,6 +178,7 @@ class DetectorPrompter:
         text = reading.found_text(resolution, candidates, frame, read.notes)
         drawn = [mask for index in resolution.chosen if (mask := candidates[index].mask) is not None]
         masks = tuple(drawn) if len(drawn) == len(prompts) else ()
+        text = f"{text} {BY_ITSELF}" if masks else text
         return Answer(resolution.outcome, Prompts(frame, prompts), text=text, masks=masks)
 
 
