@@ -174,6 +174,9 @@ def test_a_run_leaves_weights_that_judge_and_a_report(tmp_path, monkeypatch):
     assert [one.name for one in judge.kinds] == ["cells"]
     blue, red = judge.judge([Image(one.test[0]) for one in made])
     assert blue.logits[0] < red.logits[0]
+    done = (tmp_path / REPORT).read_text()
+    assert CONFIG.train("unused", tmp_path, device="cpu", quiet=True) == path  # nothing is left to do
+    assert (tmp_path / REPORT).read_text() == done
 
 
 def test_the_shipped_configuration_names_the_kinds_of_the_vocabulary():

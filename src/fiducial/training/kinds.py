@@ -84,7 +84,7 @@ class KindsTask(Task[Batch]):
         best = best.to(self._trainer.device).eval()
         shown = [one for _, one in self._looks("validation")]
         logits, truth = self._judged(best, [pixels for pixels, _ in shown]), [kind for _, kind in shown]
-        kinds = thresholds(self._config.kinds, logits, truth, self._config.kept, self._config.refused)
+        kinds = thresholds(self._config.kinds, logits, truth, self._config.keep, self._config.refuse)
         self._write(best, kinds, step=self._trainer.best.get("step"), seed=self._config.seed)
         looks = self._looks("test")
         titles, truth = [source.title for source, _ in looks], [kind for _, (_, kind) in looks]

@@ -14,7 +14,7 @@ from fiducial.training.configs import SteppedConfig
 class KindSource(Config):
     """Pictures of one kind, or strangers."""
 
-    pictures: str = option(
+    path: str = option(
         help="a folder of pictures, a NIfTI file, or made:STYLE (shapes, aerial, phantom; screens, patterns, cells); a "
         "leading DATA/ stands for the data folder"
     )
@@ -36,19 +36,19 @@ class KindSource(Config):
     )
     skull: bool = option(False, "a head: at times without its skull, or with more black about it")
     part: float = option(0.74, "smallest part of the picture that is seen, along each side", above=0, maximum=1)
-    turn: bool = option(True, "whether a picture that is turned by 90 degrees is of the kind too")
+    quarter_turns: bool = option(True, "whether a picture that is turned by 90 degrees is of the kind too")
     name: str = option("", "for reports; default: the name of the folder")
     licence: str = option("", "of the data, for the card of the weights")
 
     @property
     def title(self) -> str:
         """The name for reports."""
-        return self.name or self.pictures.removesuffix("/images").rpartition("/")[2].removeprefix("made:")
+        return self.name or self.path.removesuffix("/images").rpartition("/")[2].removeprefix("made:")
 
     def check(self) -> None:
         """Refuse channels other than three."""
         if len(self.channels) not in (0, 3):
-            raise InputError(f"{self.pictures}: channels are three kinds, of red, green and blue, got {self.channels}")
+            raise InputError(f"{self.path}: channels are three kinds, of red, green and blue, got {self.channels}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class KindsConfig(SteppedConfig):
     kind: ClassVar[str] = "training"
     name: ClassVar[str] = "kinds"
     task: ClassVar[str] = "fiducial.training.kinds:KindsTask"
-    changeable: ClassVar[frozenset[str]] = SteppedConfig.changeable | {"num_workers", "kept", "refused"}
+    changeable: ClassVar[frozenset[str]] = SteppedConfig.changeable | {"num_workers", "keep", "refuse"}
 
     data: tuple[KindSource, ...] = option(help="what to learn from")
     widths: tuple[int, ...] = option((32, 64, 128, 160), "channels at strides 4, 8, 16, ...", minimum=1)
@@ -68,8 +68,8 @@ class KindsConfig(SteppedConfig):
     shuffled: float = option(
         0.06, "part of the pictures that are cut into tiles and put together anew: of no kind", minimum=0, maximum=1
     )
-    kept: float = option(0.98, "part of a kind's validation pictures that its threshold keeps", minimum=0.5, maximum=1)
-    refused: float = option(
+    keep: float = option(0.98, "part of a kind's validation pictures that its threshold keeps", minimum=0.5, maximum=1)
+    refuse: float = option(
         0.97,
         "part of the other kinds' validation pictures that is enough to refuse: a threshold lies in the middle between "
         "what does that and what keeps the own, where the kind stands so far apart",

@@ -64,13 +64,13 @@ def read_store(source: KindSource, data: Path, seed: int) -> Store:
         else:
             store.train.append(pixels)
     if source.share and source.test + source.validation < 1 and not store.train:
-        raise InputError(f"{source.pictures}: no picture is left to learn from")
+        raise InputError(f"{source.path}: no picture is left to learn from")
     return store
 
 
 def _pictures(source: KindSource, data: Path, seed: int) -> Iterator[tuple[Pixels, str]]:
     """Yield (H, W, 3) pictures, each with its group."""
-    form, _, style = source.pictures.partition(":")
+    form, _, style = source.path.partition(":")
     if form == "made" and style in STRANGERS:
         yield from ((draw_stranger(style, seed + 1000 * number), str(number)) for number in range(source.count))
     elif form == "made" and style in STYLES:
@@ -78,11 +78,11 @@ def _pictures(source: KindSource, data: Path, seed: int) -> Iterator[tuple[Pixel
         yield from ((scenes.scene(number).image.pixels, str(number)) for number in range(source.count))
     elif form == "made":
         known = ", ".join((*STYLES, *STRANGERS))
-        raise InputError(f"{source.pictures}: made are {known}")
-    elif source.pictures.endswith((".nii", ".nii.gz")):
-        yield from _slices(source, expand_data_folder(source.pictures, data))
+        raise InputError(f"{source.path}: made are {known}")
+    elif source.path.endswith((".nii", ".nii.gz")):
+        yield from _slices(source, expand_data_folder(source.path, data))
     else:
-        folder = Path(expand_data_folder(source.pictures, data))
+        folder = Path(expand_data_folder(source.path, data))
         groups = _groups(folder, source.group) if source.group else {}
         for path in list_images([folder]):
             if source.group and path.name not in groups:
@@ -134,7 +134,7 @@ def varied(pixels: Pixels, source: KindSource, random: np.random.Generator) -> t
     pixels = _part(pixels, source.part, random)
     if random.random() < 0.5:
         pixels = pixels[:, ::-1]
-    if source.turn:
+    if source.quarter_turns:
         pixels = np.rot90(pixels, int(random.integers(4)))
     if random.random() < 0.2:
         scale = random.uniform(0.3, 1)
