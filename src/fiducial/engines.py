@@ -62,13 +62,20 @@ class OnnxEngine:
         weights: those of the network, float16 or float32; the graph takes them :func:`fused`.
         fingerprint: names the weights.
         device: ``auto`` (what onnxruntime was built for: CUDA before the CPU), ``cpu``, ``cuda`` or ``cuda:1``.
+        optimise: have onnxruntime rewrite the graph first, which for a small network takes longer than it gains.
 
     Raises:
         InputError: the graph takes other weights, or the device cannot be used; from :meth:`ready` or the first call.
     """
 
     def __init__(
-        self, graph: bytes, weights: Mapping[str, NDArray[Any]], fingerprint: str, device: str = "auto"
+        self,
+        graph: bytes,
+        weights: Mapping[str, NDArray[Any]],
+        fingerprint: str,
+        device: str = "auto",
+        *,
+        optimise: bool = True,
     ) -> None:
         import onnxruntime
 
@@ -77,7 +84,7 @@ class OnnxEngine:
         self._options = onnxruntime.RunOptions()  # what a call took can go back after it
         self._options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         own = dict(weights)
-        self._opening = _Opening(lambda: _session(graph, own, device))
+        self._opening = _Opening(lambda: _session(graph, own, device, optimise))
 
     def ready(self) -> Any:
         """Wait until the graph is ready; returns onnxruntime's session."""
@@ -132,7 +139,7 @@ if hasattr(os, "register_at_fork"):  # a forked process has no threads but the o
     os.register_at_fork(before=_Opening.wait_for_all)
 
 
-def _session(graph: bytes, weights: dict[str, NDArray[Any]], device: str) -> Any:
+def _session(graph: bytes, weights: dict[str, NDArray[Any]], device: str, optimise: bool) -> Any:
     """Make a graph ready; the weights are taken out of the dictionary, so that they need not stay beside the copies."""
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as faults
@@ -140,6 +147,8 @@ def _session(graph: bytes, weights: dict[str, NDArray[Any]], device: str) -> Any
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4  # what goes wrong is raised
     options.enable_mem_pattern = False  # which keeps as much as each size of picture took
     # Weights lie apart, so that what a call took can go back after it.
@@ -209,7 +218,13 @@ def torch_engine(load: Callable[[], nn.Module], device: str) -> TorchEngine:
 
 
 def open_engine(
-    model: str | Path, embedded: str, weights: Mapping[str, NDArray[Any]], fingerprint: str, device: str
+    model: str | Path,
+    embedded: str,
+    weights: Mapping[str, NDArray[Any]],
+    fingerprint: str,
+    device: str,
+    *,
+    optimise: bool = True,
 ) -> OnnxEngine:
     """Run the weights of a file by the graph beside it, or else by that of the package's weights of its kind.
 
@@ -219,6 +234,7 @@ def open_engine(
         weights: those that the graph takes; what holds no floats is left out.
         fingerprint: names the weights.
         device: see :class:`OnnxEngine`.
+        optimise: see there.
 
     Raises:
         InputError: the weights are of another make-up than the graph's.
@@ -227,7 +243,7 @@ def open_engine(
     packaged = files("fiducial.models").joinpath(f"{embedded}{GRAPH}")
     graph = beside if model != embedded and beside.is_file() else packaged
     floats = {name: one for name, one in weights.items() if one.dtype.kind == "f"}
-    engine = OnnxEngine(graph.read_bytes(), floats, fingerprint, device)
+    engine = OnnxEngine(graph.read_bytes(), floats, fingerprint, device, optimise=optimise)
     if model == embedded and device in ("auto", "cpu"):  # nothing that somebody gave can be wrong
         return engine
     try:

@@ -45,8 +45,9 @@ def test_of_a_kind_that_was_not_taught_nothing_is_known():
     assert Judgement(KINDS, np.float32([-9, -9])).may_be("greenish")
 
 
-def test_what_a_picture_seems_is_measured_from_the_thresholds():
-    assert Judgement(KINDS, np.float32([0.6, 0.2])).seems == "bluish"
+def test_a_picture_seems_to_be_of_the_likeliest_kind():
+    assert Judgement(KINDS, np.float32([0.3, 0.2])).seems == "reddish"
+    assert Judgement(KINDS, np.float32([-0.1, -0.2])).seems == ""
 
 
 def test_each_picture_is_looked_at_once_and_new_ones_together():

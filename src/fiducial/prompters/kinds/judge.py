@@ -51,10 +51,9 @@ class Judgement:
 
     @property
     def seems(self) -> str:
-        """The kind that it looks like most; "" where it looks like none of them."""
-        above = [float(logit) - kind.threshold for kind, logit in zip(self.kinds, self.logits, strict=True)]
-        best = int(np.argmax(above))
-        return self.kinds[best].name if above[best] >= 0 else ""
+        """The likeliest kind; "" where none is likelier than not."""
+        best = int(np.argmax(self.logits))
+        return self.kinds[best].name if self.logits[best] > 0 else ""
 
 
 class KindJudge:
@@ -79,7 +78,7 @@ class KindJudge:
         (kinds, tensors), digest = read_network(
             model, EMBEDDED, lambda tensors, header: (kinds_of(header, tensors), tensors), framework="numpy"
         )
-        return cls(engine or open_engine(model, EMBEDDED, tensors, digest, device), kinds)
+        return cls(engine or open_engine(model, EMBEDDED, tensors, digest, device, optimise=False), kinds)
 
     def judge(self, images: Sequence[Image]) -> list[Judgement]:
         """Judge pictures; those that are new are looked at together.
