@@ -203,7 +203,8 @@ def test_a_model_that_fails_is_status_one_and_still_a_line(folder, capsys, monke
         raise ModelError("out of memory")
 
     monkeypatch.setattr("fiducial.prompters.grounder.detecting.NanoDetector.detect", fail)
-    assert main(["segment", str(folder / "a.png"), "the red square", "--json"]) == 1
+    anyway = ["--set", "prompter.any_picture=true"]
+    assert main(["segment", str(folder / "a.png"), "the red square", "--json", *anyway]) == 1
     captured = capsys.readouterr()
     assert json.loads(captured.out)["outcome"] == Outcome.FAILED
     assert captured.err.count("\n") == 1

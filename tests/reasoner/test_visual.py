@@ -5,6 +5,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import fiducial
+from fiducial import Outcome
 from fiducial.images import Image
 from fiducial.prompters.grounder.vocabulary import Vocabulary
 from fiducial.prompters.subjects.drawing import GRAPH, SUBJECTS, SubjectDetector, read_subjects
@@ -71,3 +73,13 @@ def test_a_graph_lies_in_the_folder_of_its_weights(folder, tmp_path):
     assert (folder / SUBJECTS).stat().st_size < 60_000
     with pytest.raises(InputError, match="lie in its own folder"):
         export(folder, tmp_path)
+
+
+def test_the_default_takes_such_a_folder(folder):
+    options = {"prompter.device": "cpu", "segmenter.device": "cpu", "prompter.any_picture": True}
+    without = fiducial.load("nano", options=options)(PICTURE, "the heart")
+    assert without.outcome is Outcome.FAILED
+    assert "I do not know 'heart'" in without.text
+    pipe = fiducial.load("nano", options={**options, "prompter.subjects": str(folder)})
+    assert {one.name for one in KNOWN} <= set(pipe.prompter.detector.vocabulary())
+    assert pipe(PICTURE, "the heart").outcome in (Outcome.FOUND, Outcome.NO_TARGET)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from fiducial.config import Config, as_fields, option, title
+from fiducial.config import Config, option, title
 from fiducial.errors import InputError
 from fiducial.prompters.phrase_config import PhraseConfig
 
@@ -64,18 +64,20 @@ class NanoConfig(PhraseConfig):
     flips: bool = option(True, "look at the mirrored picture too, where the first look hints at a thing: finds more")
     hint: float = option(0.05, "likelihood of a thing that is worth the mirrored look", minimum=0, maximum=1)
     suppress: float = option(0.5, "IoU above which the worse of two boxes of one name goes", minimum=0, maximum=1)
+    any_picture: bool = option(False, "look for a name in pictures of every kind; off: in those of its own kind alone")
+    kinds: str = option("nano-kinds", "what judges the kind of a picture: the package's own weights, or a file")
+    subjects: str = option(
+        "", "what draws subjects of medical pictures: RUN/model of `fiducial train cg-reasoner`; none: nothing does"
+    )
 
     def build(self) -> DetectorPrompter:
         """Load the weights; where no kind of thing is named, regions are chosen from as ``classic`` does."""
         from fiducial.prompters.grounder.weights import load_grounder
 
         grounder = load_grounder(self.model, self.device)  # gets ready while the rest is imported
-        from fiducial.prompters.classic import ClassicPrompter
-        from fiducial.prompters.detector import DetectorPrompter
-        from fiducial.prompters.grounder.detecting import NanoDetector
+        from fiducial.prompters.subjects.building import build_nano
 
-        detector = NanoDetector(grounder, **as_fields(self))
-        return DetectorPrompter(detector, regions=ClassicPrompter(rest=self.rest), rest=self.rest)
+        return build_nano(self, grounder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
