@@ -129,7 +129,7 @@ boxes_strategy = st.lists(
 )
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(places=boxes_strategy, data=st.data())
 def test_whatever_is_proposed_reads_back_and_fits_its_family(places, data) -> None:
     boxes = [(x, y, min(600, x + w), min(400, y + h)) for x, y, w, h in places]
