@@ -9,7 +9,7 @@ from fiducial.prompters.kinds.judge import Judgement, Kind
 from fiducial.prompters.kinds.words import KINDS, listed, within
 
 DOMAINS = {"ship": "aerial", "vehicle": "aerial", "tumour": "brain", "thing": ""}
-TAUGHT = (Kind("aerial"), Kind("brain"), Kind("photo"))
+TAUGHT = (Kind("aerial"), Kind("brain"), Kind("photo"), Kind("shapes"))
 PICTURES = {one: Image(np.full((8, 8, 3), shade, np.uint8), name=one) for shade, one in enumerate(("air", "head", "?"))}
 
 
@@ -17,7 +17,7 @@ class Told:
     """Judges pictures by their names."""
 
     def judge(self, images):
-        logits = {"air": (1, -1, -1), "head": (-1, 1, -1), "?": (-1, -1, -1), "photo": (-1, -1, 1)}
+        logits = {"air": (1, -1, -1, -1), "head": (-1, 1, -1, -1), "?": (-1, -1, -1, -1)}
         return [Judgement(TAUGHT, np.float32(logits[image.name])) for image in images]
 
 
@@ -40,6 +40,13 @@ def test_a_name_fits_where_one_of_the_pictures_can_be_of_its_kind():
     assert fitting("head") == ("tumour", "thing")
     assert fitting("?") == ("thing",)
     assert fitting("?", "head", "air") == tuple(DOMAINS)
+
+
+def test_a_picture_of_no_known_kind_may_be_a_drawing():
+    made = KindGate({"disc": "shapes", "ship": "aerial"})
+    made.judge = Told()
+    assert made.fitting([PICTURES["?"]], ("disc", "ship")) == ("disc",)
+    assert made.fitting([PICTURES["head"]], ("disc", "ship")) == ()
 
 
 def test_names_without_a_kind_need_no_judge():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fiducial.images import Image
 from fiducial.prompters.detector.reading import ANY_NOUN
-from fiducial.prompters.kinds.judge import EMBEDDED, KindJudge
+from fiducial.prompters.kinds.judge import EMBEDDED, Judgement, KindJudge
 from fiducial.prompters.kinds.words import KINDS, listed, within
 
 ANYWAY = (
@@ -16,6 +16,8 @@ ANYWAY = (
     'fiducial.load("nano", options={"prompter.any_picture": True}).'
 )
 """How to do without the judge."""
+OPEN = frozenset({"shapes"})
+"""Kinds that a picture of no known kind may be of: people draw in more ways than the judge was shown."""
 
 
 class KindGate:
@@ -43,7 +45,7 @@ class KindGate:
         if not any(self._domains.get(name) for name in names):
             return tuple(names)
         found = self.judge.judge(pictures)
-        return tuple(name for name in names if any(one.may_be(self._domains.get(name, "")) for one in found))
+        return tuple(name for name in names if any(_fits(self._domains.get(name, ""), one) for one in found))
 
     def why_not(self, pictures: Sequence[Image], names: Sequence[str], nouns: Sequence[str]) -> str:
         """Say why names that do not fit were not looked for, what the pictures seem to be, and what could be done.
@@ -71,3 +73,7 @@ class KindGate:
                 ],
             )
         )
+
+
+def _fits(domain: str, judged: Judgement) -> bool:
+    return judged.may_be(domain) or (domain in OPEN and not judged.seems)
