@@ -77,7 +77,7 @@ def test_a_graph_lies_in_the_folder_of_its_weights(folder, tmp_path):
 
 def test_the_default_takes_such_a_folder(folder):
     options = {"prompter.device": "cpu", "segmenter.device": "cpu", "prompter.any_picture": True}
-    without = fiducial.load("nano", options=options)(PICTURE, "the heart")
+    without = fiducial.load("nano", options={**options, "prompter.subjects": ""})(PICTURE, "the heart")
     assert without.outcome is Outcome.FAILED
     assert "I do not know 'heart'" in without.text
     pipe = fiducial.load("nano", options={**options, "prompter.subjects": str(folder)})

@@ -67,7 +67,7 @@ class NanoConfig(PhraseConfig):
     any_picture: bool = option(False, "look for a name in pictures of every kind; off: in those of its own kind alone")
     kinds: str = option("nano-kinds", "what judges the kind of a picture: the package's own weights, or a file")
     subjects: str = option(
-        "", "what draws subjects of medical pictures: RUN/model of `fiducial train cg-reasoner`; none: nothing does"
+        "cg-reasoner-nano", "what draws medical subjects: the package's own, or RUN/model of a run; empty: nothing does"
     )
 
     def build(self) -> DetectorPrompter:

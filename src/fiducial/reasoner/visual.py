@@ -37,10 +37,11 @@ class Known:
     target: str
     modality: str
     apart: bool = False
+    draws: bool = True
 
 
 KNOWN = (
-    Known("tumour", "brain", "tumour", "brain MRI"),
+    Known("tumour", "brain", "tumour", "brain MRI", draws=False),  # cut better: docs/results/subjects.md
     Known("polyp", "endoscopy", "polyp", "endoscopy"),
     Known("breast lesion", "ultrasound", "lesion", "breast ultrasound"),
     Known("skin lesion", "skin", "skin lesion", "dermoscopy"),
@@ -87,7 +88,7 @@ def ask_all(folder: str | Path) -> tuple[VisualHalf, tuple[Subject, ...], NDArra
     prompter = _prompter(folder)
     kinds = prompter.network.config.kinds
     known = [one for one in KNOWN if not kinds or one.modality in kinds]
-    subjects = tuple(Subject(one.name, one.domain, apart=one.apart) for one in known)
+    subjects = tuple(Subject(one.name, one.domain, apart=one.apart, draws=one.draws) for one in known)
     vectors = [_vector(prompter, questions_about(one)) for one in known]
     return VisualHalf(prompter.network).eval(), subjects, np.stack(vectors)
 
