@@ -213,6 +213,14 @@ def test_a_run_goes_on_from_an_earlier_model_with_words_that_see_the_mask(parts,
     assert moved == {"sight", "space"}
     same = load_file(last / "language" / "model.safetensors")
     assert all(torch.equal(same[name], value) for name, value in kept.items())
+    # Or masks alone: encoder and decoder move, and the language model that words come from stays.
+    told = own | {"initial": str(later), "learn": "masks", "learning_rate": 0.05}
+    last = short(parts, steps=2, **told).train(data_of(short(parts)), tmp_path / "masks", device="cpu", quiet=True)
+    after = load_file(last / "reasoner.safetensors")
+    moved = {name.partition(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
+    assert moved == {"encoder", "decoder"}
+    with pytest.raises(InputError, match="masks alone are taught"):
+        short(parts, learn="masks")
     with pytest.raises(InputError, match="words alone are taught"):
         short(parts, learn="words")
     with pytest.raises(InputError, match="lora=none"):

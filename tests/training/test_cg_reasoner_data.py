@@ -68,6 +68,26 @@ def test_channels_are_shown_alone_by_their_chances():
     assert 8 < shown.count(grey) < 32
 
 
+def test_a_head_is_shown_without_what_lies_around_the_brain():
+    rows, columns = np.mgrid[:60, :80]
+    away = np.hypot((rows - 30) / 25, (columns - 40) / 32)
+    grey = np.select([away < 0.3, away < 0.93, away < 1], [140, 90, 250], 0).astype(np.uint8)  # tumour, brain, skull
+    source = ReasonerSource("x", subject="tumour", modality="brain MRI", stripped=1.0)
+    made, (portion,) = drawer(source)
+    mask = Mask.from_dense(away < 0.3)
+    portion.dataset[0] = Sample("one", None, Image(np.stack([grey] * 3, 2)), "ask", (mask,), (60, 80))
+    for seed in range(8):
+        shown = made.training(portion, 0, np.random.default_rng(seed))
+        pixels, tumour = shown.image.pixels[..., 0], shown.truth.to_dense()
+        edge = np.concatenate([pixels[30, 8:12], pixels[30, 68:72], pixels[5:8, 40], pixels[52:55, 40]])
+        assert not edge.any()  # the skull is gone
+        assert pixels[tumour].mean() > 200  # and what is left is stretched
+        assert 0 < pixels[away < 0.7].mean() < 160
+    white = Image(np.full((60, 80, 3), 255, np.uint8))
+    portion.dataset[0] = Sample("one", None, white, "ask", (mask,), (60, 80))
+    assert made.training(portion, 0, np.random.default_rng(0)).image.pixels.shape == (60, 80, 3)
+
+
 def test_targets_of_other_kinds_are_asked_for_and_are_not_there():
     source = ReasonerSource("x", subject="polyp", modality="endoscopy")
     config = CGReasonerRunConfig(model="x", data=(source,), absent=1.0)

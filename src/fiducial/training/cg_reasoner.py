@@ -153,7 +153,7 @@ class CGReasonerTask(Task[Batch]):
             self._loaded = load(VLMConfig(model=model, device=str(trainer.device), dtype=config.dtype))
             self._base = base_of(model, self._loaded.source)
         language = frozen(self._loaded.model, config.train_vision)
-        if config.learn == "words":
+        if config.learn != "all":
             language.requires_grad_(False)
         layers = adapters(language, config.lora, config.train_vision)
         torch.manual_seed(config.seed)  # loading draws too
@@ -164,9 +164,10 @@ class CGReasonerTask(Task[Batch]):
         network = CGReasoner(language, config.network, load_head(head)).to(trainer.device)
         if config.initial:
             load_weights(network, earlier, new=("sight.",))
-        if config.learn == "words":
+        if config.learn != "all":
             network.requires_grad_(False)
-            for taught in (network.sight, network.space):
+            parts = (network.encoder, network.decoder) if config.learn == "masks" else (network.sight, network.space)
+            for taught in parts:
                 assert taught is not None
                 taught.requires_grad_(True)
         trainer.run.log(

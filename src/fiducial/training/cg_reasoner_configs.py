@@ -39,6 +39,14 @@ class ReasonerSource(Source):
         maximum=1,
     )
 
+    stripped: float = option(
+        0.0,
+        "chance of a head being shown without skull and skin, its brightness stretched over what is left, as scans are "
+        "that were prepared for research",
+        minimum=0,
+        maximum=1,
+    )
+
     def check(self) -> None:
         """Refuse names that nobody knows, and moves under which given answers would no longer be true."""
         from fiducial.reasoner.subjects import find_modality, find_subject
@@ -102,10 +110,11 @@ class CGReasonerRunConfig(RunConfig):
     initial: str = option(
         "", "RUN/model of an earlier run to go on from, in place of model; what is new in network begins from nothing"
     )
-    learn: Literal["all", "words"] = option(
+    learn: Literal["all", "masks", "words"] = option(
         "all",
-        "words: of an earlier run's model (initial) teach nothing but what joins words and mask, by true masks "
-        "(network.words_see_mask): no picture is searched, and a step takes a part of the time",
+        "masks: of an earlier run's model (initial) teach encoder and decoder alone, whose masks its words follow; "
+        "words: of one teach nothing but what joins words and mask, by true masks (network.words_see_mask): no picture "
+        "is searched, and a step takes a part of the time",
     )
     head: str = option(
         "text2centroid",
@@ -150,6 +159,12 @@ class CGReasonerRunConfig(RunConfig):
         """Return the configuration with another number of optimiser steps, in place of its epochs."""
         return self.with_settings({"steps": steps})
 
+    def _check_learned(self) -> None:
+        if self.learn == "masks" and not self.initial:
+            raise InputError("learn: masks alone are taught to an earlier model: give initial")
+        if self.learn == "words" and not (self.initial and self.network.words_see_mask):
+            raise InputError("learn: words alone are taught to an earlier model: initial, and network.words_see_mask")
+
     def check(self) -> None:
         """Refuse a run without data, and options that do not go together."""
         check_data(self.data)
@@ -160,8 +175,7 @@ class CGReasonerRunConfig(RunConfig):
             )
         if self.initial and self.lora is not None:
             raise InputError("initial: all weights of an earlier run's model are trained on: lora=none")
-        if self.learn == "words" and not (self.initial and self.network.words_see_mask):
-            raise InputError("learn: words alone are taught to an earlier model: initial, and network.words_see_mask")
+        self._check_learned()
         if self.made is not None and (self.lora is not None or not self.train_vision):
             raise InputError("made: all of a new language model has to be trained: lora=none, train_vision=true")
         if not any(source.scored for source in self.data):

@@ -119,6 +119,8 @@ class ExampleDrawer:
         pixels, masks = sample.image().pixels, _masks_of(sample)
         pixels, masks = _moved(pixels, masks, subject.modality.moves, source.scale, random)
         pixels = _one_channel(pixels, source.one_channel, random)
+        if source.stripped and random.random() < source.stripped:
+            pixels = _stripped(pixels, random)
         if self._config.recolour:
             pixels = recoloured(pixels.astype(np.float32), random).round().astype(np.uint8)
         elsewhere = absent_subjects(subject.modality)
@@ -199,6 +201,19 @@ def _one_channel(
         return pixels
     drawn = int(np.searchsorted(np.cumsum(chances), random.random(), side="right"))
     return pixels if drawn == 3 else np.repeat(pixels[..., drawn : drawn + 1], 3, axis=2)
+
+
+def _stripped(pixels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    """Cut off what lies around a brain: a rim of a head as wide as a part of its depth, and stretch what is left."""
+    head = (pixels.max(axis=2) > 0.1 * float(pixels.max())).astype(np.uint8)
+    head = cv2.morphologyEx(np.pad(head, 20), cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8))[20:-20, 20:-20]
+    depth = cv2.distanceTransform(np.pad(head, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    inside = depth > random.uniform(0.12, 0.3) * float(depth.max())
+    if not inside.any():
+        return pixels
+    low, high = np.percentile(pixels[inside], [random.uniform(0, 3), random.uniform(98.5, 99.95)])
+    stretched = (pixels.astype(np.float32) - low) * (255 / max(float(high - low), 1.0))
+    return np.asarray(np.where(inside[..., None], np.clip(stretched, 0, 255), 0), np.uint8)
 
 
 def _moved(
