@@ -63,7 +63,7 @@ def _version(package: str) -> str | None:
     from importlib.metadata import PackageNotFoundError, distribution, version
 
     try:
-        # Reading one line takes a tenth of the time of reading all the fields, which end at an empty line.
+        # One line is read in a fifth of the time of all the fields, which end at an empty line.
         fields = (distribution(package).read_text("METADATA") or "").partition("\n\n")[0]
         stated = re.search(r"^Version: *(\S+)", fields, re.MULTILINE)
         return stated[1] if stated else version(package)

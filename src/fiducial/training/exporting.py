@@ -3,7 +3,7 @@
 - **For any runtime** (``NAME.onnx``): it names the weights of the safetensors file beside it, in half precision, as its
   external data, and casts them to single precision when it is loaded. Both files together are a whole ONNX model.
 - **For us** (``NAME.fused.onnx``): what :class:`fiducial.engines.OnnxEngine` runs. It takes the weights as
-  :func:`fiducial.engines.fused` makes them of the same file, which takes a runtime a fraction of the time and memory.
+  :func:`fiducial.engines.fused` makes them of the same file, so that less is left to be done whenever it is opened.
 
 The weights lie on the disk once, and further weights of the same make-up run with the same graphs.
 """
