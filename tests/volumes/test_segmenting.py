@@ -316,29 +316,44 @@ def test_linking():
     assert [thing.slices for thing in merged(things, [pair])] == [[0, 1, 2, 5], [2]]
 
 
+class OneKind:
+    """Takes note of what is judged; what a patient has is found in some scans alone."""
+
+    def __init__(self, fits=True):
+        self.fits, self.shown = fits, set()
+
+    def fitting(self, pictures, names):
+        self.shown.add(tuple(int(one.name.rsplit("-", 1)[1]) for one in pictures))
+        return tuple(names) if self.fits else ()
+
+    def why_not(self, pictures, names, nouns):
+        return f"{', '.join(nouns)}: not here"
+
+
+class BrightDetector:
+    """Finds what is bright."""
+
+    def vocabulary(self):
+        return ("tumour",)
+
+    def read(self, noun):
+        return Reading(noun, "tumour")
+
+    def detect(self, images, names):
+        return [[Detection(part.box, 0.9, "tumour") for part in bright(image).components()] for image in images]
+
+
 def test_slices_are_of_the_kind_of_the_middle_of_the_volume():
-    shown = set()
-
-    class Kinds:
-        def fitting(self, pictures, names):
-            shown.add(tuple(int(one.name.rsplit("-", 1)[1]) for one in pictures))
-            return tuple(names)
-
-        def why_not(self, pictures, names, nouns):
-            raise AssertionError("every name fits")
-
-    class Detector:
-        def vocabulary(self):
-            return ("tumour",)
-
-        def read(self, noun):
-            return Reading(noun, "tumour")
-
-        def detect(self, images, names):
-            return [[Detection(part.box, 0.9, "tumour") for part in bright(image).components()] for image in images]
-
-    pipeline = Pipeline(prompter=DetectorPrompter(Detector(), kinds=Kinds()), segmenter=Threshold())
-    options = VolumeOptions(window="0,1000")
+    kinds, options = OneKind(), VolumeOptions(window="0,1000")
+    pipeline = Pipeline(prompter=DetectorPrompter(BrightDetector(), kinds=kinds), segmenter=Threshold())
     result = segment_volume(pipeline, scan(np.s_[10:20, 10:20, 4:7]), "the tumour", options)
     assert result.outcome is Outcome.FOUND
-    assert shown == {(4, 6, 7)}
+    assert kinds.shown == {(4, 6, 7)}
+
+
+def test_a_volume_of_another_kind_is_told_before_a_slice_is_asked_about():
+    cutter = Threshold()
+    pipeline = Pipeline(prompter=DetectorPrompter(BrightDetector(), kinds=OneKind(fits=False)), segmenter=cutter)
+    with pytest.raises(InputError, match="scan: tumour: not here"):
+        segment_volume(pipeline, scan(np.s_[10:20, 10:20, 4:7]), "the tumour", VolumeOptions(window="0,1000"))
+    assert cutter.boxes == []

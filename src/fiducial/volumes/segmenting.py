@@ -17,8 +17,10 @@ import numpy as np
 from fiducial.errors import InputError, ModelError
 from fiducial.language import Outcome
 from fiducial.language.answers import check_instruction
+from fiducial.language.phrases import parse_instruction
 from fiducial.pipeline import Pipeline
 from fiducial.prompters.detector import DetectorPrompter
+from fiducial.prompters.detector.reading import read_request
 from fiducial.volumes.configs import VolumeOptions
 from fiducial.volumes.directions import Question, translate
 from fiducial.volumes.linking import Piece, Thing, gaps, link, merged, overlap
@@ -61,8 +63,8 @@ def segment_volume(
         on_slice: called with every slice.
 
     Raises:
-        InputError: an instruction that slices of this plane cannot show, slices that do not exist, or a folder that
-            holds other work.
+        InputError: an instruction that slices of this plane or kind cannot show, slices that do not exist, or a folder
+            that holds other work.
     """
     options = options or VolumeOptions()
     slicing = volume.slicing(options.plane, options.view)
@@ -73,7 +75,7 @@ def segment_volume(
     first, last = options.slices or (0, slicing.count - 1)
     if last >= slicing.count:
         raise InputError(f"{volume.name}: there are {slicing.count} {options.plane} slices, 0 to {slicing.count - 1}")
-    work = _Work(_of_whole(pipeline, viewer), viewer, question, options)
+    work = _Work(_of_whole(pipeline, viewer, question.text), viewer, question, options)
     with SliceStore(out, (volume, *around), instruction, options, recipe or {"name": pipeline.name}, command) as store:
         planned = range(first, last + 1)
         for number, index in enumerate(planned, start=1):
@@ -88,13 +90,23 @@ def segment_volume(
     return result
 
 
-def _of_whole(pipeline: Pipeline, viewer: Viewer) -> Pipeline:
-    """Have the kind of picture judged by slices of the middle: those at the ends of a scan hardly show it."""
-    if not isinstance(pipeline.prompter, DetectorPrompter):
+def _of_whole(pipeline: Pipeline, viewer: Viewer, instruction: str) -> Pipeline:
+    """Have the kind of picture judged by slices of the middle: those at the ends of a scan hardly show it.
+
+    Raises:
+        InputError: what is named is not looked for in slices of this kind.
+    """
+    prompter = pipeline.prompter
+    if not isinstance(prompter, DetectorPrompter):
         return pipeline
     middle = dict.fromkeys(round(part * (viewer.slicing.count - 1)) for part in MIDDLE)
     shown = [viewer.picture(index) for index in middle if not viewer.is_blank(index)]
-    return replace(pipeline, prompter=pipeline.prompter.part_of(shown)) if shown else pipeline
+    if not shown:
+        return pipeline
+    read = read_request(parse_instruction(instruction), prompter.detector, rest=prompter.rest)
+    if refused := prompter.refusal(shown, read):
+        raise InputError(f"{viewer.volume.name}: {refused}")
+    return replace(pipeline, prompter=prompter.part_of(shown))
 
 
 @dataclass(eq=False)
