@@ -17,8 +17,9 @@ demo: $(STAMP)  ## segment real photographs by instruction; pictures land in dem
 test lowest: export OMP_NUM_THREADS ?= 1
 test lowest: export PYTHONDONTWRITEBYTECODE =
 
-test: $(STAMP)  ## the whole suite with coverage
-	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term -q
+test: $(STAMP)  ## the whole suite with coverage, of which so many per cent have to be reached
+	$(BIN)/python -m slipcover --dont-wrap-pytest --json --out .coverage.json -m pytest -n auto --dist worksteal -q
+	$(BIN)/python -m slipcover --merge .coverage.json --out .coverage.json --fail-under 90
 
 check: lint types  ## lint, format, types, import contracts
 
