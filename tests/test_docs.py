@@ -27,6 +27,8 @@ def test_the_blocks_of_the_page_run(page, tmp_path, monkeypatch):
     names = {"__name__": "page"}
     for kind, text in blocks(page):
         run(kind, text, tmp_path, names)
+    told = re.findall(r"`([\w.-]+)/([\w./-]+\.\w+)`", (ROOT / page).read_text(encoding="utf-8"))
+    assert [one for one in told if (tmp_path / one[0]).is_dir() and not tmp_path.joinpath(*one).exists()] == []
 
 
 def test_the_layouts_are_those_of_the_readers():
