@@ -85,7 +85,7 @@ def test_a_graph_and_its_weights_are_a_whole_model_that_any_runtime_opens(name):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "nano-kinds"])
 def test_weights_lie_in_the_package_once_and_the_graphs_are_those_of_the_code(name, tmp_path, capsys):
     shipped = weights_of(name).with_suffix(".onnx")
     assert shipped.stat().st_size < 100_000
@@ -215,7 +215,7 @@ def test_a_graph_that_is_none_is_named():
 def test_a_graph_gets_ready_while_other_things_are_done_and_before_a_process_is_forked(monkeypatch):
     go, opened = threading.Event(), []
 
-    def slowly(graph, weights, device):
+    def slowly(graph, weights, device, optimise):
         assert go.wait(60)
         opened.append(device)
         return "a session"
