@@ -56,7 +56,7 @@ def test_a_photograph_has_no_car_seen_from_the_air(pipe, name):
     image = Image.from_array(np.asarray(getattr(skimage.data, name)()), name=name)
     result = pipe(image, "the only car")
     assert (result.outcome, result.masks) == (Outcome.FAILED, ())
-    assert "'car' is looked for in aerial pictures alone" in result.text
+    assert "I look for 'car' in aerial pictures alone" in result.text
     assert "grounded-sam" in result.text
     assert "prompter.any_picture=true" in result.text
 

@@ -56,7 +56,7 @@ def test_names_without_a_kind_need_no_judge():
 
 def test_it_says_what_the_picture_seems_to_be_and_what_can_be_done():
     said = gate().why_not([PICTURES["head"]], ["ship", "vehicle"], ["boats", "car"])
-    assert said.startswith("'boats' and 'car' are looked for in aerial pictures alone, and this seems to be an axial")
+    assert said.startswith("I look for 'boats' and 'car' in aerial pictures alone, and this seems to be an axial")
     assert "In such a picture tumour can be asked for." in said
     assert ANY_NOUN in said
     assert said.endswith(ANYWAY)
@@ -64,7 +64,7 @@ def test_it_says_what_the_picture_seems_to_be_and_what_can_be_done():
 
 def test_a_picture_of_no_kind_is_not_called_one():
     said = gate().why_not([PICTURES["?"]], ["ship", "tumour"], ["ship", "tumour"])
-    assert "looked for in aerial pictures and in brain scans alone, and this is of no kind that is known" in said
+    assert "'tumour' in aerial pictures and in brain scans alone, and this is of no kind that is known" in said
     assert "In such a picture" not in said
 
 

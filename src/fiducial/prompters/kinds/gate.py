@@ -59,14 +59,13 @@ class KindGate:
         what = listed([KINDS[one].one if one in KINDS else f"of the kind {one}" for one in seem])
         where = listed([within(one) for one in dict.fromkeys(self._domains[name] for name in names)])
         said = listed([repr(noun) for noun in nouns])
-        verb = "is" if len(nouns) == 1 else "are"
         this = f"seems to be {what}" if what else "is of no kind that is known"
         others = [name for name, domain in self._domains.items() if domain in seem]
         return " ".join(
             filter(
                 None,
                 [
-                    f"{said} {verb} looked for {where} alone, and this {this}: nothing was looked for.",
+                    f"I look for {said} {where} alone, and this {this}: nothing was looked for.",
                     f"In such a picture {listed(others)} can be asked for." if others else "",
                     ANY_NOUN,
                     ANYWAY,
