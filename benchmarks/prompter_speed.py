@@ -3,7 +3,7 @@
 The whole way is timed, from pictures and words to answers, with a fixed number of tokens a reply: the end token is not
 allowed, so that what a model happens to say changes nothing. Without ``--model`` it is a LLaVA of about 9 million
 parameters with random weights: 144 visual tokens, 6 layers of width 320. Nothing is downloaded. How much accuracy fewer
-bits cost says ``fiducial evaluate DATASET --prompter vlm:MODEL --quantize int8``.
+bits cost says ``fiducial evaluate DATASET --prompter vlm:MODEL --set prompter.quantize=int8``.
 
     python benchmarks/prompter_speed.py
     python benchmarks/prompter_speed.py --model "FOLDER?dialect=think2seg"
