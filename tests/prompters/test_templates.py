@@ -27,7 +27,7 @@ TOKENS = {"<|im_end|>", "<|im_start|>", "<image>", "<s>"}
 def test_templates_and_descriptions_load_no_models():
     code = (
         "import sys; from fiducial.prompters.templates import read_template; read_template('sjtu'); "
-        "from fiducial.prompters.configs import VLMConfig; VLMConfig(model='x', dialect='sjtu', template='sjtu'); "
+        "from fiducial.prompters.model_configs import VLMConfig as V; V(model='x', dialect='sjtu', template='sjtu'); "
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'cv2', 'scipy', 'httpx')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -137,7 +137,7 @@ class Vocabulary:
             >>> vocabulary.look_up("Aeroplanes").name, vocabulary.look_up("trucks").name
             ('airplane', 'vehicle')
             >>> vocabulary.look_up("court")
-            Reading(said='court', name=None, similarity=1.0, instead=('tennis court', 'basketball court'))
+            Reading(said='court', name=None, similarity=1.0, instead=('tennis court', 'basketball court'), note='')
         """
         words = words_of(noun)
         for dropped in range(len(words)):
