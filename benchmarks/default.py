@@ -74,7 +74,7 @@ import fiducial, fiducial.cli.segment, fiducial.prompters.classic, fiducial.prom
 import fiducial.prompters.grounder.detecting, fiducial.segmenters.nano
 passed("modules of fiducial")
 pipe = fiducial.load("nano", options={"prompter.device": "cpu"})
-for engine in (pipe.prompter.detector.grounder.engine, pipe.segmenter.engine):
+for engine in (pipe.prompter.detector.grounder.grounder.engine, pipe.segmenter.engine):
     engine.ready()  # which a command does not wait for
 passed("weights and graphs")
 image = fiducial.images.read_image(sys.argv[1])

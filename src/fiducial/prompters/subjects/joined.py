@@ -20,7 +20,7 @@ class JoinedDetector:
     """
 
     def __init__(self, grounder: NanoDetector, subjects: SubjectDetector) -> None:
-        self._grounder, self._subjects = grounder, subjects
+        self.grounder, self._subjects = grounder, subjects
         self._drawn = frozenset(one.name for one in subjects.subjects)
         boxed = {name.name: name.domain for name in grounder.grounder.names}
         self.domains: dict[str, str] = {**boxed, **{one.name: one.domain for one in subjects.subjects}}
@@ -40,7 +40,7 @@ class JoinedDetector:
         boxed = [[name for name in some if name not in self._drawn] for some in names]
         drawn = [[name for name in some if name in self._drawn] for some in names]
         found: list[list[Detection]] = [[] for _ in images]
-        for detector, wanted in ((self._grounder, boxed), (self._subjects, drawn)):
+        for detector, wanted in ((self.grounder, boxed), (self._subjects, drawn)):
             if any(wanted):
                 for every, some in zip(found, detector.detect(images, wanted), strict=True):
                     every.extend(some)
