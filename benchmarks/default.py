@@ -298,8 +298,9 @@ def same(pipes: Mapping[str, Pipeline]) -> dict[str, Any]:
     """Compare the boxes of every name, and the masks of up to three of them and of one in the middle."""
     old, new = (pipe.prompter.detector for pipe in pipes.values())  # type: ignore[union-attr]
     edges, scores, ious, count, boxes = [0.0], [0.0], [], 0, 0
+    names = [name for name in old.vocabulary() if name in new.vocabulary()]
     for image in pictures():
-        (before,), (after,) = (one.detect([image], [one.vocabulary()]) for one in (old, new))
+        (before,), (after,) = (one.detect([image], [names]) for one in (old, new))
         assert [one.name for one in before] == [one.name for one in after], image.name
         for one, other in zip(before, after, strict=True):
             edges.append(float(np.abs(np.subtract(one.box, other.box)).max()))
