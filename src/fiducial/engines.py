@@ -80,7 +80,6 @@ class OnnxEngine:
         import onnxruntime
 
         self.fingerprint = fingerprint
-        self._device = device
         self._options = onnxruntime.RunOptions()  # what a call took can go back after it
         self._options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         own = dict(weights)

@@ -19,7 +19,7 @@ from fiducial.reasoner.model_configs import CGReasonerConfig
 from fiducial.reasoner.prompter import CGReasonerPrompter
 from fiducial.reasoner.text2centroid import CentroidHead, head_file
 from fiducial.training import cg_reasoner as module
-from fiducial.training.cg_reasoner import CGReasonerTask, dice_of, joint_losses, what_answers_say
+from fiducial.training.cg_reasoner import CGReasonerTask, dice_of, joint_losses, targets_of, what_answers_say
 from fiducial.training.cg_reasoner_configs import CGReasonerRunConfig, ReasonerLosses, ReasonerSource
 from fiducial.training.cg_reasoner_data import read_portions
 from fiducial.training.recipes import load_config
@@ -137,7 +137,7 @@ def test_losses_are_what_their_names_say():
         answer_loss=torch.tensor(0.7),
     )
     weights = ReasonerLosses(structure=0.5, kinds=2, spatial=3, words=0.5)
-    losses = joint_losses(found, examples, weights, None)
+    losses = joint_losses(found, examples, targets_of(examples, found.logits.shape[-1]), weights, None)
     assert losses["spatial"].item() == pytest.approx(0.5 * (0.5**2) / 2)  # of (-0.5, 0.5), the one that is there
     assert losses["words"].item() == pytest.approx(0.7)
     assert losses["kinds"].item() == pytest.approx(float(np.log1p(np.exp(-1.0))))
@@ -157,7 +157,7 @@ def test_pictures_that_show_nothing_have_no_place_to_learn():
     points = torch.full((1, 2), 0.4, requires_grad=True)
     logits = torch.zeros(1, 8, 8, requires_grad=True)
     found = Reasoned(logits, torch.zeros(1), torch.zeros(1, 384), points)
-    losses = joint_losses(found, [example()], ReasonerLosses(), None)
+    losses = joint_losses(found, [example()], targets_of([example()], found.logits.shape[-1]), ReasonerLosses(), None)
     losses["all"].backward()
     assert losses["spatial"].item() == 0
     assert points.grad.abs().max() == 0

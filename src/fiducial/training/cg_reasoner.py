@@ -54,18 +54,22 @@ Batch = list[ReasonerExample]
 
 
 def joint_losses(
-    found: Reasoned, examples: Sequence[ReasonerExample], weights: ReasonerLosses, sentences: SentenceEmbedder | None
+    found: Reasoned,
+    examples: Sequence[ReasonerExample],
+    targets: Tensor,
+    weights: ReasonerLosses,
+    sentences: SentenceEmbedder | None,
 ) -> dict[str, Tensor]:
     """Compute every loss that counts, and as ``"all"`` their weighted sum.
 
     Args:
         found: what the model made of the examples.
         examples: B of them, with their truth.
+        targets: (B, G, G) of :func:`targets_of`, on the grid of the logits.
         weights: how much each counts.
         sentences: the frozen sentence encoder; needed for the sentence term alone.
     """
     device = found.logits.device
-    targets = targets_of(examples, found.logits.shape[-1]).to(device)
     there = torch.tensor([bool(one.truth) for one in examples], device=device)
     losses: dict[str, Tensor] = {}
     for name, compute in (
@@ -206,18 +210,19 @@ class CGReasonerTask(Task[Batch]):
         assert isinstance(network, CGReasoner)
         inputs, labels = self._tensors(batch)
         device, config = self._trainer.device, self._config
+        targets = targets_of(batch, config.network.grid).to(device)
         if config.learn == "words":
-            truth = targets_of(batch, config.network.grid).to(device)
-            words, points = network.said(on_device(inputs, device, self._loaded.model.dtype), labels.to(device), truth)
+            given = on_device(inputs, device, self._loaded.model.dtype)
+            words, points = network.said(given, labels.to(device), targets)
             return words_losses(words, points, batch, config.losses)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.autocast):
             found = network(
                 on_device(inputs, device, self._loaded.model.dtype),
                 labels.to(device),
                 as_batch(encoder_batch(batch, config.network.size), device),
-                targets_of(batch, config.network.grid).to(device),
+                targets,
             )
-        return joint_losses(found, batch, config.losses, self._sentences)
+        return joint_losses(found, batch, targets, config.losses, self._sentences)
 
     def _tensors(self, batch: Batch) -> tuple[dict[str, Any], Tensor]:
         """Put questions and answers as the model will be asked; the answer ends as a reply does."""
