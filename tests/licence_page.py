@@ -30,7 +30,6 @@ SPDX = {
 }
 STATED = {
     "docutils": "public domain, BSD; an Emacs mode GPL-3.0",
-    "faster-coco-eval": "Apache-2.0",
     "imagecodecs": "BSD-3-Clause",
     "pi-heif": "BSD-3-Clause; bundles libheif, LGPL-3.0",
     "torchao": "BSD-3-Clause",

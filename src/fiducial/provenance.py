@@ -37,8 +37,12 @@ PACKAGES = (
     "nibabel",
     "pydicom",
     "highdicom",
+    "rasterio",
+    "pyarrow",
+    "httpx",
+    "fastapi",
 )
-"""Packages whose version can change a result."""
+"""Packages whose version can change a result, or whether there is one."""
 
 
 def write_run_card(folder: str | Path, command: Sequence[str], *, seed: int | None = None, **described: Any) -> Path:
