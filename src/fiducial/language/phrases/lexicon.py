@@ -70,6 +70,17 @@ _SIDES = {
 }
 SIDE_OF = {word: side for side, words in _SIDES.items() for word in words}
 """The side that a word names."""
+_TAKEN = (
+    "aerial|satellite|drone|medical|chest|brain|breast|skin|head|axial|flair|mri?|ct|x ray|ultrasound|endoscop(?:y|ic)"
+)
+_TAKEN += "|colonoscopy|derm(?:o|ato)scop(?:y|ic)|given"
+PICTURES = re.compile(
+    rf"\b(in|of|on|from|within|inside) (?:(?:the|this|that|an?) (?:whole |entire )?(?:(?:{_TAKEN}) )*"
+    rf"(?:images?|pictures?|photo(?:graph)?s?|scan|mri|ct|x ?ray|radiograph|ultrasound|sonogram)"
+    rf"|(?:the|this|that|an?) (?:(?:{_TAKEN}) )+(?:slice|view|frame)|this (?:slice|drawing|sketch))"
+    r"(?=$|,| (?:and|or|but|except|without|please|that|which|is|are|on|in|at|to|near|next|with)(?![^ ,]))"
+)
+"""Words for the picture itself, by how it was taken: "in this chest X-ray" says no more than "in the image"."""
 IMAGE_NOUNS = word_set("image picture photo photograph scene screen view frame canvas")
 """What a picture is called."""
 

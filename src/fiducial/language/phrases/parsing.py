@@ -76,8 +76,8 @@ def normalise(text: str) -> tuple[str, tuple[str, ...]]:
         part if _DECIMAL.fullmatch(part) else "".join(_character(character, symbols) for character in part)
         for part in _DECIMAL.split(plain)
     )
-    kept = re.sub(r"(?: *,)+ *", ", ", kept)
-    return " ".join(kept.split()).strip(" ,"), tuple(symbols)
+    kept = " ".join(re.sub(r"(?: *,)+ *", ", ", kept).split()).strip(" ,")
+    return lexicon.PICTURES.sub(r"\1 the image", kept), tuple(symbols)
 
 
 _DECIMAL = re.compile(r"((?<![\w.])[0-9]+\.[0-9]+(?![\w.]))")

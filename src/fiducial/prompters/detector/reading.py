@@ -54,6 +54,7 @@ class Reading:
         instead: names that could have been meant, the closest first; beside a name, others that the noun means in
             pictures of another kind.
         note: what is to be said of the name where it is used, one sentence.
+        whole: words at the beginning that only name what all such pictures show: "breast" of "breast tumour".
     """
 
     said: str
@@ -61,6 +62,7 @@ class Reading:
     similarity: float = 1.0
     instead: tuple[str, ...] = ()
     note: str = ""
+    whole: str = ""
 
     @property
     def ambiguous(self) -> bool:
@@ -125,7 +127,8 @@ class WithinKind:
         fitting = self._kinds.fitting(self._pictures, names)
         if len(fitting) != 1 or fitting[0] == reading.name:
             return reading
-        return Reading(noun, fitting[0])
+        similarity = reading.similarity if reading.name else 1.0
+        return Reading(noun, fitting[0], similarity, whole=reading.whole)
 
     def vocabulary(self) -> tuple[str, ...]:
         """Return the names that the detector knows."""
@@ -140,6 +143,10 @@ class WithinKind:
 
 
 Noun = tuple[str, ...]
+WHERE = ("inside", "on")
+"""Relations by which people say what all of a picture shows: "in the brain", "on the skin"."""
+PATIENT = "patient"
+"""Whose everything in a medical picture is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +179,8 @@ def read_request(request: Request, detector: Detector, *, rest: bool = False) ->
     be meant without it. A noun of which the detector knows only the end ("parked boat") is read as that, unless it
     says that it means something else (no name, similarity 0) or could mean several names; the words before are colours
     where they are colour terms, any other is not understood.
+    A place that only names what all such pictures show plays no part: "in the brain" of a tumour, and what is "in the
+    breast" is no tumour of a brain.
     With ``rest`` a relation to something that it does not know plays no part, which a note says.
     """
     reader = _Reader(detector, rest=rest)
@@ -200,7 +209,7 @@ class _Reader:
 
     def target(self, target: Target, *, among: bool = False) -> Target:
         """Read a phrase and all that it is told by; ``among`` what other phrases name it needs no noun of its own."""
-        target = self._compound(target)
+        target = self._anywhere(self._compound(self._whose(target)))
         relations = tuple(filter(None, map(self._relation, target.relations)))
         inner = None if target.of is None else self.target(target.of, among=among)
         target = replace(target, relations=relations, of=inner, compounds=(), guessed=False)
@@ -231,6 +240,48 @@ class _Reader:
             if reading.similarity == 1 and reading.name not in (None, plain):
                 return replace(other, relations=target.relations, of=target.of)
         return target
+
+    def _whose(self, target: Target) -> Target:
+        """Leave out of all readings of a noun what a thing is of, when that only names what all such pictures show."""
+        if not (self._closed and target.noun):
+            return target
+        noun, unknown = target.noun, target.unknown
+        if noun[0] == PATIENT:
+            noun, unknown = noun[1:], (*unknown, PATIENT)
+        if PATIENT in unknown and self._of_whole(target, noun, (PATIENT,)):
+            unknown = tuple(word for word in unknown if word != PATIENT)
+        if "of" in noun[1:]:
+            at = noun.index("of")
+            noun = self._of_whole(target, noun[:at], noun[at:]) or noun
+        return replace(target, noun=noun, unknown=unknown, compounds=tuple(map(self._whose, target.compounds)))
+
+    def _anywhere(self, target: Target) -> Target:
+        """Leave out where a thing is, when that only names what all such pictures show."""
+        if not (self._closed and target.noun):
+            return target
+        noun, kept = target.noun, []
+        for relation in target.relations:
+            where = relation.targets[0]
+            places = [one.noun for one in (*where.compounds, where) if one.bare and not one.unknown]
+            if relation.kind not in WHERE or len(relation.targets) > 1:
+                places = []
+            placed = next(filter(None, (self._of_whole(target, noun, place) for place in places)), None)
+            noun, kept = placed or noun, kept if placed else [*kept, relation]
+        return replace(target, noun=noun, relations=tuple(kept))
+
+    def _of_whole(self, target: Target, noun: Noun, whole: Noun) -> Noun | None:
+        """Return how to name a thing of what a picture shows as a whole; None where the whole tells more than that.
+
+        A side is the picture's, but "the patient's lung on the left" may mean the patient's.
+        """
+        whole = tuple(word for word in whole if word != "of")
+        sided = PATIENT in whole and (target.regions or any(order.sides for order in target.orders))
+        if not (noun and whole) or sided:
+            return None
+        reading = self._read((*whole, *noun))
+        if reading.name is None or reading.whole != " ".join(whole):
+            return None
+        return noun if self._read(noun).name == reading.name else (*whole, *noun)
 
     def _named(self, target: Target) -> Target:
         """Read the noun of a phrase."""

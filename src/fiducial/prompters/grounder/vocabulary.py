@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
+from itertools import takewhile
 
 from fiducial.errors import UnknownNameError
 from fiducial.files import read_yaml
-from fiducial.language.phrases.nouns import in_number, stem, words_of
+from fiducial.language.phrases.nouns import in_number, singular, stem, words_of
 from fiducial.prompters.detector.reading import DESCRIBED, Reading
 from fiducial.prompters.grounder.words import Neighbours, is_one_typo, word_table
-from fiducial.prompters.kinds.words import within
+from fiducial.prompters.kinds.words import KINDS, within
 
 NARROWER = 0.9
 """Similarity of a word for some of the things only: "truck" and "police car" are read as vehicle."""
@@ -24,6 +25,8 @@ MAX_SIMILARITY = 0.99
 """Similarity of a noun that is not listed, at most: 1 is for what is."""
 MAX_INSTEAD = 3
 """Names that are suggested at most."""
+EXTENT = frozenset({"region", "area"})
+"""Words after a name that add nothing where pictures show one whole: "the tumour area"."""
 MIN_LETTERS = 5
 """Shorter words are not taken for slips of the finger: too many words are one letter apart."""
 MIN_START = 3
@@ -127,10 +130,11 @@ class Vocabulary:
 
         A listed phrase reads as its name (similarity 1), a narrower word as the whole kind (0.9), and a noun that ends
         in one of these as it: at 0.9 where the words before say which kind ("police car"), else at ``DESCRIBED``, for
-        they are not understood. A listed phrase of two names is not guessed, nor is any
-        other noun: the reading then has no name and says what could have been meant, the closest first, by spelling and
-        by the similarity of words. The likest name is not taken, however like: the card of ``nano-words`` says how
-        often that would be wrong.
+        they are not understood. Words before that only name what all pictures of the name's kind show ("skin mole")
+        change nothing, and choose among names of which each is for its own kind. A listed phrase of two names is not
+        guessed, nor is any other noun: the reading then has no name and says what could have been meant, the closest
+        first, by spelling and by the similarity of words. The likest name is not taken, however like: the card of
+        ``nano-words`` says how often that would be wrong.
 
         Example:
             >>> vocabulary = Vocabulary.read()
@@ -140,12 +144,23 @@ class Vocabulary:
             Reading(said='court', name=None, similarity=1.0, instead=('tennis court', 'basketball court'), note='')
         """
         words = words_of(noun)
+        if len(words) > 1 and singular(words[-1]) in EXTENT:
+            part = self.look_up(" ".join(words[:-1]))
+            if part.name and part.similarity >= NARROWER and self._whole(part.name):
+                return replace(part, said=noun)
         for dropped in range(len(words)):
             key = _key(words[dropped:])
             found = self._listed.get(key)
             if found is None:
                 continue
             meant = [(name, similarity) for name, similarity in found.items() if similarity > 0]
+            others = tuple(one.name for one in self.entries if key in map(_key, map(words_of, one.within)))
+            if dropped and meant:
+                placed = self._placed(words[:dropped], [*meant, *((one, meant[0][1]) for one in others)])
+                if placed:
+                    (name, similarity), *more = placed
+                    whole = f"{' '.join(words[:dropped])} {self._beginning(name, words[dropped:])}".strip()
+                    return Reading(noun, name, similarity, tuple(one for one, _ in more), self.entry(name).note, whole)
             if not meant:  # "paper plane": nothing to suggest, for its similarity to a plane is in the word alone
                 return Reading(noun, None, 0.0)
             if len(meant) > 1:
@@ -154,12 +169,24 @@ class Vocabulary:
             kinds = self.entry(name).kinds
             is_kind = " ".join(words[:dropped]) in kinds or all(word in kinds for word in words[:dropped])
             likeness = min(similarity, NARROWER if is_kind else DESCRIBED) if dropped else similarity
-            others = tuple(one.name for one in self.entries if key in map(_key, map(words_of, one.within)))
-            return Reading(noun, name, likeness, others, self.entry(name).note)
+            return Reading(noun, name, likeness, others, self.entry(name).note, self._beginning(name, words))
         ended = self._ended(words)
         if ended is None:
             return self._nearest(noun, words)
         return Reading(noun, ended, DESCRIBED if len(words) > 1 else NARROWER)
+
+    def _whole(self, name: str) -> frozenset[str]:
+        """Return the words for what all pictures of a name's kind show."""
+        kind = KINDS.get(self.entry(name).domain)
+        return kind.whole if kind else frozenset()
+
+    def _placed(self, words: tuple[str, ...], names: list[tuple[str, float]]) -> list[tuple[str, float]]:
+        """Return those of the names for which words before them only name what their pictures show."""
+        return [(name, similarity) for name, similarity in names if self._whole(name).issuperset(words)]
+
+    def _beginning(self, name: str, words: tuple[str, ...]) -> str:
+        """Return what a listed phrase begins with that only names what its pictures show."""
+        return " ".join(takewhile(self._whole(name).__contains__, words[:-1]))
 
     @cached_property
     def _listed(self) -> dict[str, dict[str, float]]:
