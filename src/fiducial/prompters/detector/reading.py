@@ -259,7 +259,8 @@ class _Reader:
         """Leave out where a thing is, when that only names what all such pictures show."""
         if not (self._closed and target.noun):
             return target
-        noun, kept = target.noun, []
+        noun = target.noun
+        kept: list[Relation] = []
         for relation in target.relations:
             where = relation.targets[0]
             places = [one.noun for one in (*where.compounds, where) if one.bare and not one.unknown]
