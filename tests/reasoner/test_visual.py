@@ -8,8 +8,9 @@ from safetensors.torch import load_file, save_file
 import fiducial
 from fiducial import Outcome
 from fiducial.images import Image
+from fiducial.models import weights_of
 from fiducial.prompters.grounder.vocabulary import Vocabulary
-from fiducial.prompters.subjects.drawing import GRAPH, SUBJECTS, SubjectDetector, read_subjects
+from fiducial.prompters.subjects.drawing import EMBEDDED, GRAPH, SUBJECTS, SubjectDetector, read_subjects
 from fiducial.reasoner.model import WEIGHTS
 from fiducial.reasoner.subjects import find_subject
 from fiducial.reasoner.visual import KNOWN, ask_all, load_visual, questions_about
@@ -36,6 +37,12 @@ def test_what_is_known_has_a_name_and_questions():
         questions = questions_about(one)
         assert len(questions) > 10
         assert len(set(questions)) == len(questions)
+
+
+def test_what_comes_with_the_package_answers_as_is_told():
+    subjects, _ = read_subjects(weights_of(EMBEDDED))
+    told = [(one.name, one.domain, one.presence, one.apart, one.draws) for one in KNOWN]
+    assert [(one.name, one.domain, one.presence, one.apart, one.draws) for one in subjects] == told
 
 
 def test_the_graph_draws_as_the_model_does(folder):
