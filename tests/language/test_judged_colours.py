@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fiducial.geometry import Frame, Prompt
 from fiducial.images import Image
-from fiducial.language.candidates import Candidate, judge_colours, measure_colours
+from fiducial.language.candidates import Candidate, Look, judge_colours, measure_colours
 from fiducial.language.phrases import resolve
 from fiducial.prompters.detector.prompter import as_candidate
 from fiducial.prompters.detector.reading import Detection
@@ -64,6 +66,18 @@ def test_a_detection_is_judged_against_what_is_around_it():
     assert resolve("the white ships", ships, image.frame).chosen == (0,)
     assert resolve("the red ships", ships, image.frame).chosen == (1,)
     assert resolve("brown ships", ships, image.frame).chosen == ()
+
+
+def test_a_look_is_taken_once_and_is_as_good_as_what_it_sees():
+    looks = []
+    prompt = Prompt(Frame.pixels(9, 9), box=(0, 0, 5, 9))
+    later = Candidate(prompt, look=Look(lambda: looks.append(1) or (0.5, {"red": 1.0})))
+    told = Candidate(prompt, brightness=0.5, colours={"red": 1.0})
+    assert (repr(later.look), looks) == ("Look(not measured yet)", [])
+    assert (later.brightness, later.colours) == (0.5, {"red": 1.0})
+    assert looks == [1]
+    assert later == told != replace(told, look=Look(lambda: (0.4, {"red": 1.0})))
+    assert (Candidate(prompt).brightness, Candidate(prompt).colours) == (None, {})
 
 
 class TestBesideOthers:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -16,8 +16,41 @@ from fiducial.geometry import Mask, Prompt
 COLOURS = ("black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
 """The eleven basic colour terms, which measured colours and phrases share."""
 
+Measured = tuple[float | None, Mapping[str, float]]
+"""Mean luminance in 0..1 or None, and shares in 0..1 of the basic colour terms."""
 
-@dataclass(frozen=True, slots=True)
+
+class Look:
+    """Brightness and colours of a thing, measured when somebody first asks for one of them.
+
+    Args:
+        measure: returns both; what it holds is let go once it has been called.
+    """
+
+    __slots__ = ("_measure", "_measured")
+
+    def __init__(self, measure: Callable[[], Measured]) -> None:
+        self._measure: Callable[[], Measured] | None = measure
+        self._measured: Measured = (None, {})
+
+    def __call__(self) -> Measured:
+        """Return the brightness and the colours, as :class:`Candidate` has them."""
+        measure = self._measure
+        if measure is not None:  # two threads may both measure, to the same end
+            self._measured = measure()
+            self._measure = None
+        return self._measured
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Look) and self() == other()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Look{self._measured}" if self._measure is None else "Look(not measured yet)"
+
+
+@dataclass(frozen=True, slots=True, init=False)
 class Candidate:
     """One thing in the image that an instruction may mean.
 
@@ -30,19 +63,43 @@ class Candidate:
         colours: share of its pixels per basic colour term (see ``COLOURS``), in 0..1, as measured
             (:func:`measure_colours`) or as judged against what is around it (:func:`judge_colours`).
         mask: its pixels, where who found it drew them.
+        look: measures brightness and colours, in place of these two: few instructions ask for them.
     """
 
     prompt: Prompt
-    area: float | None = None
-    length: float | None = None
-    roundness: float | None = None
-    brightness: float | None = None
-    colours: Mapping[str, float] = field(default_factory=dict)
-    mask: Mask | None = None
+    area: float | None
+    length: float | None
+    roundness: float | None
+    mask: Mask | None
+    look: Look
 
-    def __post_init__(self) -> None:
-        if self.prompt.box is None:
+    def __init__(
+        self,
+        prompt: Prompt,
+        area: float | None = None,
+        length: float | None = None,
+        roundness: float | None = None,
+        brightness: float | None = None,
+        colours: Mapping[str, float] | None = None,
+        mask: Mask | None = None,
+        look: Look | None = None,
+    ) -> None:
+        if prompt.box is None:
             raise GeometryError("a candidate needs a box")
+        seen = look or Look(lambda: (brightness, colours or {}))
+        values = {"prompt": prompt, "area": area, "length": length, "roundness": roundness, "mask": mask, "look": seen}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def brightness(self) -> float | None:
+        """Mean luminance in 0..1, or None where nobody measured it."""
+        return self.look()[0]
+
+    @property
+    def colours(self) -> Mapping[str, float]:
+        """Share of its pixels per basic colour term in 0..1; empty where nobody measured them."""
+        return self.look()[1]
 
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from fiducial.contracts import Prompter
 from fiducial.errors import InputError
 from fiducial.images import Image
 from fiducial.language import Outcome
+from fiducial.language.candidates import judge_colours
 from fiducial.metrics import policy, score_sample
 from fiducial.prompters.classic import ClassicPrompter
 from fiducial.prompters.detector import Detection, Detector, DetectorPrompter
@@ -269,6 +272,29 @@ def test_the_oldest_pictures_are_forgotten(monkeypatch):
     assert len(told.calls) == 3
     two = prompter.ask([IMAGE, OTHER], ["ships", "ships"])
     assert [chosen(one) for one in two] == ["abcde", "a"]
+
+
+def test_colours_are_measured_when_asked_for_and_once(monkeypatch):
+    looks = []
+    measure = "fiducial.prompters.detector.prompter.judge_colours"
+    monkeypatch.setattr(measure, lambda *given: looks.append(1) or judge_colours(*given))
+    prompter = DetectorPrompter(detector())
+    for instruction in ("the two largest ships", "all ships left of the pier"):
+        assert chosen(prompter.ask([IMAGE], [instruction])[0])
+    assert not looks
+    for instruction, keys in (("the red ships", "ad"), ("the blue ships", "be"), ("the darkest ship", "b")):
+        assert chosen(prompter.ask([IMAGE], [instruction])[0]) == keys
+    assert len(looks) == 5
+
+
+def test_a_remembered_answer_does_not_keep_its_picture():
+    prompter = DetectorPrompter(detector())
+    image = harbour()
+    assert chosen(prompter.ask([image], ["all ships"])[0]) == "abcde"
+    pixels = weakref.ref(image.pixels)
+    del image
+    assert pixels() is None
+    assert chosen(prompter.ask([IMAGE], ["the red ships"])[0]) == "ad"
 
 
 def test_numbers_have_to_fit():

@@ -56,7 +56,7 @@ class Filter:
             called_so = [i for i in range(len(self.scene.candidates)) if self._is_called(noun, i)]
             if not called_so:
                 continue
-            measured = any(self.scene.candidates[i].colours for i in called_so)
+            measured = bool(dropped) and any(self.scene.candidates[i].colours for i in called_so)
             read = coloured_noun(target, noun, dropped) if measured else target
             self.unknown += [word for word in dropped if read is target or word not in read.colours]
             return replace(read, noun=noun)

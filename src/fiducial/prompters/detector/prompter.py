@@ -14,7 +14,7 @@ from fiducial.contracts import Prompter, paired
 from fiducial.geometry import Box, Frame, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.language import Answer, Outcome
-from fiducial.language.candidates import Candidate, judge_colours, measure_colours, quantile
+from fiducial.language.candidates import Candidate, Look, Measured, judge_colours, measure_colours, quantile
 from fiducial.language.phrases import Resolution, parse_instruction, resolve
 from fiducial.language.phrases.nouns import in_number
 from fiducial.prompters.detector import reading
@@ -29,6 +29,8 @@ from fiducial.prompters.detector.reading import (
 
 MAX_REMEMBERED = 32
 """Pictures whose detections are kept, so that further instructions for them cost next to nothing."""
+MAX_LOOKS = 4096
+"""Things whose colours are kept."""
 BY_ITSELF = "The outline is drawn by what found it."
 BY_REGIONS = "No kind of thing was named, so regions that stand out were chosen from."
 
@@ -99,6 +101,7 @@ class DetectorPrompter:
         self._shown: tuple[Image, ...] = ()
         self._regions = regions
         self._remembered: LRUCache[_Key, _ByName] = LRUCache(MAX_REMEMBERED)
+        self._looks: LRUCache[tuple[str, Box], Measured] = LRUCache(MAX_LOOKS)
 
     def ask(self, images: Sequence[Image], instructions: Sequence[str]) -> list[Answer]:
         """Answer each instruction for the image beside it: found, no target, or failed where a noun is not known."""
@@ -162,15 +165,15 @@ class DetectorPrompter:
         if new:
             images, names = zip(*new.values(), strict=True)
             for (key, (image, asked)), some in zip(new.items(), self.detector.detect(images, names), strict=True):
-                measured = {name: tuple(as_candidate(image, one) for one in some if one.name == name) for name in asked}
-                found[key] = {**found[key], **measured}
+                placed = {name: tuple(_placed(image, one) for one in some if one.name == name) for name in asked}
+                found[key] = {**found[key], **placed}
         for key, by_name in found.items():
             self._remembered.put(key, by_name)
         return found
 
     def _answer(self, question: _Question, found: _ByName) -> Answer:
         frame, read = question.image.frame, question.read
-        candidates = [one for name in question.names for one in found[name]]
+        candidates = [self._seen(question.image, one) for name in question.names for one in found[name]]
         resolution, nouns = choose(read, candidates, frame, rest=self.rest)
         chosen = zip((candidates[index].prompt for index in resolution.chosen), nouns, strict=True)
         # A phrase may have no noun of its own.
@@ -180,6 +183,21 @@ class DetectorPrompter:
         masks = tuple(drawn) if len(drawn) == len(prompts) else ()
         text = f"{text} {BY_ITSELF}" if masks else text
         return Answer(resolution.outcome, Prompts(frame, prompts), text=text, masks=masks)
+
+    def _seen(self, image: Image, candidate: Candidate) -> Candidate:
+        """Return a remembered candidate with its picture to look at, which is not kept beyond the question."""
+        box = candidate.prompt.box
+        assert box is not None  # of a candidate
+        key = (image.digest, box)
+
+        def measure() -> Measured:
+            found = self._looks.get(key)
+            if found is None:
+                found = _measured(image, box)
+                self._looks.put(key, found)
+            return found
+
+        return replace(candidate, look=Look(measure))
 
 
 def choose(
@@ -219,15 +237,18 @@ def as_candidate(image: Image, detection: Detection) -> Candidate:
 
     Only the box is known, so that all measures are those of a thing that fills it: its area is left to the
     resolver, which takes that of the box, as it does its length, the longer side; its roundness is the box's shorter
-    side over its longer one. Colours and
-    brightness come from what in the middle of the box does not look like what is around the box; where hardly
-    anything does, as in a ring, from what does so anywhere in the box. Colours are judged against what is around the
-    box (:func:`fiducial.language.candidates.judge_colours`).
+    side over its longer one. Colours and brightness, measured when first asked for, come from what in the middle of
+    the box does not look like what is around the box; where hardly anything does, as in a ring, from what does so
+    anywhere in the box. Colours are judged against what is around the box
+    (:func:`fiducial.language.candidates.judge_colours`).
     """
+    return replace(_placed(image, detection), look=Look(lambda: _measured(image, detection.box)))
+
+
+def _placed(image: Image, detection: Detection) -> Candidate:
+    """Return a detection as a candidate that nobody has looked at."""
     x1, y1, x2, y2 = detection.box
     width, height = x2 - x1, y2 - y1
-    thing, ground = _of_thing(image.pixels, detection.box)
-    brightness, colours = measure_colours(thing) if ground is None else judge_colours(thing, ground)
     mask = detection.mask
     inner = None if mask is None else mask.inner_point()
     return Candidate(
@@ -240,10 +261,14 @@ def as_candidate(image: Image, detection: Detection) -> Candidate:
         ),
         area=None if mask is None else mask.area,
         roundness=min(width, height) / max(width, height),
-        brightness=brightness,
-        colours=colours,
         mask=mask,
     )
+
+
+def _measured(image: Image, box: Box) -> Measured:
+    """Return the brightness and the colours of the thing in a box."""
+    thing, ground = _of_thing(image.pixels, box)
+    return measure_colours(thing) if ground is None else judge_colours(thing, ground)
 
 
 def _of_thing(pixels: _Pixels, box: Box) -> tuple[_Pixels, NDArray[np.float64] | None]:
