@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from fiducial.errors import InputError
 from fiducial.images import Image
+from fiducial.prompters.detector.limits import Limit
 from fiducial.prompters.detector.reading import Detector, Reading
 from fiducial.prompters.grounder.detecting import OVERLAP, WHOLE, WINDOW, NanoDetector, Window, scale_of, windows_of
 from fiducial.prompters.grounder.network import GrounderNetwork, Shape, Taught, save_taught
+from fiducial.prompters.grounder.vocabulary import Vocabulary
 from fiducial.prompters.grounder.weights import STRIDE, Grounder, Name, PhraseHead
 from fiducial.training.exporting import export
 
@@ -188,6 +190,14 @@ def test_a_closer_look_changes_the_size_that_is_seen():
     subject = detector(zoom=1.5)
     subject.detect([picture()], [["ship"]])
     assert subject.grounder.engine.sizes == [(1, 3, 384, 384)]
+
+
+def test_how_small_is_too_small_is_told_in_pixels_of_the_picture():
+    assert detector().limit(picture(width=1000, height=800), "ship") == Limit(20, "those side by side in a marina")
+    assert detector(zoom=2.0).limit(picture(width=1000, height=800), "ship").side == 10
+    assert detector().limit(picture(width=128, height=128), "ship").side == 5
+    assert detector().limit(picture(), "car") is None
+    assert all(bool(entry.least) == (entry.domain == "aerial") for entry in Vocabulary.read().entries)
 
 
 def test_nouns_are_read_by_the_packages_vocabulary_as_far_as_it_was_taught():

@@ -18,6 +18,7 @@ from fiducial.language.candidates import Candidate, Look, Measured, judge_colour
 from fiducial.language.phrases import Resolution, parse_instruction, resolve
 from fiducial.language.phrases.nouns import in_number
 from fiducial.prompters.detector import reading
+from fiducial.prompters.detector.limits import not_seen
 from fiducial.prompters.detector.reading import (
     Detection,
     Detector,
@@ -181,7 +182,18 @@ class DetectorPrompter:
         text = reading.found_text(resolution, candidates, frame, read.notes)
         drawn = [mask for index in resolution.chosen if (mask := candidates[index].mask) is not None]
         masks = tuple(drawn) if len(drawn) == len(prompts) else ()
-        text = f"{text} {BY_ITSELF}" if masks else text
+        nothing = (
+            {}
+            if resolution.outcome is Outcome.FAILED
+            else {
+                name: in_number(tuple(read.nouns([name])[0].split()), 2)
+                for name in read.names.values()
+                if not found[name]
+            }
+        )
+        text = " ".join(
+            filter(None, [text, BY_ITSELF if masks else "", not_seen(self.detector, question.image, nothing)])
+        )
         return Answer(resolution.outcome, Prompts(frame, prompts), text=text, masks=masks)
 
     def _seen(self, image: Image, candidate: Candidate) -> Candidate:

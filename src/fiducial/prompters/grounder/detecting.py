@@ -18,6 +18,7 @@ from fiducial.errors import InputError, ModelError
 from fiducial.geometry import boxes as box_arrays
 from fiducial.images import Image
 from fiducial.prompters.configs import NanoConfig
+from fiducial.prompters.detector.limits import Limit
 from fiducial.prompters.detector.reading import Detection, Reading
 from fiducial.prompters.grounder.vocabulary import Vocabulary
 from fiducial.prompters.grounder.weights import EMBEDDED, STRIDE, Array, Grounder, load_grounder
@@ -92,6 +93,13 @@ class NanoDetector:
     def vocabulary(self) -> tuple[str, ...]:
         """Return the names that are known, singular."""
         return self.grounder.vocabulary
+
+    def limit(self, image: Image, name: str) -> Limit | None:
+        """Return what of a name is hardly found in a picture, as the vocabulary has it."""
+        entry = next((one for one in self._words.entries if one.name == name and one.least), None)
+        if entry is None:
+            return None
+        return Limit(round(entry.least / scale_of(image.width, image.height, self.config.zoom)), entry.hidden)
 
     def detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[list[Detection]]:
         """Find all instances of each name; see :meth:`fiducial.prompters.detector.reading.Detector.detect`."""

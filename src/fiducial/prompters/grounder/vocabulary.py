@@ -50,6 +50,8 @@ class Entry:
     unlike: tuple[str, ...] = ()  # words that end like a phrase and mean something else
     unseen: tuple[str, ...] = ()  # words kept from training and reading, to measure with
     note: str = ""  # what is said with every answer about it, one sentence
+    least: int = 0  # smaller ones are hardly found: root of a box's area, in pixels of what is looked at; 0: not known
+    hidden: str = ""  # which others are hardly found
 
     @property
     def listed(self) -> tuple[str, ...]:
@@ -69,7 +71,14 @@ class Vocabulary:
         found = read_yaml(files(__package__).joinpath("vocabulary.yaml"), own=True)
         lists = ({key: tuple(value) for key, value in one.items() if isinstance(value, list)} for one in found)
         entries = (
-            Entry(one["name"], one["domain"], note=one.get("note", ""), **some)
+            Entry(
+                one["name"],
+                one["domain"],
+                note=one.get("note", ""),
+                least=one.get("least", 0),
+                hidden=one.get("hidden", ""),
+                **some,
+            )
             for one, some in zip(found, lists, strict=True)
         )
         return cls(tuple(replace(one, phrases=tuple(dict.fromkeys((one.name, *one.phrases)))) for one in entries))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fiducial.images import Image
+from fiducial.prompters.detector.limits import Limit
 from fiducial.prompters.detector.reading import Detection, Reading
 from fiducial.prompters.grounder.detecting import NanoDetector
 from fiducial.prompters.grounder.vocabulary import Vocabulary
@@ -34,6 +35,10 @@ class JoinedDetector:
     def vocabulary(self) -> tuple[str, ...]:
         """Return the names that are known, singular."""
         return tuple(self.domains)
+
+    def limit(self, image: Image, name: str) -> Limit | None:
+        """Return what of a name is hardly found in a picture, where what finds boxes knows it."""
+        return None if name in self._drawn else self.grounder.limit(image, name)
 
     def detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[list[Detection]]:
         """Find all instances of each name; see :meth:`fiducial.prompters.detector.reading.Detector.detect`."""
