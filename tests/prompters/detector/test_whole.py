@@ -117,6 +117,11 @@ def test_what_tells_more_is_never_dropped(kind, instruction, told):
     assert told in answer.text
 
 
+def test_a_word_of_several_kinds_is_refused_for_all_of_them():
+    told = "lesion (tumour, polyp, breast lesion, skin lesion): not here"
+    assert asked("fundus", "the lesion").text == asked("fundus", "the lesion of the patient").text == told
+
+
 def test_what_is_taken_for_more_is_said():
     assert "'cancer' was taken for any breast lesion" in asked("ultrasound", "the cancer").text
     assert "'melanoma' was taken for any skin lesion" in asked("skin", "the melanoma").text

@@ -126,7 +126,11 @@ class DetectorPrompter:
             return ""
         fitting = self._kinds.fitting(images, names)
         strange = tuple(name for name in names if name not in fitting)
-        return self._kinds.why_not(images, strange, read.nouns(strange)) if strange else ""
+        if not strange:
+            return ""
+        nouns = read.nouns(strange)
+        others = (name for noun in nouns for name in self.detector.read(noun).instead)  # a "lesion" of any kind
+        return self._kinds.why_not(images, tuple(dict.fromkeys((*strange, *others))), nouns)
 
     def _question(self, image: Image, instruction: str) -> _Question | Answer:
         """Read an instruction, or answer it where no detection is needed."""
