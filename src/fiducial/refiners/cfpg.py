@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from fiducial.contracts import Refinement
 from fiducial.geometry import Point, Prompts
-from fiducial.geometry.watershed import watershed
 from fiducial.images import Image
+from fiducial.images.watershed import watershed
 from fiducial.overlays.colours import Colour, palette_colour, readable_on
 from fiducial.overlays.drawing import point as draw_point
 from fiducial.overlays.drawing import tint

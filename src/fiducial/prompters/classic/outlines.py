@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.geometry.watershed import even_markers, watershed
 from fiducial.images import Image
+from fiducial.images.watershed import even_markers, watershed
 
 # -- the picture at working size -------------------------------------------------------------------------
 
@@ -203,7 +203,8 @@ def merged_outlines(canvas: Canvas) -> list[Outline]:
     if min(canvas.width, canvas.height) < 8:
         return []
     count = min(PATCHES, canvas.width * canvas.height // 30)
-    patches = watershed(canvas.edges, even_markers(canvas.height, canvas.width, count)) - 1
+    # roots, so that weak edges are told apart by finer steps than strong ones
+    patches = watershed(np.sqrt(canvas.edges), even_markers(canvas.height, canvas.width, count)) - 1
     knots = _leaves(canvas, patches)
     count = len(knots)
     _merge(knots)
