@@ -7,7 +7,6 @@ import json
 import math
 import os
 import re
-import secrets
 import shutil
 import stat
 from collections import Counter
@@ -64,7 +63,7 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
             is left as it was.
     """
     path = Path(path)
-    hidden = path.with_name(f".{secrets.token_hex(8)}.part")
+    hidden = path.with_name(f".{os.urandom(8).hex()}.part")
     try:
         try:
             # Not tempfile: its files are for their owner only, these should follow the umask.
