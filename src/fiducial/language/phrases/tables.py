@@ -38,13 +38,11 @@ def worked_out() -> Lark:
 
 def kept() -> Lark | None:
     """Take the tables that are kept, or None where they are of another grammar or of another lark."""
-    found = parse_json(_HERE.joinpath(_NAME).read_bytes(), _NAME)
+    found = parse_json(_HERE.joinpath(_NAME).read_bytes(), _NAME, hook=_numbered)
     if found["made_of"] != _made_of():
         return None
     # as lark's own stand-alone parsers are read
-    read: Lark = Lark._load_from_dict(  # type: ignore[no-untyped-call]
-        _numbered(found["data"]), _numbered(found["memo"]), postlex=PostLexer()
-    )
+    read: Lark = Lark._load_from_dict(found["data"], found["memo"], postlex=PostLexer())  # type: ignore[no-untyped-call]
     return read
 
 
@@ -64,11 +62,9 @@ def _made_of() -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def _numbered(value: Any) -> Any:
-    """Give back to dictionaries the numbers that are their keys, which JSON writes as texts."""
-    if isinstance(value, dict):
-        return {int(key) if key.isdecimal() else key: _numbered(one) for key, one in value.items()}
-    return [_numbered(one) for one in value] if isinstance(value, list) else value
+def _numbered(value: dict[str, Any]) -> dict[int | str, Any]:
+    """Give back to a dictionary the numbers that are its keys, which JSON writes as texts."""
+    return {int(key) if key.isdecimal() else key: one for key, one in value.items()}
 
 
 if __name__ == "__main__":
