@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -17,8 +18,10 @@ from fiducial.images import Image
 from fiducial.language import Answer, Outcome
 from fiducial.language.candidates import Candidate, measure_colours, quantile
 from fiducial.language.phrases import Order, Quantifier, Request, Resolution, Target, Trait, parse_instruction, resolve
-from fiducial.prompters.classic.outlines import Canvas
-from fiducial.prompters.classic.regions import Region, find_regions
+
+if TYPE_CHECKING:
+    from fiducial.prompters.classic.outlines import Canvas
+    from fiducial.prompters.classic.regions import Region
 
 CLEAR = 0.5
 """A region is clear when it is at least this part as distinct as the things of the picture are (their median)."""
@@ -75,6 +78,8 @@ class ClassicPrompter:
         """Find and measure the candidates of a picture, or remember them."""
         findings = self._remembered.get(image.digest)
         if findings is None:
+            from fiducial.prompters.classic.regions import find_regions  # the default seldom needs them
+
             canvas, regions = find_regions(image)
             least = CLEAR * float(quantile([region.distinctness for region in regions if region.apart] or [0.0], 0.5))
             findings = Findings(
