@@ -1,5 +1,6 @@
 """The nano detector, and where it looks."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -193,9 +194,9 @@ def test_a_closer_look_changes_the_size_that_is_seen():
 
 
 def test_how_small_is_too_small_is_told_in_pixels_of_the_picture():
-    assert detector().limit(picture(width=1000, height=800), "ship") == Limit(20, "those side by side in a marina")
-    assert detector(zoom=2.0).limit(picture(width=1000, height=800), "ship").side == 10
-    assert detector().limit(picture(width=128, height=128), "ship").side == 5
+    assert detector().limit(picture(width=1000, height=800), "ship") == Limit(18, "those side by side in a marina")
+    assert detector(zoom=2.0).limit(picture(width=1000, height=800), "ship").side == 9
+    assert detector().limit(picture(width=128, height=128), "ship").side == 4
     assert detector().limit(picture(), "car") is None
     assert all(bool(entry.least) == (entry.domain == "aerial") for entry in Vocabulary.read().entries)
 
@@ -244,6 +245,21 @@ SIDES = st.integers(1, 9000)
 )
 def test_usual_pictures_are_halved_and_small_ones_are_not(size, scale):
     assert scale_of(*size) == scale
+
+
+def test_small_pictures_from_the_air_are_seen_larger_and_what_is_asked_beside_it_is_not():
+    subject = detector()
+    names = (replace(subject.grounder.names[0], domain="aerial"), subject.grounder.names[1])
+    subject.grounder = replace(subject.grounder, names=names)
+    image = picture((40, 80, RED), (120, 160, BLUE), width=320, height=256)
+    both = subject.detect([image], [["ship", "car"]])[0]
+    assert sorted(subject.grounder.engine.sizes) == [(1, 3, 224, 256), (1, 3, 320, 384)]
+    alone = [subject.detect([image], [[name]])[0] for name in ("ship", "car")]
+    assert sorted(both, key=lambda one: one.name) == sorted(
+        (one for some in alone for one in some), key=lambda one: one.name
+    )
+    assert scale_of(320, 256, edge=384) == 1.2
+    assert scale_of(1000, 800, edge=384) == scale_of(1000, 800)
 
 
 def test_a_zoom_multiplies():
