@@ -257,8 +257,8 @@ HALF = 0.5
 MIN_EDGE = 256
 """Shortest longest edge that is looked at, in pixels."""
 EDGES = {"aerial": 384}
-"""The same where a kind of picture has one of its own: small pictures taken from the air are mostly of coarse ground
-resolution, and things in them are found by half more often than at 256 pixels (docs/results/nano.md)."""
+"""Where a kind of picture has one of its own, up to which it is not made smaller: things in aerial pictures of coarse
+ground resolution are found far more often than at 256 pixels (docs/results/nano.md)."""
 MAX_ENLARGED = 4.0
 WHOLE = 800
 """Longest edge that is looked at in one piece."""
@@ -307,13 +307,14 @@ class Window:
 def scale_of(width: int, height: int, zoom: float = 1.0, edge: int = MIN_EDGE) -> float:
     """Return the scale at which a picture of a size in pixels is seen first, ``zoom`` times closer.
 
-    ``edge`` is the shortest longest edge in pixels that is looked at, without the zoom.
+    ``edge`` is the shortest longest edge in pixels that is looked at without enlarging and without the zoom.
 
     Example:
         >>> scale_of(1000, 800), scale_of(400, 300), scale_of(128, 128)
         (0.5, 0.64, 2.0)
     """
-    return min(max(HALF, edge / max(width, height)), MAX_ENLARGED) * zoom
+    longest = max(width, height)
+    return min(max(HALF, MIN_EDGE / longest, min(1.0, edge / longest)), MAX_ENLARGED) * zoom
 
 
 def windows_of(width: int, height: int, zoom: float = 1.0, edge: int = MIN_EDGE) -> list[Window]:
