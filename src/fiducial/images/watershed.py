@@ -43,11 +43,10 @@ def watershed(
     levels = LEVELS if inside is None else LEVELS // 2
     steps = np.rint((heights - low) * ((levels - 1) / (high - low or 1.0)))
     steps = np.where(wet, steps, LEVELS - 1)  # what is dry is flooded last of all
-    rows, columns = np.indices(heights.shape, sparse=True)
-    shown = np.where((rows + columns) % 2, 128 + steps, 127 - steps).astype(np.uint8)
+    light = np.add.outer(*map(np.arange, heights.shape)) % 2 == 1
+    shown = np.where(light, 128 + steps, 127 - steps).astype(np.uint8)
     # OpenCV leaves a line around the map, and lines between the basins: they go to the lowest place beside them.
-    shown = cv2.copyMakeBorder(shown, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    basins = cv2.copyMakeBorder(found, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    shown, basins = np.pad(shown, 1, mode="edge"), np.pad(found, 1)
     cv2.watershed(cv2.cvtColor(shown, cv2.COLOR_GRAY2RGB), basins)
     edge = basins.shape[1]
     around = np.array([-edge, -1, 1, edge])
