@@ -1,6 +1,5 @@
 """The nano detector, and where it looks."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -245,23 +244,6 @@ SIDES = st.integers(1, 9000)
 )
 def test_usual_pictures_are_halved_and_small_ones_are_not(size, scale):
     assert scale_of(*size) == scale
-
-
-def test_small_pictures_from_the_air_are_seen_larger_and_what_is_asked_beside_it_is_not():
-    subject = detector()
-    names = (replace(subject.grounder.names[0], domain="aerial"), subject.grounder.names[1])
-    subject.grounder = replace(subject.grounder, names=names)
-    image = picture((40, 80, RED), (120, 160, BLUE), width=320, height=256)
-    both = subject.detect([image], [["ship", "car"]])[0]
-    assert sorted(subject.grounder.engine.sizes) == [(1, 3, 224, 256), (1, 3, 256, 320)]
-    alone = [subject.detect([image], [[name]])[0] for name in ("ship", "car")]
-    assert sorted(both, key=lambda one: one.name) == sorted(
-        (one for some in alone for one in some), key=lambda one: one.name
-    )
-    assert scale_of(320, 256, edge=384) == 1.0
-    assert scale_of(512, 256, edge=384) == 0.75
-    assert scale_of(128, 128, edge=384) == scale_of(128, 128)
-    assert scale_of(1000, 800, edge=384) == scale_of(1000, 800)
 
 
 def test_a_zoom_multiplies():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,38 +99,33 @@ class NanoDetector:
         entry = next((one for one in self._words.entries if one.name == name and one.least), None)
         if entry is None:
             return None
-        (place,) = self.grounder.places((name,))
-        scale = scale_of(image.width, image.height, self.config.zoom, self._edge(place))
-        return Limit(round(entry.least / scale), entry.hidden)
-
-    def _edge(self, place: int) -> int:
-        return EDGES.get(self.grounder.names[place].domain, MIN_EDGE)
+        return Limit(round(entry.least / scale_of(image.width, image.height, self.config.zoom)), entry.hidden)
 
     def detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[list[Detection]]:
         """Find all instances of each name; see :meth:`fiducial.prompters.detector.reading.Detector.detect`."""
         if len(images) != len(names):
             raise InputError(f"{len(images)} pictures need as many lists of names, got {len(names)}")
-        asked: dict[tuple[int, Window], list[int]] = {}  # what is looked for in each window of each picture
-        for number, image in enumerate(images):
-            for place in self.grounder.places(tuple(dict.fromkeys(names[number]))):
-                for window in windows_of(image.width, image.height, self.config.zoom, self._edge(place)):
-                    asked.setdefault((number, window), []).append(place)
+        asked = [self.grounder.places(tuple(dict.fromkeys(some))) for some in names]
+        looks = [
+            (number, window)
+            for number, image in enumerate(images)
+            if asked[number]
+            for window in windows_of(image.width, image.height, self.config.zoom)
+        ]
         found: list[dict[int, list[Peaks]]] = [{} for _ in images]
-        for group in _groups(list(asked)):
+        for group in _groups(looks):
             for (number, window), by_name in zip(group, self._seen(images, group, asked), strict=True):
                 for place, peaks in by_name.items():
                     found[number].setdefault(place, []).append(_placed(peaks, window))
         return [self._detections(some) for some in found]
 
     def _seen(
-        self,
-        images: Sequence[Image],
-        group: Sequence[tuple[int, Window]],
-        asked: Mapping[tuple[int, Window], list[int]],
+        self, images: Sequence[Image], group: Sequence[tuple[int, Window]], asked: Sequence[Sequence[int]]
     ) -> list[dict[int, Peaks]]:
-        """Look at windows of one size; return the peaks that each shows of the names asked for in it."""
+        """Look at windows of one size; return the peaks that each shows of the names asked for in its picture."""
         looks = self._looks(images, group)
-        found = [self._peaks(look, one[1], asked[one]) for one, look in zip(group, looks, strict=True)]
+        pairs = zip(group, looks, strict=True)
+        found = [self._peaks(look, window, asked[number]) for (number, window), look in pairs]
         if not self.config.flips:
             return found
         names = [[place for place, peaks in some.items() if self._is_hinted(place, peaks)] for some in found]
@@ -256,9 +251,6 @@ HALF = 0.5
 """Scale of usual pictures: with it the network has half the pixels of both, and a quarter of the work."""
 MIN_EDGE = 256
 """Shortest longest edge that is looked at, in pixels."""
-EDGES = {"aerial": 384}
-"""Where a kind of picture has one of its own, up to which it is not made smaller: things in aerial pictures of coarse
-ground resolution are found far more often than at 256 pixels (docs/results/nano.md)."""
 MAX_ENLARGED = 4.0
 WHOLE = 800
 """Longest edge that is looked at in one piece."""
@@ -304,21 +296,18 @@ class Window:
         return np.asarray(((gaps > margin) | ~np.array(self.inner)).all(axis=1))
 
 
-def scale_of(width: int, height: int, zoom: float = 1.0, edge: int = MIN_EDGE) -> float:
+def scale_of(width: int, height: int, zoom: float = 1.0) -> float:
     """Return the scale at which a picture of a size in pixels is seen first, ``zoom`` times closer.
-
-    ``edge`` is the shortest longest edge in pixels that is looked at without enlarging and without the zoom.
 
     Example:
         >>> scale_of(1000, 800), scale_of(400, 300), scale_of(128, 128)
         (0.5, 0.64, 2.0)
     """
-    longest = max(width, height)
-    return min(max(HALF, MIN_EDGE / longest, min(1.0, edge / longest)), MAX_ENLARGED) * zoom
+    return min(max(HALF, MIN_EDGE / max(width, height)), MAX_ENLARGED) * zoom
 
 
-def windows_of(width: int, height: int, zoom: float = 1.0, edge: int = MIN_EDGE) -> list[Window]:
-    """List where to look, in a picture of a size in pixels, as :func:`scale_of` has it.
+def windows_of(width: int, height: int, zoom: float = 1.0) -> list[Window]:
+    """List where to look, in a picture of a size in pixels.
 
     Example:
         >>> windows_of(1000, 800)
@@ -326,7 +315,7 @@ def windows_of(width: int, height: int, zoom: float = 1.0, edge: int = MIN_EDGE)
         >>> len(windows_of(4000, 3000))
         13
     """
-    scale = scale_of(width, height, zoom, edge)
+    scale = scale_of(width, height, zoom)
     found: list[Window] = []
     while True:
         found += _level(width, height, scale)
