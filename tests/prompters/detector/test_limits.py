@@ -16,7 +16,7 @@ SHIP = Detection((10.0, 10.0, 30.0, 30.0), 0.9, "ship")
 class Sighted(KnowingDetector):
     """Hardly finds ships and piers below 24 pixels or ships in rows, cars below 9, and knows nothing of tumours."""
 
-    def limit(self, image, name):
+    def hardly_found(self, image, name):
         assert image is PICTURE
         return {"ship": Limit(24, "those in rows"), "pier": Limit(24), "car": Limit(9)}.get(name)
 

@@ -19,7 +19,7 @@ class Limit(NamedTuple):
 class KnowsLimits(Protocol):
     """A detector that knows what it hardly finds."""
 
-    def limit(self, image: Image, name: str) -> Limit | None:
+    def hardly_found(self, image: Image, name: str) -> Limit | None:
         """Return what of a name is hardly found in a picture; None where that is not known."""
         ...
 
@@ -34,7 +34,7 @@ def not_seen(detector: object, image: Image, missed: Mapping[str, str]) -> str:
     """
     if not isinstance(detector, KnowsLimits):
         return ""
-    limits = [(noun, limit) for name, noun in missed.items() if (limit := detector.limit(image, name))]
+    limits = [(noun, limit) for name, noun in missed.items() if (limit := detector.hardly_found(image, name))]
     said = [
         f"{noun} smaller than about {limit.side} pixels{f' and {limit.also}' if limit.also else ''}"
         for noun, limit in limits

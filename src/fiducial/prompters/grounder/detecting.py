@@ -94,7 +94,7 @@ class NanoDetector:
         """Return the names that are known, singular."""
         return self.grounder.vocabulary
 
-    def limit(self, image: Image, name: str) -> Limit | None:
+    def hardly_found(self, image: Image, name: str) -> Limit | None:
         """Return what of a name is hardly found in a picture, as the vocabulary has it."""
         entry = next((one for one in self._words.entries if one.name == name and one.least), None)
         if entry is None:

@@ -36,9 +36,9 @@ class JoinedDetector:
         """Return the names that are known, singular."""
         return tuple(self.domains)
 
-    def limit(self, image: Image, name: str) -> Limit | None:
+    def hardly_found(self, image: Image, name: str) -> Limit | None:
         """Return what of a name is hardly found in a picture, where what finds boxes knows it."""
-        return None if name in self._drawn else self.grounder.limit(image, name)
+        return None if name in self._drawn else self.grounder.hardly_found(image, name)
 
     def detect(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[list[Detection]]:
         """Find all instances of each name; see :meth:`fiducial.prompters.detector.reading.Detector.detect`."""
