@@ -149,8 +149,8 @@ class Vocabulary:
             >>> vocabulary = Vocabulary.read()
             >>> vocabulary.look_up("Aeroplanes").name, vocabulary.look_up("trucks").name
             ('airplane', 'vehicle')
-            >>> vocabulary.look_up("court")
-            Reading(said='court', name=None, similarity=1.0, instead=('tennis court', 'basketball court'), note='', whole='')
+            >>> vocabulary.look_up("court").instead
+            ('tennis court', 'basketball court')
         """
         words = words_of(noun)
         if len(words) > 1 and singular(words[-1]) in EXTENT:
