@@ -186,19 +186,17 @@ class DetectorPrompter:
         text = reading.found_text(resolution, candidates, frame, read.notes)
         drawn = [mask for index in resolution.chosen if (mask := candidates[index].mask) is not None]
         masks = tuple(drawn) if len(drawn) == len(prompts) else ()
-        nothing = (
-            {}
-            if resolution.outcome is Outcome.FAILED
-            else {
-                name: in_number(tuple(read.nouns([name])[0].split()), 2)
-                for name in read.names.values()
-                if not found[name]
-            }
-        )
-        text = " ".join(
-            filter(None, [text, BY_ITSELF if masks else "", not_seen(self.detector, question.image, nothing)])
-        )
+        limits = "" if resolution.outcome is Outcome.FAILED else self._limits(question, found)
+        text = " ".join(filter(None, [text, BY_ITSELF if masks else "", limits]))
         return Answer(resolution.outcome, Prompts(frame, prompts), text=text, masks=masks)
+
+    def _limits(self, question: _Question, found: _ByName) -> str:
+        """Say what would not have been found of the names of which nothing was."""
+        read = question.read
+        missed = {
+            name: in_number(tuple(read.nouns([name])[0].split()), 2) for name in read.names.values() if not found[name]
+        }
+        return not_seen(self.detector, question.image, missed)
 
     def _seen(self, image: Image, candidate: Candidate) -> Candidate:
         """Return a remembered candidate with its picture to look at, which is not kept beyond the question."""
