@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 from itertools import takewhile
+from typing import Any
 
 from fiducial.errors import UnknownNameError
 from fiducial.files import read_yaml
@@ -69,18 +70,10 @@ class Vocabulary:
     def read(cls) -> Vocabulary:
         """Read the vocabulary that comes with the package."""
         found = read_yaml(files(__package__).joinpath("vocabulary.yaml"), own=True)
-        lists = ({key: tuple(value) for key, value in one.items() if isinstance(value, list)} for one in found)
-        entries = (
-            Entry(
-                one["name"],
-                one["domain"],
-                note=one.get("note", ""),
-                least=one.get("least", 0),
-                hidden=one.get("hidden", ""),
-                **some,
-            )
-            for one, some in zip(found, lists, strict=True)
-        )
+        fields: list[dict[str, Any]] = [
+            {key: tuple(value) if isinstance(value, list) else value for key, value in one.items()} for one in found
+        ]
+        entries = (Entry(**one) for one in fields)
         return cls(tuple(replace(one, phrases=tuple(dict.fromkeys((one.name, *one.phrases)))) for one in entries))
 
     @property
