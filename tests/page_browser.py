@@ -92,8 +92,18 @@ class Seen:
         self.context.close()
 
     def settle(self):
-        """Wait until nothing is being asked or cut."""
+        """Wait until nothing is being asked or cut, and what there is is drawn."""
         self.page.wait_for_selector('#stage[aria-busy="false"]')
+        self.drawn()
+
+    def drawn(self):
+        """Wait for the browser's next frame: the page draws its coordinates there, not at once."""
+        self.page.evaluate("new Promise(requestAnimationFrame)")
+
+    def count(self, selector):
+        """How many elements are drawn."""
+        self.drawn()
+        return self.page.locator(selector).count()
 
     def open_scene(self, name):
         self.page.click(f'[data-scene="{name}"]')
@@ -154,6 +164,7 @@ class Seen:
 
     def handle(self, part):
         """The middle of a handle of the selected box, on the screen."""
+        self.drawn()
         box = self.page.locator(f"#coordinates .handle.{part}").bounding_box()
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 

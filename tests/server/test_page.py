@@ -57,8 +57,8 @@ def test_dragging_a_corner_to_where_it_belongs_brings_the_mask_nearer_to_the_tru
     assert after > before + 0.03
     assert seen.sources() == ["model", "model", "person", "person"]
     assert "moved by you" in seen.page.inner_text(".target.selected .about .small")
-    assert seen.page.locator("#coordinates .selected .edge.person").count() == 2
-    assert seen.page.locator("#coordinates .selected .ghost").count() == 1
+    assert seen.count("#coordinates .selected .edge.person") == 2
+    assert seen.count("#coordinates .selected .ghost") == 1
 
     assert 1 <= len(sent) <= 10
     for request in sent:  # coordinates of the one that moves, and no pixels
@@ -118,20 +118,20 @@ def test_points_are_added_turned_dragged_and_deleted(seen):
     seen.page.keyboard.press("p")
     seen.page.mouse.click(*seen.on_screen(128, 118))
     seen.settle()
-    assert seen.page.locator("#coordinates .point.on").count() == 1
+    assert seen.count("#coordinates .point.on") == 1
     assert seen.page.locator(".target.selected").count() >= 1
     seen.page.keyboard.press("n")
     seen.page.mouse.click(*seen.on_screen(60, 60))
     seen.settle()
-    assert seen.page.locator("#coordinates .point.beside").count() == 1
+    assert seen.count("#coordinates .point.beside") == 1
     seen.page.keyboard.press("v")
     seen.drag(seen.on_screen(60, 60), seen.on_screen(80, 90))
     x, y = (float(one.input_value()) for one in seen.page.locator(".numbers.point >> nth=1").locator("input").all())
     assert (x, y) == pytest.approx((80, 90), abs=1.5)
     seen.page.keyboard.press("Space")  # the dragged point has the focus
-    assert seen.page.locator("#coordinates .point.on").count() == 2
+    assert seen.count("#coordinates .point.on") == 2
     seen.page.keyboard.press("Delete")
-    assert seen.page.locator("#coordinates .point").count() == 1
+    assert seen.count("#coordinates .point") == 1
     seen.settle()
 
 

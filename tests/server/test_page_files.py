@@ -117,7 +117,7 @@ def test_a_reply_is_mended_and_taken_with_a_hostile_label_as_text(answered):
     answered.settle()
     assert answered.page.inner_text(".targets .label") == HOSTILE
     assert HOSTILE[:20] in answered.page.locator("#coordinates .name").text_content()
-    assert answered.page.locator("img, #coordinates b, .targets b").count() == 0
+    assert answered.count("img, #coordinates b, .targets b") == 0
     assert "reply broke off" in answered.page.inner_text("#answer")
     answered.select(0)
     assert answered.page.input_value(".target.selected input.name") == HOSTILE
@@ -135,19 +135,19 @@ def test_numbers_are_typed_and_refiners_report(answered):
     field.press("Tab")
     assert answered.fields() == [140.5, *was[1:]]
 
-    before = answered.page.locator("#coordinates .added").count()
+    before = answered.count("#coordinates .added")
     answered.page.check('#refiners input[value="cfpg"]')
     answered.page.check('#refiners input[value="mbo"]')
     answered.settle()
     reports = answered.page.locator(".target.selected .report")
     assert [one.split(" ")[0] for one in reports.all_inner_texts()] == ["cfpg", "mbo"]
-    assert answered.page.locator("#coordinates .added").count() > before == 0
+    assert answered.count("#coordinates .added") > before == 0
     data, _ = answered.download("json")
     assert "refiner" in {who for one in json.loads(data)["provenance"] for who in one["points"]}
     answered.page.uncheck('#refiners input[value="cfpg"]')
     answered.page.uncheck('#refiners input[value="mbo"]')
     answered.settle()
-    assert answered.page.locator("#coordinates .added").count() == 0
+    assert answered.count("#coordinates .added") == 0
 
 
 def photograph(path):
