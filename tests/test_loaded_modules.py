@@ -26,7 +26,7 @@ import contextlib, io, json, os, sys
 
 MISSING = {"scipy", "skimage", "torch", "transformers", "accelerate", "peft", "trl", "datasets", "onnx", "filelock"}
 MISSING |= {"tensorboard", "rasterio", "geopandas", "pyogrio", "shapely", "pyproj", "affine", "pyarrow"}
-HEAVY = {"numpy", "cv2", "PIL", "onnxruntime", "lark", "yaml", "rich", "jinja2", "safetensors"}
+HEAVY = {"numpy", "cv2", "PIL", "onnxruntime", "lark", "yaml", "progressbar", "jinja2", "safetensors"}
 
 
 class Absent:

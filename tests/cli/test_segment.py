@@ -1,4 +1,5 @@
 import json
+import sys
 import threading
 
 import numpy as np
@@ -165,6 +166,7 @@ def test_one_picture_is_always_segmented(folder, tmp_path, capsys):
 
 def test_on_a_terminal_there_is_a_bar_and_stdout_is_untouched(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("progressbar.streams.original_stderr", sys.stderr)  # what it was when the bar was imported
     monkeypatch.setenv("TERM", "xterm")
     assert main(["segment", str(folder), *RUN, str(tmp_path / "out"), "--json"]) == 0
     shown = capsys.readouterr()

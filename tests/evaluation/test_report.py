@@ -343,6 +343,7 @@ def test_progress_on_a_terminal(monkeypatch):
 
     shown = Terminal()
     monkeypatch.setattr("sys.stderr", shown)
+    monkeypatch.setattr("progressbar.streams.original_stderr", shown)  # what it was when the bar was imported
     with Progress("[red]") as progress:
         progress(bench().measure(0), 1, 2)
     assert "[red]" in shown.getvalue()

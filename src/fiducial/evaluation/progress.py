@@ -11,6 +11,8 @@ from fiducial.language import Outcome
 
 PAUSE = 10.0
 """Seconds between two lines where there is no terminal."""
+_CLEAR = "\r\x1b[2K"
+"""What takes the line with the bar away."""
 
 
 class HasOutcome(Protocol):
@@ -33,34 +35,27 @@ class Progress:
     def __init__(self, name: str, *, quiet: bool = False, brief: bool = False) -> None:
         self._name = name
         self._quiet, self._brief = quiet, brief
-        self._bar: tuple[Any, Any] | None = None  # the bar and its task
+        self._bar: Any = None
         self._outcomes: Counter[Outcome] = Counter()
         self._started = self._printed = time.perf_counter()
         self._here = 0
 
     def __enter__(self) -> Self:
         if not self._quiet and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
+            from progressbar import ETA, Bar, ProgressBar, Variable
 
-            columns = (
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}", markup=False),
-                TimeRemainingColumn(),
-            )
+            told = Variable("told", "{formatted_value}", width=0)
             # What is printed meanwhile stands above the bar; what goes into a file or a pipe goes there untouched.
-            console, to_terminal = Console(stderr=True), sys.stdout.isatty()
-            bar = Bar(*columns, console=console, transient=True, redirect_stdout=to_terminal)
-            bar.start()
-            self._bar = bar, bar.add_task(self._name, total=None, rate="")
+            self._bar = ProgressBar(
+                widgets=[self._name, " ", Bar("━", left="", right=""), " ", told, " ", ETA()],
+                fd=sys.stderr,
+                redirect_stdout=sys.stdout.isatty(),
+            ).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
-            self._bar[0].stop()
+            self._bar.finish(end=_CLEAR, dirty=True)
 
     def __call__(self, record: HasOutcome | Outcome, done: int, planned: int) -> None:
         """Take note of one more record, or of how one ended."""
@@ -70,8 +65,8 @@ class Progress:
             return
         rate = self._here / max(time.perf_counter() - self._started, 1e-9)
         if self._bar is not None:
-            bar, task = self._bar
-            bar.update(task, completed=done, total=planned, rate=f"{rate:.2f}/s{self._trouble()}")
+            self._bar.max_value = planned
+            self._bar.update(done, told=f"{done}/{planned}, {rate:.2f}/s{self._trouble()}")
         elif time.perf_counter() - self._printed >= PAUSE or (done == planned and not self._unsaid):
             self._printed = time.perf_counter()
             left = clock((planned - done) / rate)
