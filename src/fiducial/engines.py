@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 Array = NDArray[np.float32]
+Prepare = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
+"""Makes what a graph takes of the weights of a file."""
 GRAPH = ".fused.onnx"
 """Suffix of the graphs that run here, beside the weights."""
 EPSILON = 1e-5
@@ -63,6 +65,7 @@ class OnnxEngine:
         fingerprint: names the weights.
         device: ``auto`` (what onnxruntime was built for: CUDA before the CPU), ``cpu``, ``cuda`` or ``cuda:1``.
         optimise: have onnxruntime rewrite the graph first, which for a small network takes longer than it gains.
+        prepare: makes what the graph takes of the weights; default: :func:`fused`.
 
     Raises:
         InputError: the graph takes other weights, or the device cannot be used; from :meth:`ready` or the first call.
@@ -76,6 +79,7 @@ class OnnxEngine:
         device: str = "auto",
         *,
         optimise: bool = True,
+        prepare: Prepare | None = None,
     ) -> None:
         import onnxruntime
 
@@ -83,7 +87,7 @@ class OnnxEngine:
         self._options = onnxruntime.RunOptions()  # what a call took can go back after it
         self._options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         own = dict(weights)
-        self._opening = _Opening(lambda: _session(graph, own, device, optimise))
+        self._opening = _Opening(lambda: _session(graph, own, device, optimise, prepare or fused))
 
     def ready(self) -> Any:
         """Wait until the graph is ready; returns onnxruntime's session."""
@@ -138,7 +142,7 @@ if hasattr(os, "register_at_fork"):  # a forked process has no threads but the o
     os.register_at_fork(before=_Opening.wait_for_all)
 
 
-def _session(graph: bytes, weights: dict[str, NDArray[Any]], device: str, optimise: bool) -> Any:
+def _session(graph: bytes, weights: dict[str, NDArray[Any]], device: str, optimise: bool, prepare: Prepare) -> Any:
     """Make a graph ready; the weights are taken out of the dictionary, so that they need not stay beside the copies."""
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as faults
@@ -152,18 +156,18 @@ def _session(graph: bytes, weights: dict[str, NDArray[Any]], device: str, optimi
     options.enable_mem_pattern = False  # which keeps as much as each size of picture took
     # Weights lie apart, so that what a call took can go back after it.
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-    single = fused(weights)
+    taken = prepare(weights)
     weights.clear()
     # They are copied while the graph is opened, and the arrays can go then: so C's AddExternalInitializers promises.
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(one) for one in single.values()]
-    options.add_external_initializers(list(single), values)
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(one) for one in taken.values()]
+    options.add_external_initializers(list(taken), values)
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=_providers(device))
     except (faults.Fail, faults.InvalidArgument, faults.InvalidGraph, faults.InvalidProtobuf) as error:
         raise InputError(f"the graph does not take these weights ({first_line(error)[:200]})") from None
     if device.startswith("cuda") and session.get_providers()[0] != _CUDA:
         raise InputError(f"device {device!r} cannot be used here: try 'auto' or 'cpu'")
-    del values, single, options
+    del values, taken, options
     _give_back()
     return session
 

@@ -1,11 +1,12 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from fiducial.errors import InputError
-from fiducial.segmenters.nano import NanoSegmenter
+from fiducial.segmenters.nano import NanoSegmenter, load_engine
 from fiducial.segmenters.nano_unet import load_network
 from fiducial.training.configs import (
     SegmenterConfig,
@@ -72,6 +73,8 @@ def test_the_best_weights_load_and_cut(trained):
         ious = ious_of(targets, segmenter, lambda sample: segmenter.encode(sample.image()), make_prompt)
         assert 0 <= ious.min() <= ious.max() <= 1
         assert make_prompt is not true_box or ious.mean() > 0.3
+    inputs = np.random.default_rng(0).normal(size=(2, 7, 32, 32)).astype(np.float32)
+    assert load_engine(trained, "cpu", bits=8)(inputs)[0].shape == (2, 32, 32)
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(trained, tmp_path, monkeypatch):

@@ -28,8 +28,8 @@ class Models(Config):
     export: bool = option(
         False,
         "write the ONNX graphs of NAME, weights of the nano segmenter, grounder or judge that come with the package, "
-        "or a safetensors file of such weights: one for any runtime, one for fiducial, beside the weights that they "
-        "take",
+        "or a safetensors file of such weights: one for any runtime, one for fiducial, of the segmenter one more "
+        "in eight bits (bits=8), beside the weights that they take",
     )
     out: Path | None = option(
         None, "folder for the graphs and the weights (default: where the weights are)", unit="DIR"
@@ -75,7 +75,7 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _export(arguments: Models) -> tuple[Path, Path]:
+def _export(arguments: Models) -> tuple[Path, ...]:
     if not arguments.name:
         raise InputError("--export needs a NAME: nano-segmenter, nano-grounder, nano-kinds, or a safetensors file")
     with extra_needed("models --export", "train"):

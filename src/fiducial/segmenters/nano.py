@@ -21,6 +21,7 @@ from fiducial.geometry import Box, Mask, Point, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.segmenters.configs import EMBEDDED, NanoConfig
 from fiducial.segmenters.nano_crops import SIZE, Array, Crop, network_input
+from fiducial.segmenters.nano_int8 import open_int8
 
 MIN_EDGE = 24
 """Edge in pixels of the smallest crop that is tried around points without a box."""
@@ -88,7 +89,7 @@ class NanoSegmenter:
     @classmethod
     def from_config(cls, config: NanoConfig) -> NanoSegmenter:
         """Load weights."""
-        return cls(load_engine(config.model, config.device), config)
+        return cls(load_engine(config.model, config.device, config.bits), config)
 
     @classmethod
     def from_pretrained(cls, model: str | Path = EMBEDDED, **options: Any) -> NanoSegmenter:
@@ -151,8 +152,12 @@ class NanoSegmenter:
         return [_chosen(job, of_job) for job, of_job in zip(jobs, found, strict=True)]
 
 
-def load_engine(model: str | Path, device: str) -> Engine:
-    """Load the network: the package's own weights, or a safetensors file's."""
+def load_engine(model: str | Path, device: str, bits: int = 32) -> Engine:
+    """Load the network: the package's own weights, or a safetensors file's; in 32 bits, or in 8 on the CPU."""
+    if bits == 8:
+        if device not in ("auto", "cpu"):
+            raise InputError(f"bits=8 is for the CPU alone, and device is {device!r}: leave one of them away")
+        return open_int8(model)
     if not runs_on_onnx(device):
         return torch_engine(lambda: _torch_network(model), device)
 

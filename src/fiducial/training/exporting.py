@@ -4,6 +4,7 @@
   external data, and casts them to single precision when it is loaded. Both files together are a whole ONNX model.
 - **For us** (``NAME.fused.onnx``): what :class:`fiducial.engines.OnnxEngine` runs. It takes the weights as
   :func:`fiducial.engines.fused` makes them of the same file, so that less is left to be done whenever it is opened.
+- **For us, in eight bits** (``NAME.int8.onnx``, of the nano segmenter): see :mod:`fiducial.training.quantising`.
 
 The weights lie on the disk once, and further weights of the same make-up run with the same graphs.
 """
@@ -11,7 +12,6 @@ The weights lie on the disk once, and further weights of the same make-up run wi
 from __future__ import annotations
 
 import io
-import math
 import warnings
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -21,11 +21,12 @@ from typing import Any
 
 import onnx
 import torch
-from onnx import TensorProto, helper
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from fiducial.checkpoints import network_file, safetensors_header
-from fiducial.engines import EPSILON, GRAPH, normalised_by
+from fiducial.checkpoints import network_file, read_network, safetensors_header
+from fiducial.engines import EPSILON, GRAPH, OnnxEngine, normalised_by
 from fiducial.errors import InputError
 from fiducial.files import make_folder, write_atomically
 from fiducial.models import weights_of
@@ -34,8 +35,11 @@ from fiducial.prompters.grounder.weights import NETWORK, VECTORS
 from fiducial.prompters.kinds.judge import SIDE
 from fiducial.prompters.kinds.network import load_kinds
 from fiducial.prompters.subjects import drawing
+from fiducial.segmenters.configs import EMBEDDED
 from fiducial.segmenters.nano_crops import CHANNELS
+from fiducial.segmenters.nano_int8 import INT8, quantised
 from fiducial.segmenters.nano_unet import load_network
+from fiducial.training.quantising import drawn_crops, eight_bits, ranges
 
 OPSET = 17
 """Version of ONNX's operators, of 2022: nothing newer is needed."""
@@ -43,8 +47,8 @@ _SINGLE = ".single"
 Axes = Mapping[str, dict[int, str]]
 
 
-def export(model: str | Path, folder: str | Path | None = None) -> tuple[Path, Path]:
-    """Write both graphs of weights, and the weights beside them where they lie elsewhere.
+def export(model: str | Path, folder: str | Path | None = None) -> tuple[Path, ...]:
+    """Write the graphs of weights, and the weights beside them where they lie elsewhere.
 
     Args:
         model: the name of the package's weights, a safetensors file of the nano segmenter, grounder or judge, or the
@@ -52,7 +56,7 @@ def export(model: str | Path, folder: str | Path | None = None) -> tuple[Path, P
         folder: where the files go, made when missing; default: that of the weights.
 
     Returns:
-        The ONNX files: for any runtime, and for us.
+        The ONNX files: for any runtime, for us, and for us in eight bits where there is such a graph.
 
     Raises:
         InputError: weights of none of these networks, or not in half precision.
@@ -71,12 +75,14 @@ def export(model: str | Path, folder: str | Path | None = None) -> tuple[Path, P
     make = _grounder if prefix else _judge if "verdict.weight" in header else _segmenter
     thin = _without_weights(make(weights, _as_it_is), prefix, header, start, weights.name)
     ours = _to_be_given(make(weights, _fused), prefix)
+    whole = [_in_eight_bits(weights, ours)] if make is _segmenter else []
     where = weights.parent if folder is None else make_folder(Path(folder))
     if where.resolve() != weights.parent.resolve():
         write_atomically(where / weights.name, data)
     return (
         write_atomically(where / f"{weights.stem}.onnx", thin),
         write_atomically(where / f"{weights.stem}{GRAPH}", ours),
+        *(write_atomically(where / f"{weights.stem}{INT8}", one) for one in whole),
     )
 
 
@@ -86,6 +92,16 @@ def _segmenter(weights: Path, prepare: Callable[[nn.Module], nn.Module]) -> Any:
     crops, count = {0: "count", 2: "height", 3: "width"}, {0: "count"}
     axes = {"crops": crops, "mask": {0: "count", 1: "height", 2: "width"}, "iou": count}
     return _traced(prepare(network), example, axes)
+
+
+def _in_eight_bits(weights: Path, ours: bytes) -> bytes:
+    """Return the segmenter's graph in eight bits; ``ours`` is that in single precision, which takes weights."""
+    read, _ = read_network(weights, EMBEDDED, lambda tensors, header: tensors, framework="numpy")
+    floats = {name: one for name, one in read.items() if one.dtype.kind == "f"}
+    crops = drawn_crops(OnnxEngine(ours, floats, "", "cpu"))
+    taken = dict(sorted(quantised(floats).items()))  # in the same order every time
+    graph = eight_bits(_segmenter(weights, _fused), taken, ranges(ours, floats, crops))
+    return _taking(graph, taken)
 
 
 def _grounder(weights: Path, prepare: Callable[[nn.Module], nn.Module]) -> Any:
@@ -193,19 +209,24 @@ def _without_weights(graph: Any, prefix: str, header: Mapping[str, Any], start: 
 
 def _to_be_given(graph: Any, prefix: str) -> bytes:
     """Replace the weights of a graph by their names, under which they are given in single precision."""
-    weights, offset = list(graph.graph.initializer), 0
+    weights = {weight.name: numpy_helper.to_array(weight) for weight in graph.graph.initializer}
     del graph.graph.initializer[:]
-    for weight in weights:
-        length = 4 * math.prod(weight.dims)
-        one = TensorProto(name=prefix + weight.name, data_type=TensorProto.FLOAT, dims=list(weight.dims))
+    for node in graph.graph.node:
+        node.input[:] = [prefix + given if given in weights else given for given in node.input]
+    return _taking(graph, {prefix + name: one for name, one in weights.items()})
+
+
+def _taking(graph: Any, weights: Mapping[str, NDArray[Any]]) -> bytes:
+    """Let a graph take weights of these names, shapes and dtypes."""
+    offset = 0
+    for name, weight in weights.items():
+        kind = helper.np_dtype_to_tensor_dtype(weight.dtype)
+        one = TensorProto(name=name, data_type=kind, dims=list(weight.shape))
         one.data_location = TensorProto.EXTERNAL
-        for key, value in {"location": "given", "offset": offset, "length": length}.items():
+        for key, value in {"location": "given", "offset": offset, "length": weight.nbytes}.items():
             one.external_data.add(key=key, value=str(value))
         graph.graph.initializer.append(one)
-        offset += length
-    names = {weight.name: prefix + weight.name for weight in weights}
-    for node in graph.graph.node:
-        node.input[:] = [names.get(given, given) for given in node.input]
+        offset += weight.nbytes
     return _signed(graph)
 
 

@@ -109,7 +109,7 @@ class SegmenterTask(Task[Batch]):
         write_atomically(self._trainer.run.folder / WEIGHTS, content)
 
     def finish(self, network: nn.Module) -> Path:
-        """Put a graph beside the best weights, so that they run without torch; return their file."""
+        """Put graphs beside the best weights, so that they run without torch; return their file."""
         path = self._trainer.run.folder / WEIGHTS
         export(path)
         return path
