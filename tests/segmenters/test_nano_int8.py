@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from torch.nn import functional
 
 from fiducial.config import read_part
 from fiducial.datasets import open_dataset
@@ -17,7 +18,7 @@ from fiducial.geometry import Prompt, Prompts
 from fiducial.models import weights_of
 from fiducial.segmenters.nano import NanoSegmenter, load_engine
 from fiducial.segmenters.nano_crops import SIZE, Crop, network_input
-from fiducial.segmenters.nano_int8 import INT8, LEVELS, SINGLE, quantised
+from fiducial.segmenters.nano_int8 import INT8, LEVELS, SINGLE, on_pixels, quantised
 from fiducial.segmenters.nano_unet import NanoNetwork, Shape, save_network
 from fiducial.training.exporting import export
 
@@ -82,7 +83,7 @@ def test_threads_do_not_meet(both):
 def test_kernels_are_rounded_by_the_channels_of_their_output():
     random = np.random.default_rng(0)
     weights = {
-        "stem.weight": random.normal(size=(3, 2, 3, 3)).astype(np.float16),
+        "stem.weight": random.normal(size=(3, 8, 3, 3)).astype(np.float16),
         "lateral.0.weight": random.normal(size=(4, 3, 1, 1)).astype(np.float16),
         "context.weight": random.normal(size=(4, 4)).astype(np.float16),
     }
@@ -95,8 +96,16 @@ def test_kernels_are_rounded_by_the_channels_of_their_output():
     wrong = np.abs(whole * scale[:, None, None, None] - single["lateral.0.weight"])
     assert (wrong <= 0.501 * scale[:, None, None, None]).all()
     assert (scale > 0).all()
-    for name in ("stem.weight", "context.weight"):
-        np.testing.assert_allclose(found[name], single[name])
+    np.testing.assert_allclose(found["context.weight"], single["context.weight"])
+    np.testing.assert_allclose(found["stem.weight"], on_pixels(single["stem.weight"]))
+
+
+def test_a_kernel_on_blocks_is_one_on_pixels():
+    torch.manual_seed(0)
+    pictures, kernel = torch.randn(2, 3, 12, 16), torch.randn(5, 12, 3, 3)
+    blocks = functional.conv2d(functional.pixel_unshuffle(pictures, 2), kernel, padding=1)
+    pixels = functional.conv2d(pictures, torch.from_numpy(on_pixels(kernel.numpy())), stride=2, padding=2)
+    np.testing.assert_allclose(pixels, blocks, rtol=1e-4, atol=1e-4)
 
 
 def test_the_graph_that_ships_is_that_of_the_code_and_holds_no_weights(tmp_path):

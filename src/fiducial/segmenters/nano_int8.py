@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.checkpoints import read_network
-from fiducial.engines import OnnxEngine, fused
+from fiducial.engines import Array, OnnxEngine, fused
 from fiducial.errors import InputError
 from fiducial.segmenters.configs import EMBEDDED
 
@@ -34,19 +34,30 @@ def quantised(weights: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
     Returns:
         What :func:`fiducial.engines.fused` makes of them, where each kernel ``NAME.weight`` (O, I, h, w) but those of
-        :data:`SINGLE` is int8 in -64..64, and ``NAME.scale`` (O,) float32 is what it is to be multiplied by.
+        :data:`SINGLE` is int8 in -64..64, and ``NAME.scale`` (O,) float32 is what it is to be multiplied by; the
+        kernel of the stem is that :func:`on_pixels`.
     """
     found: dict[str, NDArray[Any]] = {}
     for name, one in fused(weights).items():
         layer, _, part = name.rpartition(".")
         if part != "weight" or one.ndim != 4 or layer in SINGLE:
-            found[name] = one
+            found[name] = on_pixels(one) if name == "stem.weight" else one
             continue
         rows = one.reshape(len(one), -1)
         scale = np.maximum(np.maximum(rows.max(axis=1), -rows.min(axis=1)) / LEVELS, _LEAST)
         found[name] = np.rint(rows / scale[:, None]).astype(np.int8).reshape(one.shape)
         found[f"{layer}.scale"] = scale
     return found
+
+
+def on_pixels(kernel: Array) -> Array:
+    """Turn a kernel (O, 4 C, 3, 3) on blocks of 2 x 2 pixels into the same one on pixels, (O, C, 6, 6), in steps of 2.
+
+    The blocks are those of torch's ``pixel_unshuffle``, which takes onnxruntime longer than the convolution itself.
+    """
+    outputs, channels = kernel.shape[0], kernel.shape[1] // 4
+    blocks = kernel.reshape(outputs, channels, 2, 2, 3, 3)
+    return np.ascontiguousarray(blocks.transpose(0, 1, 4, 2, 5, 3).reshape(outputs, channels, 6, 6))
 
 
 def open_int8(model: str | Path) -> OnnxEngine:

@@ -130,6 +130,7 @@ class _Rewriting:
         self._bytes: dict[str, _Bytes] = {}
         self._single: set[str] = set()  # the tensors in eight bits that are there in single precision as well
         self._taken: dict[str, str] = {}  # by a convolution with a bias: the scale of what it takes
+        self._picture = graph.input[0].name
         users: dict[str, list[Any]] = {}
         for node in graph.node:
             for name in node.input:
@@ -163,6 +164,10 @@ class _Rewriting:
 
         ``bounded`` is what it gives, or what the ReLU after it does: zero is the least there, and so cuts off.
         """
+        if node.op_type == "Conv" and node.input[1] == "stem.weight":  # see nano_int8.on_pixels
+            how: dict[str, Any] = {"kernel_shape": [6, 6], "strides": [2, 2], "pads": [2, 2, 2, 2]}
+            self.nodes.append(helper.make_node("Conv", [self._picture, *node.input[1:]], node.output, **how))
+            return True
         if node.op_type == "Conv" and (layer := node.input[1].removesuffix(".weight")) not in SINGLE:
             self._convolution(node, layer, bounded)
             return True
