@@ -318,6 +318,7 @@ def same(pipes: Mapping[str, Pipeline]) -> dict[str, Any]:
         "largest difference of a score": float(f"{max(scores):.1e}"),
         "masks": len(ious),
         "least IoU of two masks": round(min(ious), 5),
+        "mean IoU of two masks": round(float(np.mean(ious)), 5),
     }
 
 
@@ -362,8 +363,10 @@ def main() -> None:
         stages = stage_by_stage(path, Path(folder))
         sizes = large(path)
     pipes = {"torch": by_torch(), "nano": fiducial.load("nano", options={"prompter.device": "cpu"})}
+    single = fiducial.load("nano", options={"prompter.device": "cpu", "segmenter.bits": 32})
     measured = {
         "load of the machine before": round(busy_before, 1),
+        "boxes and masks of both, in single precision": same({"torch": pipes["torch"], "nano": single}),
         "boxes and masks of both": same(pipes),
         "cold start": started,
         "cold start stage by stage, seconds of the processor": stages,

@@ -22,6 +22,7 @@ from fiducial.models import weights_of
 from fiducial.prompters.grounder.detecting import NanoDetector
 from fiducial.prompters.grounder.network import load_taught
 from fiducial.prompters.grounder.weights import load_grounder
+from fiducial.segmenters import nano_int8
 from fiducial.segmenters.nano import NanoSegmenter, load_engine
 from fiducial.segmenters.nano_int8 import INT8
 from fiducial.segmenters.nano_unet import NanoNetwork, Shape, load_network, save_network
@@ -51,7 +52,8 @@ def both_ways():
         NanoDetector(load_taught()[0].running("cpu"), threshold=0.02),
         NanoDetector.from_pretrained(device="cpu", threshold=0.02),
     )
-    segmenters = NanoSegmenter(TorchEngine(load_network()[0], "cpu")), NanoSegmenter.from_pretrained(device="cpu")
+    by_torch = NanoSegmenter(TorchEngine(load_network()[0], "cpu"))
+    segmenters = by_torch, NanoSegmenter.from_pretrained(device="cpu", bits=32)
     return detectors, segmenters
 
 
@@ -111,21 +113,22 @@ def test_weights_lie_in_the_package_once_and_the_graphs_are_those_of_the_code(na
 def test_fused_weights_give_what_a_runtime_makes_of_the_whole_model(name):
     weights = weights_of(name)
     session = onnxruntime.InferenceSession(weights.with_suffix(".onnx"), providers=["CPUExecutionProvider"])
-    engine = load_engine(name, "cpu") if name == NAMES[0] else load_grounder(name, "cpu").engine
+    engine = load_engine(name, "cpu", 32) if name == NAMES[0] else load_grounder(name, "cpu").engine
     (given,) = session.get_inputs()
     inputs = np.random.default_rng(0).normal(size=(2, given.shape[1], 64, 96)).astype(np.float32)
     for one, other in zip(engine(inputs), session.run(None, {given.name: inputs}), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_a_session_reads_no_weights_that_others_hold(monkeypatch):
-    given = []
-    monkeypatch.setattr(engines, "fused", lambda weights: given.append(fused(weights)) or given[0])
-    engine = load_engine("nano-segmenter", "cpu")
+@pytest.mark.parametrize(("bits", "module", "prepare"), [(32, engines, "fused"), (8, nano_int8, "quantised")])
+def test_a_session_reads_no_weights_that_others_hold(bits, module, prepare, monkeypatch):
+    given, make = [], getattr(module, prepare)
+    monkeypatch.setattr(module, prepare, lambda weights: given.append(make(weights)) or given[0])
+    engine = load_engine("nano-segmenter", "cpu", bits)
     inputs = np.random.default_rng(0).normal(size=(1, 7, 32, 32)).astype(np.float32)
     before = engine(inputs)
     for one in given[0].values():
-        one.fill(np.nan)
+        one.fill(0)
     for one, other in zip(engine(inputs), before, strict=True):
         assert np.array_equal(one, other)
 

@@ -208,6 +208,11 @@ def runs_on_onnx(device: str) -> bool:
     return device in ("auto", "cpu") or (device.partition(":")[0] == "cuda" and _has_cuda())
 
 
+def runs_on_cpu(device: str) -> bool:
+    """Say whether a device is the CPU by onnxruntime: ``auto`` is where it has no CUDA."""
+    return device == "cpu" or (device == "auto" and not _has_cuda())
+
+
 def torch_engine(load: Callable[[], nn.Module], device: str) -> TorchEngine:
     """Run a network by torch on a device that onnxruntime does not have here.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,7 +19,7 @@ from fiducial.geometry import Prompt, Prompts
 from fiducial.models import weights_of
 from fiducial.segmenters.nano import NanoSegmenter, load_engine
 from fiducial.segmenters.nano_crops import SIZE, Crop, network_input
-from fiducial.segmenters.nano_int8 import INT8, LEVELS, SINGLE, on_pixels, quantised
+from fiducial.segmenters.nano_int8 import INT8, LEVELS, MADE_OF, SINGLE, on_pixels, quantised
 from fiducial.segmenters.nano_unet import NanoNetwork, Shape, save_network
 from fiducial.training.exporting import export
 
@@ -111,6 +112,9 @@ def test_a_kernel_on_blocks_is_one_on_pixels():
 def test_the_graph_that_ships_is_that_of_the_code_and_holds_no_weights(tmp_path):
     shipped = weights_of("nano-segmenter").with_suffix(INT8)
     assert shipped.stat().st_size < 100_000
+    notes = onnx.load(shipped, load_external_data=False).metadata_props
+    of_these = hashlib.sha256(weights_of("nano-segmenter").read_bytes()).hexdigest()
+    assert [(one.key, one.value) for one in notes] == [(MADE_OF, of_these)]
     *_, path = export("nano-segmenter", tmp_path)
     assert path.name == shipped.name
     made, ours = (onnx.load(one, load_external_data=False).graph for one in (path, shipped))
@@ -132,9 +136,22 @@ def test_weights_of_ones_own_need_a_graph_of_their_own(small, tmp_path):
     remedy = rf"; make it with: fiducial models {path} --export$"
     with pytest.raises(InputError, match=rf"no graph in eight bits beside these weights \(mine\.int8\.onnx\){remedy}"):
         load_engine(path, "auto", 8)
+    assert load_engine(path, "auto").fingerprint == load_engine(path, "auto", 32).fingerprint
     path.with_suffix(INT8).write_bytes(small.with_suffix(INT8).read_bytes())
-    with pytest.raises(InputError, match=rf"does not take these weights \(.*\){remedy}"):
-        load_engine(path, "auto", 8)
+    for bits in (8, None):  # no bits: 8 where there is a graph
+        with pytest.raises(InputError, match=rf"does not take these weights \(.*\){remedy}"):
+            load_engine(path, "auto", bits)
+
+
+def test_a_graph_of_weights_that_are_no_longer_there_is_refused(small, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    path.with_suffix(INT8).write_bytes(small.with_suffix(INT8).read_bytes())
+    path.write_bytes(small.read_bytes())
+    assert load_engine(path, "auto").fingerprint == load_engine(path, "cpu", 8).fingerprint
+    torch.manual_seed(1)
+    path.write_bytes(save_network(NanoNetwork(Shape((4, 8), (1, 1), 1))))
+    with pytest.raises(InputError, match=r"is of others \(mine\.int8\.onnx\); make it with: fiducial models"):
+        load_engine(path, "auto")
 
 
 def test_weights_of_another_make_up_run_by_their_graph(small):

@@ -66,10 +66,11 @@ class NanoConfig(Config):
         0.75, "IoU that the network expects of a mask from which one with a box is not cut again", minimum=0, maximum=1
     )
     batch_size: int = option(16, "most crops in one call of the network", minimum=1)
-    bits: Literal[8, 32] = option(
-        32,
-        "of the network's numbers; 8: in six tenths of the time, on the CPU alone, and masks differ by a few pixels of "
-        "their edges; weights of one's own need their graph for it (fiducial models FILE --export)",
+    bits: Literal[8, 32] | None = option(
+        None,
+        "of the network's numbers; 8: in six tenths of the time, on the CPU alone, and masks differ from those of 32 "
+        "by a few pixels of their edges; none: 8 where it runs on the CPU and the weights have their graph for it "
+        "(fiducial models FILE --export makes one), else 32",
     )
 
     def build(self) -> NanoSegmenter:

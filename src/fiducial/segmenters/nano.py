@@ -15,13 +15,13 @@ import numpy as np
 from fiducial.cache import LRUCache
 from fiducial.checkpoints import read_network
 from fiducial.contracts import Embedding
-from fiducial.engines import Engine, open_engine, runs_on_onnx, torch_engine
+from fiducial.engines import Engine, open_engine, runs_on_cpu, runs_on_onnx, torch_engine
 from fiducial.errors import InputError, ModelError
 from fiducial.geometry import Box, Mask, Point, Prompt, Prompts
 from fiducial.images import Image
 from fiducial.segmenters.configs import EMBEDDED, NanoConfig
 from fiducial.segmenters.nano_crops import SIZE, Array, Crop, network_input
-from fiducial.segmenters.nano_int8 import open_int8
+from fiducial.segmenters.nano_int8 import int8_graph, open_int8
 
 MIN_EDGE = 24
 """Edge in pixels of the smallest crop that is tried around points without a box."""
@@ -152,9 +152,9 @@ class NanoSegmenter:
         return [_chosen(job, of_job) for job, of_job in zip(jobs, found, strict=True)]
 
 
-def load_engine(model: str | Path, device: str, bits: int = 32) -> Engine:
-    """Load the network: the package's own weights, or a safetensors file's; in 32 bits, or in 8 on the CPU."""
-    if bits == 8:
+def load_engine(model: str | Path, device: str, bits: int | None = None) -> Engine:
+    """Load the network: the package's own weights, or a safetensors file's; see ``bits`` of :class:`NanoConfig`."""
+    if bits == 8 or (bits is None and runs_on_cpu(device) and int8_graph(model).is_file()):
         if device not in ("auto", "cpu"):
             raise InputError(f"bits=8 is for the CPU alone, and device is {device!r}: leave one of them away")
         return open_int8(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from fiducial.segmenters.configs import EMBEDDED
 
 INT8 = ".int8.onnx"
 """Suffix of the graph in eight bits, beside the weights of which it was made."""
+MADE_OF = "weights"
+"""What the graph calls the SHA-256 of the file of these weights."""
 LEVELS = 64
 """Weights are whole numbers of -64 to 64, which is seven bits. A processor with AVX2 and without VNNI adds two products
 of an activation (0 to 255) and a weight in sixteen bits: 2 x 255 x 64 fits into them, 2 x 255 x 127 does not."""
@@ -60,6 +63,13 @@ def on_pixels(kernel: Array) -> Array:
     return np.ascontiguousarray(blocks.transpose(0, 1, 4, 2, 5, 3).reshape(outputs, channels, 6, 6))
 
 
+def int8_graph(model: str | Path) -> Traversable:
+    """Return where the graph in eight bits of some weights lies, or would."""
+    if model == EMBEDDED:
+        return files("fiducial.models").joinpath(f"{EMBEDDED}{INT8}")
+    return Path(model).with_suffix(INT8)
+
+
 def open_int8(model: str | Path) -> OnnxEngine:
     """Run weights in eight bits on the CPU, by the graph beside them.
 
@@ -69,8 +79,7 @@ def open_int8(model: str | Path) -> OnnxEngine:
         InputError: no such weights, or no graph beside them that takes them.
     """
     weights, digest = read_network(model, EMBEDDED, lambda tensors, header: tensors, framework="numpy")
-    packaged = files("fiducial.models").joinpath(f"{EMBEDDED}{INT8}")
-    graph = packaged if model == EMBEDDED else Path(model).with_suffix(INT8)
+    graph = int8_graph(model)
     remedy = f"make it with: fiducial models {model} --export"
     if not graph.is_file():
         raise InputError(f"{model}: there is no graph in eight bits beside these weights ({graph.name}); {remedy}")
@@ -79,7 +88,9 @@ def open_int8(model: str | Path) -> OnnxEngine:
     if model == EMBEDDED:  # which fit, and need not be waited for
         return engine
     try:
-        engine.ready()
+        notes = engine.ready().get_modelmeta().custom_metadata_map
     except InputError as error:
         raise InputError(f"{model}: {error}; {remedy}") from None
+    if notes.get(MADE_OF) != digest:
+        raise InputError(f"{model}: the graph in eight bits beside these weights is of others ({graph.name}); {remedy}")
     return engine

@@ -37,7 +37,7 @@ from fiducial.prompters.kinds.network import load_kinds
 from fiducial.prompters.subjects import drawing
 from fiducial.segmenters.configs import EMBEDDED
 from fiducial.segmenters.nano_crops import CHANNELS
-from fiducial.segmenters.nano_int8 import INT8, quantised
+from fiducial.segmenters.nano_int8 import INT8, MADE_OF, quantised
 from fiducial.segmenters.nano_unet import load_network
 from fiducial.training.quantising import drawn_crops, eight_bits, ranges
 
@@ -96,11 +96,12 @@ def _segmenter(weights: Path, prepare: Callable[[nn.Module], nn.Module]) -> Any:
 
 def _in_eight_bits(weights: Path, ours: bytes) -> bytes:
     """Return the segmenter's graph in eight bits; ``ours`` is that in single precision, which takes weights."""
-    read, _ = read_network(weights, EMBEDDED, lambda tensors, header: tensors, framework="numpy")
+    read, digest = read_network(weights, EMBEDDED, lambda tensors, header: tensors, framework="numpy")
     floats = {name: one for name, one in read.items() if one.dtype.kind == "f"}
     crops = drawn_crops(OnnxEngine(ours, floats, "", "cpu"))
     taken = dict(sorted(quantised(floats).items()))  # in the same order every time
     graph = eight_bits(_segmenter(weights, _fused), taken, ranges(ours, floats, crops))
+    graph.metadata_props.add(key=MADE_OF, value=digest)
     return _taking(graph, taken)
 
 
