@@ -25,6 +25,7 @@ from fiducial.prompters.grounder.weights import load_grounder
 from fiducial.segmenters import nano_int8
 from fiducial.segmenters.nano import NanoSegmenter, load_engine
 from fiducial.segmenters.nano_int8 import INT8
+from fiducial.segmenters.nano_sizes import SizeJudge
 from fiducial.segmenters.nano_unet import NanoNetwork, Shape, load_network, save_network
 from fiducial.training.exporting import export
 
@@ -52,7 +53,7 @@ def both_ways():
         NanoDetector(load_taught()[0].running("cpu"), threshold=0.02),
         NanoDetector.from_pretrained(device="cpu", threshold=0.02),
     )
-    by_torch = NanoSegmenter(TorchEngine(load_network()[0], "cpu"))
+    by_torch = NanoSegmenter(TorchEngine(load_network()[0], "cpu"), judge=SizeJudge.from_pretrained())
     segmenters = by_torch, NanoSegmenter.from_pretrained(device="cpu", bits=32)
     return detectors, segmenters
 

@@ -88,6 +88,7 @@ BUILT_IN = {
         "nano-vlm": "fiducial.training.nano_vlm_configs:NanoVLMConfig",
         "segmenter": _TRAINING + "SegmenterConfig",
         "sft": "fiducial.training.sft_configs:SftConfig",
+        "sizes": "fiducial.training.sizes_configs:SizesConfig",
         "text2centroid": "fiducial.training.text2centroid_configs:Text2CentroidConfig",
         "words": "fiducial.training.words_configs:WordsConfig",
     },

@@ -21,15 +21,15 @@ class Train(Config):
     """Train weights. The same command goes on with a run that was stopped.
 
     decoder: the mask decoder of a SAM, SAM-HQ, SAM 2 or SAM 3, its encoder frozen. segmenter: the nano segmenter.
-    grounder: the nano grounder. kinds: the judge of a picture's kind. words: the word table that the grounder is asked
-    by. sft: a vision-language model, to write coordinates. grpo: one that writes them, by rewards. nano-vlm: a small
-    one from nothing. text2centroid: the head that reads a place out of a sentence. cg-reasoner: one that answers in
-    words and draws the mask itself.
+    sizes: the judge of its masks around one point. grounder: the nano grounder. kinds: the judge of a picture's kind.
+    words: the word table that the grounder is asked by. sft: a vision-language model, to write coordinates. grpo: one
+    that writes them, by rewards. nano-vlm: a small one from nothing. text2centroid: the head that reads a place out of
+    a sentence. cg-reasoner: one that answers in words and draws the mask itself.
     `fiducial describe WHAT` tells what its configuration holds.
     """
 
     what: str = option(
-        help="decoder, segmenter, grounder, kinds, words, sft, grpo, nano-vlm, text2centroid or cg-reasoner",
+        help="decoder, segmenter, sizes, grounder, kinds, words, sft, grpo, nano-vlm, text2centroid or cg-reasoner",
         positional=True,
     )
     config: str = option(

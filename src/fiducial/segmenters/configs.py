@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 EMBEDDED = "nano-segmenter"
 """The weights that come with the package."""
+JUDGE = "nano-sizes"
+"""The weights that come with the package, of what chooses among sizes around a point."""
 MAX_BYTES = 10 * 2**30
 """How large a folder of embeddings may grow unless another bound is given."""
 
@@ -64,6 +66,11 @@ class NanoConfig(Config):
     # 10 %: 0.864 and 0.863); by one point, on every second of them, it adds 0.010. docs/default.md has the table.
     enough: float = option(
         0.75, "IoU that the network expects of a mask from which one with a box is not cut again", minimum=0, maximum=1
+    )
+    sizes: str = option(
+        JUDGE,
+        "the judge that chooses among the sizes around one point: the package's, or a safetensors file; none: the rule "
+        "of trust and agreement chooses",
     )
     batch_size: int = option(16, "most crops in one call of the network", minimum=1)
     bits: Literal[8, 32] | None = option(

@@ -22,6 +22,7 @@ from fiducial.images import Image
 from fiducial.segmenters.configs import EMBEDDED, NanoConfig
 from fiducial.segmenters.nano_crops import SIZE, Array, Crop, network_input
 from fiducial.segmenters.nano_int8 import int8_graph, open_int8
+from fiducial.segmenters.nano_sizes import SizeJudge, merits, size_figures
 
 MIN_EDGE = 24
 """Edge in pixels of the smallest crop that is tried around points without a box."""
@@ -29,9 +30,6 @@ STEP = 1.7
 """How much larger each further crop around points is."""
 MAX_REMEMBERED = 512
 """Masks that are kept, so that a further instruction that picks among the same things of a picture cuts none again."""
-AGREEMENT = (0.2, 0.3)
-"""How much it counts for a mask around points that the next smaller, and the next larger, crop give the same mask."""
-
 
 _Key = tuple[str, Box | None, tuple[Point, ...], tuple[int, ...]]
 """A picture's content, and what a prompt asks of it."""
@@ -61,14 +59,36 @@ class _Found:
             raise ModelError("the nano segmenter gave no finite numbers: its weights are broken or badly trained")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sizes:
+    """The masks of crops of growing size around points."""
+
+    image: Image
+    point: Point  # x, y in pixels, the first of the points
+    found: tuple[_Found, ...]
+    masks: tuple[Mask, ...]  # in the image
+    agreed: list[float]  # IoU of each mask but the last with the next larger one
+
+    @property
+    def qualities(self) -> list[float]:
+        """IoU in 0..1 that the network expects of each mask."""
+        return [one.quality for one in self.found]
+
+    def figures(self) -> Array:
+        """What the judge of sizes is told: see :func:`fiducial.segmenters.nano_sizes.size_figures`."""
+        likely, crops = [one.likely for one in self.found], [one.crop for one in self.found]
+        return size_figures(likely, self.qualities, self.agreed, crops, self.point, self.image.pixels)
+
+
 class NanoSegmenter:
     """Cuts masks with the network that comes with the package; needs no download and no accelerator.
 
     - **Box:** the network sees the square of 1.6 times the box's longest edge, enlarged or shrunk to 128
       pixels, so small and large targets are cut equally well. The mask may leave the box a little.
     - **Box and points:** the points are drawn into the same crop; those outside it say nothing.
-    - **Points alone:** crops of several sizes around the positive points are tried, and the one whose mask the
-      network trusts most is taken, as SAM chooses among three masks; that neighbouring sizes agree speaks for a mask.
+    - **Points alone:** crops of several sizes around the positive points are tried, and one mask is kept, as SAM
+      chooses among three. Around one point a judge that is shown all sizes chooses; around several, and without a
+      judge, that one is taken which the network trusts most, and that neighbouring sizes agree speaks for a mask.
     - **Negative points alone** say nothing about the target: the mask is empty, without a score.
     - **A previous mask** (``decode(..., previous=[...])``) is shown to the network together with its prompt.
 
@@ -79,17 +99,19 @@ class NanoSegmenter:
     Args:
         engine: runs the network on (B, 7, S, S) float32; returns logits of the mask (B, S, S), and of its IoU (B,).
         config: passes, when they are enough, and batch size; what says how to load is not used.
+        judge: chooses among the sizes around one point.
     """
 
-    def __init__(self, engine: Engine, config: NanoConfig | None = None) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, config: NanoConfig | None = None, judge: SizeJudge | None = None) -> None:
+        self.engine, self.judge = engine, judge
         self.config = NanoConfig() if config is None else config
         self._remembered: LRUCache[_Key, Mask] = LRUCache(MAX_REMEMBERED)
 
     @classmethod
     def from_config(cls, config: NanoConfig) -> NanoSegmenter:
         """Load weights."""
-        return cls(load_engine(config.model, config.device, config.bits), config)
+        judge = SizeJudge.from_pretrained(config.sizes) if config.sizes else None
+        return cls(load_engine(config.model, config.device, config.bits), config, judge)
 
     @classmethod
     def from_pretrained(cls, model: str | Path = EMBEDDED, **options: Any) -> NanoSegmenter:
@@ -141,6 +163,10 @@ class NanoSegmenter:
 
     def _pass(self, jobs: Sequence[_Job]) -> list[_Found | None]:
         """Cut every crop of every job and keep one mask of each job."""
+        return [self._chosen(job, of_job) for job, of_job in zip(jobs, self._found(jobs), strict=True)]
+
+    def _found(self, jobs: Sequence[_Job]) -> list[list[_Found]]:
+        """Cut every crop of every job."""
         found: list[list[_Found]] = [[] for _ in jobs]
         crops = [(number, crop) for number, job in enumerate(jobs) for crop in job.crops]
         for start in range(0, len(crops), self.config.batch_size):
@@ -149,7 +175,22 @@ class NanoSegmenter:
             likely, expected = map(_sigmoid, self.engine(inputs))
             for (number, crop), values, quality in zip(batch, likely, expected.tolist(), strict=True):
                 found[number].append(_Found(crop, values, quality))
-        return [_chosen(job, of_job) for job, of_job in zip(jobs, found, strict=True)]
+        return found
+
+    def _chosen(self, job: _Job, found: Sequence[_Found]) -> _Found | None:
+        """Choose among the masks of crops of growing size."""
+        if len(found) < 2:
+            return found[0] if found else None
+        sizes = _sizes(job, found)
+        if self.judge is None or len(job.prompt.positive_points) != 1:
+            return found[int(np.argmax(merits(sizes.qualities, sizes.agreed)))]
+        return found[self.judge.choose(sizes.figures())]
+
+    def sizes_around(self, image: Image, point: Point) -> Sizes:
+        """Cut a point alone from crops of all sizes, for training and for studies of the choice."""
+        prompt = Prompt(image.frame, points=(point,))
+        job = _Job(image, prompt, _crops(image, prompt, None))
+        return _sizes(job, self._found([job])[0])
 
 
 def load_engine(model: str | Path, device: str, bits: int | None = None) -> Engine:
@@ -242,18 +283,15 @@ def _previous(job: _Job, crop: Crop) -> Array:
     return crop.cut_values(values, x, y, SIZE)
 
 
-def _chosen(job: _Job, found: Sequence[_Found]) -> _Found | None:
-    """Choose among the masks of crops of growing size: trust, and what the neighbours say."""
-    if len(found) < 2:
-        return found[0] if found else None
-    masks = [_mask(job, one) for one in found]
-    agreed = [one.iou(other) for one, other in pairwise(masks)]
-    smaller, larger = AGREEMENT
-    merits = [
-        one.quality + smaller * before + larger * after
-        for one, before, after in zip(found, [0.0, *agreed], [*agreed, 0.0], strict=True)
-    ]
-    return found[int(np.argmax(merits))]
+def _sizes(job: _Job, found: Sequence[_Found]) -> Sizes:
+    masks = tuple(_mask(job, one) for one in found)
+    return Sizes(
+        job.image,
+        job.prompt.positive_points[0],
+        tuple(found),
+        masks,
+        [one.iou(other) for one, other in pairwise(masks)],
+    )
 
 
 def _mask(job: _Job, found: _Found | None) -> Mask:
