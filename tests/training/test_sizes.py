@@ -80,4 +80,4 @@ def test_the_loss_is_least_where_the_best_size_is_taken():
 def test_the_shipped_run_is_read():
     config = load_config(SizesConfig, "nano-sizes", {})
     assert json.dumps(as_plain(config), default=str)
-    assert len(config.data) == 12
+    assert len(config.data) == 11
