@@ -297,7 +297,15 @@ def test_structured_output_sends_the_dialects_schema(server, make, picture, writ
     assert form["json_schema"]["schema"]["type"] == "array"
 
 
-def test_an_interrupted_batch_asks_no_further(server, make, picture):
+@pytest.fixture
+def interruptible():
+    """A process that heeds interrupts; one that a shell started behind others ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupted_batch_asks_no_further(server, make, picture, interruptible):
     def reply(asked):
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         server.released.wait(5)
