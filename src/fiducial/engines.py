@@ -61,7 +61,7 @@ class OnnxEngine:
 
     Args:
         graph: content of the ONNX file.
-        weights: those of the network, float16 or float32; the graph takes them :func:`fused`.
+        weights: those of the network, float16 or float32; what holds no floats is left out.
         fingerprint: names the weights.
         device: ``auto`` (what onnxruntime was built for: CUDA before the CPU), ``cpu``, ``cuda`` or ``cuda:1``.
         optimise: have onnxruntime rewrite the graph first, which for a small network takes longer than it gains.
@@ -86,7 +86,7 @@ class OnnxEngine:
         self.fingerprint = fingerprint
         self._options = onnxruntime.RunOptions()  # what a call took can go back after it
         self._options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        own = dict(weights)
+        own = {name: one for name, one in weights.items() if one.dtype.kind == "f"}
         self._opening = _Opening(lambda: _session(graph, own, device, optimise, prepare or fused))
 
     def ready(self) -> Any:
@@ -239,7 +239,7 @@ def open_engine(
     Args:
         model: ``embedded``, or the file.
         embedded: the name of the package's weights.
-        weights: those that the graph takes; what holds no floats is left out.
+        weights: those that the graph takes.
         fingerprint: names the weights.
         device: see :class:`OnnxEngine`.
         optimise: see there.
@@ -250,8 +250,7 @@ def open_engine(
     beside = Path(model).with_suffix(GRAPH)
     packaged = files("fiducial.models").joinpath(f"{embedded}{GRAPH}")
     graph = beside if model != embedded and beside.is_file() else packaged
-    floats = {name: one for name, one in weights.items() if one.dtype.kind == "f"}
-    engine = OnnxEngine(graph.read_bytes(), floats, fingerprint, device, optimise=optimise)
+    engine = OnnxEngine(graph.read_bytes(), weights, fingerprint, device, optimise=optimise)
     if model == embedded and device in ("auto", "cpu"):  # nothing that somebody gave can be wrong
         return engine
     try:

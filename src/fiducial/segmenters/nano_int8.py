@@ -83,8 +83,7 @@ def open_int8(model: str | Path) -> OnnxEngine:
     remedy = f"make it with: fiducial models {model} --export"
     if not graph.is_file():
         raise InputError(f"{model}: there is no graph in eight bits beside these weights ({graph.name}); {remedy}")
-    floats = {name: one for name, one in weights.items() if one.dtype.kind == "f"}
-    engine = OnnxEngine(graph.read_bytes(), floats, f"{digest}-int8", "cpu", prepare=quantised)
+    engine = OnnxEngine(graph.read_bytes(), weights, f"{digest}-int8", "cpu", prepare=quantised)
     if model == EMBEDDED:  # which fit, and need not be waited for
         return engine
     try:
