@@ -63,10 +63,43 @@ def test_it_keeps_the_contract():
 
 def test_things_are_found_where_they_are_best_first():
     (found,) = detector().detect([picture((40, 80, PINK), (120, 160, RED))], [["ship"]])
-    assert [one.box for one in found] == [(112, 152, 132, 172), (32, 72, 52, 92)]
+    np.testing.assert_allclose([one.box for one in found], [(112, 152, 132, 172), (32, 72, 52, 92)], atol=1e-6)
     assert found[0].score == pytest.approx(1 / (1 + np.exp(-(195 / 32 - 4))), abs=1e-6)
     assert found[0].score > found[1].score
     assert {one.name for one in found} == {"ship"}
+
+
+class Edges(Colours):
+    """Says the box (30, 70, 54, 94) everywhere, but for the top in one row of places: that is so much higher."""
+
+    def __init__(self, off):
+        super().__init__()
+        self.off = off
+
+    def __call__(self, pictures):
+        places, sides = super().__call__(pictures)
+        rows, columns = ((np.arange(count) + 0.5) * STRIDE for count in sides.shape[2:])
+        for place, edge in enumerate((30, 70, 54, 94)):
+            along = columns[None, :] if place % 2 == 0 else rows[:, None]
+            sides[:, place] = (along - edge) * (1 if place < 2 else -1)
+        sides[:, 1, 20] += self.off  # the row of the peak alone
+        return places, sides
+
+
+def test_a_box_is_the_mean_of_what_the_places_of_its_thing_say_as_far_as_they_agree():
+    names = (Name("ship", "sea", 1.0, 0.0, 0.5),)
+    same = np.eye(2, dtype=np.float32)
+    head = PhraseHead(same, np.zeros(2, np.float32), same, np.zeros(2, np.float32), 0.0, 0.0)
+    image = picture((40, 76, PINK), (40, 80, RED), (40, 84, PINK))
+    tops = {}
+    for off in (0.0, 6.0, 40.0):
+        subject = NanoDetector(Grounder(Edges(off), names, same[:1], head, 32), flips=False)
+        (found,) = subject.detect([image], [["ship"]])
+        assert [found[0].box[edge] for edge in (0, 2, 3)] == pytest.approx([30, 54, 94], abs=1e-6)
+        tops[off] = found[0].box[1]
+    assert tops[0.0] == pytest.approx(70, abs=1e-6)
+    assert 64 < tops[6.0] < 69  # between what the middle says and what the places beside it say
+    assert tops[40.0] == pytest.approx(30, abs=1e-6)  # what overlaps too little with the peak's own box is no witness
 
 
 def test_each_name_has_its_own_likelihood_and_threshold():

@@ -18,6 +18,8 @@ EMBEDDED = "nano-grounder"
 """The weights that come with the package."""
 STRIDE = 4
 """Pixels of the picture per place of the heat maps, along each axis."""
+BUMP = 0.54
+"""Part of a thing's box, along each axis, in which every place is taught the whole box, the middle most of all."""
 VECTORS = "names"
 NETWORK = "network."
 """What stands before the names of the network's weights in the file."""
