@@ -104,7 +104,7 @@ def test_shipped_configurations_load(name, kind):
     assert all(source.licence and "DATA/" in source.dataset for source in config.data)
 
 
-@pytest.mark.parametrize("name", ["nano-grounder", "nano-grounder-muon"])
+@pytest.mark.parametrize("name", ["nano-grounder", "nano-grounder-muon", "nano-grounder-wider"])
 def test_the_shipped_runs_of_the_grounder_name_what_is_in_the_vocabulary(name):
     config = load_config(GrounderConfig, name)
     known = set(Vocabulary.read().names)

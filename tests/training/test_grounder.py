@@ -18,7 +18,7 @@ from fiducial.training.configs import (
     GrounderSource,
     Phase,
 )
-from fiducial.training.grounder import GrounderTask, focal, giou, losses
+from fiducial.training.grounder import GrounderTask, focal, giou, losses, told_apart
 from fiducial.training.grounder_data import read_store
 from fiducial.training.grounder_scoring import by_name, findings_of
 from fiducial.training.trainer import Trainer
@@ -171,6 +171,26 @@ def test_nothing_is_learned_where_there_is_no_loss():
 
 def test_a_crop_of_background_alone_has_a_finite_loss():
     assert float(focal(torch.full((1, 2, 4, 4), -4.6), torch.zeros(1, 2, 4, 4))) < 0.01
+
+
+def test_names_are_told_apart_at_the_places_of_things_among_those_that_are_taught():
+    logits = torch.tensor([[2.0, 9.0], [1.0, 9.0], [30.0, 9.0]], requires_grad=True)  # three names at two places
+    heat = torch.tensor([[1.0, 0.0], [0.0, 0.0], [-1.0, -1.0]])  # a thing of the first; the third is not taught
+    weight = torch.tensor([1.0, 0.0])
+    found = told_apart(logits.reshape(1, 3, 1, 2), heat.reshape(1, 3, 1, 2), weight.reshape(1, 1, 2))
+    assert float(found.detach()) == pytest.approx(np.log(1 + np.exp(-1.0)), rel=1e-5)
+    found.backward()
+    assert (logits.grad[:, 1] == 0).all()
+    assert logits.grad[2, 0] == 0
+    assert logits.grad[0, 0] < 0 < logits.grad[1, 0]
+
+
+def test_names_are_told_apart_only_where_the_run_says_so():
+    batch = (torch.zeros(1, 2, 2, 2), torch.zeros(1, 4, 2, 2), torch.zeros(1, 2, 2))
+    args = (torch.zeros(1, 2, 2, 2), torch.full((1, 4, 2, 2), 8.0), batch)
+    assert "names" not in losses(*args, GrounderLosses())
+    found = losses(*args, GrounderLosses(names=0.5))
+    assert float(found["names"]) == 0  # a crop without a thing
 
 
 def test_giou_is_that_of_geometry():

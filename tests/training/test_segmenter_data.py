@@ -8,7 +8,7 @@ from fiducial.errors import InputError
 from fiducial.geometry import Mask
 from fiducial.training.configs import SegmenterConfig, SegmenterPhase, SegmenterPrompting, Source
 from fiducial.training.segmenter_data import SegmenterBatches, read_store, training_crop, training_object
-from fiducial.training.sources import corrupted, expand_data_folder, recoloured
+from fiducial.training.sources import corrupted, expand_data_folder, hazed, recoloured
 
 HEIGHT, WIDTH = 300, 400
 EXACT = SegmenterPrompting(exact=1.0)
@@ -123,6 +123,17 @@ def test_corrupted_masks_are_like_the_true_one_and_not_it():
         assert mask.max() <= 1
         ious.append(((mask > 0.5) & (truth > 0)).sum() / ((mask > 0.5) | (truth > 0)).sum())
     assert 0.6 < np.mean(ious) < 0.97
+
+
+def test_haze_makes_dark_brighter_and_differences_smaller():
+    colours = np.stack([np.zeros((8, 8)), np.full((8, 8), 200.0)]).astype(np.float32).transpose(1, 2, 0)
+    colours = np.concatenate([colours, colours[..., :1]], axis=2)
+    for seed in range(20):
+        found = hazed(colours, np.random.default_rng(seed))
+        assert (found.min(), found.max()) >= (0, 0)
+        assert found.max() <= 255
+        assert (found[..., 0] > 15).all()
+        assert 200 * 0.25 < (found[..., 1] - found[..., 0]).mean() < 200 * 1.0
 
 
 def test_recoloured_crops_keep_range_and_shape():

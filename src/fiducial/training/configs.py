@@ -45,6 +45,7 @@ class GrounderSource(Source):
     label: str = option("", "what things without a label are called in the vocabulary")
     scale: tuple[float, float] = option((0.7, 1.4), "lowest and highest scale at which pictures are seen", above=0)
     rotation: float = option(180.0, "largest rotation of a picture, either way", unit="degrees", minimum=0)
+    haze: float = option(0.0, "part of the crops that are seen through haze", minimum=0, maximum=1)
 
     def check(self) -> None:
         """Refuse a scale upside down."""
@@ -264,6 +265,7 @@ class GrounderLosses(Config):
 
     heat: float = option(1.0, "penalty-reduced focal loss of the heat maps, per thing", minimum=0)
     boxes: float = option(2.0, "one minus the GIoU of the boxes, per thing", minimum=0)
+    names: float = option(0.0, "cross-entropy among the names at the places of things, per thing", minimum=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,8 +136,12 @@ def losses(
     found = boxes_of(sides).permute(0, 2, 3, 1)[places]
     apart = 1 - giou(found, true_boxes.permute(0, 2, 3, 1)[places])
     boxes = (weight[places] * apart).sum() / weight.sum().clamp(min=1)
-    named = focal(heat, true_heat)
-    return {"heat": named, "boxes": boxes, "all": weights.heat * named + weights.boxes * boxes}
+    found_heat, every = focal(heat, true_heat), {}
+    total = weights.heat * found_heat + weights.boxes * boxes
+    if weights.names:
+        every["names"] = told_apart(heat, true_heat, weight)
+        total = total + weights.names * every["names"]
+    return {"heat": found_heat, "boxes": boxes, **every, "all": total}
 
 
 def focal(logits: Tensor, targets: Tensor) -> Tensor:
@@ -152,6 +156,21 @@ def focal(logits: Tensor, targets: Tensor) -> Tensor:
     far = (learned - centre) * (1 - targets.clamp(min=0)).pow(4)
     wrong = far * likely.square() * functional.softplus(logits)
     return (hit + wrong).sum() / centre.sum().clamp(min=1)
+
+
+def told_apart(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
+    """Cross-entropy of the right name among those that a crop teaches, at the places of things; the mean over things.
+
+    Args:
+        logits: (B, N, h, w).
+        targets: (B, N, h, w) as for :func:`focal`.
+        weight: (B, h, w) of each place; 0 where there is no thing.
+    """
+    likeliest, name = targets.max(dim=1)
+    places = (weight > 0) & (likeliest > 0)
+    among = logits.masked_fill(targets < 0, -torch.inf).permute(0, 2, 3, 1)[places]
+    apart = functional.cross_entropy(among, name[places], reduction="none")
+    return (weight[places] * apart).sum() / weight.sum().clamp(min=1)
 
 
 def giou(one: Tensor, other: Tensor) -> Tensor:

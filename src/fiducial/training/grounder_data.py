@@ -19,7 +19,7 @@ from fiducial.errors import InputError, UnknownNameError
 from fiducial.synthetic.scenes import SceneDataset
 from fiducial.training.configs import GrounderConfig, GrounderSource
 from fiducial.training.grounder_crops import IGNORED, Seen, Targets, Thing, View, draw_view, targets_of
-from fiducial.training.sources import expand_data_folder, recoloured, shares
+from fiducial.training.sources import expand_data_folder, hazed, recoloured, shares
 from fiducial.training.trainer import StepBatches
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -222,7 +222,10 @@ class GrounderBatches(StepBatches[Batch]):
         if random.random() < self._config.negatives:
             counted[:] = True
         targets = targets_of(self._seen(store.things[picture], view), counted, size)
-        colours = recoloured(view.pixels(pixels).astype(np.float32), random)
+        colours = view.pixels(pixels).astype(np.float32)
+        if random.random() < source.haze:
+            colours = hazed(colours, random)
+        colours = recoloured(colours, random)
         return np.asarray(np.rint(colours), np.uint8), self._lexicon.drawn_vectors(random), targets
 
     def _seen(self, things: Sequence[Thing], view: View) -> list[Seen]:

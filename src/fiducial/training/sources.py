@@ -77,6 +77,12 @@ def recoloured(colours: Array, random: np.random.Generator) -> Array:
     return np.asarray(np.clip(result, 0, 255), np.float32)
 
 
+def hazed(colours: Array, random: np.random.Generator) -> Array:
+    """Mix up to seven tenths of the light of a bright, slightly blue sky into colours (S, S, 3) in 0..255."""
+    air = random.uniform(190, 245) + np.array([random.uniform(-12, 0), 0, random.uniform(0, 12)])
+    return np.asarray(colours + (np.clip(air, 0, 255) - colours) * random.uniform(0.1, 0.7), np.float32)
+
+
 def corrupted(covered: Array, random: np.random.Generator) -> Array:
     """Make an earlier mask of a true one, (S, S) in 0..1 both: shifted, grown, shrunk, bitten, blurred by chance."""
     size = covered.shape[0]
