@@ -8,6 +8,8 @@ Parts, one or more:
 - sizes: how many things are found at a box IoU of 0.5, by name and by their side in pixels of what is looked at.
 - closer: names of which nothing is found, looked for once more at twice the scale.
 - whole: "all CLASS", as the mean IoU of all masks together: where it is lost.
+- crossed: the same, and which names are found where they are and are not, with thresholds that were fitted on the
+  other half of these pictures (those that come with the weights were fitted on all of them).
 
 DATA is the folder of the third-party sets.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -29,13 +32,13 @@ from fiducial.geometry import Box, Mask, Prompt, Prompts
 from fiducial.geometry import boxes as box_arrays
 from fiducial.prompters.grounder.detecting import NanoDetector, scale_of, windows_of
 from fiducial.prompters.grounder.vocabulary import Vocabulary
-from fiducial.prompters.grounder.weights import EMBEDDED, load_grounder
+from fiducial.prompters.grounder.weights import EMBEDDED, Name, load_grounder
 from fiducial.prompters.kinds.judge import KindJudge
 from fiducial.segmenters.nano import NanoSegmenter
 from fiducial.training.configs import GrounderConfig
 from fiducial.training.grounder_crops import IGNORED, Thing
 from fiducial.training.grounder_data import LabelledPicture, things_of
-from fiducial.training.grounder_scoring import Finding, findings_of, mean_precision
+from fiducial.training.grounder_scoring import Finding, calibrated, findings_of, mean_precision
 from fiducial.training.recipes import load_config
 
 Pixels = NDArray[np.uint8]
@@ -107,7 +110,7 @@ class Scorer:
 
     def __init__(self, data: Path, weights: str, limit: int) -> None:
         source = load_config(GrounderConfig, EMBEDDED).data[0]
-        self.grounder = load_grounder(weights)
+        self.grounder, self.segmenter = load_grounder(weights), NanoSegmenter.from_pretrained(device="cpu")
         self.names = tuple(one.name for one in self.grounder.names if one.domain == "aerial")
         self.thresholds = {one.name: one.threshold for one in self.grounder.names}
         every = open_dataset(source.dataset.replace("DATA", str(data)))
@@ -178,25 +181,50 @@ class Scorer:
 
     def whole(self) -> None:
         """Print one row per name."""
-        segmenter, found = NanoSegmenter.from_pretrained(device="cpu"), self.findings()
-        rows: dict[str, list[tuple[int, float, float, bool]]] = {name: [] for name in self.names}
+        print("| name | pairs, things | IoU | by the true boxes | nothing found |\n|---|---|---|---|---|")
+        rows = self._wholes(self.findings(), self.pictures)
+        for name in (*self.names, "all"):
+            some = [row for label, row in rows if name in (label, "all")]
+            if not some:
+                continue
+            things, own, true, lost = (np.array(one) for one in zip(*some, strict=True))
+            print(f"| {name} | {len(some)}, {things.sum()} | {own.mean():.3f} | {true.mean():.3f} | {lost.sum()} |")
+
+    def crossed(self) -> None:
+        """Print one row."""
+        plain = tuple(Name(one.name, one.domain) for one in self.grounder.names)
+        halves = [self.pictures[::2], self.pictures[1::2]]
+        found, rows = [], []
+        for fitted_on, tried_on in (halves, halves[::-1]):
+            raw = NanoDetector(replace(self.grounder, names=plain), threshold=0.0)
+            names, _ = calibrated(plain, findings_of(raw, fitted_on))
+            some = findings_of(NanoDetector(replace(self.grounder, names=names)), tried_on)
+            found += some
+            rows += [row for _, row in self._wholes(some, tried_on)]
+        there = [bool(len(one.boxes)) for one in found if len(one.truth)]
+        absent = [bool(len(one.boxes)) for one in found if not len(one.truth) + len(one.ignored)]
+        print("| there and found | not there but found | all CLASS, IoU |\n|---|---|---|")
+        print(
+            f"| {np.mean(there):.1%} of {len(there)} | {np.mean(absent):.1%} of {len(absent)} "
+            f"| {np.mean([own for _, own, _, _ in rows]):.3f} |"
+        )
+
+    def _wholes(
+        self, found: Sequence[Finding], pictures: Sequence[LabelledPicture]
+    ) -> list[tuple[str, tuple[int, float, float, bool]]]:
+        """Return per name and picture that shows it: things, IoU by the own and by the true boxes, nothing found."""
+        rows = []
         for place, one in enumerate(found):
-            labelled = self.pictures[place // len(self.names)]
+            labelled = pictures[place // len(self.names)]
             if not len(one.truth):
                 continue
             same = zip(labelled.things, labelled.sample.instances or (), strict=True)
             masks = [mask for thing, mask in same if thing.name == one.name]
             truth = Mask.empty(*labelled.sample.size).union(*masks)
             image = labelled.sample.image()
-            cut = [self._iou(segmenter, image, boxes, truth) for boxes in (one.boxes, one.truth)]
-            rows[one.name].append((len(masks), cut[0], cut[1], not len(one.boxes)))
-        print("| name | pairs, things | IoU | by the true boxes | nothing found |\n|---|---|---|---|---|")
-        every = [row for some in rows.values() for row in some]
-        for name, some in (*rows.items(), ("all", every)):
-            if not some:
-                continue
-            things, own, true, lost = (np.array(one) for one in zip(*some, strict=True))
-            print(f"| {name} | {len(some)}, {things.sum()} | {own.mean():.3f} | {true.mean():.3f} | {lost.sum()} |")
+            own, true = (self._iou(self.segmenter, image, boxes, truth) for boxes in (one.boxes, one.truth))
+            rows.append((one.name, (len(masks), own, true, not len(one.boxes))))
+        return rows
 
     @staticmethod
     def _iou(segmenter: NanoSegmenter, image: Image, boxes: NDArray[np.float64], truth: Mask) -> float:
@@ -246,7 +274,7 @@ def cropped(one: LabelledPicture, side: int) -> LabelledPicture:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ("changes", "sizes", "closer", "whole")
+    parts = ("changes", "sizes", "closer", "whole", "crossed")
     parser.add_argument("parts", nargs="*", default=parts, metavar="PART", help=f"of {', '.join(parts)}; none: all")
     parser.add_argument("--data", type=Path, required=True, help="folder of the third-party sets")
     parser.add_argument("--weights", default=EMBEDDED, help="those of the package, or a safetensors file")
