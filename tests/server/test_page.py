@@ -23,7 +23,7 @@ def test_an_instruction_is_answered_and_whatever_takes_keys_has_a_name(seen):
     seen.ask()
     answer = seen.page.inner_text("#answer")
     assert "found" in answer
-    assert "3 largest of 6 ships" in answer
+    assert "3 largest of 8 ships" in answer
     assert seen.page.locator(".targets .choose").count() == 3
     assert re.match(
         r"score 0\.\d+ · [\d,]+ px · mask 0\.\d+ · model$", seen.page.inner_text(".targets .about .small >> nth=0")
