@@ -227,9 +227,9 @@ def test_a_closer_look_changes_the_size_that_is_seen():
 
 def test_how_small_is_too_small_is_told_in_pixels_of_the_picture():
     assert detector().hardly_found(picture(width=1000, height=800), "ship") == Limit(
-        18, "those side by side in a marina"
+        14, "those side by side in a marina"
     )
-    assert detector(zoom=2.0).hardly_found(picture(width=1000, height=800), "ship").side == 9
+    assert detector(zoom=2.0).hardly_found(picture(width=1000, height=800), "ship").side == 7
     assert detector().hardly_found(picture(width=128, height=128), "ship").side == 4
     assert detector().hardly_found(picture(), "car") is None
     assert all(bool(entry.least) == (entry.domain == "aerial") for entry in Vocabulary.read().entries)
