@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -187,7 +188,20 @@ class NanoDetector:
         heat = self.grounder.head.heat(look.places[None], self.grounder.vectors[list(asked)])[0]
         limit = np.array([*window.seen, *window.seen])
         every = zip(asked, heat, strict=True)
-        return {place: _peaks_of(one, look.sides, (rows, columns), limit) for place, one in every}
+        return {
+            place: _peaks_of(one, look.sides, (rows, columns), limit, self._least_logit(place)) for place, one in every
+        }
+
+    def _threshold(self, place: int) -> float:
+        """Return the likelihood from which a name, by its place in the vocabulary, is given."""
+        return self.grounder.names[place].threshold if self.config.threshold is None else self.config.threshold
+
+    def _least_logit(self, place: int) -> float:
+        """Return the logit of a name's threshold."""
+        name, threshold = self.grounder.names[place], self._threshold(place)
+        if not 0 < threshold < 1:
+            return -math.inf
+        return (math.log(threshold / (1 - threshold)) - name.intercept) / name.slope
 
     def _detections(self, found: dict[int, list[Peaks]]) -> list[Detection]:
         """Join what the windows of one picture show, name by name."""
@@ -196,7 +210,7 @@ class NanoDetector:
             boxes = np.concatenate([peaks.boxes for peaks in windows])
             name = self.grounder.names[place]
             scores = self._scores(place, np.concatenate([peaks.logits for peaks in windows]))
-            enough = scores >= (name.threshold if self.config.threshold is None else self.config.threshold)
+            enough = scores >= self._threshold(place)
             boxes, scores = boxes[enough], scores[enough]
             for number in box_arrays.nms(boxes, scores, self.config.suppress):
                 x1, y1, x2, y2 = boxes[number].tolist()
@@ -227,15 +241,24 @@ def _stacked(pixels: Sequence[NDArray[np.uint8]], multiple: int) -> Array:
     return stacked
 
 
-def _peaks_of(heat: Array, sides: Array, inside: tuple[int, int], limit: NDArray[np.int64]) -> Peaks:
-    """Return the best peaks of a heat map (h, w) that lie inside so many rows and columns, and their boxes."""
+def _peaks_of(
+    heat: Array, sides: Array, inside: tuple[int, int], limit: NDArray[np.int64], least_logit: float
+) -> Peaks:
+    """Return the best peaks of a heat map (h, w) that lie inside so many rows and columns, and their boxes.
+
+    Those below ``least_logit`` are not given in the end: their boxes are what the peak alone says.
+    """
     least = np.log(MIN_LIKELIHOOD / (1 - MIN_LIKELIHOOD))
     tops = (heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8))) & (heat >= least)
     rows, columns = np.nonzero(tops)
     best = np.argsort(-heat[rows, columns], kind="stable")[:MAX_PEAKS]
     rows, columns = rows[best], columns[best]
-    boxes = np.array([_settled(heat, sides, *peak) for peak in zip(rows.tolist(), columns.tolist(), strict=True)])
-    boxes = np.clip(boxes.reshape(-1, 4), 0, limit)
+    x, y = (columns + 0.5) * STRIDE, (rows + 0.5) * STRIDE
+    left, top, right, bottom = sides[:, rows, columns].astype(np.float64)
+    boxes = np.stack([x - left, y - top, x + right, y + bottom], axis=1)
+    for number in np.flatnonzero(heat[rows, columns] >= least_logit - 1e-3):  # as rounding may have it
+        boxes[number] = _settled(heat, sides, int(rows[number]), int(columns[number]))
+    boxes = np.clip(boxes, 0, limit)
     sound = (boxes[:, 2:] - boxes[:, :2] > 1).all(axis=1) & (rows < inside[0]) & (columns < inside[1])
     return Peaks(boxes[sound], heat[rows, columns][sound].astype(np.float64))
 
