@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -110,13 +111,18 @@ class Scorer:
 
     def __init__(self, data: Path, weights: str, limit: int) -> None:
         source = load_config(GrounderConfig, EMBEDDED).data[0]
-        self.grounder, self.segmenter = load_grounder(weights), NanoSegmenter.from_pretrained(device="cpu")
+        self.grounder = load_grounder(weights)
         self.names = tuple(one.name for one in self.grounder.names if one.domain == "aerial")
         self.thresholds = {one.name: one.threshold for one in self.grounder.names}
         every = open_dataset(source.dataset.replace("DATA", str(data)))
         held = [one for one in every if is_held_out(group_of(one, source.group), source.held_out)][:limit]
         vocabulary = Vocabulary.read().names
         self.pictures = [LabelledPicture(one, things_of(one, source, vocabulary), self.names) for one in held]
+
+    @cached_property
+    def segmenter(self) -> NanoSegmenter:
+        """The default's segmenter, for the parts that cut."""
+        return NanoSegmenter.from_pretrained(device="cpu")
 
     def findings(
         self, zoom: float = 1.0, threshold: float | None = None, pictures: Sequence[LabelledPicture] = ()

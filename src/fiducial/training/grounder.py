@@ -136,12 +136,11 @@ def losses(
     found = boxes_of(sides).permute(0, 2, 3, 1)[places]
     apart = 1 - giou(found, true_boxes.permute(0, 2, 3, 1)[places])
     boxes = (weight[places] * apart).sum() / weight.sum().clamp(min=1)
-    found_heat, every = focal(heat, true_heat), {}
-    total = weights.heat * found_heat + weights.boxes * boxes
+    parts = {"heat": focal(heat, true_heat), "boxes": boxes}
     if weights.names:
-        every["names"] = told_apart(heat, true_heat, weight)
-        total = total + weights.names * every["names"]
-    return {"heat": found_heat, "boxes": boxes, **every, "all": total}
+        parts["names"] = told_apart(heat, true_heat, weight)
+    every = torch.stack([getattr(weights, name) * part for name, part in parts.items()])
+    return {**parts, "all": every.sum()}
 
 
 def focal(logits: Tensor, targets: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiducial.geometry import Box
-from fiducial.prompters.grounder.weights import BUMP, STRIDE
+from fiducial.prompters.grounder.weights import STRIDE, bump_reach
 
 IGNORED = ""
 """The name of things that are neither learned nor taken for background."""
@@ -205,7 +205,7 @@ def _gaussian(box: Box, cells: int) -> tuple[slice, slice, NDArray[np.float32]]:
     """Return the rows and columns that a thing's Gaussian covers, and its values; 0 outside the ellipse."""
     x1, y1, x2, y2 = (edge / STRIDE for edge in box)
     column, row = (min(cells - 1, int(middle)) for middle in ((x1 + x2) / 2, (y1 + y2) / 2))
-    reach_x, reach_y = (max(1, int(side / 2 * BUMP)) for side in (x2 - x1, y2 - y1))
+    reach_x, reach_y = bump_reach(box[2] - box[0]), bump_reach(box[3] - box[1])
     rows = np.arange(max(0, row - reach_y), min(cells, row + reach_y + 1))
     columns = np.arange(max(0, column - reach_x), min(cells, column + reach_x + 1))
     spread_x, spread_y = ((2 * reach + 1) / 6 for reach in (reach_x, reach_y))

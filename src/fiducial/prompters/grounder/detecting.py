@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from fiducial.prompters.configs import NanoConfig
 from fiducial.prompters.detector.limits import Limit
 from fiducial.prompters.detector.reading import Detection, Reading
 from fiducial.prompters.grounder.vocabulary import Vocabulary
-from fiducial.prompters.grounder.weights import BUMP, EMBEDDED, STRIDE, Array, Grounder, load_grounder
+from fiducial.prompters.grounder.weights import EMBEDDED, STRIDE, Array, Grounder, bump_reach, load_grounder
 
 MIN_LIKELIHOOD = 0.02
 """Likelihood of a heat map below which nothing is looked at further."""
@@ -189,19 +188,15 @@ class NanoDetector:
         limit = np.array([*window.seen, *window.seen])
         every = zip(asked, heat, strict=True)
         return {
-            place: _peaks_of(one, look.sides, (rows, columns), limit, self._least_logit(place)) for place, one in every
+            place: _peaks_of(one, look.sides, (rows, columns), limit, partial(self._are_given, place))
+            for place, one in every
         }
 
-    def _threshold(self, place: int) -> float:
-        """Return the likelihood from which a name, by its place in the vocabulary, is given."""
-        return self.grounder.names[place].threshold if self.config.threshold is None else self.config.threshold
-
-    def _least_logit(self, place: int) -> float:
-        """Return the logit of a name's threshold."""
-        name, threshold = self.grounder.names[place], self._threshold(place)
-        if not 0 < threshold < 1:
-            return -math.inf
-        return (math.log(threshold / (1 - threshold)) - name.intercept) / name.slope
+    def _are_given(self, place: int, logits: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which peaks of a name are likely enough to be given."""
+        name = self.grounder.names[place]
+        threshold = name.threshold if self.config.threshold is None else self.config.threshold
+        return np.asarray(self._scores(place, logits) >= threshold)
 
     def _detections(self, found: dict[int, list[Peaks]]) -> list[Detection]:
         """Join what the windows of one picture show, name by name."""
@@ -209,9 +204,9 @@ class NanoDetector:
         for place, windows in found.items():
             boxes = np.concatenate([peaks.boxes for peaks in windows])
             name = self.grounder.names[place]
-            scores = self._scores(place, np.concatenate([peaks.logits for peaks in windows]))
-            enough = scores >= self._threshold(place)
-            boxes, scores = boxes[enough], scores[enough]
+            logits = np.concatenate([peaks.logits for peaks in windows])
+            given = self._are_given(place, logits)
+            boxes, scores = boxes[given], self._scores(place, logits[given])
             for number in box_arrays.nms(boxes, scores, self.config.suppress):
                 x1, y1, x2, y2 = boxes[number].tolist()
                 every.append(Detection((x1, y1, x2, y2), float(scores[number]), name.name))
@@ -242,11 +237,15 @@ def _stacked(pixels: Sequence[NDArray[np.uint8]], multiple: int) -> Array:
 
 
 def _peaks_of(
-    heat: Array, sides: Array, inside: tuple[int, int], limit: NDArray[np.int64], least_logit: float
+    heat: Array,
+    sides: Array,
+    inside: tuple[int, int],
+    limit: NDArray[np.int64],
+    are_given: Callable[[NDArray[np.float64]], NDArray[np.bool_]],
 ) -> Peaks:
     """Return the best peaks of a heat map (h, w) that lie inside so many rows and columns, and their boxes.
 
-    Those below ``least_logit`` are not given in the end: their boxes are what the peak alone says.
+    Those that are not given in the end, by their logits, have the box that the peak alone says.
     """
     least = np.log(MIN_LIKELIHOOD / (1 - MIN_LIKELIHOOD))
     tops = (heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8))) & (heat >= least)
@@ -256,11 +255,12 @@ def _peaks_of(
     x, y = (columns + 0.5) * STRIDE, (rows + 0.5) * STRIDE
     left, top, right, bottom = sides[:, rows, columns].astype(np.float64)
     boxes = np.stack([x - left, y - top, x + right, y + bottom], axis=1)
-    for number in np.flatnonzero(heat[rows, columns] >= least_logit - 1e-3):  # as rounding may have it
+    logits = heat[rows, columns].astype(np.float64)
+    for number in np.flatnonzero(are_given(logits)):
         boxes[number] = _settled(heat, sides, int(rows[number]), int(columns[number]))
     boxes = np.clip(boxes, 0, limit)
     sound = (boxes[:, 2:] - boxes[:, :2] > 1).all(axis=1) & (rows < inside[0]) & (columns < inside[1])
-    return Peaks(boxes[sound], heat[rows, columns][sound].astype(np.float64))
+    return Peaks(boxes[sound], logits[sound])
 
 
 def _settled(heat: Array, sides: Array, row: int, column: int) -> NDArray[np.float64]:
@@ -269,18 +269,18 @@ def _settled(heat: Array, sides: Array, row: int, column: int) -> NDArray[np.flo
     Each of them was taught that box. They count by the square of their likelihood.
     """
     left, top, right, bottom = sides[:, row, column].tolist()
-    across, down = (max(1, int(side / 2 / STRIDE * BUMP)) for side in (left + right, top + bottom))
+    across, down = bump_reach(left + right), bump_reach(top + bottom)
     y1, x1 = max(0, row - down), max(0, column - across)
     under = (slice(y1, row + down + 1), slice(x1, column + across + 1))
     some = sides[:, *under].astype(np.float64)
     y, x = np.ogrid[y1 : y1 + some.shape[1], x1 : x1 + some.shape[2]]
     x, y = (x + 0.5) * STRIDE, (y + 0.5) * STRIDE
     boxes = np.stack([x - some[0], y - some[1], x + some[2], y + some[3]], axis=-1)
-    own = boxes[row - y1, column - x1]
-    agree = box_arrays.iou(boxes.reshape(-1, 4), own[None])[:, 0] >= _MIN_AGREEMENT
-    weight = np.exp(-2 * np.logaddexp(0, -heat[under].astype(np.float64))).ravel() * agree
-    weight[(row - y1) * some.shape[2] + column - x1] += 1e-9  # a box without an area agrees with none, itself included
-    return np.asarray(weight @ boxes.reshape(-1, 4) / weight.sum())
+    own = (row - y1, column - x1)
+    agree = box_arrays.iou(boxes.reshape(-1, 4), boxes[own][None]).reshape(boxes.shape[:2]) >= _MIN_AGREEMENT
+    agree[own] = True  # also where it has no area, and agrees with nothing
+    weight = np.exp(-2 * np.logaddexp(0, -heat[under][agree].astype(np.float64)))
+    return np.asarray(weight @ boxes[agree] / weight.sum())
 
 
 def _placed(peaks: Peaks, window: Window) -> Peaks:

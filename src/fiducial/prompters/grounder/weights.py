@@ -18,13 +18,18 @@ EMBEDDED = "nano-grounder"
 """The weights that come with the package."""
 STRIDE = 4
 """Pixels of the picture per place of the heat maps, along each axis."""
-BUMP = 0.54
+_BUMP = 0.54
 """Part of a thing's box, along each axis, in which every place is taught the whole box, the middle most of all."""
 VECTORS = "names"
 NETWORK = "network."
 """What stands before the names of the network's weights in the file."""
 
 Array = NDArray[np.float32]
+
+
+def bump_reach(side: float) -> int:
+    """Return how many places the bump of a box reaches from its middle along an axis; ``side`` is in pixels."""
+    return max(1, int(side / STRIDE / 2 * _BUMP))
 
 
 @dataclass(frozen=True, slots=True)
